@@ -29,8 +29,9 @@ class Runtime(Group):
 
 
 class Wheel(Group):
-    name: str
-    version: str
+    # Patterns keep pip from taking them for options, and the cache's file names inside the cache.
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     members: str
     field: str | None = None
@@ -59,9 +60,11 @@ class Domain(Group):
                 _require(found, "wheels", "", f"no wheel has split: {split}; every split needs one")
             _require(all(wheel.split for wheel in wheels), "wheels", "", "every wheel needs a split with split_by: package")
         else:
-            _require(self.validation is not None and self.test is not None, "validation, test", None, "must be given with split_by: document")
-            _require(0 < self.validation + self.test < 1, "validation + test", self.validation + self.test, "must lie between 0 and 1")
-            _require(not any(wheel.split for wheel in wheels), "wheels", "", "a wheel's split has no effect with split_by: document; remove it")
+            _require(self.validation is not None and self.test is not None, "validation, test", "", "must be given with split_by: document")
+            for key in ("validation", "test"):
+                _require(getattr(self, key) > 0, key, getattr(self, key), "must be above 0; later stages need every split")
+            _require(self.validation + self.test < 1, "validation + test", self.validation + self.test, "leaves nothing to train on")
+            _require(not any(wheel.split for wheel in wheels), "wheels", "", "a split has no effect with split_by: document; remove it")
         return self
 
 
@@ -79,6 +82,16 @@ class FilesDomain(Domain):
     licence: str
     attribution: str
 
+    @model_validator(mode="after")
+    def _format(self):
+        suffix = Path(self.glob).suffix
+        _require(suffix in (".txt", ".jsonl", ".parquet"), "glob", self.glob, "must end in .txt, .jsonl or .parquet")
+        if suffix == ".txt":
+            _require(self.field is None, "field", self.field, "has no effect on .txt files; remove it")
+        else:
+            _require(self.field is not None, "field", "", f"is missing; it names the text in each row of a {suffix} file")
+        return self
+
 
 class HuggingFaceDomain(Domain):
     """A data set of the Hugging Face hub, or a local directory in its layout, read as a stream."""
@@ -94,11 +107,14 @@ class HuggingFaceDomain(Domain):
     attribution: str
 
 
+SOURCES = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
+# A domain's name is part of file names.
+DomainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discriminator="source")]
 
 
 class Tokens(Group):
-    vocabulary: Annotated[int, Field(ge=257)]
+    vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the document mark; ids fit 16 bits
     sequence: Annotated[int, Field(ge=2)]
 
 
@@ -143,7 +159,7 @@ class Pretrain(Group):
 
 class Enumerate(Group):
     context: Literal["shared"]
-    documents: Count
+    documents: Annotated[int, Field(ge=2)]
     tokens: Count
     shards: Annotated[list[int], Field(min_length=1)]
     precision: Literal["bf16", "fp32"]
@@ -173,7 +189,7 @@ class Evaluate(Group):
 
 
 class Figures(Group):
-    heat_maps: list[int]
+    heat_maps: Annotated[list[int], Field(min_length=1)]
 
 
 class Params(Group):
@@ -181,7 +197,7 @@ class Params(Group):
 
     seed: Annotated[int, Field(ge=0)]
     runtime: Runtime
-    corpus: Annotated[dict[str, AnyDomain], Field(min_length=1)]
+    corpus: Annotated[dict[DomainName, AnyDomain], Field(min_length=1)]
     tokens: Tokens
     model: Model
     pretrain: Pretrain
@@ -198,7 +214,12 @@ class Params(Group):
         for budget in self.figures.heat_maps:
             _require(budget in self.oracle.budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {self.oracle.budgets}")
         domains = list(self.corpus)
-        _require(sorted(self.pretrain.mix) == sorted(domains), "pretrain.mix", sorted(self.pretrain.mix), f"must name the domains of corpus: {domains}")
+        _require(
+            sorted(self.pretrain.mix) == sorted(domains),
+            "pretrain.mix",
+            sorted(self.pretrain.mix),
+            f"must name the domains of corpus: {domains}",
+        )
         _require(
             self.enumerate.tokens <= self.tokens.sequence,
             "enumerate.tokens",
@@ -238,33 +259,33 @@ def load(path: Path | str = "params.yaml") -> Params:
 
 def _explain(problem: dict) -> str:
     """One pydantic problem as a line: key, value, what would be right."""
-    location = [str(part) for part in problem["loc"] if part not in ("wheel", "files", "huggingface") or problem["loc"][0] != "corpus"]
+    location, model = _follow(problem["loc"])
     key, value = ".".join(location), problem["input"]
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _siblings(problem["loc"]), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(_siblings(problem['loc']))}"
-        return f"{key}: unknown key{hint}"
-    if problem["type"] == "missing":
-        return f"{key}: is missing"
-    if problem["type"] == "value_error":
-        message = str(problem["ctx"]["error"])
-        return f"{key}.{message}" if key else message
+    match problem["type"]:
+        case "extra_forbidden":
+            known = list(model.model_fields)
+            near = difflib.get_close_matches(location[-1], known, n=1)
+            return f"{key}: unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}")
+        case "missing":
+            return f"{key}: is missing"
+        case "union_tag_not_found":
+            return f"{key}.source: is missing; it is one of {', '.join(SOURCES)}"
+        case "union_tag_invalid":
+            return f"{key}.source: {value['source']!r} should be one of {', '.join(SOURCES)}"
+        case "value_error":
+            message = str(problem["ctx"]["error"])
+            return f"{key}.{message}" if key else message
     shown = repr(value) if len(repr(value)) < 60 else type(value).__name__
     return f"{key}: {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
-def _siblings(location: tuple) -> list[str]:
-    """Names that are valid where the key at `location` stands."""
-    model: Any = Params
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        if model is Params and part == "corpus":
-            model = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
-        elif isinstance(model, dict):
-            model = model.get(part, model)
-        elif part == "wheels":
-            model = Wheel
-        else:
-            model = model.model_fields[part].annotation
-    return list(model.model_fields) if not isinstance(model, dict) else list(model)
+def _follow(location: tuple) -> tuple[list[str], type[Group]]:
+    """A pydantic location as the file's own key path, and the group in which its last key stands."""
+    if location[:1] == ("corpus",) and len(location) > 2:
+        domain, source, *rest = location[1:]
+        path = ["corpus", domain, *rest]
+        model = Wheel if rest[:1] == ["wheels"] and len(rest) > 2 else SOURCES.get(source, Domain)
+    else:
+        path = list(location)
+        model = Params.model_fields[path[0]].annotation if len(path) > 1 else Params
+    return [str(part) for part in path if part != "[key]"], model

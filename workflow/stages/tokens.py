@@ -1,0 +1,14 @@
+"""Train the tokenizer on the training split and turn every domain's documents into tokens."""
+
+from duo import artifacts, config, tokens
+from workflow import stage
+
+
+def main() -> None:
+    params = config.load()
+    corpora = {domain: artifacts.DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
+    tokens.make(corpora, params.tokens.vocabulary, params.tokens.sequence, params.seed)
+
+
+if __name__ == "__main__":
+    stage.run(main)
