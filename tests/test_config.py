@@ -1,0 +1,112 @@
+"""Every wrong value in params.yaml ends in one error that names its key and what would be right."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from duo import config
+from duo.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+PARAMS = config.read_yaml(ROOT / "params.yaml")
+NOTES = {"source": "files", "glob": "notes/*.txt", "licence": "MIT", "attribution": "me", "validation": 0.1, "test": 0.1}
+
+
+def refusal(tmp_path: Path, changes: dict) -> str:
+    """The error for params.yaml with values replaced; keys of `changes` are dotted paths."""
+    values = copy.deepcopy(PARAMS)
+    for path, value in changes.items():
+        *groups, last = path.split(".")
+        group = values
+        for part in groups:
+            group = group[int(part) if isinstance(group, list) else part]
+        group[last] = value
+    file = tmp_path / "params.yaml"
+    with open(file, "w") as out:
+        YAML(typ="safe", pure=True).dump(values, out)
+    with pytest.raises(InputError) as caught:
+        config.load(file)
+    return str(caught.value).removeprefix(f"{file}: ")
+
+
+def test_default_params_are_valid_and_short():
+    params = config.load(ROOT / "params.yaml")
+    assert list(params.corpus) == ["text", "code"]
+    assert len((ROOT / "params.yaml").read_text().splitlines()) < 150
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.widht": 128}, "model.widht: unknown key; did you mean 'width'?"),
+        ({"sed": 1}, "sed: unknown key; did you mean 'seed'?"),
+        ({"corpus.text.vallidation": 0.1}, "corpus.text.vallidation: unknown key; did you mean 'validation'?"),
+        ({"corpus.code.wheels.0.license": "MIT"}, "corpus.code.wheels.0.license: unknown key; did you mean 'licence'?"),
+        ({"runtime.zzz": 1}, "runtime.zzz: unknown key; known here: device, threads, compile"),
+        ({"model.width": "128"}, "model.width: '128': input should be a valid integer"),
+        ({"model.width": True}, "model.width: True: input should be a valid integer"),
+        ({"seed": None}, "seed: None: input should be a valid integer"),
+        ({"pretrain.p_big": 1.5}, "pretrain.p_big: 1.5: input should be less than or equal to 1"),
+        ({"runtime.device": "gpu"}, "runtime.device: 'gpu': input should be 'cpu' or 'cuda'"),
+        ({"model.width": 130}, "model.width: 130 must be divisible by heads (4)"),
+        ({"model.width": 132, "model.heads": 12}, "model.width: 132 width / heads (12) must be even, for RoPE"),
+        ({"oracle.budgets": [0, 13]}, "oracle.budgets: 13 is above the number of layers (model.layers: 12)"),
+        ({"oracle.budgets": [4, 4]}, "oracle.budgets: [4, 4] must be ascending, each once"),
+        ({"figures.heat_maps": [5], "oracle.budgets": [4]}, "figures.heat_maps: 5 is not in oracle.budgets [4]"),
+        ({"enumerate.tokens": 256}, "enumerate.tokens: 256 is above the context length (tokens.sequence: 128)"),
+        ({"enumerate.shards": [0, 2]}, "enumerate.shards: [0, 2] must be [0, 1, ...] without gaps"),
+        ({"pretrain.mix": {"text": 0.5, "code": 0.4}}, "shares must add up to 1, not 0.9"),
+        ({"pretrain.mix": {"text": 1.0}}, "pretrain.mix: ['text'] must name the domains of corpus: ["),
+        ({"pretrain.p_skip": 0.75}, "pretrain.p_big + p_skip: 1.25 must be at most 1"),
+        ({"tokens.vocabulary": 65537}, "tokens.vocabulary: 65537: input should be less than or equal to 65536"),
+        ({"corpus.text.source": "weel"}, "corpus.text.source: 'weel' should be one of wheel, files, huggingface"),
+        ({"corpus.text": {"test": 0.1}}, "corpus.text.source: is missing; it is one of wheel, files, huggingface"),
+        ({"corpus.text.test": 0.0}, "corpus.text.test: 0.0 must be above 0; later stages need every split"),
+        ({"corpus.text.test": 0.97}, "corpus.text.validation + test: 1.01 leaves nothing to train on"),
+        ({"corpus.code.test": 0.1}, "corpus.code.test: 0.1 has no effect with split_by: package; remove it"),
+        ({"corpus.code.wheels.0.name": "--index-url"}, "corpus.code.wheels.0.name: '--index-url': string should match pattern"),
+        ({"corpus.text.wheels.0.sha256": "185348"}, "corpus.text.wheels.0.sha256: '185348': string should match pattern"),
+        ({"corpus.a/b": NOTES}, "corpus.a/b: 'a/b': string should match pattern"),
+        ({"corpus.text": NOTES | {"glob": "notes/*.doc"}}, "corpus.text.glob: 'notes/*.doc' must end in .txt, .jsonl or .parquet"),
+        ({"corpus.text": NOTES | {"field": "text"}}, "corpus.text.field: 'text' has no effect on .txt files; remove it"),
+        ({"corpus.text": NOTES | {"glob": "notes.jsonl"}}, "corpus.text.field: is missing; it names the text in each row of a .jsonl file"),
+        ({"corpus.text": NOTES | {"split_by": "package"}}, "corpus.text.split_by: 'package' only wheels are packages"),
+    ],
+)
+def test_wrong_value_names_key_and_remedy(tmp_path, changes, message):
+    refused = refusal(tmp_path, changes)
+    assert message in refused
+    assert len(refused.splitlines()) == 1
+
+
+def test_a_split_without_a_wheel_is_refused(tmp_path):
+    wheels = [wheel for wheel in PARAMS["corpus"]["code"]["wheels"] if wheel["split"] != "test"]
+    assert refusal(tmp_path, {"corpus.code.wheels": wheels}) == "corpus.code.wheels: no wheel has split: test; every split needs one"
+
+
+def test_every_wrong_key_is_named_at_once(tmp_path):
+    refused = refusal(tmp_path, {"model.heads": 0, "oracle.random_routes": -1})
+    assert [line.split(": ")[-3] for line in refused.splitlines()] == ["model.heads", "oracle.random_routes"]
+
+
+def test_a_domain_may_be_called_like_a_source(tmp_path):
+    mix = {"text": 0.5, "code": 0.25, "files": 0.25}
+    refused = refusal(tmp_path, {"corpus.files": NOTES | {"tset": 0.1}, "pretrain.mix": mix})
+    assert refused == "corpus.files.tset: unknown key; did you mean 'test'?"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not valid YAML"), ("- 1", "should hold a mapping"), ("a: 1\na: 2", "not valid YAML")]
+)
+def test_broken_file(tmp_path, text, message):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        config.load(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        config.load(tmp_path / "params.yaml")
