@@ -1,0 +1,127 @@
+"""The helper verbs, `python -m duo VERB`. Each imports what it needs when it runs."""
+
+import argparse
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from duo.errors import InputError
+
+
+def merge(target: Any, patch: dict) -> None:
+    """Apply an RFC 7396 merge patch in place: null removes a key, a mapping is merged, any other value replaces."""
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict) and isinstance(target.get(key), dict):
+            merge(target[key], value)
+        else:
+            target[key] = value
+
+
+def use(file: str, params: Path = Path("params.yaml")) -> None:
+    """Merge `file` into params.yaml, which keeps its comments. Checked first: what would not load changes nothing."""
+    from ruamel.yaml import YAML
+
+    from duo import config
+    from duo.artifacts import atomic
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 4096
+    config.read_yaml(params)
+    values, patch = yaml.load(params.read_text(encoding="utf-8")), config.read_yaml(Path(file))
+    merge(values, patch)
+    with atomic(params) as temporary:
+        with open(temporary, "w", encoding="utf-8") as stream:
+            yaml.dump(values, stream)
+        try:
+            config.load(temporary)
+        except InputError as error:
+            raise InputError(str(error).replace(str(temporary), f"{params} with {file}")) from None
+    print(f"{params}: changed as {file} says; `git checkout {params}` takes it back")
+
+
+def why(stage: str) -> None:
+    """Say what changed since the stage last ran."""
+    from duo import dag
+
+    for address, lines in dag.Dag().why(stage).items():
+        print(f"{address}: {'nothing changed' if not lines else ''}".rstrip())
+        for line in lines:
+            print(f"  {line}")
+
+
+def prune(dry_run: bool) -> None:
+    """Remove what no longer belongs to the DAG, and say what."""
+    from duo import dag
+
+    for line in dag.prune(dry_run):
+        print(f"{'would remove' if dry_run else 'removed'} {line}")
+
+
+def sync() -> None:
+    """Bring the artifacts into MLflow's database."""
+    from duo import track
+
+    track.sync()
+
+
+def ui(port: int) -> None:
+    """Serve MLflow's pages on this machine until interrupted."""
+    from duo import track
+
+    track.ui(port)
+
+
+def publish() -> None:
+    """Copy the pictures and numbers that README and docs show from artifacts/ into docs/."""
+    from duo.artifacts import FIGURE, METRICS, atomic
+
+    figures = [FIGURE.path(name=name, format=form) for name in ("figure-2", "figure-4a", "figure-4b") for form in ("png", "svg")]
+    copies = {source: Path("docs/figures") / source.name for source in figures} | {METRICS.path(): Path("docs/results.json")}
+    missing = [str(source) for source in copies if not source.exists()]
+    if missing:
+        raise InputError(f"{', '.join(missing)}: missing; run `dvc repro` first")
+    for source, target in copies.items():
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)
+        print(target)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m duo", description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(function: Any, text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(function.__name__, help=text, description=text)
+        added.set_defaults(run=function)
+        return added
+
+    verb(use, "merge a file such as params/smoke.yaml into params.yaml").add_argument("file")
+    verb(why, "say which param, file or command changed since the stage last ran").add_argument(
+        "stage", help="e.g. oracle@4, or oracle for all"
+    )
+    verb(prune, "remove artifacts, checkpoints and records that no longer belong to the DAG").add_argument(
+        "--dry-run", action="store_true", help="only list them"
+    )
+    verb(sync, "bring the artifacts into MLflow's database")
+    verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
+    verb(publish, "copy the pictures and numbers that the docs show from artifacts/ into docs/")
+    return parser
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run one verb; bad input ends in one message and exit status 1."""
+    arguments = vars(_parser().parse_args(words))
+    del arguments["verb"]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        arguments.pop("run")(**arguments)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
