@@ -1,0 +1,35 @@
+"""Made-up losses of all routes, as enumerate writes them, and what evaluate finds in them."""
+
+import numpy as np
+import pyarrow as pa
+
+from duo import artifacts, evaluate, oracle
+from duo.routes import RouteSpace
+
+LAYERS = 4
+SPACE = RouteSpace(LAYERS)
+Losses = dict[tuple[str, str], np.ndarray]  # (domain, document): [tokens, routes]
+
+
+def noise(documents: int = 3, tokens: int = 6) -> Losses:
+    rng = np.random.default_rng(0)
+    return {
+        (domain, f"d{i}"): rng.gamma(4, 0.5, (tokens, len(SPACE))).astype(np.float32)
+        for domain in ("text", "code")
+        for i in range(documents)
+    }
+
+
+def table(losses: Losses) -> pa.Table:
+    """The columns of LOSSES that the oracle reads."""
+    rows = [(*key, position) for key, part in losses.items() for position in range(len(part))]
+    domains, documents, positions = (list(column) for column in zip(*rows, strict=True))
+    values = artifacts.fixed_lists(np.concatenate(list(losses.values())).astype(np.float32))
+    return pa.table({"domain": domains, "document": documents, "position": pa.array(positions, pa.int32()), "losses": values})
+
+
+def evaluated(losses: Losses, budgets=range(LAYERS + 1), leans=(2,)) -> dict[str, tuple[evaluate.Domain, dict]]:
+    """Every domain with its intervals."""
+    tables = {budget: oracle.apply(table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
+    domains = evaluate.domains(tables, SPACE)
+    return {name: (domain, evaluate.intervals(domain, list(leans), LAYERS, 200, 0.95, seed=1)) for name, domain in domains.items()}

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from made_up import LAYERS, SPACE, evaluated, noise
+
+from duo import artifacts, evaluate
+
+
+def test_curves_are_means_over_tokens_and_perplexity_is_their_exp():
+    losses = noise(documents=3)
+    losses["text", "d0"] = losses["text", "d0"][:2]  # documents of unlike length
+    domain, found = evaluated(losses)["text"]
+    every = np.concatenate([part for (name, _), part in losses.items() if name == "text"]).astype(np.float64)
+    rows = {(row["strategy"], row["budget"]): row for row in evaluate.curves("text", domain, found).to_pylist()}
+    for budget in range(LAYERS + 1):
+        part = every[:, SPACE.with_budget(budget)]
+        assert rows["oracle", budget]["loss"] == pytest.approx(part.min(axis=1).mean())
+        assert rows["mean", budget]["loss"] == pytest.approx(part.mean())
+        assert rows["fixed", budget]["loss"] == pytest.approx(part.mean(axis=0).min())
+        assert rows["fixed", budget]["route"] == SPACE.with_budget(budget)[part.mean(axis=0).argmin()]
+        assert rows["fixed", budget]["perplexity"] == pytest.approx(np.exp(part.mean(axis=0).min()))
+        strict = ["oracle", "sequence", "fixed", "mean"]
+        assert sorted(strict, key=lambda name: rows[name, budget]["loss"]) == strict or budget in (0, LAYERS)
+        tried = SPACE.with_budget(budget).tolist().index(rows["random_all", budget]["route"])
+        assert rows["random_all", budget]["loss"] == pytest.approx(part.mean(axis=0)[tried])
+
+
+def test_fixed_is_chosen_anew_in_each_replicate():
+    # Two routes, each good on half of the documents: whichever half a replicate draws more of, its route wins there, so
+    # no replicate is worse than the even draw, while either route alone is worse in about half of them.
+    losses = {}
+    for i in range(20):
+        part = np.full((4, len(SPACE)), 9.0)
+        part[:, SPACE.with_budget(1)[0]] = 1.0 if i < 10 else 3.0
+        part[:, SPACE.with_budget(1)[1]] = 3.0 if i < 10 else 1.0
+        losses["text", f"d{i:02d}"] = part
+    _, found = evaluated(losses, budgets=[1], leans=[])["text"]
+    assert found["fixed", 1].value == pytest.approx(2.0)
+    assert found["fixed", 1].high == pytest.approx(2.0)
+    assert found["fixed", 1].low < 1.8
+
+
+def test_planted_preferences_come_out_in_maps_shares_and_leans():
+    # Being big in the last layer helps at even positions, in the first at odd ones.
+    digits = SPACE.digits.astype(np.float32)
+    part = np.stack([5 - (digits[:, -1] if position % 2 == 0 else digits[:, 0]) for position in range(8)])
+    domain, found = evaluated({("text", f"d{i}"): part for i in range(4)}, budgets=[1], leans=[1])["text"]
+    cells = evaluate.heat_maps("text", domain).to_pandas().pivot(index="layer", columns="position", values="share")
+    assert (cells.loc[LAYERS - 1] == [1, 0] * 4).all()
+    assert (cells.loc[0] == [0, 1] * 4).all()
+    assert (cells.loc[1 : LAYERS - 2] == 0).all(axis=None)
+    shares = evaluate.layer_shares("text", domain, found).to_pandas().set_index("layer")
+    assert shares["share"].tolist() == [0.5, 0, 0, 0.5]
+    assert found["lean_1"].value == 0
+    upper = np.stack([5 - digits[:, -1]] * 8)
+    _, found = evaluated({("text", f"d{i}"): upper for i in range(4)}, budgets=[1], leans=[1])["text"]
+    assert found["lean_1"].value == pytest.approx(1 / 2)  # all of it in one of the two upper layers
+
+
+def test_contrasts_are_differences_at_the_oracle_s_best_budget():
+    domain, found = evaluated(noise(documents=5))["code"]
+    best = int(found["oracle_budget"].value)
+    assert found["oracle", best].value == min(found["oracle", budget].value for budget in range(LAYERS + 1))
+    assert found["oracle-fixed"].value == pytest.approx(found["oracle", best].value - found["fixed", best].value)
+    assert found["oracle_1-all_big"].value == pytest.approx(found["oracle", 1].value - found["mean", LAYERS].value)
+    metrics = evaluate.headline(domain, found, LAYERS)
+    assert metrics["perplexity"]["oracle_lowest"] == pytest.approx(np.exp(found["oracle", best].value))
+    assert metrics["tokens"] == 30 and metrics["documents"] == 5
+
+
+@pytest.mark.parametrize("budgets", [[2], [0, 2], [1, LAYERS], [LAYERS]])
+def test_any_budgets_will_do(budgets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    domain, found = evaluated(noise(), budgets, leans=budgets[-1:])["text"]
+    metrics = evaluate.headline(domain, found, LAYERS)
+    assert ("all_small" in metrics["perplexity"]) == (0 in budgets)
+    assert ("all_big" in metrics["perplexity"]) == (LAYERS in budgets)
+    assert ("oracle_1-all_big" in metrics["contrast"]) == (1 in budgets and LAYERS in budgets)
+    artifacts.CURVES.write(evaluate.curves("text", domain, found))
+    artifacts.HEAT_MAPS.write(evaluate.heat_maps("text", domain))
+    artifacts.LAYER_SHARES.write(evaluate.layer_shares("text", domain, found))
+    artifacts.METRICS.write({"text": metrics})

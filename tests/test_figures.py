@@ -1,0 +1,111 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_up import LAYERS, evaluated, noise
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from duo import artifacts, evaluate, figures, report
+
+SETTING = figures.Setting(layers=LAYERS, documents=4, tokens=6, context="shared", random_routes=7, confidence=0.9)
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pa.Table]:
+    """CURVES, HEAT_MAPS and LAYER_SHARES of two domains."""
+    found = evaluated(noise(documents=4))
+    return {
+        "curves": pa.concat_tables([evaluate.curves(name, *pair) for name, pair in found.items()]),
+        "cells": pa.concat_tables([evaluate.heat_maps(name, domain) for name, (domain, _) in found.items()]),
+        "shares": pa.concat_tables([evaluate.layer_shares(name, *pair) for name, pair in found.items()]),
+    }
+
+
+@pytest.fixture
+def history() -> pa.Table:
+    series = ["train", "gradient_norm", "learning_rate", "validation/text/all_big", "validation/text/all_small"]
+    rows = [{"step": step, "tokens": step * 100, "series": name, "value": 1.0 + step} for step in range(3) for name in series]
+    return pa.Table.from_pylist(rows)
+
+
+def pictures(tables: dict[str, pa.Table], history: pa.Table) -> dict[str, figures.Picture]:
+    return {
+        "4b": figures.budget_curves(tables["curves"], SETTING),
+        "4a": figures.oracle_against_random(tables["curves"], SETTING),
+        "2": figures.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING),
+        "training": figures.training(history),
+    }
+
+
+def test_the_same_tables_give_the_same_bytes(tables, history, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    for _ in range(2):
+        for name, picture in pictures(tables, history).items():
+            figures.save(picture, name, "figures", asdict(SETTING), [])
+        seen.append({file.name: file.read_bytes() for file in (tmp_path / "artifacts/figures").iterdir()})
+    assert len(seen[0]) == 8 and seen[0] == seen[1]
+
+
+def test_curves_drawn_are_the_perplexities(tables):
+    axes = figures.budget_curves(tables["curves"], SETTING).figure.axes
+    assert [panel.get_title() for panel in axes] == ["text", "code"]
+    drawn = {line.get_label(): line for line in axes[1].lines}
+    rows = [row for row in tables["curves"].to_pylist() if row["domain"] == "code" and row["strategy"] == "oracle"]
+    oracle = drawn["oracle: best route of each token"]
+    assert oracle.get_xdata().tolist() == [row["budget"] for row in rows]
+    assert oracle.get_ydata() == pytest.approx([row["perplexity"] for row in rows])
+    assert drawn["all layers big"].get_ydata()[0] == pytest.approx(rows[-1]["perplexity"])
+
+
+def test_strategies_differ_in_colour_and_in_print_without_it():
+    lines = figures._lines(7).values()
+    assert len({to_hex(line.colour) for line in lines}) == len({line.marker for line in lines}) == len(lines)
+
+
+def test_heat_map_has_the_first_layer_at_the_bottom(tables):
+    axes = figures.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING).figure.axes
+    image = axes[2].images[0]
+    rows = [row for row in tables["cells"].to_pylist() if (row["domain"], row["budget"]) == ("text", 2)]
+    expected = np.zeros((LAYERS, 6))
+    for row in rows:
+        expected[row["layer"], row["position"]] = row["share"]
+    assert image.origin == "lower" and image.get_clim() == (0, 1)
+    assert np.array_equal(image.get_array(), expected)
+
+
+def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    artifacts.CURVES.write(tables["curves"])
+    figures.save(figures.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [artifacts.CURVES])
+    with Image.open(artifacts.FIGURE.path(name="figure-4b", format="png")) as image:
+        words = image.text
+    assert json.loads(words["Source"]) == {
+        "stage": "headline",
+        "params": asdict(SETTING),
+        "md5": {"artifacts/evaluate/curves.parquet": artifacts.CURVES.digest()},
+    }
+    for phrase in (
+        "4 held-out documents",
+        "first 6 tokens",
+        "exactly its budget",
+        "context shared",
+        "90% percentile bootstrap",
+        "documents resampled",
+    ):
+        assert phrase in words["Description"]
+    embedded = report.embed("figure-4b")
+    assert (embedded.title, embedded.caption) == (words["Title"], words["Description"])
+    assert embedded.provenance == json.loads(words["Source"])
+
+
+@pytest.mark.parametrize("budgets", [[0], [2], [1, LAYERS]])
+def test_few_budgets_can_be_drawn(tables, budgets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    curves = tables["curves"].filter(pa.compute.is_in(tables["curves"]["budget"], pa.array(budgets, pa.int64())))
+    figures.save(figures.budget_curves(curves, SETTING), "few", "headline", {}, [])
+    figures.save(figures.oracle_against_random(curves, SETTING), "few", "figures", {}, [])
+    assert artifacts.FIGURE.path(name="few", format="png").stat().st_size > 1000

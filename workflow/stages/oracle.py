@@ -1,0 +1,24 @@
+"""One budget: what every strategy chooses and gets, from the losses of all routes."""
+
+import pyarrow as pa
+
+from duo import artifacts, config, oracle
+from duo.routes import RouteSpace
+from workflow import stage
+
+
+def main(budget: str) -> None:
+    params = config.load()
+    space = RouteSpace(params.model.layers)
+    selections, sums = [], []
+    for shard in params.enumerate.shards:
+        losses = artifacts.LOSSES.read(columns=["domain", "document", "position", "losses"], shard=shard)
+        parts = oracle.apply(losses, space, int(budget), params.oracle.random_routes, params.seed)
+        selections.append(parts[0])
+        sums.append(parts[1])
+    artifacts.SELECTIONS.write(pa.concat_tables(selections), budget=budget)
+    artifacts.ROUTE_SUMS.write(pa.concat_tables(sums), budget=budget)
+
+
+if __name__ == "__main__":
+    stage.run(main)
