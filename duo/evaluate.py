@@ -125,9 +125,10 @@ def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int, leans: li
         if 1 in budgets:
             found["oracle_1-all_big"] = numbers["oracle", 1] - all_big
             found["fixed_1-all_big"] = numbers["fixed", 1] - all_big
+    half = np.sign(np.arange(layers) - (layers - 1) / 2)[:, None]  # of a layer: 1 upper, -1 lower, 0 in the middle
     for budget in leans:
         shares = np.stack([numbers["share", budget, layer] for layer in range(layers)])
-        found[f"lean_{budget}"] = shares[(layers + 1) // 2 :].mean(axis=0) - shares[: layers // 2].mean(axis=0)
+        found[f"lean_{budget}"] = (half * shares).sum(axis=0) / max(1, layers // 2)
     return found
 
 

@@ -24,7 +24,7 @@ def test_interval_covers_the_true_mean_at_its_rate():
     for trial in range(200):
         found = interval(rng.normal(3.0, 1.0, 40) * 10, tokens, trial, 200)
         covered += found.low <= 3.0 <= found.high
-    assert 0.82 <= covered / 200 <= 0.95
+    assert 0.82 <= covered / 200 <= 0.93
 
 
 def test_interval_is_wider_where_tokens_of_a_document_are_alike():
