@@ -100,7 +100,9 @@ class Table(File):
                 raise InputError(f"{path}: column {field.name!r} is missing; delete the file and run its stage again")
             if not _fits(table.schema.field(field.name).type, field.type):
                 found = table.schema.field(field.name).type
-                raise InputError(f"{path}: column {field.name!r} is {found}, should be {field.type}; delete the file and run its stage again")
+                raise InputError(
+                    f"{path}: column {field.name!r} is {found}, should be {field.type}; delete the file and run its stage again"
+                )
         return table
 
     def _cast(self, table: pa.Table, path: Path) -> pa.Table:
@@ -212,7 +214,11 @@ HISTORY = Table(
         [
             _field("step", pa.int32(), "optimizer steps done"),
             _field("tokens", pa.int64(), "training tokens seen"),
-            _field("series", pa.string(), "train, or validation/DOMAIN/ROUTE with ROUTE all_small or all_big, or learning_rate, or gradient_norm"),
+            _field(
+                "series",
+                pa.string(),
+                "train, or validation/DOMAIN/ROUTE with ROUTE all_small or all_big, or learning_rate, or gradient_norm",
+            ),
             _field("value", pa.float64(), "value of the series", "nats a token, for losses"),
         ]
     ),
@@ -309,6 +315,25 @@ LAYER_SHARES = Table(
     ),
 )
 
+# What the paper's claims compare, with intervals paired by document.
+CONTRASTS = Table(
+    "evaluate/contrasts.parquet",
+    pa.schema(
+        [
+            _DOMAIN,
+            _field(
+                "name",
+                pa.string(),
+                "first-second for a difference of losses in nats a token, oracle_budget, or lean_BUDGET (difference of shares)",
+            ),
+            _field("value", pa.float64(), "estimate"),
+            _field("low", pa.float64(), "lower end of the interval"),
+            _field("high", pa.float64(), "upper end of the interval"),
+        ]
+    ),
+)
+
+# Headline numbers of every domain.
 METRICS = Json("evaluate/metrics.json")
 
 FIGURE = File("figures/{name}.{format}")

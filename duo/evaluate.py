@@ -174,14 +174,19 @@ def layer_shares(name: str, domain: Domain, found: dict) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
+def contrast_table(name: str, found: dict) -> pa.Table:
+    """CONTRASTS of one domain."""
+    return pa.Table.from_pylist([{"domain": name, "name": key, **found[key]._asdict()} for key in found if isinstance(key, str)])
+
+
 def headline(domain: Domain, found: dict, layers: int) -> dict:
-    """METRICS of one domain: sizes, perplexities, and contrasts with their intervals."""
+    """METRICS of one domain: sizes, the oracle's best budget, perplexities."""
     best = int(found["oracle_budget"].value)
     perplexities = {"oracle_lowest": ("oracle", best), "all_small": ("mean", 0), "all_big": ("mean", layers)}
     perplexities |= {f"{strategy}_1": (strategy, 1) for strategy in ("oracle", "random_all", "fixed")}
     return {
         "documents": len(domain.tokens),
         "tokens": int(domain.tokens.sum()),
+        "oracle_budget": best,
         "perplexity": {name: exp(found[key].value) for name, key in perplexities.items() if key in found},
-        "contrast": {name: found[name]._asdict() for name in found if isinstance(name, str)},
     }

@@ -16,8 +16,10 @@ from ruamel.yaml import YAML
 from duo import artifacts
 from duo.errors import InputError
 
-# What each contrast of artifacts.METRICS means; those whose name holds a budget are worded by _wording.
+BEST_BUDGET = "the oracle's best budget"
+# What each of artifacts.CONTRASTS means; those whose name holds a budget are worded by _wording.
 CONTRASTS = {
+    "oracle_budget": BEST_BUDGET,
     "oracle_1-all_big": "oracle with one big layer, less all layers big",
     "oracle-all_big": "oracle at its best budget, less all layers big",
     "oracle-random_all": "oracle at its best budget, less the best random route for all tokens there",
@@ -92,10 +94,12 @@ def flatten(value: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield prefix + key, item
 
 
-def render(params: dict, metrics: dict, curves: pa.Table, figures: list[Embedded], tokens: dict, training: dict) -> str:
+def render(
+    params: dict, metrics: dict, contrasts: pa.Table, curves: pa.Table, figures: list[Embedded], tokens: dict, training: dict
+) -> str:
     """The page as HTML.
 
-    params: the whole experiment. metrics, curves, tokens and training as artifacts.METRICS, CURVES, TOKEN_METRICS and
+    params: the whole experiment. metrics, contrasts, curves, tokens and training as artifacts.METRICS, CONTRASTS, CURVES, TOKEN_METRICS and
     PRETRAIN_METRICS. Every text is escaped.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -106,10 +110,11 @@ def render(params: dict, metrics: dict, curves: pa.Table, figures: list[Embedded
         params=params,
         params_text=_yaml(params),
         metrics=metrics,
-        headline=_headline(grids, metrics, params["model"]["layers"]),
-        contrasts=[(name, _wording(name)) for name in next(iter(metrics.values()))["contrast"] if name != "oracle_budget"],
+        headline=_headline(grids, {domain: numbers["oracle_budget"] for domain, numbers in metrics.items()}, params["model"]["layers"]),
+        contrasts={domain: _contrasts(contrasts, domain) for domain in metrics},
         curves=grids,
         strategies=STRATEGIES,
+        best_budget=BEST_BUDGET,
         figures=figures,
         sources=sources(params["corpus"]),
         tokens=list(flatten(tokens)),
@@ -123,6 +128,11 @@ def write(html: str) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
+def _contrasts(contrasts: pa.Table, domain: str) -> dict[str, dict]:
+    """One domain's contrasts: {words: row}; the oracle's best budget comes first."""
+    return {_wording(row["name"]): row for row in contrasts.to_pylist() if row["domain"] == domain}
+
+
 def _wording(contrast: str) -> str:
     if contrast.startswith("lean_"):
         budget = contrast.removeprefix("lean_")
@@ -130,9 +140,8 @@ def _wording(contrast: str) -> str:
     return CONTRASTS[contrast]
 
 
-def _headline(grids: dict[str, dict], metrics: dict, layers: int) -> list[tuple[str, list[dict]]]:
+def _headline(grids: dict[str, dict], best: dict[str, int], layers: int) -> list[tuple[str, list[dict]]]:
     """(words, a row of the curves for every domain) of the budgets that were run."""
-    best = {domain: int(numbers["contrast"]["oracle_budget"]["value"]) for domain, numbers in metrics.items()}
     wanted = [
         ("all layers small", "mean", dict.fromkeys(grids, 0)),
         ("one big layer: fixed", "fixed", dict.fromkeys(grids, 1)),

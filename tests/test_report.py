@@ -47,6 +47,7 @@ def html(found) -> str:
     return report.render(
         params=params,
         metrics={name: evaluate.headline(domain, numbers, LAYERS) for name, (domain, numbers) in found.items()},
+        contrasts=pa.concat_tables([evaluate.contrast_table(name, numbers) for name, (_, numbers) in found.items()]),
         curves=pa.concat_tables([evaluate.curves(name, *pair) for name, pair in found.items()]),
         figures=[figure],
         tokens={"text": {"test": {"documents": 4}}},

@@ -13,17 +13,19 @@ def main() -> None:
     tables = {
         budget: (artifacts.SELECTIONS.read(budget=budget), artifacts.ROUTE_SUMS.read(budget=budget)) for budget in params.oracle.budgets
     }
-    curves, heat_maps, layer_shares, metrics = [], [], [], {}
+    curves, heat_maps, layer_shares, contrasts, metrics = [], [], [], [], {}
     for name, domain in evaluate.domains(tables, RouteSpace(layers)).items():
         settings = params.evaluate
         found = evaluate.intervals(domain, params.figures.heat_maps, layers, settings.resamples, settings.confidence, params.seed)
         curves.append(evaluate.curves(name, domain, found))
         heat_maps.append(evaluate.heat_maps(name, domain))
         layer_shares.append(evaluate.layer_shares(name, domain, found))
+        contrasts.append(evaluate.contrast_table(name, found))
         metrics[name] = evaluate.headline(domain, found, layers)
     artifacts.CURVES.write(pa.concat_tables(curves))
     artifacts.HEAT_MAPS.write(pa.concat_tables(heat_maps))
     artifacts.LAYER_SHARES.write(pa.concat_tables(layer_shares))
+    artifacts.CONTRASTS.write(pa.concat_tables(contrasts))
     artifacts.METRICS.write(metrics)
 
 

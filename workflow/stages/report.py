@@ -11,6 +11,7 @@ def main() -> None:
     html = report.render(
         params=params.model_dump(mode="json", exclude_none=True),
         metrics=artifacts.METRICS.read(),
+        contrasts=artifacts.CONTRASTS.read(),
         curves=artifacts.CURVES.read(),
         figures=[report.embed(name) for name in FIGURES],
         tokens=artifacts.TOKEN_METRICS.read(),
