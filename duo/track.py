@@ -48,11 +48,6 @@ INTERVAL = 2.0  # seconds between two deliveries of live points
 PATIENCE = 5.0  # seconds that the end of a stage waits for the last delivery
 
 
-def fingerprint(address: str, params: dict[str, Any], deps: dict[str, str], cmd: str) -> str:
-    """What decides a stage instance's result, as 32 hexadecimal digits; deps are MD5 by path."""
-    return _digest([address, params, deps, cmd])
-
-
 @dataclass(frozen=True)
 class Stage:
     """A stage instance: `params` by dotted key as dvc.yaml declares them, `deps` and `outs` as MD5 by path."""
@@ -65,7 +60,8 @@ class Stage:
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(self.address, self.params, self.deps, self.cmd)
+        """Of all that decides its result, as 32 hexadecimal digits."""
+        return _digest([self.address, self.params, self.deps, self.cmd])
 
     @property
     def label(self) -> str:
@@ -75,10 +71,6 @@ class Stage:
     def finished(self) -> bool:
         """Whether all its outs are there, with the recorded content."""
         return all(Path(path).is_file() and _md5(path) == md5 for path, md5 in self.outs.items())
-
-    def reads(self, other: "Stage") -> bool:
-        """Whether an out of `other` is one of its dependencies, or lies in one that is a directory."""
-        return any(out == dep or out.startswith(f"{dep}/") for out in other.outs for dep in self.deps)
 
 
 def recorded() -> list[Stage]:
