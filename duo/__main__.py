@@ -1,4 +1,7 @@
-"""The helper verbs, `python -m duo VERB`. Each imports what it needs when it runs."""
+"""The helper verbs beside DVC and Snakemake.
+
+Each imports what it needs when it runs, so that `--help` and bad words answer at once.
+"""
 
 import argparse
 import logging
@@ -30,9 +33,11 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
 
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
-    config.read_yaml(params)
-    values, patch = yaml.load(params.read_text(encoding="utf-8")), config.read_yaml(Path(file))
-    merge(values, patch)
+    yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
+    for path in (params, Path(file)):
+        config.read_yaml(path)  # for its errors
+    values = yaml.load(params.read_text(encoding="utf-8"))
+    merge(values, yaml.load(Path(file).read_text(encoding="utf-8")))
     with atomic(params) as temporary:
         with open(temporary, "w", encoding="utf-8") as stream:
             yaml.dump(values, stream)

@@ -1,0 +1,42 @@
+# make env, make paper, make test, make ui. Needs Linux, make and Python 3.11 or later; everything else goes into .venv.
+
+PYTHON ?= python3
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: env paper test lint ui lock
+
+env: .venv/installed
+
+# The lock's packages are checked by hash. torch's build differs by machine, so only its version is pinned (requirements-torch.txt).
+.venv/installed: requirements.lock requirements-torch.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: needs Python 3.11 or later, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --quiet -r requirements-torch.txt
+	.venv/bin/python -m pip check
+	touch $@
+
+paper: env
+	dvc repro
+	python -c 'from duo import dag; dag.sort_lock()'
+	-python -m duo sync
+	@echo "The report is artifacts/report/index.html; the figures are in artifacts/figures/."
+
+test: env
+	python -m pytest
+
+lint: env
+	ruff check .
+	ruff format --check .
+
+ui: env
+	python -m duo ui
+
+# Newest versions that pyproject.toml allows, for every platform, with the hashes of all their files.
+lock: env
+	python -m pip install --quiet uv
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --extra workflow --extra test --constraint requirements-torch.txt --no-emit-package torch pyproject.toml --output-file requirements.lock

@@ -1,0 +1,137 @@
+"""A toy experiment with the real Snakefile, profiles and duo/: stages that take no time and log that they ran."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from duo.__main__ import use
+
+REPOSITORY = Path(__file__).parents[2]
+
+DVC_YAML = """
+stages:
+  corpus:
+    foreach: ${corpus}
+    do:
+      cmd: python toy.py artifacts/corpus/${key}.txt ${seed}
+      deps: [toy.py]
+      params: [seed, "corpus.${key}"]
+      outs: ["artifacts/corpus/${key}.txt"]
+  oracle:
+    foreach: ${oracle.budgets}
+    do:
+      cmd: python toy.py artifacts/oracle/${item}/tokens.txt ${item} artifacts/corpus
+      deps: [artifacts/corpus, toy.py]
+      params: [seed, model]
+      outs: ["artifacts/oracle/${item}/tokens.txt"]
+      meta: {threads: 1, gpu: 1}
+  headline:
+    cmd: python toy.py artifacts/headline.txt 0 artifacts/oracle
+    deps: [artifacts/oracle, toy.py]
+    params: [oracle.budgets]
+    outs: [artifacts/headline.txt]
+  report:
+    cmd: python toy.py artifacts/report.html 0 artifacts/headline.txt
+    deps: [artifacts/headline.txt, toy.py]
+    metrics: [artifacts/report.html: {cache: true}]
+"""
+
+TOY = """
+import hashlib, os, sys, time
+from pathlib import Path
+from duo.artifacts import atomic
+
+out, salt, *inputs = sys.argv[1:]
+with open("ran.log", "a") as log:
+    log.write(out + "\\n")
+if os.environ.get("TOY_FAILS") == out:
+    sys.exit("error: a made-up reason")
+digest = hashlib.md5(salt.encode())
+for root in map(Path, inputs):
+    for path in sorted(root.rglob("*.txt")) if root.is_dir() else [root]:
+        digest.update(path.read_bytes())
+with atomic(Path(out)) as temporary:
+    temporary.write_text(digest.hexdigest())
+    if os.environ.get("TOY_HANGS") == out:
+        time.sleep(60)
+"""
+
+
+class Project:
+    """A project in a directory of its own; `run` gives a finished command, `ran` the outs that stages made since last asked."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        binaries = Path(sys.executable).parent
+        self.environment = os.environ | {
+            "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "OMP_NUM_THREADS": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+
+    def run(self, command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        done = subprocess.run(command.split(), cwd=self.root, env=self.environment | environment, capture_output=True, text=True)
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done
+
+    def ran(self) -> list[str]:
+        log = self.root / "ran.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return sorted(lines)
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        text = (self.root / file).read_text()
+        assert old in text
+        (self.root / file).write_text(text.replace(old, new))
+
+    def copy(self, root: Path) -> "Project":
+        shutil.copytree(self.root, root)
+        return Project(root)
+
+    def files(self) -> dict[str, bytes]:
+        """Every artifact's bytes, and dvc.lock's, by path."""
+        paths = [path for path in sorted((self.root / "artifacts").rglob("*")) if path.is_file()]
+        paths = [path for path in paths if not path.is_relative_to(self.root / "artifacts/cache")]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in [*paths, self.root / "dvc.lock"]}
+
+
+@pytest.fixture(scope="session")
+def fresh_toy(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The toy before its first run: two domains, budgets 0, 2 and 4. Copy it, don't run it."""
+    root = tmp_path_factory.mktemp("toy") / "fresh"
+    shutil.copytree(REPOSITORY / "duo", root / "duo", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "params.yaml", "workflow/Snakefile", "workflow/profiles"):
+        (root / name).parent.mkdir(exist_ok=True)
+        source = REPOSITORY / name
+        shutil.copytree(source, root / name) if source.is_dir() else shutil.copy(source, root / name)
+    (root / "dvc.yaml").write_text(DVC_YAML)
+    (root / "toy.py").write_text(TOY)
+    (root / "patch.yaml").write_text("oracle: {budgets: [0, 2, 4]}\nfigures: {heat_maps: [2]}\n")
+    use(str(REPOSITORY / "params/smoke.yaml"), root / "params.yaml")
+    use(str(root / "patch.yaml"), root / "params.yaml")
+    project = Project(root)
+    project.run("git init -q .")
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished_toy(fresh_toy: Project) -> Project:
+    """The toy after `dvc repro`. Copy it, don't run it."""
+    project = fresh_toy.copy(fresh_toy.root.parent / "finished")
+    project.run("dvc repro -q")
+    return project
+
+
+@pytest.fixture
+def toy(finished_toy: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A finished toy of one's own, as the working directory."""
+    project = finished_toy.copy(tmp_path / "toy")
+    project.ran()
+    monkeypatch.chdir(project.root)
+    return project

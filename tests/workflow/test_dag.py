@@ -1,0 +1,208 @@
+"""dvc.yaml against the scripts, and duo.dag against DVC."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.parsing import DataResolver
+
+from duo import config, dag
+from duo.errors import InputError
+
+REPOSITORY = Path(__file__).parents[2]
+DEFINITIONS = config.read_yaml(REPOSITORY / "dvc.yaml")["stages"]
+
+
+def tree(path: str) -> ast.Module:
+    return ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))
+
+
+def template(name: str) -> dict:
+    return DEFINITIONS[name].get("do", DEFINITIONS[name])
+
+
+def imported(path: str) -> set[str]:
+    """Files of duo/ and workflow/ that this file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    files = {name.replace(".", "/") + ".py" for name in names if name.split(".")[0] in ("duo", "workflow")}
+    return {file for file in files if (REPOSITORY / file).exists()}
+
+
+def reached(path: str) -> set[str]:
+    """The file and all that it imports, directly or not."""
+    found, ahead = set(), {path}
+    while ahead:
+        file = ahead.pop()
+        found.add(file)
+        ahead |= imported(file) - found
+    return found
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_code_that_a_stage_depends_on_is_what_it_imports(name):
+    script = f"workflow/stages/{name}.py"
+    declared = {path for path in template(name)["deps"] if path.endswith(".py")}
+    assert template(name)["cmd"].split()[:3] == ["python", "-m", f"workflow.stages.{name}"]
+    assert declared == reached(script)
+
+
+def test_packages_hold_no_code_that_a_dependency_could_miss():
+    for path in [*REPOSITORY.glob("duo/__init__.py"), *REPOSITORY.glob("workflow/**/__init__.py")]:
+        body = tree(str(path.relative_to(REPOSITORY))).body
+        assert all(isinstance(node, ast.Assign | ast.Expr) and isinstance(node.value, ast.Constant) for node in body), path
+
+
+def params_read(script: str) -> set[str]:
+    """Dotted names read off `params`, with [] for a subscript; `params` itself may only go to functions of the same script."""
+    module = tree(script)
+    parents = {child: node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
+    own = {node.name for node in ast.walk(module) if isinstance(node, ast.FunctionDef)}
+    found = set()
+    for node in ast.walk(module):
+        if not (isinstance(node, ast.Name) and node.id == "params" and isinstance(node.ctx, ast.Load)):
+            continue
+        parent, parts = parents[node], []
+        if isinstance(parent, ast.Call):
+            assert isinstance(parent.func, ast.Name) and parent.func.id in own, f"{script}:{node.lineno}: params leaves the script whole"
+            continue
+        while True:
+            if isinstance(parent, ast.Attribute) and parent.attr != "model_dump":
+                parts.append(parent.attr)
+            elif isinstance(parent, ast.Subscript) and parent.value is node:
+                parts.append("[]")
+            else:
+                break
+            node, parent = parent, parents[parent]
+        found |= {".".join(parts)} if parts else set(config.Params.model_fields)
+    return found
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_params_that_a_stage_declares_are_what_it_reads(name):
+    declared = {param.replace("${key}", "[]") for param in template(name).get("params", [])}
+    read = params_read(f"workflow/stages/{name}.py")
+    undeclared = {chain for chain in read if not any(chain == param or chain.startswith(param + ".") for param in declared)}
+    unread = {param for param in declared if not any(chain == param or chain.startswith(param + ".") for chain in read)}
+    assert not undeclared and not unread
+
+
+def test_resolver_is_the_one_we_know(toy):
+    """duo.dag hands DataResolver a stand-in for the repository; this is what it relies on."""
+    assert list(DataResolver.__init__.__annotations__) == ["repo", "wdir", "d"]
+    known = dag.Dag()
+    listed = toy.run("dvc stage list --name-only").stdout.split()
+    assert sorted(known.stages) == sorted(listed)
+    stage = known.stages["oracle@2"]
+    assert stage.cmd == "python toy.py artifacts/oracle/2/tokens.txt 2 artifacts/corpus"
+    assert stage.outs == ("artifacts/oracle/2/tokens.txt",)
+    assert stage.params == {"seed": 1, "model": known.values["model"]}
+
+
+def test_wildcards_stand_where_the_key_does(toy):
+    groups = {group.name: group for group in dag.Dag().groups}
+    assert groups["oracle"].outs == ("artifacts/oracle/{key}/tokens.txt",)
+    assert groups["oracle"].keys == ("0", "2", "4")
+    assert groups["oracle"].address("2") == "oracle@2"
+    assert groups["corpus"].outs == ("artifacts/corpus/{key}.txt",)
+    assert groups["report"].keys == () and groups["report"].outs == ("artifacts/report.html",)
+
+
+def test_parsing_is_light():
+    code = "import sys; from duo.dag import Dag; Dag().groups; print([m for m in ('torch', 'pyarrow', 'mlflow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_nothing_changed_after_a_run(toy):
+    known = dag.Dag()
+    assert {address: known.why(address)[address] for address in known.stages} == {address: [] for address in known.stages}
+
+
+def test_why_names_the_param_with_old_and_new_value(toy):
+    toy.replace("params.yaml", "width: 32", "width: 64")
+    assert dag.Dag().why("oracle@2") == {"oracle@2": ["model.width: 32 -> 64"]}
+    assert dag.Dag().why("report")["report"] == ["artifacts/headline.txt: headline will run"]
+
+
+def test_why_names_the_command_the_file_and_the_missing_out(toy):
+    toy.replace("dvc.yaml", "headline.txt 0 artifacts/oracle", "headline.txt 1 artifacts/oracle")
+    toy.replace("toy.py", "import hashlib", "import  hashlib")
+    Path("artifacts/corpus/text.txt").unlink()
+    Path("artifacts/corpus/code.txt").write_text("by hand")
+    command = "python toy.py artifacts/headline.txt {} artifacts/oracle"
+    assert f"command: {command.format(0)} -> {command.format(1)}" in dag.Dag().why("headline")["headline"]
+    assert dag.Dag().why("corpus") == {
+        "corpus@text": ["toy.py: changed", "artifacts/corpus/text.txt: is missing"],
+        "corpus@code": ["toy.py: changed", "artifacts/corpus/code.txt: is not what the stage wrote"],
+    }
+
+
+def test_why_of_a_stage_that_never_ran_and_of_none(toy):
+    toy.replace("params.yaml", "budgets: [0, 2, 4]", "budgets: [0, 2, 3, 4]")
+    assert dag.Dag().why("oracle@3")["oracle@3"][0] == "never ran"
+    with pytest.raises(InputError, match="no stage 'orakle'; did you mean 'oracle'"):
+        dag.Dag().why("orakle")
+
+
+def test_judgement_is_dvcs(toy):
+    """What duo.dag calls unchanged, DVC calls up to date, and the other way round, for directories of artifacts too."""
+    toy.replace("params.yaml", "width: 32", "width: 64")
+    toy.run("dvc repro -q oracle@2 oracle@4 oracle@0")
+    toy.replace("params.yaml", "budgets: [0, 2, 4]", "budgets: [0, 2]")
+    known = dag.Dag()
+    changed = {address for address in known.stages if known.changes(address)}
+    assert changed == {"headline", "report"}
+    assert [toy.run(f"dvc status -q {address}", check=False).returncode == 1 for address in known.stages] == [
+        address == "headline" for address in known.stages
+    ]
+
+
+def test_state_file_is_new_only_where_the_stage_is_due(toy):
+    def age(address):
+        return os.path.getmtime(dag.Dag().write_state(dag.Dag().stages[address]))
+
+    before = os.path.getmtime("params.yaml")
+    assert age("oracle@2") == 0
+    toy.replace("params.yaml", "width: 32", "width: 64")
+    assert age("oracle@2") >= before and age("corpus@text") == 0
+    toy.replace("params.yaml", "width: 64", "width: 32")
+    assert age("oracle@2") == 0
+
+
+def test_prune_removes_what_left_the_dag_and_nothing_else(toy):
+    (toy.root / "artifacts/cache").mkdir()
+    kept = [Path("artifacts/cache/wheel"), Path("artifacts/oracle/2/tokens.txt")]
+    kept[0].write_text("")
+    for address in dag.Dag().stages:
+        dag.Dag().write_state(dag.Dag().stages[address])
+    toy.replace("params.yaml", "budgets: [0, 2, 4]", "budgets: [0, 2]")
+    stale = ["artifacts/oracle/4/tokens.txt", ".pipeline/oracle@4.json", "dvc.lock: oracle@4"]
+    assert dag.prune(dry_run=True) == stale and Path(stale[0]).exists()
+    assert dag.prune() == stale
+    assert not Path("artifacts/oracle/4").exists() and not Path(stale[1]).exists() and all(path.exists() for path in kept)
+    assert "oracle@4" not in Path("dvc.lock").read_text() and "oracle@2" in Path("dvc.lock").read_text()
+    assert dag.prune() == []
+
+
+def test_lock_is_put_in_order_without_any_other_change(toy):
+    text = Path("dvc.lock").read_text()
+    stages = list(config.read_yaml(Path("dvc.lock"))["stages"])
+    assert stages == list(dag.Dag().stages)
+    dag._rewrite_lock(lambda names: list(reversed(names)))
+    assert list(config.read_yaml(Path("dvc.lock"))["stages"]) == list(reversed(stages))
+    dag.sort_lock()
+    assert Path("dvc.lock").read_text() == text
+
+
+def test_bad_dvc_yaml_is_one_error(toy):
+    toy.replace("dvc.yaml", "${oracle.budgets}", "${oracle.budget}")
+    with pytest.raises(InputError, match=r"dvc.yaml: .*oracle.budget"):
+        _ = dag.Dag().stages
