@@ -13,12 +13,14 @@ from typing import Any
 from duo.errors import InputError
 
 
-def merge(target: Any, patch: dict) -> None:
-    """Apply an RFC 7396 merge patch in place: null removes a key, a mapping is merged, any other value replaces."""
-    for key, value in patch.items():
+def merge(target: Any, patch: Any) -> None:
+    """Apply an RFC 7396 merge patch in place: null removes a key, a mapping is merged, any other value replaces. Uses up the patch."""
+    for key, value in list(patch.items()):
         if value is None:
             target.pop(key, None)
-        elif isinstance(value, dict) and isinstance(target.get(key), dict):
+        elif isinstance(value, dict):
+            if not isinstance(target.get(key), dict):
+                target[key] = value  # the merge of a mapping with itself drops its nulls
             merge(target[key], value)
         else:
             target[key] = value

@@ -32,7 +32,8 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: could not be written: {error.strerror or error}") from error
+        reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is longer
+        raise InputError(f"{path}: could not be written: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

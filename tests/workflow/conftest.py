@@ -110,6 +110,7 @@ def fresh_toy(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (root / name).parent.mkdir(exist_ok=True)
         source = REPOSITORY / name
         shutil.copytree(source, root / name) if source.is_dir() else shutil.copy(source, root / name)
+    (root / "duo/track.py").write_text("def sync() -> None:\n    pass\n")
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / "toy.py").write_text(TOY)
     (root / "patch.yaml").write_text("oracle: {budgets: [0, 2, 4]}\nfigures: {heat_maps: [2]}\n")

@@ -1,0 +1,159 @@
+"""Writes that are whole or not at all, schemas that are checked, bytes that depend on the table alone."""
+
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from duo import artifacts
+from duo.errors import InputError
+
+COLUMNS = {
+    "domain": ["text"] * 5,
+    "document": ["a", "a", "a", "b", "b"],
+    "position": [0, 1, 2, 0, 1],
+    "token": [7, 8, 9, 7, 8],
+    "label": [8, 9, 10, 8, 9],
+}
+
+
+def losses(routes: int = 16) -> dict:
+    values = np.linspace(0, 8, 5 * routes, dtype=np.float32).reshape(5, routes)
+    return COLUMNS | {"losses": artifacts.fixed_lists(values)}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_table_comes_back_as_it_was_written():
+    artifacts.LOSSES.write(losses(), shard=3)
+    table = artifacts.LOSSES.read(shard=3)
+    assert table.schema.names == artifacts.LOSSES.schema.names
+    assert table["position"].to_pylist() == COLUMNS["position"]
+    assert np.array_equal(artifacts.matrix(table["losses"]), np.linspace(0, 8, 80, dtype=np.float32).reshape(5, 16))
+
+
+def test_columns_say_what_they_mean_and_in_what_unit():
+    artifacts.LOSSES.write(losses(), shard=0)
+    field = artifacts.LOSSES.read(shard=0).schema.field("losses")
+    assert field.metadata[b"unit"] == b"nats" and b"every route" in field.metadata[b"meaning"]
+
+
+def test_two_processes_and_any_chunking_write_equal_bytes(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import pyarrow as pa; from test_artifacts import losses; from duo import artifacts\n"
+        "table = pa.table(losses())\n"
+        "if sys.argv[2] == 'chunks': table = pa.concat_tables([table.slice(0, 2), table.slice(2)])\n"
+        "artifacts.LOSSES.write(table.select(sorted(table.column_names)), shard=0); print(artifacts.LOSSES.digest(shard=0))"
+    )
+    digests = set()
+    for how in ("whole", "chunks"):
+        (tmp_path / how).mkdir()
+        command = [sys.executable, "-c", code, str(Path(__file__).parent), how]
+        root = str(Path(__file__).parents[1])
+        done = subprocess.run(command, cwd=tmp_path / how, env={"PYTHONPATH": root, "PATH": ""}, capture_output=True, text=True, check=True)
+        digests.add(done.stdout.strip())
+    assert len(digests) == 1
+
+
+def test_digest_is_the_files():
+    artifacts.METRICS.write({"a": 1})
+    assert artifacts.METRICS.digest() == hashlib.md5(artifacts.METRICS.path().read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"extra": [1] * 5}, "columns are .*'extra'.* should be"),
+        ({"position": ["x"] * 5}, "column 'position'"),
+        ({"position": [0, 1, None, 3, 4]}, "column 'position' has 1 empty values; none is allowed"),
+        ({"position": [0, 1, 2**40, 3, 4]}, "column 'position'.*1099511627776"),
+    ],
+)
+def test_table_of_another_schema_is_not_written(change, message):
+    with pytest.raises(InputError, match=message):
+        artifacts.LOSSES.write(losses() | change, shard=0)
+    assert not Path("artifacts").exists() or not any(Path("artifacts").rglob("*.parquet*"))
+
+
+def test_file_of_another_schema_is_not_read():
+    path = artifacts.LOSSES.path(shard=0)
+    path.parent.mkdir(parents=True)
+    pa.parquet.write_table(pa.table(losses() | {"position": ["x"] * 5}), path)
+    with pytest.raises(InputError, match=r"enumerate/0.parquet: column 'position' is string, should be int32"):
+        artifacts.LOSSES.read(shard=0)
+    artifacts.LOSSES.write(losses(), shard=0)
+    pa.parquet.write_table(artifacts.LOSSES.read(shard=0).drop_columns("label"), path)
+    with pytest.raises(InputError, match=r"enumerate/0.parquet: column 'label' is missing"):
+        artifacts.LOSSES.read(shard=0)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_truncated_table_is_one_error(kept):
+    artifacts.LOSSES.write(losses(), shard=0)
+    path = artifacts.LOSSES.path(shard=0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(InputError, match=r"enumerate/0.parquet: damaged or not Parquet .*; delete it and run its stage again") as caught:
+        artifacts.LOSSES.read(shard=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file, keys", [(artifacts.LOSSES, {"shard": 0}), (artifacts.METRICS, {})])
+def test_missing_file_is_one_error(file, keys):
+    with pytest.raises(InputError, match=r"is missing; run the stage that makes it"):
+        file.read(**keys)
+
+
+def test_damaged_json_is_one_error():
+    artifacts.METRICS.write({"a": 1})
+    artifacts.METRICS.path().write_text('{"a": ')
+    with pytest.raises(InputError, match=r"metrics.json: not valid JSON"):
+        artifacts.METRICS.read()
+
+
+def test_json_keeps_order_and_refuses_what_json_has_not():
+    artifacts.METRICS.write({"b": 1, "a": 0.5})
+    assert list(json.loads(artifacts.METRICS.path().read_text())) == ["b", "a"]
+    with pytest.raises(ValueError):
+        artifacts.METRICS.write({"a": float("nan")})
+    assert artifacts.METRICS.read() == {"b": 1, "a": 0.5}
+
+
+def test_failed_write_leaves_the_old_file():
+    path = Path("some/file")
+    with artifacts.atomic(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), artifacts.atomic(path) as temporary:
+        temporary.write_text("half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old" and [path.name for path in Path("some").iterdir()] == ["file"]
+
+
+def test_full_disk_is_one_error_and_leaves_the_old_file(monkeypatch):
+    artifacts.LOSSES.write(losses(), shard=0)
+    before = artifacts.LOSSES.digest(shard=0)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(artifacts.os, "fsync", full)
+    with pytest.raises(InputError, match=r"enumerate/0.parquet: could not be written: No space left on device"):
+        artifacts.LOSSES.write(losses(8), shard=0)
+    assert artifacts.LOSSES.digest(shard=0) == before and len(list(Path("artifacts/enumerate").iterdir())) == 1
+
+
+def test_truly_full_disk_is_the_same_error():
+    """/dev/full refuses every byte, as a full disk does."""
+    with pytest.raises(InputError, match=r"out: could not be written: No space left on device"), artifacts.atomic(Path("out")) as temporary:
+        temporary.symlink_to("/dev/full")
+        pa.parquet.write_table(pa.table(losses()), temporary)
+    assert not Path("out").exists() and not Path("out.tmp").is_symlink()
