@@ -1,9 +1,13 @@
-"""What every stage script shares: its log, and the one-line error with which it ends on bad input."""
+"""What every stage script shares: its log, the one-line error with which it ends on bad input, its fingerprint."""
 
+import hashlib
+import json
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+from duo import config
 from duo.errors import InputError
 
 
@@ -14,3 +18,15 @@ def run(main: Callable[..., None]) -> None:
         main(*sys.argv[1:])
     except InputError as error:
         sys.exit(f"error: {error}")
+
+
+def fingerprint(name: str) -> str:
+    """Hash of all that decides what the stage of this name (one without instances) makes: command, params, dependencies."""
+    spec = config.read_yaml(Path("dvc.yaml"))["stages"][name]
+    params = config.load().model_dump()
+    state = {
+        "cmd": spec["cmd"],
+        "params": {group: params[group] for group in spec["params"]},
+        "deps": {path: hashlib.md5(Path(path).read_bytes()).hexdigest() for path in spec["deps"]},
+    }
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]
