@@ -1,6 +1,7 @@
 """A toy experiment with the real Snakefile, profiles and duo/: stages that take no time and log that they ran."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Project:
         }
 
     def run(self, command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        done = subprocess.run(command.split(), cwd=self.root, env=self.environment | environment, capture_output=True, text=True)
+        done = subprocess.run(shlex.split(command), cwd=self.root, env=self.environment | environment, capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done
 

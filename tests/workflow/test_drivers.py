@@ -125,7 +125,7 @@ def fresh_smoke(tmp_path_factory) -> Project:
 def finished_smoke(fresh_smoke) -> Project:
     project = fresh_smoke.copy(fresh_smoke.root.parent / "finished")
     project.run("dvc repro -q")
-    project.run("python -c from␣duo␣import␣dag;dag.sort_lock()".replace("␣", " "))
+    project.run("python -c 'from duo import dag; dag.sort_lock()'")
     return project
 
 
