@@ -22,7 +22,7 @@ def main() -> None:
     runtime.prepare(params.runtime.device, params.runtime.threads)
     shape = Shape(**params.tokens.model_dump(), **params.model.model_dump())
     batch = torch.randint(0, shape.vocabulary, (params.pretrain.batch, shape.sequence + 1), generator=torch.Generator().manual_seed(0))
-    run = pretrain._Run(shape, params.pretrain, params.runtime, params.seed, Path("no checkpoint"))
+    run = pretrain.Run(shape, params.pretrain, params.runtime, params.seed, Path("no checkpoint"))
     contestants = {"duo": lambda: run.advance(batch)}
     for precision in ("fp32", "bf16"):
         for compiled in (False, True):

@@ -76,15 +76,16 @@ class Attention(nn.Module):
 class Grouping(NamedTuple):
     """Which tokens of a batch take which FFN at one layer, as a permutation that puts big first, then small, then skip.
 
-    The FFNs then run on slices, and only on as many rows as are needed. `capacity` is a number of rows that holds all big
-    tokens: one number for most steps, so that compiled code sees one shape; rows beyond the last big token are masked out.
+    The FFNs then run on slices: the big one on rows before `stop`, the small one on rows from `start` on. Both are the same
+    for nearly all steps, so that compiled code sees one shape; in the rows between them, which both compute, a mask decides.
     """
 
     order: Tensor  # [tokens] int64: which token stands at each row
     inverse: Tensor  # [tokens] int64: at which row each token stands
     big: Tensor  # [] int64: rows of big tokens
     kept: Tensor  # [] int64: rows of big and small tokens; the others skip
-    capacity: int
+    start: int  # at most `big`
+    stop: int  # at least `big`
 
 
 class Layer(nn.Module):
@@ -102,16 +103,28 @@ class Layer(nn.Module):
         return x + self.attention(self.attention_norm(x), positions)
 
     def forward(self, x: Tensor, positions: Positions, grouping: Grouping) -> Tensor:
-        """The layer with each token's own FFN, [batch, time, width]; the big one runs on `capacity` tokens alone."""
+        """The layer with each token's own FFN, [batch, time, width], computing little more than these."""
         x = self.attend(x, positions)
         rows = _Permute.apply(self.ffn_norm(x).flatten(0, 1), grouping.order, grouping.inverse)
-        index = torch.arange(len(rows), device=x.device)[:, None]
-        update = self.ffns[SMALL](rows).masked_fill(index >= grouping.kept, 0.0)  # a sixteenth of the big one: all rows
-        if grouping.capacity:
-            head = slice(grouping.capacity)
-            big = torch.where(index[head] < grouping.big, self.ffns[BIG](rows[head]), update[head])
-            update = torch.cat([big, update[grouping.capacity :]])
+        update = self._updates(rows, grouping)
         return x + _Permute.apply(update, grouping.inverse, grouping.order).view_as(x)
+
+    def _updates(self, rows: Tensor, grouping: Grouping) -> Tensor:
+        """What the FFNs add to the residual stream, for normed rows [tokens, width] in the grouping's order."""
+        _, _, big, kept, start, stop = grouping
+        index = torch.arange(len(rows), device=rows.device)[:, None]
+        parts = []
+        if stop > 0:
+            from_big = self.ffns[BIG](rows[:stop])
+        if start < len(rows):
+            from_small = self.ffns[SMALL](rows[start:]).masked_fill(index[start:] >= kept, 0.0)
+        if start > 0:
+            parts.append(from_big[:start])
+        if start < stop and start < len(rows):
+            parts.append(torch.where(index[start:stop] < big, from_big[start:], from_small[: stop - start]))
+        if stop < len(rows):
+            parts.append(from_small[stop - start :])
+        return torch.cat(parts)
 
 
 class _Permute(torch.autograd.Function):

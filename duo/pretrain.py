@@ -27,6 +27,7 @@ from duo.seeds import stream
 log = logging.getLogger(__name__)
 
 Observer = Callable[[int, dict[str, float]], None]
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, as torch names them
 History = list[tuple[int, str, float]]  # step, series, value
 
 
@@ -45,7 +46,7 @@ def train(
     sequences, validation: by domain, [rows, sequence + 1] token ids. `observe` is called with each step's values.
     InputError where the loss or the gradient stops being finite; the last checkpoint then stays.
     """
-    run = _Run(shape, settings, machine, seed, checkpoint)
+    run = Run(shape, settings, machine, seed, checkpoint)
     rows = sum(len(table) for table in sequences.values())
     log.info("%d steps of %d x %d tokens; %d packed sequences to draw from", run.steps, settings.batch, shape.sequence, rows)
     table = np.concatenate(list(sequences.values()))
@@ -68,7 +69,7 @@ def train(
     return run.model.eval(), run.history
 
 
-class _Run:
+class Run:
     """A training run: model, optimizer, step and history, from scratch or from its checkpoint."""
 
     def __init__(self, shape: Shape, settings: Pretrain, machine: Runtime, seed: int, checkpoint: Path):
@@ -106,7 +107,7 @@ class _Run:
     def _random_routing_loss(self, batch: Tensor) -> Tensor:
         tokens, labels = batch[:, :-1], batch[:, 1:]
         draws = stream(self.seed, "routes", self.step).random((len(self.model.layers), tokens.numel()), dtype=np.float32)
-        groupings = group(torch.from_numpy(draws), self.settings.p_big, self.settings.p_skip, self.machine.device)
+        groupings = group(draws, self.settings.p_big, self.settings.p_skip, self.machine.device)
         positions = self.model.positions(tokens.shape[1])
         with runtime.autocast(self.machine.device, self.settings.precision):
             x = self.model.embedding(tokens)
@@ -137,8 +138,8 @@ class _Run:
         """Write weights, moments, step and history as one safetensors file, at once or not at all."""
         tensors = {f"weight.{name}": weight.detach() for name, weight in self.model.named_parameters()}
         for name, weight in self.model.named_parameters():
-            for moment in ("exp_avg", "exp_avg_sq"):
-                tensors[f"{moment}.{name}"] = self.optimizer.state[weight][moment]
+            state = self.optimizer.state.get(weight, {})  # none for a weight that never had a gradient
+            tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS if moment in state}
         with artifacts.atomic(path) as temporary:
             safetensors.torch.save_file(tensors, temporary, metadata={"step": str(self.step), "history": json.dumps(self.history)})
 
@@ -149,8 +150,9 @@ class _Run:
                 self.history = [tuple(entry) for entry in json.loads(file.metadata()["history"])]
                 for name, weight in self.model.named_parameters():
                     weight.data.copy_(file.get_tensor(f"weight.{name}"))
-                    moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in ("exp_avg", "exp_avg_sq")}
-                    self.optimizer.state[weight] = {"step": torch.tensor(float(self.step)), **moments}
+                    if f"{MOMENTS[0]}.{name}" in file.keys():  # noqa: SIM118  no mapping, but a file with keys()
+                        moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
+                        self.optimizer.state[weight] = {"step": torch.tensor(float(self.step)), **moments}
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: damaged checkpoint ({error}); delete it to train from the start") from None
         log.info("going on from step %d of %d", self.step, self.steps)
@@ -175,20 +177,25 @@ def schedule(rows: dict[str, int], mix: dict[str, float], total: int, seed: int)
     return order
 
 
-def group(draws: Tensor, p_big: float, p_skip: float, device: str) -> list[Grouping]:
+def group(draws: np.ndarray, p_big: float, p_skip: float, device: str) -> list[Grouping]:
     """One grouping a layer from uniform draws [layers, tokens]: big below p_big, skip from 1 - p_skip on, small between."""
-    layers, tokens = draws.shape
+    tokens = draws.shape[1]
     big, skip = draws < p_big, draws >= 1 - p_skip
-    rank = (~big).to(torch.uint8) + skip.to(torch.uint8)
-    order = rank.argsort(dim=1, stable=True)
-    inverse = torch.empty_like(order).scatter_(1, order, torch.arange(tokens).expand(layers, -1))
-    counts, kept = big.sum(1), tokens - skip.sum(1)
-    spread = 6 * math.sqrt(tokens * p_big * (1 - p_big))  # one step in a billion has more
-    capacity = min(tokens, math.ceil((tokens * p_big + spread) / 64) * 64)
-    if counts.max() > capacity:
-        capacity = tokens
-    order, inverse, counts, kept = (tensor.to(device) for tensor in (order, inverse, counts, kept))
-    return [Grouping(order[i], inverse[i], counts[i], kept[i], capacity) for i in range(layers)]
+    order = np.argsort(1 - big.astype(np.int8) + skip, axis=1, kind="stable")
+    inverse = np.empty_like(order)
+    np.put_along_axis(inverse, order, np.arange(tokens)[None], axis=1)
+    counts, kept = big.sum(axis=1), tokens - skip.sum(axis=1)
+    start, stop = _likely_range(tokens, p_big)
+    if not start <= counts.min() <= counts.max() <= stop:
+        start, stop = 0, tokens
+    columns = (torch.from_numpy(array).to(device) for array in (order, inverse, counts, kept))
+    return [Grouping(*row, start, stop) for row in zip(*columns, strict=True)]
+
+
+def _likely_range(tokens: int, chance: float) -> tuple[int, int]:
+    """Multiples of 64 between which the number of big tokens lies, but for one layer in a hundred million."""
+    mean, spread = tokens * chance, 6 * math.sqrt(tokens * chance * (1 - chance))
+    return max(0, math.floor((mean - spread) / 64) * 64), min(tokens, math.ceil((mean + spread) / 64) * 64)
 
 
 def learning_rate(step: int, steps: int, settings: Pretrain) -> float:
