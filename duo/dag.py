@@ -125,7 +125,7 @@ class Dag:
     def strays(self) -> list[Path]:
         """Files that belong to no stage of the DAG: under artifacts/ (the cache of downloads apart) and state files."""
         kept = {Path(out) for out in self.makers} | {STATES / f"{address}.json" for address in self.stages}
-        files = [path for root in (ARTIFACTS, STATES) for path in sorted(root.rglob("*")) if not path.is_dir()]
+        files = [path for path in (*sorted(ARTIFACTS.rglob("*")), *sorted(STATES.glob("*.json"))) if not path.is_dir()]
         return [path for path in files if path not in kept and not path.is_relative_to(ARTIFACTS / "cache")]
 
     def stray_entries(self) -> list[str]:

@@ -142,13 +142,13 @@ class _Permute(torch.autograd.Function):
 
 
 class Duo(nn.Module):
-    """The model. Modules are initialised as in Llama: normal with deviation 0.02, outputs to the stream scaled down by depth.
+    """The model. Weights are drawn from normal distributions that keep a unit scale at any width:
 
-    | weight                    | deviation               |
-    | embedding                 | 0.02                    |
-    | qkv, gate_up              | 0.02                    |
-    | out, down                 | 0.02 / sqrt(2 * layers) |
-    | norms                     | all ones                |
+    | weight       | deviation                           |
+    | embedding    | 1 / sqrt(width)                     |
+    | qkv, gate_up | 1 / sqrt(inputs)                    |
+    | out, down    | 1 / sqrt(inputs) / sqrt(2 * layers) |
+    | norms        | all ones                            |
     """
 
     def __init__(self, shape: Shape):
@@ -171,8 +171,9 @@ class Duo(nn.Module):
                 if "norm" in name:
                     weight.fill_(1.0)
                     continue
-                to_stream = name.endswith(("attention.out.weight", "down.weight"))
-                deviation = 0.02 / (2 * self.shape.layers) ** 0.5 if to_stream else 0.02
+                deviation = weight.shape[1] ** -0.5
+                if name.endswith(("attention.out.weight", "down.weight")):  # what is added to the residual stream
+                    deviation /= (2 * self.shape.layers) ** 0.5
                 weight.normal_(0.0, deviation, generator=generator)
         return self
 

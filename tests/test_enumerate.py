@@ -38,7 +38,7 @@ def test_tree_equals_brute_force_on_random_routes_of_twelve_layers():
     from dataclasses import replace
 
     shape = replace(TINY, layers=12)
-    duo, space = make(shape, scale=3.0), RouteSpace(12)
+    duo, space = make(shape), RouteSpace(12)
     tokens, labels = random_tokens(1, 5), random_tokens(1, 5, seed=1)
     found = Enumerator(duo, space, MACHINE, "fp32", 640).losses(tokens, labels[None])[0]
     for code in np.random.default_rng(0).integers(0, len(space), 25):
@@ -63,7 +63,7 @@ def test_documents_in_batches_are_those_alone():
 
 
 def test_bf16_is_near_fp32():
-    duo, space = make(scale=3.0), RouteSpace(TINY.layers)
+    duo, space = make(scale=1.0), RouteSpace(TINY.layers)
     tokens, labels = random_tokens(4, 16), random_tokens(4, 16, seed=1)
     exact, rounded = (Enumerator(duo, space, MACHINE, precision, 64).losses(tokens, labels[None]) for precision in ("fp32", "bf16"))
     assert not torch.equal(exact, rounded)

@@ -1,4 +1,4 @@
-"""What every stage script shares: its log, the one-line error with which it ends on bad input, its fingerprint."""
+"""What every stage script shares: its log, its lock, the one-line error with which it ends on bad input, its fingerprint."""
 
 import hashlib
 import json
@@ -7,15 +7,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
+
 from duo import config
 from duo.errors import InputError
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call main with the command line's words; an InputError becomes one message and exit status 1."""
+    """Call main with the command line's words; an InputError becomes one message and exit status 1.
+
+    One process a stage instance at a time: a driver that is killed leaves its stage running, which the next run awaits.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    lock = Path(".pipeline", "-".join([Path(sys.argv[0]).stem, *sys.argv[1:]]) + ".lock")
+    lock.parent.mkdir(exist_ok=True)
     try:
-        main(*sys.argv[1:])
+        with FileLock(lock):
+            main(*sys.argv[1:])
     except InputError as error:
         sys.exit(f"error: {error}")
 
