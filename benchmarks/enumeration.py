@@ -1,9 +1,10 @@
-"""Speed of the prefix tree against a plain loop of forward passes, and against its matrix products alone: python -m benchmarks.enumeration
+"""Speed of the prefix tree, in losses (token x route) a second: python -m benchmarks.enumeration
 
-All on one batch of documents of params.yaml's shape, in one process. The loop runs a sample of the routes, one forward
-pass each, computing at every layer only the FFN that the route names, in the same precision and compiled as well; its time
-for all routes is the sample's scaled up. The products are the same tree's, alone: every product of the shapes and in the
-numbers that one pass of the tree needs, without anything between them.
+Against three baselines in one process, all of params.yaml's shape and precision:
+- plain loop: one forward pass of the same model a route, eager, as one would write it first;
+- tuned loop: the same, computing only the FFNs that the route names, compiled;
+- products alone: every matrix product that the tree needs, in its sizes and numbers, with nothing between them.
+The loops run a sample of the routes on a batch large enough that more would not make them faster.
 """
 
 import time
@@ -11,12 +12,15 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from duo import config, enumerate, runtime
-from duo.model import Duo, Shape
+from duo.model import Duo, Layer, Positions, Shape
 from duo.routes import BIG, SMALL, RouteSpace
 
-SAMPLE = 24  # routes that the plain loop runs
+SAMPLE = 6  # routes that the loops run
+DOCUMENTS = 32  # documents in the loops' batch
+ROUNDS = 3
 
 
 def main() -> None:
@@ -25,37 +29,47 @@ def main() -> None:
     settings, shape = params.enumerate, Shape(**params.tokens.model_dump(), **params.model.model_dump())
     duo = Duo(shape).initialise(torch.Generator().manual_seed(0)).eval().requires_grad_(False)
     space = RouteSpace(shape.layers)
-    tokens, labels = torch.randint(0, shape.vocabulary, (2, enumerate.BATCH, settings.tokens), generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    tokens, labels = torch.randint(0, shape.vocabulary, (2, DOCUMENTS, settings.tokens), generator=generator)
+    digits = torch.from_numpy(space.digits)[torch.randint(0, len(space), (SAMPLE,), generator=generator)]
+    some, wanted = tokens[: enumerate.BATCH], labels[: enumerate.BATCH]
     enumerator = enumerate.Enumerator(duo, space, params.runtime, settings.precision, settings.rows)
-    loop = plain_loop(duo, params.runtime, settings.precision)
-    tree = seconds(lambda: enumerator.losses(tokens, labels[None]))
-    routes = torch.randint(0, len(space), (SAMPLE,), generator=torch.Generator().manual_seed(2)).tolist()
-    plain = seconds(lambda: [loop(tokens, labels, space.digits[route]) for route in routes]) / SAMPLE * len(space)
-    products = seconds(lambda: tree_products(shape, tokens.numel(), settings.rows, settings.precision))
-    pairs = tokens.numel() * len(space)
-    for name, time_taken in (("prefix tree", tree), ("plain loop", plain), ("products alone", products)):
-        print(f"{name:15} {time_taken:8.2f} s   {pairs / time_taken / 1e6:6.3f} M losses/s   {time_taken / tree:6.2f} x the tree's time")
+    tuned = tuned_pass(duo, params.runtime)
+
+    def autocast(run: Callable[[Tensor], Tensor]) -> Callable[[], None]:
+        @torch.no_grad()
+        def passes() -> None:
+            with runtime.autocast(params.runtime.device, settings.precision):
+                for route in digits:
+                    F.cross_entropy(run(route).float().flatten(0, 1), labels.flatten(), reduction="none")
+
+        return passes
+
+    losses = {
+        "prefix tree": (lambda: enumerator.losses(some, wanted[None]), some.numel() * len(space)),
+        "plain loop": (autocast(lambda route: duo(tokens, route == 1)), tokens.numel() * SAMPLE),
+        "tuned loop": (autocast(lambda route: tuned(tokens, route)), tokens.numel() * SAMPLE),
+        "products alone": (lambda: tree_products(shape, some.numel(), settings.rows, settings.precision), some.numel() * len(space)),
+    }
+    speeds = {name: count / seconds(run) for name, (run, count) in losses.items()}
+    for name, speed in speeds.items():
+        print(f"{name:15} {speed / 1e3:9,.1f} k losses/s   tree is {speeds['prefix tree'] / speed:6.2f} x as fast")
 
 
-def plain_loop(duo: Duo, machine: config.Runtime, precision: str) -> Callable:
-    """A forward pass of one route, digits [layers], and its losses."""
+def tuned_pass(duo: Duo, machine: config.Runtime) -> Callable[[Tensor, Tensor], Tensor]:
+    """Logits of tokens under one route [layers], each layer and its one FFN compiled."""
 
-    def forward_layer(layer, x, positions, choice):
+    def layer_pass(layer: Layer, x: Tensor, positions: Positions, choice: str) -> Tensor:
         x = layer.attend(x, positions)
         return x + layer.ffns[choice](layer.ffn_norm(x))
 
-    step = runtime.compiled(forward_layer, machine.compile)
-    loss = runtime.compiled(
-        lambda x, labels: F.cross_entropy(duo.logits(x).float().flatten(0, 1), labels.flatten(), reduction="none"), machine.compile
-    )
+    step = runtime.compiled(layer_pass, machine.compile)
 
-    @torch.no_grad()
-    def run(tokens: torch.Tensor, labels: torch.Tensor, digits) -> torch.Tensor:
-        with runtime.autocast("cpu", precision):
-            x = duo.embedding(tokens)
-            for layer, digit in zip(duo.layers, digits, strict=True):
-                x = step(layer, x, duo.positions(tokens.shape[1]), (SMALL, BIG)[digit])
-            return loss(x, labels)
+    def run(tokens: Tensor, route: Tensor) -> Tensor:
+        x = duo.embedding(tokens)
+        for layer, big in zip(duo.layers, route.tolist(), strict=True):
+            x = step(layer, x, duo.positions(tokens.shape[1]), BIG if big else SMALL)
+        return duo.logits(x)
 
     return run
 
@@ -89,10 +103,10 @@ def tree_products(shape: Shape, tokens: int, rows: int, precision: str) -> None:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Time of a run, the best of three after one that warms up."""
+    """Time of a run, the best of some rounds after one that warms up."""
     run()
     times = []
-    for _ in range(3):
+    for _ in range(ROUNDS):
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)

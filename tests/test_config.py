@@ -50,7 +50,7 @@ def test_default_params_are_valid_and_short():
         ({"seed": None}, "seed: None: input should be a valid integer"),
         ({"pretrain.p_big": 1.5}, "pretrain.p_big: 1.5: input should be less than or equal to 1"),
         ({"runtime.device": "gpu"}, "runtime.device: 'gpu': input should be 'cpu' or 'cuda'"),
-        ({"model.width": 130}, "model.width: 130 must be divisible by heads (4)"),
+        ({"model.width": 131}, "model.width: 131 must be divisible by heads (2)"),
         ({"model.width": 132, "model.heads": 12}, "model.width: 132 width / heads (12) must be even, for RoPE"),
         ({"oracle.budgets": [0, 13]}, "oracle.budgets: 13 is above the number of layers (model.layers: 12)"),
         ({"oracle.budgets": [4, 4]}, "oracle.budgets: [4, 4] must be ascending, each once"),

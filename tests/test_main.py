@@ -65,7 +65,7 @@ def test_use_keeps_comments_and_all_other_values(params, tmp_path):
     "text, message",
     [
         ("model: {widht: 256}", "with .*patch.yaml: model.widht: unknown key; did you mean 'width'"),
-        ("model: {width: 130}", "width: 130 must be divisible by heads"),
+        ("model: {width: 131}", "width: 131 must be divisible by heads"),
         ("seed: null", "seed: is missing"),
         ("- 1", "patch.yaml: should hold a mapping"),
         ("a: [", "patch.yaml: not valid YAML"),

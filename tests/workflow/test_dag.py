@@ -89,7 +89,8 @@ def params_read(script: str) -> set[str]:
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_params_that_a_stage_declares_are_what_it_reads(name):
     declared = {param.replace("${key}", "[]") for param in template(name).get("params", [])}
-    read = params_read(f"workflow/stages/{name}.py")
+    scripts = [dep for dep in template(name)["deps"] if dep.startswith("workflow/stages/")]  # its own, and those it imports
+    read = set().union(*map(params_read, scripts))
     undeclared = {chain for chain in read if not any(chain == param or chain.startswith(param + ".") for param in declared)}
     unread = {param for param in declared if not any(chain == param or chain.startswith(param + ".") for chain in read)}
     assert not undeclared and not unread

@@ -6,9 +6,10 @@ from duo import artifacts, config, figures
 from workflow import stage
 
 
-def main() -> None:
+def setting() -> figures.Setting:
+    """The params that every figure's caption states."""
     params = config.load()
-    setting = figures.Setting(
+    return figures.Setting(
         layers=params.model.layers,
         documents=params.enumerate.documents,
         tokens=params.enumerate.tokens,
@@ -16,8 +17,12 @@ def main() -> None:
         random_routes=params.oracle.random_routes,
         confidence=params.evaluate.confidence,
     )
-    picture = figures.budget_curves(artifacts.CURVES.read(), setting)
-    figures.save(picture, "figure-4b", "headline", asdict(setting), [artifacts.CURVES])
+
+
+def main() -> None:
+    shown = setting()
+    picture = figures.budget_curves(artifacts.CURVES.read(), shown)
+    figures.save(picture, "figure-4b", "headline", asdict(shown), [artifacts.CURVES])
 
 
 if __name__ == "__main__":
