@@ -1,10 +1,11 @@
 """Speed of the prefix tree, in losses (token x route) a second: python -m benchmarks.enumeration
 
-Against three baselines in one process, all of params.yaml's shape and precision:
-- plain loop: one forward pass of the same model a route, eager, as one would write it first;
-- tuned loop: the same, computing only the FFNs that the route names, compiled;
+Against four baselines in one process, all of params.yaml's shape and precision:
+- plain loop: a forward pass of the same model for each document and route, eager, as one would write it first;
+- batched loop: the same, with a pass for many documents at once;
+- tuned loop: batched, compiled, and computing only the FFNs that the route names;
 - products alone: every matrix product that the tree needs, in its sizes and numbers, with nothing between them.
-The loops run a sample of the routes on a batch large enough that more would not make them faster.
+The loops run a sample of the routes.
 """
 
 import time
@@ -19,7 +20,7 @@ from duo.model import Duo, Layer, Positions, Shape
 from duo.routes import BIG, SMALL, RouteSpace
 
 SAMPLE = 6  # routes that the loops run
-DOCUMENTS = 32  # documents in the loops' batch
+DOCUMENTS = 32  # in a pass of the batched loops
 ROUNDS = 3
 
 
@@ -34,21 +35,26 @@ def main() -> None:
     digits = torch.from_numpy(space.digits)[torch.randint(0, len(space), (SAMPLE,), generator=generator)]
     some, wanted = tokens[: enumerate.BATCH], labels[: enumerate.BATCH]
     enumerator = enumerate.Enumerator(duo, space, params.runtime, settings.precision, settings.rows)
-    tuned = tuned_pass(duo, params.runtime)
 
-    def autocast(run: Callable[[Tensor], Tensor]) -> Callable[[], None]:
+    def loop(forward: Callable[[Tensor, Tensor], Tensor], documents: int) -> Callable[[], None]:
         @torch.no_grad()
         def passes() -> None:
             with runtime.autocast(params.runtime.device, settings.precision):
                 for route in digits:
-                    F.cross_entropy(run(route).float().flatten(0, 1), labels.flatten(), reduction="none")
+                    F.cross_entropy(
+                        forward(tokens[:documents], route).float().flatten(0, 1), labels[:documents].flatten(), reduction="none"
+                    )
 
         return passes
 
+    def plain(some_tokens: Tensor, route: Tensor) -> Tensor:
+        return duo(some_tokens, route == 1)
+
     losses = {
         "prefix tree": (lambda: enumerator.losses(some, wanted[None]), some.numel() * len(space)),
-        "plain loop": (autocast(lambda route: duo(tokens, route == 1)), tokens.numel() * SAMPLE),
-        "tuned loop": (autocast(lambda route: tuned(tokens, route)), tokens.numel() * SAMPLE),
+        "plain loop": (loop(plain, 1), settings.tokens * SAMPLE),
+        "batched loop": (loop(plain, DOCUMENTS), tokens.numel() * SAMPLE),
+        "tuned loop": (loop(tuned_pass(duo, params.runtime), DOCUMENTS), tokens.numel() * SAMPLE),
         "products alone": (lambda: tree_products(shape, some.numel(), settings.rows, settings.precision), some.numel() * len(space)),
     }
     speeds = {name: count / seconds(run) for name, (run, count) in losses.items()}

@@ -170,7 +170,7 @@ def training(history: pa.Table) -> Picture:
         for name in ("gradient_norm", "learning_rate"):
             panels[name].plot(*_history(history, name), color="#444444", linewidth=0.8)
             panels[name].set_ylabel(name.replace("_", " "))
-        _logarithmic(panels["gradient_norm"])
+        _logarithmic(panels["gradient_norm"], ticks=4)
         panels["learning_rate"].set_xlabel("training tokens, millions")
     caption = (
         "Loss while the model trained, on its batches, where every token takes the big FFN by chance in each layer, and on the validation "
@@ -233,10 +233,10 @@ def _perplexity_axis(axes: Axes, domain: str, layers: int) -> None:
     _logarithmic(axes)
 
 
-def _logarithmic(axes: Axes) -> None:
+def _logarithmic(axes: Axes, ticks: int = 9) -> None:
     """A logarithmic y axis with round numbers: the range may hold no power of ten."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
 
