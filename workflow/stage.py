@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +22,17 @@ def run(main: Callable[..., None]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     lock = Path(".pipeline", "-".join([Path(sys.argv[0]).stem, *sys.argv[1:]]) + ".lock")
     lock.parent.mkdir(exist_ok=True)
+    status = 0
     try:
         with FileLock(lock):
             main(*sys.argv[1:])
     except InputError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        status = 1
+    # All is on disk. The interpreter's own way out would abort where the thread of the live curves is still inside a library.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def fingerprint(name: str) -> str:

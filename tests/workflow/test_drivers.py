@@ -99,6 +99,18 @@ def kill_when(project: Project, driver: str, ready, **environment: str) -> None:
     finally:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
+        _wait_for_the_end(running.pid)
+
+
+def _wait_for_the_end(group: int) -> None:
+    """Wait until the killed processes are gone: DVC honours the lock of one that still shows in the process table."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
