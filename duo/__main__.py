@@ -33,7 +33,7 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
     from duo import config
     from duo.artifacts import atomic
 
-    yaml = YAML()
+    yaml = YAML()  # the round-trip loader: keeps comments, and like the safe one makes no objects of a tag's choosing
     yaml.preserve_quotes, yaml.width = True, 4096
     yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
     for path in (params, Path(file)):
