@@ -160,6 +160,7 @@ def _field(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> pa.Fie
     return pa.field(name, kind, nullable=False, metadata=metadata)
 
 
+_MODEL = _field("model", pa.string(), "a key of params models")
 _DOMAIN = _field("domain", pa.string(), "kind of text, a key of params corpus")
 _DOCUMENT = _field("document", pa.string(), "id of the document in its domain")
 _POSITION = _field("position", pa.int32(), "index of the predicted token in its document")
@@ -193,6 +194,15 @@ PACKED = Table(
     ),
 )
 
+
+def packed(split: str) -> "dict[str, numpy.ndarray]":  # noqa: F821
+    """Rows [rows, sequence + 1] of PACKED in a split, by domain."""
+    table = PACKED.read()
+    domains, splits = table["domain"].to_numpy(zero_copy_only=False), table["split"].to_numpy(zero_copy_only=False)
+    tokens = matrix(table["tokens"])
+    return {str(domain): tokens[(domains == domain) & (splits == split)] for domain in dict.fromkeys(domains)}
+
+
 # The test split, one row a document, without the mark that precedes it.
 TEST_TOKENS = Table(
     "tokens/test.parquet",
@@ -208,9 +218,9 @@ TEST_TOKENS = Table(
 # Tokens, documents and bytes of every domain and split.
 TOKEN_METRICS = Json("tokens/metrics.json")
 
-MODEL = File("pretrain/model.safetensors")
+MODEL = File("pretrain/{model}/model.safetensors")
 HISTORY = Table(
-    "pretrain/history.parquet",
+    "pretrain/{model}/history.parquet",
     pa.schema(
         [
             _field("step", pa.int32(), "optimizer steps done"),
@@ -224,10 +234,10 @@ HISTORY = Table(
         ]
     ),
 )
-PRETRAIN_METRICS = Json("pretrain/metrics.json")
+PRETRAIN_METRICS = Json("pretrain/{model}/metrics.json")
 
 LOSSES = Table(
-    "enumerate/{shard}.parquet",
+    "enumerate/{model}-{shard}.parquet",
     pa.schema(
         [
             _DOMAIN,
@@ -245,6 +255,7 @@ SELECTIONS = Table(
     "oracle/{budget}/tokens.parquet",
     pa.schema(
         [
+            _MODEL,
             _DOMAIN,
             _DOCUMENT,
             _POSITION,
@@ -262,6 +273,7 @@ ROUTE_SUMS = Table(
     "oracle/{budget}/routes.parquet",
     pa.schema(
         [
+            _MODEL,
             _DOMAIN,
             _DOCUMENT,
             _field("route", pa.int32(), "code"),
@@ -276,6 +288,7 @@ CURVES = Table(
     "evaluate/curves.parquet",
     pa.schema(
         [
+            _MODEL,
             _DOMAIN,
             _field("strategy", pa.string(), "oracle, sequence, random_token, random_all, fixed or mean"),
             _BUDGET,
@@ -292,6 +305,7 @@ HEAT_MAPS = Table(
     "evaluate/heat_maps.parquet",
     pa.schema(
         [
+            _MODEL,
             _DOMAIN,
             _BUDGET,
             _field("layer", pa.int32(), "0 is next to the embedding"),
@@ -306,6 +320,7 @@ LAYER_SHARES = Table(
     "evaluate/layers.parquet",
     pa.schema(
         [
+            _MODEL,
             _DOMAIN,
             _BUDGET,
             _field("layer", pa.int32(), "0 is next to the embedding"),
@@ -316,23 +331,18 @@ LAYER_SHARES = Table(
     ),
 )
 
-# What the paper's claims compare, with intervals paired by document.
-CONTRASTS = Table(
-    "evaluate/contrasts.parquet",
-    pa.schema(
-        [
-            _DOMAIN,
-            _field(
-                "name",
-                pa.string(),
-                "first-second for a difference of losses in nats a token, oracle_budget, or lean_BUDGET (difference of shares)",
-            ),
-            _field("value", pa.float64(), "estimate"),
-            _field("low", pa.float64(), "lower end of the interval"),
-            _field("high", pa.float64(), "upper end of the interval"),
-        ]
-    ),
+# What the paper's claims compare, each with its interval by document; duo/claims.py says which names they use.
+_STATISTICS = pa.schema(
+    [
+        _MODEL,
+        _DOMAIN,
+        _field("name", pa.string(), "first-second for a difference, in nats a token where it is one of losses"),
+        _field("value", pa.float64(), "estimate"),
+        _field("low", pa.float64(), "lower end of the interval"),
+        _field("high", pa.float64(), "upper end of the interval"),
+    ]
 )
+CONTRASTS = Table("evaluate/contrasts.parquet", _STATISTICS)
 
 # Headline numbers of every domain.
 METRICS = Json("evaluate/metrics.json")

@@ -132,12 +132,11 @@ class Model(Group):
         return self
 
 
-class Pretrain(Group):
+class Training(Group):
+    """What every training says of itself; `duo.training` runs it."""
+
     tokens: Count
     batch: Count
-    mix: dict[str, Share]
-    p_big: Share
-    p_skip: Share
     learning_rate: Positive
     warmup: Share
     final: Share
@@ -149,15 +148,38 @@ class Pretrain(Group):
     validation_sequences: Count
     checkpoint_every: Count
 
+
+Mix = dict[str, Share]
+
+
+class Pretrain(Training):
+    mix: Mix
+    p_big: Share
+    p_skip: Share
+
     @model_validator(mode="after")
     def _chances(self):
         _require(self.p_big + self.p_skip <= 1, "p_big + p_skip", self.p_big + self.p_skip, "must be at most 1")
-        total = sum(self.mix.values())
-        _require(abs(total - 1) < 1e-6, "mix", self.mix, f"shares must add up to 1, not {total:g}")
+        _require_whole(self.mix)
         return self
 
 
+class Variant(Group):
+    """One training of the backbone: its seed, and what it changes in Pretrain and in the big FFN's width."""
+
+    seed: Annotated[int, Field(ge=0)]
+    p_big: Share | None = None
+    p_skip: Share | None = None
+    big_first: Annotated[float, Field(gt=0, lt=1)] | None = None
+    big: Count | None = None
+
+    def settings(self, pretrain: Pretrain) -> Pretrain:
+        """What this model is trained with; big_first and big are for the caller to heed."""
+        return Pretrain(**pretrain.model_dump() | self.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
+
+
 class Enumerate(Group):
+    models: Annotated[list[str], Field(min_length=1)]
     context: Literal["shared"]
     documents: Annotated[int, Field(ge=2)]
     tokens: Count
@@ -183,6 +205,65 @@ class Oracle(Group):
         return self
 
 
+class Skips(Group):
+    models: Annotated[list[str], Field(min_length=1)]
+    skip: Literal["ffn", "layer"]
+    big: Count
+
+
+class ThreeWay(Group):
+    model: str
+    documents: Annotated[int, Field(ge=2)]
+    tokens: Count
+
+
+class Difficulty(Group):
+    budget: Annotated[int, Field(ge=0)]
+    passage: Count
+
+
+class Router(Training):
+    """How routers are trained; `duo.router` does it."""
+
+    alpha: Annotated[float, Field(ge=0)]
+    temperature: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    backbone: Literal["frozen", "trained"]
+
+    @model_validator(mode="after")
+    def _annealed(self):
+        first, last = self.temperature
+        _require(first >= last, "temperature", self.temperature, "must not rise: its last value hardens the choices")
+        return self
+
+
+class OneRouter(Group):
+    """One router: whose layers it chooses among what, and how many of them, on average, big or skipped."""
+
+    model: str
+    mix: Mix
+    choices: Annotated[list[Literal["small", "big", "skip"]], Field(min_length=2)]
+    big: Annotated[float, Field(gt=0)]
+    skip: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _space(self):
+        _require(len(set(self.choices)) == len(self.choices), "choices", self.choices, "must name each choice once")
+        _require("big" in self.choices, "choices", self.choices, "must hold big, whose number is the budget")
+        three = len(self.choices) == 3
+        _require(three == (self.skip is not None), "skip", self.skip, "is given with three choices alone; with two it follows from big")
+        _require_whole(self.mix)
+        return self
+
+
+class Ablation(Group):
+    p_big: Annotated[list[Share], Field(min_length=2)]
+    models: Annotated[list[str], Field(min_length=1)]
+    frozen: str
+    items: Annotated[int, Field(ge=2)]
+    context: Count
+    continuation: Count
+
+
 class Evaluate(Group):
     confidence: Annotated[float, Field(gt=0, lt=1)]
     resamples: Annotated[int, Field(ge=100)]
@@ -190,6 +271,9 @@ class Evaluate(Group):
 
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
+
+
+NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
 
 
 class Params(Group):
@@ -201,37 +285,83 @@ class Params(Group):
     tokens: Tokens
     model: Model
     pretrain: Pretrain
+    models: Annotated[dict[DomainName, Variant], Field(min_length=1)]
     enumerate: Enumerate
     oracle: Oracle
+    skips: Skips
+    three_way: ThreeWay
+    schedules: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+    difficulty: Difficulty
+    router: Router
+    routers: Annotated[dict[DomainName, OneRouter], Field(min_length=1)]
+    ablation: Ablation
     evaluate: Evaluate
     figures: Figures
 
     @model_validator(mode="after")
     def _agree(self):
-        layers = self.model.layers
-        for budget in self.oracle.budgets:
+        layers, sequence, domains = self.model.layers, self.tokens.sequence, list(self.corpus)
+        budgets = self.oracle.budgets
+        for budget in budgets:
             _require(budget <= layers, "oracle.budgets", budget, f"is above the number of layers (model.layers: {layers})")
         for budget in self.figures.heat_maps:
-            _require(budget in self.oracle.budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {self.oracle.budgets}")
-        domains = list(self.corpus)
-        _require(
-            sorted(self.pretrain.mix) == sorted(domains),
-            "pretrain.mix",
-            sorted(self.pretrain.mix),
-            f"must name the domains of corpus: {domains}",
-        )
-        _require(
-            self.enumerate.tokens <= self.tokens.sequence,
-            "enumerate.tokens",
-            self.enumerate.tokens,
-            f"is above the context length (tokens.sequence: {self.tokens.sequence})",
-        )
+            _require(budget in budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {budgets}")
+        _require(self.difficulty.budget in budgets, "difficulty.budget", self.difficulty.budget, f"is not in oracle.budgets {budgets}")
+        for budget in range(min(self.schedules), max(self.schedules) + 1):
+            _require(budget in budgets, "schedules", self.schedules, f"passes budget {budget}, which is not in oracle.budgets {budgets}")
+        _require(sum(self.schedules) % 2 == 0, "schedules", self.schedules, "must have a whole mean, the constant budget beside it")
+        _require(self.skips.big <= layers, "skips.big", self.skips.big, f"is above the number of layers (model.layers: {layers})")
+        for key, tokens in {"enumerate.tokens": self.enumerate.tokens, "three_way.tokens": self.three_way.tokens}.items():
+            _require(tokens <= sequence, key, tokens, f"is above the context length (tokens.sequence: {sequence})")
+        items = self.ablation.context + self.ablation.continuation
+        _require(items <= sequence, "ablation.context + continuation", items, f"is above the context length (tokens.sequence: {sequence})")
+        _require_mix("pretrain.mix", self.pretrain.mix, domains)
+        self._check_models()
+        for name, router in self.routers.items():
+            self._check_router(f"routers.{name}", router)
         return self
+
+    def _check_models(self) -> None:
+        uses = {"enumerate.models": self.enumerate.models, "skips.models": self.skips.models, "three_way.model": [self.three_way.model]}
+        uses |= {"ablation.models": self.ablation.models, "ablation.frozen": [self.ablation.frozen]}
+        uses |= {f"routers.{name}.model": [router.model] for name, router in self.routers.items()}
+        for key, names in uses.items():
+            for name in names:
+                _require(name in self.models, key, name, f"is none of models: {list(self.models)}")
+        for name, variant in self.models.items():
+            settings = self.pretrain.model_dump() | variant.model_dump(exclude_none=True)
+            total = settings["p_big"] + settings["p_skip"]
+            _require(total <= 1, f"models.{name}", "", f"p_big + p_skip is {total:g}, must be at most 1")
+            if variant.big_first:
+                _require(
+                    settings["p_big"] < 1, f"models.{name}.big_first", variant.big_first, "leaves nothing to train after it with p_big: 1"
+                )
+
+    def _check_router(self, key: str, router: OneRouter) -> None:
+        layers = self.model.layers
+        _require_mix(f"{key}.mix", router.mix, list(self.corpus))
+        total = router.big + (router.skip or 0)
+        _require(total < layers, f"{key}.big", total, f"should be below the number of layers (model.layers: {layers}), with skip")
+        if set(router.choices) == {"small", "big"} and router.big == int(router.big):
+            _require(int(router.big) in self.oracle.budgets, f"{key}.big", router.big, f"is not in oracle.budgets {self.oracle.budgets}")
+        if "small" in router.choices:
+            variant = self.models[router.model]
+            trained = (self.pretrain.p_big if variant.p_big is None else variant.p_big) < 1
+            _require(trained, f"{key}.choices", router.choices, f"model {router.model!r} never trained small FFNs (p_big: 1)")
 
 
 def _require(true: bool, key: str, value: Any, remedy: str) -> None:
     if not true:
         raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")
+
+
+def _require_whole(mix: Mix) -> None:
+    total = sum(mix.values())
+    _require(abs(total - 1) < 1e-6, "mix", mix, f"shares must add up to 1, not {total:g}")
+
+
+def _require_mix(key: str, mix: Mix, domains: list[str]) -> None:
+    _require(sorted(mix) == sorted(domains), key, sorted(mix), f"must name the domains of corpus: {domains}")
 
 
 def read_yaml(path: Path) -> dict:
@@ -288,4 +418,6 @@ def _follow(location: tuple) -> tuple[list[str], type[Group]]:
     else:
         path = list(location)
         model = Params.model_fields[path[0]].annotation if len(path) > 1 else Params
+        if path[0] in NAMED and len(path) > 2:
+            model = NAMED[path[0]]
     return [str(part) for part in path if part != "[key]"], model

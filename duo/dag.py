@@ -138,12 +138,15 @@ class Dag:
 
     def _group(self, name: str, definition: dict) -> Group:
         keys = tuple(address.split("@", 1)[1] for address in self.stages if address.startswith(name + "@"))
-        if keys:
+        together = "{key}"
+        if "foreach" in definition:
             each = _iterable(self.values, definition["foreach"])
-            wildcard = {"{key}": next(iter(each.values()))} if isinstance(each, dict) else ["{key}"]
-            definition = {**definition, "foreach": wildcard}
+            definition = {**definition, "foreach": {"{key}": next(iter(each.values()))} if isinstance(each, dict) else ["{key}"]}
+        elif "matrix" in definition:  # its outs name an instance as DVC does: one value of each axis, joined
+            definition = {**definition, "matrix": {axis: ["{key}"] for axis in definition["matrix"]}}
+            together = "-".join(["{key}"] * len(definition["matrix"]))
         (found,) = _resolve({name: definition}).values()
-        return Group(name, keys, _outs(found), found.get("meta", {}))
+        return Group(name, keys, tuple(out.replace(together, "{key}") for out in _outs(found)), found.get("meta", {}))
 
     def _compare(self, stage: Stage, locked: dict) -> Iterable[str]:
         if stage.cmd != locked["cmd"]:

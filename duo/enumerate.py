@@ -15,33 +15,13 @@ from tqdm import tqdm
 
 from duo import runtime
 from duo.config import Runtime
-from duo.errors import InputError
 from duo.model import Duo, Layer, Positions
 from duo.routes import RouteSpace
-from duo.seeds import stream
 
 log = logging.getLogger(__name__)
 
 BATCH = 4  # documents whose trees are walked side by side
 LEAF_ROWS = 2048  # rows whose logits over the vocabulary are held at once: they should stay in the processor's cache
-
-
-def choose_documents(rows: list[dict], count: int, tokens: int, seed: int) -> list[dict]:
-    """`count` documents of every domain, drawn by seed among those with at least `tokens` tokens; rows of TEST_TOKENS.
-
-    InputError where a domain has too few that are long enough.
-    """
-    chosen = []
-    for domain in dict.fromkeys(row["domain"] for row in rows):
-        held_out = [row for row in rows if row["domain"] == domain]
-        enough = [row for row in held_out if len(row["tokens"]) >= tokens]
-        if len(enough) < count:
-            raise InputError(
-                f"params.yaml: enumerate.documents: {count} asked, but domain {domain!r} has {len(enough)} test documents of at "
-                f"least {tokens} tokens (of {len(held_out)}); lower enumerate.documents or enumerate.tokens, or hold out more text"
-            )
-        chosen += [enough[index] for index in stream(seed, "documents", domain).permutation(len(enough))[:count]]
-    return chosen
 
 
 class Enumerator:

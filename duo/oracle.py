@@ -43,8 +43,8 @@ def select(losses: np.ndarray, routes: np.ndarray, tries: int, rng: np.random.Ge
     }
 
 
-def apply(table: pa.Table, space: RouteSpace, budget: int, tries: int, seed: int) -> tuple[pa.Table, pa.Table]:
-    """SELECTIONS and ROUTE_SUMS of a table LOSSES at one budget: routes with exactly `budget` big layers.
+def apply(model: str, table: pa.Table, space: RouteSpace, budget: int, tries: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    """SELECTIONS and ROUTE_SUMS of one model's table LOSSES at one budget: routes with exactly `budget` big layers.
 
     InputError where no route has the budget, the table is of other routes, or a loss is not finite.
     """
@@ -65,8 +65,14 @@ def apply(table: pa.Table, space: RouteSpace, budget: int, tries: int, seed: int
         _check_finite(part, domain, document)
         chosen = select(part, routes, tries, seeds.stream(seed, "oracle", budget, domain, document))
         columns = {name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "position")}
-        selections.append(pa.table(columns | chosen))
-        columns = {"domain": [domain] * len(routes), "document": [document] * len(routes), "route": routes, "drawn": drawn}
+        selections.append(pa.table({"model": [model] * len(part)} | columns | chosen))
+        columns = {
+            "model": [model] * len(routes),
+            "domain": [domain] * len(routes),
+            "document": [document] * len(routes),
+            "route": routes,
+            "drawn": drawn,
+        }
         sums.append(pa.table(columns | {"tokens": np.full(len(routes), len(part)), "loss_sum": part.sum(axis=0, dtype=np.float64)}))
     return pa.concat_tables(selections), pa.concat_tables(sums)
 

@@ -33,10 +33,10 @@ def history() -> pa.Table:
 
 def pictures(tables: dict[str, pa.Table], history: pa.Table) -> dict[str, figures.Picture]:
     return {
-        "4b": figures.budget_curves(tables["curves"], SETTING),
-        "4a": figures.oracle_against_random(tables["curves"], SETTING),
-        "2": figures.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING),
-        "training": figures.training(history),
+        "4b": oracle.budget_curves(tables["curves"], SETTING),
+        "4a": oracle.oracle_against_random(tables["curves"], SETTING),
+        "2": oracle.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING),
+        "training": oracle.training(history),
     }
 
 
@@ -51,7 +51,7 @@ def test_the_same_tables_give_the_same_bytes(tables, history, tmp_path, monkeypa
 
 
 def test_curves_drawn_are_the_perplexities(tables):
-    axes = figures.budget_curves(tables["curves"], SETTING).figure.axes
+    axes = oracle.budget_curves(tables["curves"], SETTING).figure.axes
     assert [panel.get_title() for panel in axes] == ["text", "code"]
     drawn = {line.get_label(): line for line in axes[1].lines}
     rows = [row for row in tables["curves"].to_pylist() if row["domain"] == "code" and row["strategy"] == "oracle"]
@@ -67,7 +67,7 @@ def test_strategies_differ_in_colour_and_in_print_without_it():
 
 
 def test_heat_map_has_the_first_layer_at_the_bottom(tables):
-    axes = figures.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING).figure.axes
+    axes = oracle.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING).figure.axes
     image = axes[2].images[0]
     rows = [row for row in tables["cells"].to_pylist() if (row["domain"], row["budget"]) == ("text", 2)]
     expected = np.zeros((LAYERS, 6))
@@ -80,7 +80,7 @@ def test_heat_map_has_the_first_layer_at_the_bottom(tables):
 def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     artifacts.CURVES.write(tables["curves"])
-    figures.save(figures.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [artifacts.CURVES])
+    figures.save(oracle.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [artifacts.CURVES])
     with Image.open(artifacts.FIGURE.path(name="figure-4b", format="png")) as image:
         words = image.text
     assert json.loads(words["Source"]) == {
@@ -106,6 +106,6 @@ def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
 def test_few_budgets_can_be_drawn(tables, budgets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     curves = tables["curves"].filter(pa.compute.is_in(tables["curves"]["budget"], pa.array(budgets, pa.int64())))
-    figures.save(figures.budget_curves(curves, SETTING), "few", "headline", {}, [])
-    figures.save(figures.oracle_against_random(curves, SETTING), "few", "figures", {}, [])
+    figures.save(oracle.budget_curves(curves, SETTING), "few", "headline", {}, [])
+    figures.save(oracle.oracle_against_random(curves, SETTING), "few", "figures", {}, [])
     assert artifacts.FIGURE.path(name="few", format="png").stat().st_size > 1000

@@ -1,8 +1,10 @@
 """What every stage script shares: its log, its lock, the one-line error with which it ends on bad input, its fingerprint."""
 
+import functools
 import hashlib
 import json
 import logging
+import operator
 import os
 import sys
 from collections.abc import Callable
@@ -35,13 +37,13 @@ def run(main: Callable[..., None]) -> None:
     os._exit(status)
 
 
-def fingerprint(name: str) -> str:
-    """Hash of all that decides what the stage of this name (one without instances) makes: command, params, dependencies."""
-    spec = config.read_yaml(Path("dvc.yaml"))["stages"][name]
-    params = config.load().model_dump()
+def fingerprint(name: str, key: str) -> str:
+    """Hash of all that decides what the instance `key` of the stage `name` makes: command, params, dependencies."""
+    text = json.dumps(config.read_yaml(Path("dvc.yaml"))["stages"][name]["do"]).replace("${key}", key)
+    spec, params = json.loads(text), config.load().model_dump()
     state = {
         "cmd": spec["cmd"],
-        "params": {group: params[group] for group in spec["params"]},
+        "params": {path: functools.reduce(operator.getitem, path.split("."), params) for path in spec["params"]},
         "deps": {path: hashlib.md5(Path(path).read_bytes()).hexdigest() for path in spec["deps"]},
     }
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]

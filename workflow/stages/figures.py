@@ -2,7 +2,8 @@
 
 from dataclasses import asdict
 
-from duo import artifacts, config, figures
+from duo import artifacts, config
+from duo.figures import base, oracle
 from workflow import stage
 from workflow.stages.headline import setting
 
@@ -12,16 +13,16 @@ def main() -> None:
     shown = setting()
     budgets = params.figures.heat_maps
     pictures = {
-        "figure-4a": (figures.oracle_against_random(artifacts.CURVES.read(), shown), asdict(shown), [artifacts.CURVES]),
+        "figure-4a": (oracle.oracle_against_random(artifacts.CURVES.read(), shown), asdict(shown), [artifacts.CURVES]),
         "figure-2": (
-            figures.heat_maps(artifacts.HEAT_MAPS.read(), artifacts.LAYER_SHARES.read(), budgets, shown),
+            oracle.heat_maps(artifacts.HEAT_MAPS.read(), artifacts.LAYER_SHARES.read(), budgets, shown),
             asdict(shown) | {"heat_maps": budgets},
             [artifacts.HEAT_MAPS, artifacts.LAYER_SHARES],
         ),
-        "training": (figures.training(artifacts.HISTORY.read()), {}, [artifacts.HISTORY]),
+        "training": (oracle.training(artifacts.HISTORY.read()), {}, [artifacts.HISTORY]),
     }
     for name, (picture, used, inputs) in pictures.items():
-        figures.save(picture, name, "figures", used, inputs)
+        base.save(picture, name, "figures", used, inputs)
 
 
 if __name__ == "__main__":

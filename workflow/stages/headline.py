@@ -2,14 +2,15 @@
 
 from dataclasses import asdict
 
-from duo import artifacts, config, figures
+from duo import artifacts, config
+from duo.figures import base, oracle
 from workflow import stage
 
 
-def setting() -> figures.Setting:
+def setting() -> base.Setting:
     """The params that every figure's caption states."""
     params = config.load()
-    return figures.Setting(
+    return base.Setting(
         layers=params.model.layers,
         documents=params.enumerate.documents,
         tokens=params.enumerate.tokens,
@@ -21,8 +22,8 @@ def setting() -> figures.Setting:
 
 def main() -> None:
     shown = setting()
-    picture = figures.budget_curves(artifacts.CURVES.read(), shown)
-    figures.save(picture, "figure-4b", "headline", asdict(shown), [artifacts.CURVES])
+    picture = oracle.budget_curves(artifacts.CURVES.read(), shown)
+    base.save(picture, "figure-4b", "headline", asdict(shown), [artifacts.CURVES])
 
 
 if __name__ == "__main__":

@@ -1,132 +1,82 @@
-"""The paper's figures, from the tables of evaluate. Each carries its caption and its provenance inside the file.
+"""Figures 2 a to c, 4a and 4b, and the training curves."""
 
-Colours are Okabe and Ito's, and every strategy has a marker and a line style too, so a grey print can be read.
-"""
+from collections.abc import Sequence
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-
-import matplotlib
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from duo import artifacts
-
-WIDTH = 7.0  # inches: a page of text
-STYLE = {
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.columnspacing": 1.2,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 4,
-    "svg.fonttype": "path",  # letters as shapes: the same picture on a machine without our font
-    "svg.hashsalt": "duo",  # element ids, and so the bytes, are the same every time
-}
+from duo.figures import base
 
 
-@dataclass(frozen=True)
-class Setting:
-    """The params that a figure's numbers rest on; captions state them and files carry them."""
-
-    layers: int
-    documents: int
-    tokens: int
-    context: str
-    random_routes: int
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Picture:
-    figure: Figure
-    title: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """How a strategy looks in every figure."""
-
-    label: str
-    colour: str
-    marker: str
-    dashes: str
-
-
-def _lines(random_routes: int) -> dict[str, Line]:
+def _lines(random_routes: int) -> dict[str, base.Line]:
     return {
-        "mean": Line("mean of all routes", "#999999", ".", ":"),
-        "random_all": Line(f"best of {random_routes} random, one for all tokens", "#E69F00", "s", "--"),
-        "fixed": Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
-        "sequence": Line("best route of each document", "#CC79A7", "v", "-."),
-        "random_token": Line(f"best of {random_routes} random, each token", "#56B4E9", "D", "--"),
-        "oracle": Line("oracle: best route of each token", "#0072B2", "o", "-"),
+        "mean": base.Line("mean of all routes", "#999999", ".", ":"),
+        "random_all": base.Line(f"best of {random_routes} random, one for all tokens", "#E69F00", "s", "--"),
+        "fixed": base.Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
+        "sequence": base.Line("best route of each document", "#CC79A7", "v", "-."),
+        "random_token": base.Line(f"best of {random_routes} random, each token", "#56B4E9", "D", "--"),
+        "oracle": base.Line("oracle: best route of each token", "#0072B2", "o", "-"),
     }
 
 
-def budget_curves(curves: pa.Table, setting: Setting) -> Picture:
+def budget_curves(curves: pa.Table, setting: base.Setting) -> base.Picture:
     """Figure 4b: perplexity against budget for every strategy, a panel a domain. `curves` as artifacts.CURVES."""
     domains = curves["domain"].unique().to_pylist()
-    with _style():
-        figure, panels = _panels(len(domains), columns=2, height=3.0)
+    with base.style():
+        figure, panels = base.panels(len(domains), columns=2, height=3.0)
         for axes, domain in zip(panels, domains, strict=True):
             part = curves.filter(pc.equal(curves["domain"], domain))
             _reference(axes, part, setting.layers)
             for strategy, line in _lines(setting.random_routes).items():
-                budget, loss, low, high = _series(part, strategy)
+                budget, loss, low, high = base.series(part, strategy)
                 axes.fill_between(budget, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
                 axes.plot(budget, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label)
             _perplexity_axis(axes, domain, setting.layers)
-        _legend_below(figure, panels[0])
+        base.legend_below(figure, panels[0])
     caption = (
-        f"Perplexity (logarithmic) against the number of big layers a token, for each way to choose the route. {_sample(setting)} "
-        f"{_constraint(setting)} {_interval(setting, 'Bands')}"
+        f"Perplexity (logarithmic) against the number of big layers a token, for each way to choose the route. {base.sample(setting)} "
+        f"{base.constraint(setting)} {base.interval(setting, 'Bands')}"
     )
-    return Picture(figure, "Perplexity against budget (the paper's figure 4b)", caption)
+    return base.Picture(figure, "Perplexity against budget (the paper's figure 4b)", caption)
 
 
-def oracle_against_random(curves: pa.Table, setting: Setting) -> Picture:
+def oracle_against_random(curves: pa.Table, setting: base.Setting) -> base.Picture:
     """Figure 4a: oracle, best of n random and fixed side by side at each budget. `curves` as artifacts.CURVES."""
     domains = curves["domain"].unique().to_pylist()
     shown = {name: line for name, line in _lines(setting.random_routes).items() if name not in ("mean", "sequence")}
     offsets = np.linspace(-0.27, 0.27, len(shown))
-    with _style():
-        figure, panels = _panels(len(domains), columns=1, height=2.3)
+    with base.style():
+        figure, panels = base.panels(len(domains), columns=1, height=2.3)
         for axes, domain in zip(panels, domains, strict=True):
             part = curves.filter(pc.equal(curves["domain"], domain))
             _reference(axes, part, setting.layers)
             for offset, (strategy, line) in zip(offsets, shown.items(), strict=True):
-                budget, loss, low, high = _series(part, strategy)
+                budget, loss, low, high = base.series(part, strategy)
                 axes.vlines(budget + offset, np.exp(low), np.exp(high), color=line.colour, linewidth=1)
                 axes.plot(budget + offset, np.exp(loss), line.marker, color=line.colour, label=line.label)
             for edge in budget[:-1] + 0.5:
                 axes.axvline(edge, color="#dddddd", linewidth=0.5, zorder=0)
             _perplexity_axis(axes, domain, setting.layers)
-        _legend_below(figure, panels[0])
+        base.legend_below(figure, panels[0])
     caption = (
         "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each token anew, and of "
-        f"the best fixed route. {_sample(setting)} {_constraint(setting)} {_interval(setting, 'Vertical lines')}"
+        f"the best fixed route. {base.sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
     )
-    return Picture(figure, "Oracle against random routes (the paper's figure 4a)", caption)
+    return base.Picture(figure, "Oracle against random routes (the paper's figure 4a)", caption)
 
 
-def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting: Setting) -> Picture:
+def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting: base.Setting) -> base.Picture:
     """Figure 2 a-c: share of big by layer and position, and by layer alone with intervals.
 
     cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES; a row of panels a domain, a pair of panels a budget.
     """
     domains = cells["domain"].unique().to_pylist()
-    with _style():
-        figure = Figure(figsize=(WIDTH, 0.6 + 2.1 * len(domains)), layout="constrained")
+    with base.style():
+        figure = Figure(figsize=(base.WIDTH, 0.6 + 2.1 * len(domains)), layout="constrained")
         grid = figure.subplots(len(domains), 2 * len(budgets), squeeze=False, sharey=True, width_ratios=[3, 1] * len(budgets))
         reach = _reach(shares.filter(pc.is_in(shares["budget"], pa.array(budgets, pa.int32()))), setting.layers)
         for row, domain in enumerate(domains):
@@ -143,19 +93,20 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
         bar.set_label("share of documents whose token takes the big FFN under the oracle")
     caption = (
         "How often the oracle takes the big FFN, by layer and position, and beside each map by layer alone; the dashed line is the "
-        f"share that a route without preference has. {_sample(setting)} {_constraint(setting)} {_interval(setting, 'Horizontal lines')}"
+        f"share that a route without preference has. {base.sample(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Horizontal lines')}"
     )
-    return Picture(figure, "Where the oracle spends big layers (the paper's figure 2 a to c)", caption)
+    return base.Picture(figure, "Where the oracle spends big layers (the paper's figure 2 a to c)", caption)
 
 
-def training(history: pa.Table) -> Picture:
+def training(history: pa.Table) -> base.Picture:
     """Loss, gradient norm and learning rate against tokens. `history` as artifacts.HISTORY."""
     names = history["series"].unique().to_pylist()
     validation = [name for name in names if name.startswith("validation/")]
     domains = list(dict.fromkeys(name.split("/")[1] for name in validation))
     colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-    with _style():
-        figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+    with base.style():
+        figure = Figure(figsize=(base.WIDTH, 3.0), layout="constrained")
         panels = figure.subplot_mosaic([["loss", "gradient_norm"], ["loss", "learning_rate"]], width_ratios=[2, 1])
         panels["loss"].plot(*_history(history, "train"), color="#999999", linewidth=0.8, label="training batch, random routes")
         for name in validation:
@@ -170,57 +121,18 @@ def training(history: pa.Table) -> Picture:
         for name in ("gradient_norm", "learning_rate"):
             panels[name].plot(*_history(history, name), color="#444444", linewidth=0.8)
             panels[name].set_ylabel(name.replace("_", " "))
-        _logarithmic(panels["gradient_norm"], ticks=4)
+        base.logarithmic(panels["gradient_norm"], ticks=4)
         panels["learning_rate"].set_xlabel("training tokens, millions")
     caption = (
         "Loss while the model trained, on its batches, where every token takes the big FFN by chance in each layer, and on the validation "
         "split under two fixed routes; gradient norm (logarithmic) and learning rate."
     )
-    return Picture(figure, "Training", caption)
-
-
-def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[artifacts.File]) -> None:
-    """Write artifacts.FIGURE as SVG and PNG, with caption and provenance in the files' metadata.
-
-    params are those that the figure rests on; inputs are the files it shows, whose MD5 is recorded.
-    """
-    hashes = {file.path().as_posix(): file.digest() for file in inputs}
-    provenance = json.dumps({"stage": stage, "params": params, "md5": hashes})
-    words = {"Title": picture.title, "Description": picture.caption, "Source": provenance}
-    for format, extra in (("svg", {"Date": None}), ("png", {})):
-        with _style(), artifacts.atomic(artifacts.FIGURE.path(name=name, format=format)) as temporary:
-            picture.figure.savefig(temporary, format=format, dpi=200, metadata=words | extra)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Our style, whatever the user's matplotlibrc says, and only here."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        yield
-
-
-def _panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """`count` panels in rows of `columns`, each row `height` inches."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, height * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for unused in axes[count:]:
-        unused.remove()
-    return figure, list(axes[:count])
-
-
-def _series(curves: pa.Table, strategy: str) -> list[np.ndarray]:
-    """budget, loss, low and high of one strategy of one domain, by budget."""
-    rows = curves.filter(pc.equal(curves["strategy"], strategy)).sort_by("budget")
-    return [rows[name].to_numpy() for name in ("budget", "loss", "low", "high")]
+    return base.Picture(figure, "Training", caption)
 
 
 def _reference(axes: Axes, curves: pa.Table, layers: int) -> None:
     """A line at the perplexity of the model with all layers big, where that budget was run."""
-    budget, loss, *_ = _series(curves, "mean")
+    budget, loss, *_ = base.series(curves, "mean")
     for all_big in np.exp(loss[budget == layers]):
         axes.axhline(all_big, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label="all layers big")
 
@@ -230,20 +142,7 @@ def _perplexity_axis(axes: Axes, domain: str, layers: int) -> None:
     axes.set_xlabel("big layers a token")
     axes.set_ylabel("perplexity")
     axes.set_xticks(range(0, layers + 1, max(1, layers // 12)))
-    _logarithmic(axes)
-
-
-def _logarithmic(axes: Axes, ticks: int = 9) -> None:
-    """A logarithmic y axis with round numbers: the range may hold no power of ten."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter("{x:g}")
-
-
-def _legend_below(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    base.logarithmic(axes)
 
 
 def _at(table: pa.Table, domain: str, budget: int) -> pa.Table:
@@ -284,19 +183,3 @@ def _history(history: pa.Table, series: str) -> tuple[np.ndarray, np.ndarray]:
     """Millions of tokens and values of one series."""
     rows = history.filter(pc.equal(history["series"], series))
     return rows["tokens"].to_numpy() / 1e6, rows["value"].to_numpy()
-
-
-def _sample(setting: Setting) -> str:
-    return f"{setting.documents} held-out documents a domain, their first {setting.tokens} tokens."
-
-
-def _constraint(setting: Setting) -> str:
-    contexts = {
-        "shared": "all tokens of a sequence take the route under trial, so the choices of different tokens cannot all be realised together"
-    }
-    return f"Every token has exactly its budget of big layers, of {setting.layers}; context {setting.context}: {contexts[setting.context]}."
-
-
-def _interval(setting: Setting, drawn: str) -> str:
-    kind = f"{setting.confidence:.0%} percentile bootstrap intervals"
-    return f"{drawn}: {kind}, documents resampled, single winning routes chosen anew in each replicate."

@@ -1,0 +1,59 @@
+"""The held-out tokens that every comparison is made on: the same documents and tokens for every model, route and router."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from duo.errors import InputError
+from duo.seeds import stream
+from duo.tokens import MARK_ID
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first tokens of some test documents. tokens [documents, time] begin with the mark; labels are the tokens after them."""
+
+    domains: list[str]
+    documents: list[str]
+    tokens: np.ndarray
+    labels: np.ndarray
+
+    def take(self, rows: slice | np.ndarray) -> "Sample":
+        """The sample of the documents at these rows."""
+        return Sample(list(np.array(self.domains)[rows]), list(np.array(self.documents)[rows]), self.tokens[rows], self.labels[rows])
+
+    def of(self, domain: str) -> "Sample":
+        """The documents of one domain."""
+        return self.take(np.array(self.domains) == domain)
+
+    def columns(self) -> dict[str, np.ndarray | list[str]]:
+        """Columns domain, document and position of a table with a row a token, document by document."""
+        count, time = self.labels.shape
+        return {
+            "domain": np.repeat(self.domains, time),
+            "document": np.repeat(self.documents, time),
+            "position": np.tile(np.arange(time, dtype=np.int32), count),
+        }
+
+
+def choose(table: pa.Table, documents: int, tokens: int, seed: int) -> Sample:
+    """The first `tokens` tokens of `documents` documents of every domain, drawn by seed among those that are long enough.
+
+    table as artifacts.TEST_TOKENS. Fewer tokens or documents give the beginning of the larger sample as long as the same documents are
+    long enough. InputError where a domain has too few that are.
+    """
+    domains, names, rows = table["domain"].to_pylist(), table["document"].to_pylist(), table["tokens"].to_pylist()
+    chosen = []
+    for domain in dict.fromkeys(domains):
+        held_out = [index for index, each in enumerate(domains) if each == domain]
+        enough = [index for index in held_out if len(rows[index]) >= tokens]
+        if len(enough) < documents:
+            raise InputError(
+                f"params.yaml: {documents} documents asked, but domain {domain!r} has {len(enough)} test documents of at least {tokens} "
+                f"tokens (of {len(held_out)}); lower enumerate.documents or enumerate.tokens, or hold out more text"
+            )
+        chosen += [enough[index] for index in stream(seed, "documents", domain).permutation(len(enough))[:documents]]
+    labels = np.array([rows[index][:tokens] for index in chosen], np.int64)
+    inputs = np.pad(labels[:, :-1], ((0, 0), (1, 0)), constant_values=MARK_ID)
+    return Sample([domains[index] for index in chosen], [names[index] for index in chosen], inputs, labels)
