@@ -203,14 +203,14 @@ def packed(split: str) -> "dict[str, numpy.ndarray]":  # noqa: F821
     return {str(domain): tokens[(domains == domain) & (splits == split)] for domain in dict.fromkeys(domains)}
 
 
-# The test split, one row a document, without the mark that precedes it.
+# The test split, one row a document.
 TEST_TOKENS = Table(
     "tokens/test.parquet",
     pa.schema(
         [
             _DOMAIN,
             _DOCUMENT,
-            pa.field("tokens", pa.list_(pa.uint16()), nullable=False, metadata={"meaning": "ids of the whole document"}),
+            pa.field("tokens", pa.list_(pa.uint16()), nullable=False, metadata={"meaning": "the mark, then the whole document"}),
         ]
     ),
 )
@@ -344,8 +344,53 @@ _STATISTICS = pa.schema(
 )
 CONTRASTS = Table("evaluate/contrasts.parquet", _STATISTICS)
 
-# Headline numbers of every domain.
+# The estimates of CONTRASTS over models that differ by their seed alone, apart from their intervals by document.
+SEEDS = Table(
+    "evaluate/seeds.parquet",
+    pa.schema(
+        [
+            _DOMAIN,
+            _field("name", pa.string(), "as in CONTRASTS"),
+            _field("seeds", pa.int32(), "how many models"),
+            _field("mean", pa.float64(), "of their estimates"),
+            _field("deviation", pa.float64(), "standard deviation of their estimates; no number where there is one model"),
+            _field("low", pa.float64(), "lowest estimate"),
+            _field("high", pa.float64(), "highest estimate"),
+        ]
+    ),
+)
+
+# Headline numbers by model, then domain.
 METRICS = Json("evaluate/metrics.json")
+
+# The paper's claims and what became of them: one row a claim, domain, test and model.
+CLAIMS = Table(
+    "results/claims.parquet",
+    pa.schema(
+        [
+            _field("claim", pa.string(), "C1 to C19"),
+            _field("words", pa.string(), "what the paper says, in our words"),
+            _field("figure", pa.string(), "name of the picture that the claim rests on"),
+            _field("link", pa.string(), "path of that picture"),
+            _DOMAIN,
+            _MODEL,
+            _field("seed", pa.int32(), "of that model's training"),
+            _field("statistic", pa.string(), "name in the table of statistics"),
+            _field("estimate", pa.float64(), "no number where the statistic is missing"),
+            _field("low", pa.float64(), "lower end of the interval over documents"),
+            _field("high", pa.float64(), "upper end of the interval over documents"),
+            _field("supports", pa.string(), "where the interval must lie for the claim to hold, or why there is none"),
+            _field("verdict", pa.string(), "of this row: holds, fails or undecided"),
+            _field("claim_verdict", pa.string(), "of the claim on this domain, over all its rows"),
+            _field("seeds", pa.string(), "of the models that differ from this one by their seed alone, itself included"),
+            _field("seed_low", pa.float64(), "lowest estimate over these seeds"),
+            _field("seed_high", pa.float64(), "highest estimate over these seeds"),
+        ]
+    ),
+)
+
+# Verdicts by claim and domain, and how often each was given.
+CLAIM_METRICS = Json("results/metrics.json")
 
 FIGURE = File("figures/{name}.{format}")
 REPORT = File("report/index.html")

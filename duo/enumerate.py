@@ -61,7 +61,7 @@ class Enumerator:
         result = torch.empty(len(self.space), *labels.shape)
         positions = self.model.positions(tokens.shape[1])
         with runtime.autocast(self.machine.device, self.precision):
-            root = self.model.embedding(tokens)[None]
+            root = self.model.embed(tokens)[None]
             self._walk(root, 0, 0, positions, labels, result, on_leaves)
         return result.permute(1, 2, 3, 0)
 

@@ -164,6 +164,10 @@ class Duo(nn.Module):
         """Positions of the first `time` tokens."""
         return Positions(self.rope[:, :time], self.mask[:time, :time])
 
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The residual stream [..., time, width] before the first layer, of tokens [..., time]."""
+        return self.embedding(tokens)
+
     def initialise(self, generator: torch.Generator) -> "Duo":
         """Draw all weights from the generator, in the order of named_parameters."""
         with torch.no_grad():
@@ -187,7 +191,7 @@ class Duo(nn.Module):
         batch, time = tokens.shape
         positions = self.positions(time)
         big = big.expand(batch, time, -1)
-        x = self.embedding(tokens)
+        x = self.embed(tokens)
         for index, layer in enumerate(self.layers):
             x = layer.attend(x, positions)
             normed = layer.ffn_norm(x)

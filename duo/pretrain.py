@@ -75,7 +75,7 @@ class RandomRoutes:
         groupings = group(draws, self.settings.p_big, self.settings.p_skip, self.machine.device)
         positions = self.module.positions(tokens.shape[1])
         with runtime.autocast(self.machine.device, self.settings.precision):
-            x = self.module.embedding(tokens)
+            x = self.module.embed(tokens)
             for layer, grouping in zip(self.module.layers, groupings, strict=True):
                 x = self._layer(layer, x, positions, grouping)
             return self._loss(self.module, x, labels), {}

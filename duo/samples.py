@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from duo.errors import InputError
 from duo.seeds import stream
-from duo.tokens import MARK_ID
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,12 @@ def choose(table: pa.Table, documents: int, tokens: int, seed: int) -> Sample:
     chosen = []
     for domain in dict.fromkeys(domains):
         held_out = [index for index, each in enumerate(domains) if each == domain]
-        enough = [index for index in held_out if len(rows[index]) >= tokens]
+        enough = [index for index in held_out if len(rows[index]) > tokens]  # the mark comes on top
         if len(enough) < documents:
             raise InputError(
                 f"params.yaml: {documents} documents asked, but domain {domain!r} has {len(enough)} test documents of at least {tokens} "
                 f"tokens (of {len(held_out)}); lower enumerate.documents or enumerate.tokens, or hold out more text"
             )
         chosen += [enough[index] for index in stream(seed, "documents", domain).permutation(len(enough))[:documents]]
-    labels = np.array([rows[index][:tokens] for index in chosen], np.int64)
-    inputs = np.pad(labels[:, :-1], ((0, 0), (1, 0)), constant_values=MARK_ID)
-    return Sample([domains[index] for index in chosen], [names[index] for index in chosen], inputs, labels)
+    ids = np.array([rows[index][: tokens + 1] for index in chosen], np.int64)
+    return Sample([domains[index] for index in chosen], [names[index] for index in chosen], ids[:, :-1], ids[:, 1:])

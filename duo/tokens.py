@@ -77,13 +77,12 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], name: str = "encode") -> 
 
 
 def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Generator) -> np.ndarray:
-    """Documents in random order, each behind the mark, as rows [rows, sequence + 1] of uint16.
+    """Documents in random order, each beginning with the mark, as rows [rows, sequence + 1] of uint16.
 
     The last id of a row is the first of the next, so every id but the very first is predicted once. What is left at the
     end, less than a row, is dropped.
     """
-    pieces = [piece for index in random.permutation(len(documents)) for piece in ([MARK_ID], documents[index])]
-    ids = np.concatenate(pieces).astype(np.uint16)
+    ids = np.concatenate([documents[index] for index in random.permutation(len(documents))]).astype(np.uint16)
     if len(ids) <= sequence:
         return np.empty((0, sequence + 1), dtype=np.uint16)
     return np.lib.stride_tricks.sliding_window_view(ids, sequence + 1)[::sequence]
@@ -95,7 +94,8 @@ def make(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int
     tokenizer = train([text for (_, split), each in texts.items() if split == "train" for text in each], vocabulary)
     ids = {(domain, split): encode(tokenizer, each, f"{domain} {split}") for (domain, split), each in texts.items()}
     _check_lengths(ids, corpora)
-    packed, tested = _packed(ids, sequence, seed), _tested(ids, corpora)
+    marked = {key: [np.insert(document, 0, MARK_ID) for document in each] for key, each in ids.items()}
+    packed, tested = _packed(marked, sequence, seed), _tested(marked, corpora)
     metrics = {domain: {} for domain in corpora}
     for (domain, split), each in texts.items():
         metrics[domain][split] = {

@@ -81,22 +81,22 @@ def test_vocabulary_that_the_text_cannot_fill():
 
 
 def test_packing_predicts_every_id_once_and_drops_the_tail():
-    documents = [np.arange(10, 15), np.arange(20, 22), np.arange(30, 37)]
+    documents = [np.insert(ids, 0, tokens.MARK_ID) for ids in (np.arange(10, 15), np.arange(20, 22), np.arange(30, 37))]
     rows = tokens.pack(documents, 4, stream(1, "test"))
     flat = np.concatenate([rows[0, :1], rows[:, 1:].reshape(-1)])
     starts = np.flatnonzero(flat == tokens.MARK_ID)
     pieces = np.split(flat, starts)[1:]
     assert rows.shape == (4, 5) and starts[0] == 0
     np.testing.assert_array_equal(rows[1:, 0], rows[:-1, -1])
-    whole = [piece[1:].tolist() for piece in pieces[:-1]]
+    whole = [piece.tolist() for piece in pieces[:-1]]
     assert len(whole) == 2 and all(piece in [document.tolist() for document in documents] for piece in whole)
     assert rows.tolist() == tokens.pack(documents, 4, stream(1, "test")).tolist()
     assert {tokens.pack(documents, 4, stream(seed, "test"))[0, 1] for seed in range(20)} == {10, 20, 30}
 
 
 def test_less_than_a_row_packs_to_none():
-    assert tokens.pack([np.arange(1, 4)], 4, stream(1)).shape == (0, 5)
-    assert tokens.pack([np.arange(1, 5)], 4, stream(1)).shape == (1, 5)
+    assert tokens.pack([np.arange(4)], 4, stream(1)).shape == (0, 5)
+    assert tokens.pack([np.arange(5)], 4, stream(1)).shape == (1, 5)
 
 
 def test_tables_and_counts():
@@ -106,9 +106,10 @@ def test_tables_and_counts():
     assert artifacts.matrix(packed["tokens"]).shape[1] == 17
     assert set(packed["split"].to_pylist()) == {"train", "validation"}
     assert tested["document"].to_pylist() == [f"test{index}" for index in range(170, 200)]
-    assert [tokenizer.decode(ids) for ids in tested["tokens"].to_pylist()] == TEXTS[170:]
+    assert {ids[0] for ids in tested["tokens"].to_pylist()} == {tokens.MARK_ID}
+    assert [tokenizer.decode(ids[1:]) for ids in tested["tokens"].to_pylist()] == TEXTS[170:]
     assert {split: each["documents"] for split, each in counts["notes"].items()} == {"train": 150, "validation": 20, "test": 30}
-    assert counts["notes"]["test"]["tokens"] == sum(len(ids) for ids in tested["tokens"].to_pylist())
+    assert counts["notes"]["test"]["tokens"] == sum(len(ids) - 1 for ids in tested["tokens"].to_pylist())
     assert counts["notes"]["train"]["bytes"] == len("".join(TEXTS[:150]).encode())
     rows = packed["split"].to_pylist().count("train")
     assert rows == (counts["notes"]["train"]["tokens"] + 150 - 1) // 16
