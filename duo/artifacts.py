@@ -392,6 +392,89 @@ CLAIMS = Table(
 # Verdicts by claim and domain, and how often each was given.
 CLAIM_METRICS = Json("results/metrics.json")
 
+_LOSS_INTERVAL = [
+    _field("loss", pa.float64(), "mean over tokens", "nats a token"),
+    _field("low", pa.float64(), "lower end of its interval", "nats a token"),
+    _field("high", pa.float64(), "upper end of its interval", "nats a token"),
+]
+_SCHEDULE = _field("schedule", pa.string(), "of the budget: falling, rising, constant, or shuffled (falling's budgets in random order)")
+_SCHEDULED = _field("strategy", pa.string(), "oracle, or mean of all routes, of the budget at the token's position")
+SCHEDULES = Table(
+    "schedules/curves.parquet",
+    pa.schema([_MODEL, _DOMAIN, _SCHEDULE, _SCHEDULED, *_LOSS_INTERVAL, _field("perplexity", pa.float64(), "exp(loss)")]),
+)
+SCHEDULE_POSITIONS = Table(
+    "schedules/positions.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _DOMAIN,
+            _SCHEDULE,
+            _SCHEDULED,
+            _field("first", pa.int32(), "first position of a stretch of the sequence"),
+            _field("last", pa.int32(), "its last position"),
+            _field("budget", pa.float64(), "mean big layers a token there"),
+            *_LOSS_INTERVAL,
+        ]
+    ),
+)
+SCHEDULE_STATISTICS = Table("schedules/statistics.parquet", _STATISTICS)
+
+_CLASS = _field("class", pa.string(), "kind of token, of duo.token_classes")
+DIFFICULTY = Table(
+    "difficulty/tokens.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _DOMAIN,
+            _DOCUMENT,
+            _POSITION,
+            _CLASS,
+            _field("line_start", pa.bool_(), "holds the first character that is not white space of a line, but for a document's first"),
+            _field("all_small", pa.float32(), "loss with all layers small", "nats"),
+            _field("all_big", pa.float32(), "loss with all layers big", "nats"),
+            _field("oracle", pa.float32(), "loss under the token's best route of difficulty.budget big layers", "nats"),
+            _field("gap", pa.float32(), "all_small less oracle: the token's difficulty", "nats"),
+        ]
+    ),
+)
+# Cells without tokens have no row.
+DIFFICULTY_HISTOGRAM = Table(
+    "difficulty/histogram.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _DOMAIN,
+            _field("loss", pa.float64(), "lower edge of the cell in loss with all layers small", "nats"),
+            _field("gap", pa.float64(), "lower edge of the cell in gap", "nats"),
+            _field("width", pa.float64(), "of the cell, both ways", "nats"),
+            _field("tokens", pa.int32(), "in the cell"),
+        ]
+    ),
+)
+DIFFICULTY_CLASSES = Table(
+    "difficulty/classes.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _DOMAIN,
+            _CLASS,
+            _field("tokens", pa.int32(), "of the class"),
+            *(
+                _field(f"{name}{end}", pa.float64(), f"{words} of {meaning}", "nats a token")
+                for name, meaning in {"loss": "the loss with all layers small", "gap": "the gap"}.items()
+                for end, words in {"": "mean", "_low": "lower end of the interval", "_high": "upper end of the interval"}.items()
+            ),
+        ]
+    ),
+)
+DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", _STATISTICS)
+
+# A list of one passage a domain, for the coloured text: domain, document, source, licence and tokens, each with its text (a character
+# that several tokens share stands at the first of them), loss (all_small), oracle and gap in nats. Plain text, not escaped.
+PASSAGES = Json("difficulty/passages.json")
+
+
 FIGURE = File("figures/{name}.{format}")
 REPORT = File("report/index.html")
 CHECKPOINT = File("checkpoints/{fingerprint}.safetensors")

@@ -1,6 +1,7 @@
 """The numbers behind the figures: curves, heat maps and headline differences, each with its interval.
 
-All means are over tokens, of losses in nats; perplexity is exp of such a mean, taken last.
+All means are over tokens, of losses in nats; perplexity is exp of such a mean, taken last. Intervals are over documents, which
+all models share, replicate by replicate; how much models differ that differ by their seed alone is told apart from them.
 """
 
 from collections.abc import Mapping
@@ -36,8 +37,10 @@ class AtBudget:
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain's tokens by document [documents], and its sums at every budget."""
+    """What one model makes of one domain: tokens by document [documents], and sums at every budget."""
 
+    model: str
+    name: str
     tokens: np.ndarray
     budgets: dict[int, AtBudget]
 
@@ -55,6 +58,10 @@ class Domain:
             for layer, share in enumerate(shares.T):
                 numbers["share", budget, layer] = share
         return numbers
+
+    def ids(self, count: int) -> dict[str, list[str]]:
+        """The columns model and domain of a table of `count` rows."""
+        return {"model": [self.model] * count, "domain": [self.name] * count}
 
     def winner(self, strategy: str, budget: int) -> int:
         """Code of the route that serves all tokens under the strategy, or -1 where each token or document has its own."""
@@ -92,25 +99,28 @@ def summarise(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> 
     )
 
 
-def domains(tables: Mapping[int, tuple[pa.Table, pa.Table]], space: RouteSpace) -> dict[str, Domain]:
-    """Every domain, from (SELECTIONS, ROUTE_SUMS) by budget."""
-    names = next(iter(tables.values()))[0]["domain"].unique().to_pylist()
-    found = {}
-    for name in names:
+def domains(tables: Mapping[int, tuple[pa.Table, pa.Table]], space: RouteSpace) -> list[Domain]:
+    """Every model's domains, from (SELECTIONS, ROUTE_SUMS) by budget."""
+    first, _ = next(iter(tables.values()))
+    found = []
+    for model, name in product(first["model"].unique().to_pylist(), first["domain"].unique().to_pylist()):
         budgets = {}
         for budget, pair in tables.items():
-            tokens, budgets[budget] = summarise(*(table.filter(pc.equal(table["domain"], name)) for table in pair), space)
-        found[name] = Domain(tokens, budgets)
+            parts = (table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], name))) for table in pair)
+            tokens, budgets[budget] = summarise(*parts, space)
+        found.append(Domain(model, name, tokens, budgets))
     return found
 
 
-def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int, leans: list[int]) -> stats.Numbers:
+def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:
     """What the paper's claims compare, from Domain.numbers: differences in nats, the oracle's best budget, leans.
 
-    A difference is there where its budgets are. A lean is the share of big in the upper half of the layers less that in
-    the lower half. Values are [replicates], and the oracle's best budget is found anew in each.
+    A difference is there where its budgets are. `oracle_best` is the oracle at its best budget, `oracle_half` at half the layers,
+    `best_other` the same strategy at the best of the other budgets; `fixed_slope` is the slope of a straight line through the fixed
+    route's losses, in nats a big layer; `lean_k` is the oracle's share of big, at budget k, in the upper half of the layers less that in
+    the lower half. Values are [replicates], and whatever is best is found anew in each.
     """
-    oracle = np.stack([numbers["oracle", budget] for budget in budgets])
+    oracle, fixed = (np.stack([numbers[strategy, budget] for budget in budgets]) for strategy in ("oracle", "fixed"))
     best = oracle.argmin(axis=0)
 
     def at_best(strategy: str) -> np.ndarray:
@@ -119,64 +129,93 @@ def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int, leans: li
     found = {"oracle_budget": np.array(budgets, dtype=np.float64)[best]}
     for strategy in ("random_all", "random_token", "fixed"):
         found[f"oracle-{strategy}"] = at_best("oracle") - at_best(strategy)
-    if layers in budgets:
-        all_big = numbers["mean", layers]
-        found["oracle-all_big"] = at_best("oracle") - all_big
-        if 1 in budgets:
-            found["oracle_1-all_big"] = numbers["oracle", 1] - all_big
-            found["fixed_1-all_big"] = numbers["fixed", 1] - all_big
+    for end, budget in {"all_small": 0, "all_big": layers}.items():
+        if budget in budgets:
+            found[f"oracle_best-{end}"] = at_best("oracle") - numbers["mean", budget]
+    if {1, layers} <= set(budgets):
+        found["oracle_1-all_big"] = numbers["oracle", 1] - numbers["mean", layers]
+        found["fixed_1-all_big"] = numbers["fixed", 1] - numbers["mean", layers]
+    if len(budgets) > 1:
+        found["fixed_slope"] = slope(np.array(budgets), fixed)
+        for name, losses, budget in (("oracle_half", oracle, layers // 2), ("fixed_all_big", fixed, layers)):
+            if budget in budgets:
+                found[f"{name}-best_other"] = _less_best_other(losses, budgets.index(budget))
     half = np.sign(np.arange(layers) - (layers - 1) / 2)[:, None]  # of a layer: 1 upper, -1 lower, 0 in the middle
-    for budget in leans:
+    for budget in (budget for budget in budgets if 0 < budget < layers):
         shares = np.stack([numbers["share", budget, layer] for layer in range(layers)])
         found[f"lean_{budget}"] = (half * shares).sum(axis=0) / max(1, layers // 2)
     return found
 
 
-def intervals(domain: Domain, leans: list[int], layers: int, resamples: int, confidence: float, seed: int) -> dict:
+def slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Slopes [replicates] of the least-squares lines through the points x [points], y [points, replicates]."""
+    centred = x - x.mean()
+    return (centred[:, None] * y).sum(axis=0) / (centred**2).sum()
+
+
+def _less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
+    """[replicates] losses [budgets, replicates] of one budget less the lowest of all others."""
+    return losses[index] - np.delete(losses, index, axis=0).min(axis=0)
+
+
+def intervals(domain: Domain, layers: int, resamples: int, confidence: float, seed: int) -> dict:
     """Domain.numbers and contrasts of one domain, each an Interval. Same seed, same replicates."""
 
     def statistic(weights: np.ndarray) -> stats.Numbers:
         numbers = domain.numbers(weights)
-        return numbers | contrasts(numbers, list(domain.budgets), layers, leans)
+        return numbers | contrasts(numbers, list(domain.budgets), layers)
 
-    # All domains share the seed: they hold different documents, so nothing is paired across them.
+    # One seed for all: models are then compared replicate by replicate; domains hold different documents, which nothing pairs.
     return stats.intervals(statistic, len(domain.tokens), resamples, confidence, seeds.stream(seed, "evaluate"))
 
 
-def curves(name: str, domain: Domain, found: dict) -> pa.Table:
+def curves(domain: Domain, found: dict) -> pa.Table:
     """CURVES of one domain."""
     rows = []
     for strategy, budget in product((*_SELECTED, *_ONE_ROUTE), domain.budgets):
         loss = found[strategy, budget]
-        row = {"domain": name, "strategy": strategy, "budget": budget, "loss": loss.value, "low": loss.low, "high": loss.high}
+        row = {"strategy": strategy, "budget": budget, "loss": loss.value, "low": loss.low, "high": loss.high}
         rows.append(row | {"perplexity": exp(loss.value), "route": domain.winner(strategy, budget)})
-    return pa.Table.from_pylist(rows)
+    return _table(domain, rows)
 
 
-def heat_maps(name: str, domain: Domain) -> pa.Table:
+def heat_maps(domain: Domain) -> pa.Table:
     """HEAT_MAPS of one domain."""
     tables = []
     for budget, at in domain.budgets.items():
         layers, positions = at.heat.shape
-        ids = {"domain": [name] * at.heat.size, "budget": np.full(at.heat.size, budget)}
+        ids = domain.ids(at.heat.size) | {"budget": np.full(at.heat.size, budget)}
         cells = {"layer": np.repeat(np.arange(layers), positions), "position": np.tile(at.positions, layers), "share": at.heat.ravel()}
         tables.append(pa.table(ids | cells))
     return pa.concat_tables(tables)
 
 
-def layer_shares(name: str, domain: Domain, found: dict) -> pa.Table:
+def layer_shares(domain: Domain, found: dict) -> pa.Table:
     """LAYER_SHARES of one domain."""
     rows = []
     for budget, at in domain.budgets.items():
         for layer in range(len(at.heat)):
             share = found["share", budget, layer]
-            rows.append({"domain": name, "budget": budget, "layer": layer, "share": share.value, "low": share.low, "high": share.high})
-    return pa.Table.from_pylist(rows)
+            rows.append({"budget": budget, "layer": layer, "share": share.value, "low": share.low, "high": share.high})
+    return _table(domain, rows)
 
 
-def contrast_table(name: str, found: dict) -> pa.Table:
+def contrast_table(domain: Domain, found: dict) -> pa.Table:
     """CONTRASTS of one domain."""
-    return pa.Table.from_pylist([{"domain": name, "name": key, **found[key]._asdict()} for key in found if isinstance(key, str)])
+    return _table(domain, [{"name": name, **found[name]._asdict()} for name in found if isinstance(name, str)])
+
+
+def spread(contrasts: pa.Table) -> pa.Table:
+    """SEEDS: how far the estimates in CONTRASTS differ between models that differ by their seed alone."""
+    estimates: dict[tuple[str, str], list[float]] = {}
+    for row in contrasts.to_pylist():
+        estimates.setdefault((row["domain"], row["name"]), []).append(row["value"])
+    rows = []
+    for (domain, name), values in estimates.items():
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+        summary = {"seeds": len(values), "mean": float(np.mean(values)), "deviation": deviation, "low": min(values), "high": max(values)}
+        rows.append({"domain": domain, "name": name} | summary)
+    return pa.Table.from_pylist(rows)
 
 
 def headline(domain: Domain, found: dict, layers: int) -> dict:
@@ -190,3 +229,8 @@ def headline(domain: Domain, found: dict, layers: int) -> dict:
         "oracle_budget": best,
         "perplexity": {name: exp(found[key].value) for name, key in perplexities.items() if key in found},
     }
+
+
+def _table(domain: Domain, rows: list[dict]) -> pa.Table:
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return pa.table(domain.ids(len(rows)) | columns)

@@ -1,6 +1,6 @@
 """Stage 1: training under random routes (paper, section 3.1).
 
-Dense models and models whose small FFNs come later are settings of it: the chance of the big FFN, and `big_first`.
+Dense models and models whose small FFNs come later are settings of it: the chance of the big FFN, `big_first`, `pretrained`.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duo import runtime, training
+from duo import opt, runtime, training
 from duo.config import Pretrain, Runtime
 from duo.model import Duo, Grouping, Shape
 from duo.routes import SMALL
@@ -28,12 +28,14 @@ def train(
     checkpoint: Path,
     observe: training.Observer = lambda step, values: None,
     big_first: float = 0.0,
+    pretrained: str | None = None,
 ) -> tuple[Duo, training.History]:
     """Train a Duo model from scratch, or from `checkpoint` where that file exists; the file is removed by whoever calls.
 
     sequences, validation: by domain, [rows, sequence + 1] token ids. With `big_first`, all tokens take the big FFN for this share of
     the training; then all weights but those of the small FFNs are frozen, and these are trained on the rest, under random routes
-    and with a schedule of their own (the paper's figure 8c).
+    and with a schedule of their own (the paper's figure 8c). With `pretrained`, an OPT as duo.opt names it, the first part is taken as
+    done: all weights but those of the small FFNs are the OPT's, and frozen (appendix A).
     """
     generator = torch.Generator().manual_seed(int(stream(seed, "initialise").integers(2**63)))
     model = Duo(shape).initialise(generator).to(machine.device)
@@ -42,14 +44,16 @@ def train(
         objective = RandomRoutes(model, part, machine, seed, validation)
         return training.train(objective, part, sequences, settings.mix, seed, "pretrain", *words, **options)
 
+    if pretrained:
+        opt.fill(model, pretrained)
+        _freeze_all_but_small(model)
     if not big_first:
         return model.eval(), phase(settings, checkpoint, observe)
     total = training.step_count(settings, shape.sequence)
     steps = max(1, round(big_first * total))
     first, second = (steps * settings.batch * shape.sequence, (total - steps) * settings.batch * shape.sequence)
     history = phase(settings.model_copy(update={"tokens": first, "p_big": 1.0, "p_skip": 0.0}), checkpoint, observe, keep=True)
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(f".ffns.{SMALL}." in name)
+    _freeze_all_but_small(model)
     later = phase(
         settings.model_copy(update={"tokens": second}),
         checkpoint.with_stem(checkpoint.stem + "-small"),
@@ -57,6 +61,11 @@ def train(
         seen=steps * settings.batch,
     )
     return model.eval(), history + [(steps + step, series, value) for step, series, value in later]
+
+
+def _freeze_all_but_small(model: Duo) -> None:
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(f".ffns.{SMALL}." in name)
 
 
 class RandomRoutes:
@@ -117,7 +126,9 @@ def group(draws: np.ndarray, p_big: float, p_skip: float, device: str) -> list[G
 
 
 def _likely_range(tokens: int, chance: float) -> tuple[int, int]:
-    """Multiples of 64 between which the number of big tokens lies, but for one layer in a hundred million."""
+    """Multiples of 64 between which the number of big tokens lies, but for one layer in a hundred million; exact where it is sure."""
+    if chance in (0, 1):
+        return round(tokens * chance), round(tokens * chance)
     mean, spread = tokens * chance, 6 * math.sqrt(tokens * chance * (1 - chance))
     return max(0, math.floor((mean - spread) / 64) * 64), min(tokens, math.ceil((mean + spread) / 64) * 64)
 

@@ -28,8 +28,12 @@ def table(losses: Losses) -> pa.Table:
     return pa.table({"domain": domains, "document": documents, "position": pa.array(positions, pa.int32()), "losses": values})
 
 
-def evaluated(losses: Losses, budgets=range(LAYERS + 1), leans=(2,)) -> dict[str, tuple[evaluate.Domain, dict]]:
-    """Every domain with its intervals."""
-    tables = {budget: oracle.apply(table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
-    domains = evaluate.domains(tables, SPACE)
-    return {name: (domain, evaluate.intervals(domain, list(leans), LAYERS, 200, 0.95, seed=1)) for name, domain in domains.items()}
+def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> dict[int, tuple[pa.Table, pa.Table]]:
+    """SELECTIONS and ROUTE_SUMS by budget."""
+    return {budget: oracle.apply(model, table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
+
+
+def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[evaluate.Domain, dict]]:
+    """Every domain of one model with its intervals, by name."""
+    domains = evaluate.domains(selected(losses, budgets), SPACE)
+    return {domain.name: (domain, evaluate.intervals(domain, LAYERS, 200, 0.95, seed=1)) for domain in domains}

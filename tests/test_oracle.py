@@ -14,7 +14,7 @@ def columns(found: pa.Table) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("budget", range(LAYERS + 1))
 def test_selections_and_sums_equal_loops_over_the_routes(budget):
     losses = noise()
-    selections, sums = (columns(found) for found in oracle.apply(table(losses), SPACE, budget, 3, seed=1))
+    selections, sums = (columns(found) for found in oracle.apply("duo", table(losses), SPACE, budget, 3, seed=1))
     allowed = [route for route in range(2**LAYERS) if bin(route).count("1") == budget]
     row = 0
     for (domain, document), part in losses.items():
@@ -46,7 +46,7 @@ def test_tied_routes_are_drawn_alike_and_no_other_is():
 
 def test_seed_decides_ties():
     even = {("text", "d0"): np.ones((20, len(SPACE)))}
-    first, again, other = (oracle.apply(table(even), SPACE, 2, 3, seed)[0]["oracle_route"].to_pylist() for seed in (1, 1, 2))
+    first, again, other = (oracle.apply("duo", table(even), SPACE, 2, 3, seed)[0]["oracle_route"].to_pylist() for seed in (1, 1, 2))
     assert first == again != other
     assert set(first) <= set(SPACE.with_budget(2).tolist()) and len(set(first)) > 2
 
@@ -59,7 +59,7 @@ def test_best_of_random_has_the_expected_minimum():
 
 
 def test_random_routes_for_all_are_the_same_in_every_document_and_domain():
-    sums = oracle.apply(table(noise()), SPACE, 2, 3, seed=1)[1].to_pandas()
+    sums = oracle.apply("duo", table(noise()), SPACE, 2, 3, seed=1)[1].to_pandas()
     drawn = sums[sums["drawn"]].groupby(["domain", "document"])["route"].apply(tuple)
     assert len(drawn) == 6 and drawn.nunique() == 1
     assert 1 <= len(drawn.iloc[0]) <= 3
@@ -67,15 +67,15 @@ def test_random_routes_for_all_are_the_same_in_every_document_and_domain():
 
 def test_shards_and_order_of_documents_change_nothing():
     losses = noise()
-    whole = oracle.apply(table(losses), SPACE, 2, 3, seed=1)
-    parts = [oracle.apply(table({key: losses[key]}), SPACE, 2, 3, seed=1) for key in reversed(losses)]
+    whole = oracle.apply("duo", table(losses), SPACE, 2, 3, seed=1)
+    parts = [oracle.apply("duo", table({key: losses[key]}), SPACE, 2, 3, seed=1) for key in reversed(losses)]
     for index in (0, 1):
         assert whole[index].equals(pa.concat_tables([part[index] for part in reversed(parts)]).combine_chunks())
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    selections, sums = oracle.apply(table(noise()), SPACE, 2, 3, seed=1)
+    selections, sums = oracle.apply("duo", table(noise()), SPACE, 2, 3, seed=1)
     artifacts.SELECTIONS.write(selections, budget=2)
     artifacts.ROUTE_SUMS.write(sums, budget=2)
     assert artifacts.ROUTE_SUMS.read(budget=2).num_rows == 6 * 6
@@ -84,9 +84,9 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
 def test_bad_input_is_named():
     losses = noise()
     with pytest.raises(InputError, match="budget 5: should lie between 0 and"):
-        oracle.apply(table(losses), SPACE, LAYERS + 1, 3, seed=1)
+        oracle.apply("duo", table(losses), SPACE, LAYERS + 1, 3, seed=1)
     with pytest.raises(InputError, match="losses of 8 routes"):
-        oracle.apply(table({key: part[:, :8] for key, part in losses.items()}), SPACE, 2, 3, seed=1)
+        oracle.apply("duo", table({key: part[:, :8] for key, part in losses.items()}), SPACE, 2, 3, seed=1)
     losses["code", "d1"][4] = np.nan
     with pytest.raises(InputError, match="domain code, document d1, token 4"):
-        oracle.apply(table(losses), SPACE, 2, 3, seed=1)
+        oracle.apply("duo", table(losses), SPACE, 2, 3, seed=1)
