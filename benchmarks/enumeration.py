@@ -27,7 +27,7 @@ ROUNDS = 3
 def main() -> None:
     params = config.load()
     runtime.prepare(params.runtime.device, params.runtime.threads)
-    settings, shape = params.enumerate, Shape(**params.tokens.model_dump(), **params.model.model_dump())
+    settings, shape = params.enumerate, Shape.of(params.tokens, params.model)
     duo = Duo(shape).initialise(torch.Generator().manual_seed(0)).eval().requires_grad_(False)
     space = RouteSpace(shape.layers)
     generator = torch.Generator().manual_seed(1)

@@ -20,7 +20,7 @@ ROUNDS, STEPS = 5, 4
 def main() -> None:
     params = config.load()
     runtime.prepare(params.runtime.device, params.runtime.threads)
-    shape = Shape(**params.tokens.model_dump(), **params.model.model_dump())
+    shape = Shape.of(params.tokens, params.model)
     batch = torch.randint(0, shape.vocabulary, (params.pretrain.batch, shape.sequence + 1), generator=torch.Generator().manual_seed(0))
     run = pretrain.Run(shape, params.pretrain, params.runtime, params.seed, Path("no checkpoint"))
     contestants = {"duo": lambda: run.advance(batch)}

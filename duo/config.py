@@ -43,6 +43,7 @@ class Wheel(Group):
 class Domain(Group):
     """Where a domain's text comes from and how it is split; `duo.corpus` reads it."""
 
+    language: Literal["python"] | None = None
     split_by: Literal["document", "package"] = "document"
     validation: Share | None = None
     test: Share | None = None
@@ -116,6 +117,7 @@ AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discr
 class Tokens(Group):
     vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the document mark; ids fit 16 bits
     sequence: Annotated[int, Field(ge=2)]
+    pretrained: str | None = None  # whose tokenizer, in place of one of our own: a local directory or NAME[@REVISION] on the hub
 
 
 class Model(Group):
@@ -124,6 +126,7 @@ class Model(Group):
     heads: Count
     big: Count
     small: Count
+    pretrained: str | None = None  # an OPT whose weights stay as they are, beside new small FFNs; named as in Tokens
 
     @model_validator(mode="after")
     def _heads(self):
@@ -173,6 +176,16 @@ class Variant(Group):
     big_first: Annotated[float, Field(gt=0, lt=1)] | None = None
     big: Count | None = None
 
+    def kind(self, p_big: float) -> str:
+        """dense: never but one FFN trained; frozen: small FFNs added to frozen others; duo: all at once. `p_big` is pretrain's."""
+        if (p_big if self.p_big is None else self.p_big) == 1:
+            return "dense"
+        return "frozen" if self.big_first else "duo"
+
+    def but_seed(self) -> "Variant":
+        """The same for all models that differ by their seed alone."""
+        return self.model_copy(update={"seed": 0})
+
     def settings(self, pretrain: Pretrain) -> Pretrain:
         """What this model is trained with; big_first and big are for the caller to heed."""
         return Pretrain(**pretrain.model_dump() | self.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
@@ -182,7 +195,7 @@ class Enumerate(Group):
     models: Annotated[list[str], Field(min_length=1)]
     context: Literal["shared"]
     documents: Annotated[int, Field(ge=2)]
-    tokens: Count
+    tokens: Annotated[int, Field(ge=2)]
     shards: Annotated[list[int], Field(min_length=1)]
     precision: Literal["bf16", "fp32"]
     rows: Count
@@ -257,11 +270,23 @@ class OneRouter(Group):
 
 class Ablation(Group):
     p_big: Annotated[list[Share], Field(min_length=2)]
-    models: Annotated[list[str], Field(min_length=1)]
-    frozen: str
+    models: Annotated[list[str], Field(min_length=2)]
+    draws: Count
     items: Annotated[int, Field(ge=2)]
     context: Count
     continuation: Count
+    tasks: list[str]
+
+    @model_validator(mode="after")
+    def _ascending(self):
+        _require(self.p_big == sorted(set(self.p_big)), "p_big", self.p_big, "must be ascending, each once")
+        for key in ("models", "tasks"):
+            _require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+        return self
+
+    def chance(self, width: int, small: int, big: int) -> float | None:
+        """The chance of the big FFN at which Duo does the FLOPs of a dense FFN of this inner width; None where it is none of ours."""
+        return next((p for p in self.p_big if abs(small + p * (big - small) - width) < 1), None)
 
 
 class Evaluate(Group):
@@ -307,35 +332,75 @@ class Params(Group):
         for budget in self.figures.heat_maps:
             _require(budget in budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {budgets}")
         _require(self.difficulty.budget in budgets, "difficulty.budget", self.difficulty.budget, f"is not in oracle.budgets {budgets}")
+        for end in (0, layers):
+            _require(end in budgets, "oracle.budgets", budgets, f"lacks {end}, which difficulty compares with")
+        passage, sample = self.difficulty.passage, self.enumerate.tokens
+        _require(passage <= sample, "difficulty.passage", passage, f"is above the tokens of a document (enumerate.tokens: {sample})")
+        _require(self.schedules[0] > self.schedules[1], "schedules", self.schedules, "must fall; its reverse is run beside it")
         for budget in range(min(self.schedules), max(self.schedules) + 1):
             _require(budget in budgets, "schedules", self.schedules, f"passes budget {budget}, which is not in oracle.budgets {budgets}")
         _require(sum(self.schedules) % 2 == 0, "schedules", self.schedules, "must have a whole mean, the constant budget beside it")
-        _require(self.skips.big <= layers, "skips.big", self.skips.big, f"is above the number of layers (model.layers: {layers})")
-        for key, tokens in {"enumerate.tokens": self.enumerate.tokens, "three_way.tokens": self.three_way.tokens}.items():
-            _require(tokens <= sequence, key, tokens, f"is above the context length (tokens.sequence: {sequence})")
+        remedy = f"should be below the number of layers (model.layers: {layers}), or nothing is skipped"
+        _require(self.skips.big < layers, "skips.big", self.skips.big, remedy)
+        tokens, documents = self.enumerate.tokens, self.enumerate.documents
+        _require(tokens <= sequence, "enumerate.tokens", tokens, f"is above the context length (tokens.sequence: {sequence})")
+        three_way = self.three_way
+        _require(three_way.tokens <= tokens, "three_way.tokens", three_way.tokens, f"is above enumerate.tokens ({tokens})")
+        _require(
+            three_way.documents <= documents, "three_way.documents", three_way.documents, f"is above enumerate.documents ({documents})"
+        )
         items = self.ablation.context + self.ablation.continuation
         _require(items <= sequence, "ablation.context + continuation", items, f"is above the context length (tokens.sequence: {sequence})")
         _require_mix("pretrain.mix", self.pretrain.mix, domains)
         self._check_models()
+        self._check_ablation()
         for name, router in self.routers.items():
             self._check_router(f"routers.{name}", router)
         return self
 
     def _check_models(self) -> None:
         uses = {"enumerate.models": self.enumerate.models, "skips.models": self.skips.models, "three_way.model": [self.three_way.model]}
-        uses |= {"ablation.models": self.ablation.models, "ablation.frozen": [self.ablation.frozen]}
+        uses |= {"ablation.models": self.ablation.models}
         uses |= {f"routers.{name}.model": [router.model] for name, router in self.routers.items()}
         for key, names in uses.items():
             for name in names:
                 _require(name in self.models, key, name, f"is none of models: {list(self.models)}")
+        enumerated = [self.models[name] for name in self.enumerate.models]
+        by_seed = len({model.seed for model in enumerated}) == len(enumerated) and len({model.but_seed() for model in enumerated}) == 1
+        _require(by_seed, "enumerate.models", self.enumerate.models, "must differ by their seeds, and by nothing else")
         for name, variant in self.models.items():
             settings = self.pretrain.model_dump() | variant.model_dump(exclude_none=True)
             total = settings["p_big"] + settings["p_skip"]
             _require(total <= 1, f"models.{name}", "", f"p_big + p_skip is {total:g}, must be at most 1")
+            if self.model.pretrained:
+                self._check_pretrained(f"models.{name}", variant, settings["p_big"])
             if variant.big_first:
                 _require(
                     settings["p_big"] < 1, f"models.{name}.big_first", variant.big_first, "leaves nothing to train after it with p_big: 1"
                 )
+
+    def _check_ablation(self) -> None:
+        sizes, first, *others = self.model, *self.ablation.models
+        wanted = self.enumerate.models[0]
+        _require(first == wanted, "ablation.models", first, f"comes first, but all are compared with enumerate's first model, {wanted!r}")
+        kinds = {name: self.models[name].kind(self.pretrain.p_big) for name in self.ablation.models}
+        _require(kinds[first] == "duo", "ablation.models", first, "comes first, but has no small and big FFNs trained together")
+        widths = [f"{sizes.small + p * (sizes.big - sizes.small):g}" for p in self.ablation.p_big]
+        for name in others:
+            _require(kinds[name] != "duo", "ablation.models", name, "is neither dense (p_big: 1) nor frozen (big_first)")
+            if kinds[name] == "dense":
+                width = self.models[name].big or sizes.big
+                equal = self.ablation.chance(width, sizes.small, sizes.big) is not None
+                remedy = f"has an FFN of width {width}, whose FLOPs are those of no chance in ablation.p_big (these: {', '.join(widths)})"
+                _require(equal, "ablation.models", name, remedy)
+
+    def _check_pretrained(self, key: str, variant: Variant, p_big: float) -> None:
+        mine, its = self.tokens.pretrained, self.model.pretrained
+        _require(mine == its, "tokens.pretrained", mine, f"must be that of the weights (model.pretrained: {its!r})")
+        for name in ("big", "big_first"):
+            value = getattr(variant, name)
+            _require(value is None, f"{key}.{name}", value, "has no effect on big FFNs that are pretrained; remove it")
+        _require(p_big < 1, f"{key}.p_big", p_big, "leaves nothing to train, as the big FFNs are pretrained (model.pretrained)")
 
     def _check_router(self, key: str, router: OneRouter) -> None:
         layers = self.model.layers

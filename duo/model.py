@@ -1,11 +1,14 @@
 """The Duo transformer: attention shared, and beside it in every layer a big and a small FFN (paper, section 3).
 
 A decoder like Llama 2's: RMSNorm before attention and before the pair of FFNs, rotary positions, SwiGLU, no biases, tied
-embeddings. What a token's FFN is, at each layer, is said from outside by a route; the model itself decides nothing.
+embeddings; or one like OPT, whose parts FAMILIES names (paper, appendix A). What a token's FFN is, at each layer, is said from
+outside by a route; the model itself decides nothing.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,16 +18,17 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from duo.config import Model, Tokens
 from duo.errors import InputError
 from duo.routes import BIG, SMALL
 
-EPSILON = 1e-5  # of RMSNorm, as in Llama 2
+EPSILON = 1e-5  # of the norms, as in Llama 2 and in OPT
 ROPE_BASE = 10_000.0
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a Duo model. `big` and `small` are the FFNs' inner widths, `sequence` the context length."""
+    """Sizes of a Duo model. `big` and `small` are the FFNs' inner widths, `sequence` the context length, `family` one of FAMILIES."""
 
     vocabulary: int
     sequence: int
@@ -33,6 +37,13 @@ class Shape:
     heads: int
     big: int
     small: int
+    family: str = "llama"
+
+    @classmethod
+    def of(cls, tokens: Tokens, model: Model) -> "Shape":
+        """The shape that these params ask for."""
+        sizes = tokens.model_dump(exclude={"pretrained"}) | model.model_dump(exclude={"pretrained"})
+        return cls(**sizes, family="opt" if model.pretrained else "llama")
 
 
 class FFN(nn.Module):
@@ -48,28 +59,57 @@ class FFN(nn.Module):
         return self.down(F.silu(gate) * up)
 
 
+class ReluFFN(nn.Module):
+    """OPT's: down(relu(up x)), with biases."""
+
+    def __init__(self, width: int, inner: int):
+        super().__init__()
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.relu(self.up(x)))
+
+
+class Family(NamedTuple):
+    """What two kinds of decoder differ in."""
+
+    norm: Callable[[int], nn.Module]
+    ffn: Callable[[int, int], nn.Module]
+    matrices: int  # of an FFN
+    bias: bool  # in attention
+    rotary: bool  # positions turn queries and keys; else each has a learned vector, added to the embedding
+
+
+FAMILIES = {
+    "llama": Family(partial(nn.RMSNorm, eps=EPSILON), FFN, matrices=3, bias=False, rotary=True),
+    "opt": Family(partial(nn.LayerNorm, eps=EPSILON), ReluFFN, matrices=2, bias=True, rotary=False),
+}
+
+
 class Positions(NamedTuple):
     """What attention knows of places in the sequence."""
 
-    rope: Tensor  # [2, time, width / heads], cosines and sines
+    rope: Tensor | None  # [2, time, width / heads], cosines and sines; None where positions are learned
     mask: Tensor  # [time, time], 0 where a token may look, -inf in its future
 
 
 class Attention(nn.Module):
-    """Causal self-attention with rotary positions; query, key and value in one matrix."""
+    """Causal self-attention, with rotary positions where there are any; query, key and value in one matrix."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, bias: bool):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+        self.out = nn.Linear(width, width, bias=bias)
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """x [batch, time, width] -> [batch, time, width]."""
         batch, time, width = x.shape
         q, k, v = self.qkv(x).view(batch, time, 3, self.heads, -1).unbind(2)
-        q, k, v = (_rotate(q, positions.rope).transpose(1, 2), _rotate(k, positions.rope).transpose(1, 2), v.transpose(1, 2))
-        mixed = _attend(q, k, v, positions.mask)
+        if positions.rope is not None:
+            q, k = _rotate(q, positions.rope), _rotate(k, positions.rope)
+        mixed = _attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), positions.mask)
         return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
 
 
@@ -93,10 +133,11 @@ class Layer(nn.Module):
 
     def __init__(self, shape: Shape):
         super().__init__()
-        self.attention_norm = nn.RMSNorm(shape.width, eps=EPSILON)
-        self.attention = Attention(shape.width, shape.heads)
-        self.ffn_norm = nn.RMSNorm(shape.width, eps=EPSILON)
-        self.ffns = nn.ModuleDict({SMALL: FFN(shape.width, shape.small), BIG: FFN(shape.width, shape.big)})
+        family = FAMILIES[shape.family]
+        self.attention_norm = family.norm(shape.width)
+        self.attention = Attention(shape.width, shape.heads, family.bias)
+        self.ffn_norm = family.norm(shape.width)
+        self.ffns = nn.ModuleDict({SMALL: family.ffn(shape.width, shape.small), BIG: family.ffn(shape.width, shape.big)})
 
     def attend(self, x: Tensor, positions: Positions) -> Tensor:
         """The residual stream after attention, [batch, time, width]."""
@@ -144,11 +185,12 @@ class _Permute(torch.autograd.Function):
 class Duo(nn.Module):
     """The model. Weights are drawn from normal distributions that keep a unit scale at any width:
 
-    | weight       | deviation                           |
-    | embedding    | 1 / sqrt(width)                     |
-    | qkv, gate_up | 1 / sqrt(inputs)                    |
-    | out, down    | 1 / sqrt(inputs) / sqrt(2 * layers) |
-    | norms        | all ones                            |
+    | weight               | deviation                           |
+    | embedding, places    | 1 / sqrt(width)                     |
+    | qkv, gate_up, up     | 1 / sqrt(inputs)                    |
+    | out, down            | 1 / sqrt(inputs) / sqrt(2 * layers) |
+    | norms                | all ones                            |
+    | biases               | all zeros                           |
     """
 
     def __init__(self, shape: Shape):
@@ -156,24 +198,27 @@ class Duo(nn.Module):
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.width, eps=EPSILON)
-        self.register_buffer("rope", _rope_table(shape.sequence, shape.width // shape.heads), persistent=False)
+        self.norm = FAMILIES[shape.family].norm(shape.width)
+        rotary = FAMILIES[shape.family].rotary
+        self.places = None if rotary else nn.Embedding(shape.sequence, shape.width)
+        self.register_buffer("rope", _rope_table(shape.sequence, shape.width // shape.heads) if rotary else None, persistent=False)
         self.register_buffer("mask", torch.full((shape.sequence, shape.sequence), -torch.inf).triu(1), persistent=False)
 
     def positions(self, time: int) -> Positions:
         """Positions of the first `time` tokens."""
-        return Positions(self.rope[:, :time], self.mask[:time, :time])
+        return Positions(None if self.rope is None else self.rope[:, :time], self.mask[:time, :time])
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The residual stream [..., time, width] before the first layer, of tokens [..., time]."""
-        return self.embedding(tokens)
+        x = self.embedding(tokens)
+        return x if self.places is None else x + self.places.weight[: tokens.shape[-1]]
 
     def initialise(self, generator: torch.Generator) -> "Duo":
         """Draw all weights from the generator, in the order of named_parameters."""
         with torch.no_grad():
             for name, weight in self.named_parameters():
-                if "norm" in name:
-                    weight.fill_(1.0)
+                if weight.ndim == 1:
+                    weight.fill_(0.0 if name.endswith("bias") else 1.0)
                     continue
                 deviation = weight.shape[1] ** -0.5
                 if name.endswith(("attention.out.weight", "down.weight")):  # what is added to the residual stream
@@ -181,24 +226,26 @@ class Duo(nn.Module):
                 weight.normal_(0.0, deviation, generator=generator)
         return self
 
-    def forward(self, tokens: Tensor, big: Tensor, skip: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, big: Tensor, skip: Tensor | None = None, left_out: str = "ffn") -> Tensor:
         """Logits [batch, time, vocabulary] of tokens [batch, time] under routes.
 
         big [layers], [batch, time, layers] or anything that broadcasts to the latter, bool: True takes the big FFN, False
-        the small one; where `skip` (same shapes) is True, the layer's FFN is left out. Every FFN is computed for every token:
-        the plain reading of a route, which training and enumeration, being faster, are tested against.
+        the small one; where `skip` (same shapes) is True, the layer's FFN is left out, or with left_out "layer" its attention too
+        (what later tokens see of that token there stays). Every FFN is computed for every token: the plain reading of a route,
+        which training and enumeration, being faster, are tested against.
         """
         batch, time = tokens.shape
         positions = self.positions(time)
         big = big.expand(batch, time, -1)
         x = self.embed(tokens)
         for index, layer in enumerate(self.layers):
-            x = layer.attend(x, positions)
-            normed = layer.ffn_norm(x)
-            update = torch.where(big[..., index, None], layer.ffns[BIG](normed), layer.ffns[SMALL](normed))
+            attended = layer.attend(x, positions)
+            normed = layer.ffn_norm(attended)
+            after = attended + torch.where(big[..., index, None], layer.ffns[BIG](normed), layer.ffns[SMALL](normed))
             if skip is not None:
-                update = update.masked_fill(skip.expand(batch, time, -1)[..., index, None], 0.0)
-            x = x + update
+                skipped = skip.expand(batch, time, -1)[..., index, None]
+                after = torch.where(skipped, attended if left_out == "ffn" else x, after)
+            x = after
         return self.logits(x)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -229,14 +276,14 @@ def _rotate(x: Tensor, rope: Tensor) -> Tensor:
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
 
-def forward_flops(shape: Shape, tokens: int, big: float) -> float:
+def forward_flops(shape: Shape, tokens: int, big: float, skip: float = 0.0) -> float:
     """Floating-point operations of the matrix products of one forward pass over sequences of `tokens` tokens, per token.
 
-    `big` is the mean number of big layers a token; the rest are small. A product of [m, k] and [k, n] counts 2 m k n;
-    attention counts the whole square of scores, as an uncut product does. Norms, rotary positions and softmax are left out.
+    `big` and `skip` are mean numbers of layers a token with the big FFN and with none; the rest are small. A product of [m, k] and [k, n] counts 2 m k n;
+    attention counts the whole square of scores, as an uncut product does. Norms, biases, positions and softmax are left out.
     """
     attention = 2 * 4 * shape.width**2 + 2 * 2 * tokens * shape.width
-    ffns = 2 * 3 * shape.width * (big * shape.big + (shape.layers - big) * shape.small)
+    ffns = 2 * FAMILIES[shape.family].matrices * shape.width * (big * shape.big + (shape.layers - big - skip) * shape.small)
     return shape.layers * attention + ffns + 2 * shape.width * shape.vocabulary
 
 

@@ -1,7 +1,7 @@
-"""From text to token ids: a byte-level BPE that loses nothing, and tables of its ids.
+"""From text to token ids: a byte-level BPE that loses nothing, or the tokenizer of a pretrained model; and tables of its ids.
 
-Every document is preceded by the mark MARK, id 0, when it is packed for training or run for evaluation, so that its first
-token is predicted like any other.
+Every document is preceded by a mark when it is packed for training or run for evaluation, so that its first token is predicted
+like any other: MARK, id 0, or what the pretrained model begins its texts with.
 """
 
 import sys
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
-from duo import artifacts
+from duo import artifacts, hub
 from duo.errors import InputError
 from duo.seeds import stream
 
@@ -40,6 +40,22 @@ def train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
         largest = tokenizer.get_vocab_size()
         raise InputError(f"tokens.vocabulary: {vocabulary} is more than the training text gives; the largest possible is {largest}")
     return tokenizer
+
+
+def pretrained(name: str, vocabulary: int) -> tuple[Tokenizer, int]:
+    """The tokenizer of a pretrained model, as duo.hub names it, and the id of its mark.
+
+    InputError where it can't be read, has no mark, or has ids beyond those of `vocabulary` entries.
+    """
+    loaded = hub.from_pretrained("AutoTokenizer", name, "tokens.pretrained")
+    tokenizer, mark = getattr(loaded, "backend_tokenizer", None), loaded.bos_token_id
+    if tokenizer is None or mark is None:
+        raise InputError(f"tokens.pretrained: {name!r} has no fast tokenizer with a token for the beginning of a text (bos_token)")
+    largest = max(tokenizer.get_vocab().values())
+    if largest >= vocabulary:
+        raise InputError(f"tokens.vocabulary: {vocabulary} is too small for {name!r}, whose largest id is {largest}")
+    _as_plain_text(tokenizer)
+    return tokenizer, mark
 
 
 def save(tokenizer: Tokenizer) -> None:
@@ -88,13 +104,19 @@ def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Gener
     return np.lib.stride_tricks.sliding_window_view(ids, sequence + 1)[::sequence]
 
 
-def make(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int) -> None:
-    """Write tokenizer, packed rows, test documents and metrics of `corpora`, tables of artifacts.DOCUMENTS by domain."""
+def make(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int, model: str | None = None) -> None:
+    """Write tokenizer, packed rows, test documents and metrics of `corpora`, tables of artifacts.DOCUMENTS by domain.
+
+    The tokenizer is that of the pretrained `model`, else one trained on the training split.
+    """
     texts = {(domain, split): _column(table, split, "text") for domain, table in corpora.items() for split in SPLITS}
-    tokenizer = train([text for (_, split), each in texts.items() if split == "train" for text in each], vocabulary)
+    if model:
+        tokenizer, mark = pretrained(model, vocabulary)
+    else:
+        tokenizer, mark = train([text for (_, split), each in texts.items() if split == "train" for text in each], vocabulary), MARK_ID
     ids = {(domain, split): encode(tokenizer, each, f"{domain} {split}") for (domain, split), each in texts.items()}
     _check_lengths(ids, corpora)
-    marked = {key: [np.insert(document, 0, MARK_ID) for document in each] for key, each in ids.items()}
+    marked = {key: [np.insert(document, 0, mark) for document in each] for key, each in ids.items()}
     packed, tested = _packed(marked, sequence, seed), _tested(marked, corpora)
     metrics = {domain: {} for domain in corpora}
     for (domain, split), each in texts.items():

@@ -1,5 +1,7 @@
 """Stage 1: train one of the models under random routes."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from duo import artifacts, config, model, pretrain, runtime, track
@@ -11,14 +13,12 @@ def main(name: str) -> None:
     runtime.prepare(params.runtime.device, params.runtime.threads)
     variant = params.models[name]
     settings = variant.settings(params.pretrain)
-    sizes = params.model.model_dump() | variant.model_dump(include={"big"}, exclude_none=True)
-    shape = model.Shape(**params.tokens.model_dump(), **sizes)
+    shape = replace(model.Shape.of(params.tokens, params.model), big=variant.big or params.model.big)
     checkpoint = artifacts.CHECKPOINT.path(fingerprint=stage.fingerprint("pretrain", name))
     train, validation = artifacts.packed("train"), artifacts.packed("validation")
+    options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
     with track.live(f"pretrain@{name}") as live:
-        duo, history = pretrain.train(
-            shape, settings, params.runtime, variant.seed, train, validation, checkpoint, live.log, variant.big_first or 0.0
-        )
+        duo, history = pretrain.train(shape, settings, params.runtime, variant.seed, train, validation, checkpoint, live.log, **options)
     with artifacts.atomic(artifacts.MODEL.path(model=name)) as temporary:
         model.save(duo, temporary)
     per_step = settings.batch * params.tokens.sequence
