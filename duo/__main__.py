@@ -5,7 +5,6 @@ Each imports what it needs when it runs, so that `--help` and bad words answer a
 
 import argparse
 import logging
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,18 +82,15 @@ def ui(port: int) -> None:
 
 
 def publish() -> None:
-    """Copy the pictures and numbers that README and docs show from artifacts/ into docs/."""
-    from duo.artifacts import FIGURE, METRICS, atomic
+    """Write docs/results.md, its numbers and pictures, and README's part, from the artifacts of a finished run."""
+    from duo import dag, results
 
-    figures = [FIGURE.path(name=name, format=form) for name in ("figure-2", "figure-4a", "figure-4b") for form in ("png", "svg")]
-    copies = {source: Path("docs/figures") / source.name for source in figures} | {METRICS.path(): Path("docs/results.json")}
-    missing = [str(source) for source in copies if not source.exists()]
-    if missing:
-        raise InputError(f"{', '.join(missing)}: missing; run `dvc repro` first")
-    for source, target in copies.items():
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
-        print(target)
+    known = dag.Dag()
+    stale = [address for address in known.stages if known.changes(address)]
+    if stale:
+        raise InputError(f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed")
+    for path in results.publish():
+        print(path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
-    verb(publish, "copy the pictures and numbers that the docs show from artifacts/ into docs/")
+    verb(publish, "write the pictures and numbers that README and docs show from the artifacts of a finished run")
     return parser
 
 

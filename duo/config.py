@@ -296,6 +296,7 @@ class Evaluate(Group):
 
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
+    patterns: Annotated[dict[DomainName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
 
 
 NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
@@ -354,6 +355,9 @@ class Params(Group):
         _require_mix("pretrain.mix", self.pretrain.mix, domains)
         self._check_models()
         self._check_ablation()
+        for figure, names in self.figures.patterns.items():
+            for name in names:
+                _require(name in self.routers, f"figures.patterns.{figure}", name, f"is none of routers: {list(self.routers)}")
         for name, router in self.routers.items():
             self._check_router(f"routers.{name}", router)
         return self
@@ -483,6 +487,6 @@ def _follow(location: tuple) -> tuple[list[str], type[Group]]:
     else:
         path = list(location)
         model = Params.model_fields[path[0]].annotation if len(path) > 1 else Params
-        if path[0] in NAMED and len(path) > 2:
+        if len(path) > 2 and path[0] in NAMED:
             model = NAMED[path[0]]
     return [str(part) for part in path if part != "[key]"], model

@@ -1,32 +1,37 @@
-"""The page that shows a run: headline numbers, figures, tables, data and params, in one file that needs no other."""
+"""The page that shows a run, in one file that needs no other: verdicts, numbers, figures, coloured text, tables, data and params."""
 
 import base64
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from io import StringIO
 from xml.etree import ElementTree
 
 import pyarrow as pa
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
-from duo import artifacts
+from duo import artifacts, wording
 from duo.errors import InputError
 
-BEST_BUDGET = "the oracle's best budget"
-# What each of artifacts.CONTRASTS means; those whose name holds a budget are worded by _wording.
-CONTRASTS = {
-    "oracle_budget": BEST_BUDGET,
-    "oracle_1-all_big": "oracle with one big layer, less all layers big",
-    "oracle-all_big": "oracle at its best budget, less all layers big",
-    "oracle-random_all": "oracle at its best budget, less the best random route for all tokens there",
-    "oracle-random_token": "oracle at its best budget, less the best random routes drawn for each token there",
-    "oracle-fixed": "oracle at its best budget, less the best fixed route there",
-    "fixed_1-all_big": "best fixed route with one big layer, less all layers big",
-}
+# By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7
+# is one of params figures.patterns, see figure_names.
+FIGURES = (
+    "figure-2",
+    "figure-2d",
+    "figure-three-way",
+    "figure-3",
+    "figure-4a",
+    "figure-4b",
+    "figure-4c",
+    "figure-5",
+    "figure-8",
+    "figure-classes",
+    "figure-seeds",
+    "training",
+)
+COLOURED = "figure-6"
 STRATEGIES = {
     "oracle": "oracle",
     "sequence": "best route of each document",
@@ -57,6 +62,44 @@ class Source:
     names: list[str]
     licence: str
     attribution: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper: its verdict on each domain, and the rows of artifacts.CLAIMS that they rest on."""
+
+    name: str
+    words: str
+    figure: str
+    verdicts: dict[str, str]
+    rows: list[dict]
+
+
+def rows(table: pa.Table) -> list[dict]:
+    """The table's rows; None stands for no number (nan)."""
+    return [{name: None if value != value else value for name, value in row.items()} for row in table.to_pylist()]
+
+
+def claims(rows: Iterable[dict]) -> list[Claim]:
+    """Rows of artifacts.CLAIMS by claim, in their order."""
+    found: dict[str, Claim] = {}
+    for row in rows:
+        claim = found.setdefault(row["claim"], Claim(row["claim"], row["words"], row["figure"], {}, []))
+        claim.verdicts[row["domain"]] = row["claim_verdict"]
+        claim.rows.append(row)
+    return list(found.values())
+
+
+def tally(found: list[Claim]) -> dict[str, int]:
+    """How many verdicts of each kind, over claims and domains."""
+    verdicts = [verdict for claim in found for verdict in claim.verdicts.values()]
+    return {kind: verdicts.count(kind) for kind in ("holds", "fails", "undecided")}
+
+
+def figure_names(patterns: Iterable[str]) -> list[str]:
+    """Every figure of a run in order; patterns: the names in params figures.patterns, which follow figure 5."""
+    index = FIGURES.index("figure-8")
+    return [*FIGURES[:index], *patterns, *FIGURES[index:]]
 
 
 def embed(name: str) -> Embedded:
@@ -95,31 +138,68 @@ def flatten(value: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 
 def render(
-    params: dict, metrics: dict, contrasts: pa.Table, curves: pa.Table, figures: list[Embedded], tokens: dict, training: dict
+    *,
+    params: dict,
+    verdicts: pa.Table,
+    metrics: dict,
+    contrasts: pa.Table,
+    curves: pa.Table,
+    tables: dict[str, pa.Table],
+    figures: list[Embedded],
+    passages: list[dict],
+    tokens: dict,
+    training: dict,
 ) -> str:
-    """The page as HTML.
+    """The page as HTML, every text escaped.
 
-    params: the whole experiment. metrics, contrasts, curves, tokens and training as artifacts.METRICS, CONTRASTS, CURVES, TOKEN_METRICS and
-    PRETRAIN_METRICS. Every text is escaped.
+    params: the whole experiment. verdicts, metrics, contrasts, curves, passages and tokens as artifacts.CLAIMS, METRICS, CONTRASTS,
+    CURVES, PASSAGES and TOKEN_METRICS; training: PRETRAIN_METRICS by model. tables: what else to show, by title; their schemas say what
+    columns mean.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["exp"] = math.exp
-    template = environment.from_string(files("duo").joinpath("report.html.jinja").read_text(encoding="utf-8"))
-    grids = {domain: _grid(curves, domain) for domain in metrics}
+    main = params["enumerate"]["models"][0]
+    grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
+    best = {domain: numbers["oracle_budget"] for domain, numbers in metrics[main].items()}
+    found = claims(rows(verdicts))
+    template = environment().get_template("report.html.jinja")
     return template.render(
         params=params,
         params_text=_yaml(params),
+        claims=found,
+        tally=tally(found),
+        main=main,
         metrics=metrics,
-        headline=_headline(grids, {domain: numbers["oracle_budget"] for domain, numbers in metrics.items()}, params["model"]["layers"]),
-        contrasts={domain: _contrasts(contrasts, domain) for domain in metrics},
+        headline=_headline(grids[main], best, params["model"]["layers"]),
+        contrasts={domain: _contrasts(contrasts, main, domain) for domain in metrics[main]},
         curves=grids,
         strategies=STRATEGIES,
-        best_budget=BEST_BUDGET,
+        tables=tables,
         figures=figures,
+        coloured=COLOURED,
+        passages=passages,
+        scales=_scales(passages),
         sources=sources(params["corpus"]),
         tokens=list(flatten(tokens)),
         training=list(flatten(training)),
     )
+
+
+def environment() -> Environment:
+    """Our templates; HTML is escaped, Markdown is not."""
+    found = Environment(
+        loader=PackageLoader("duo"),
+        autoescape=lambda name: name.endswith(".html.jinja"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"exp": math.exp, "statistic": wording.statistic, "meaning": _meaning, "rows": rows, "signed": signed}
+    return found
+
+
+def signed(value: float | None) -> str:
+    """A number with its sign and three decimals; nothing where there is none."""
+    return "" if value is None else f"{value:+.3f}"
 
 
 def write(html: str) -> None:
@@ -128,16 +208,9 @@ def write(html: str) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _contrasts(contrasts: pa.Table, domain: str) -> dict[str, dict]:
-    """One domain's contrasts: {words: row}; the oracle's best budget comes first."""
-    return {_wording(row["name"]): row for row in contrasts.to_pylist() if row["domain"] == domain}
-
-
-def _wording(contrast: str) -> str:
-    if contrast.startswith("lean_"):
-        budget = contrast.removeprefix("lean_")
-        return f"lean of the oracle at budget {budget}: share of big in the upper half of the layers, less the lower half"
-    return CONTRASTS[contrast]
+def _contrasts(contrasts: pa.Table, model: str, domain: str) -> dict[str, dict]:
+    """One domain's contrasts by name."""
+    return {row["name"]: row for row in rows(contrasts) if (row["model"], row["domain"]) == (model, domain)}
 
 
 def _headline(grids: dict[str, dict], best: dict[str, int], layers: int) -> list[tuple[str, list[dict]]]:
@@ -158,13 +231,25 @@ def _headline(grids: dict[str, dict], best: dict[str, int], layers: int) -> list
     ]
 
 
-def _grid(curves: pa.Table, domain: str) -> dict[int, dict[str, dict]]:
-    """Rows of one domain's curves by budget and strategy."""
+def _grid(curves: pa.Table, model: str, domain: str) -> dict[int, dict[str, dict]]:
+    """Rows of one model's and domain's curves by budget and strategy."""
     grid: dict[int, dict[str, dict]] = {}
-    for row in curves.to_pylist():
-        if row["domain"] == domain:
+    for row in rows(curves):
+        if (row["model"], row["domain"]) == (model, domain):
             grid.setdefault(row["budget"], {})[row["strategy"]] = row
     return grid
+
+
+def _scales(passages: list[dict]) -> dict[str, float]:
+    """The darkest colour's loss and gap, in nats: one scale for all passages, from zero."""
+    found = [token for passage in passages for token in passage["tokens"]]
+    return {key: max([token[key] for token in found] + [1e-9]) for key in ("loss", "gap")}
+
+
+def _meaning(field: pa.Field) -> str:
+    """What a column of one of our tables means, with its unit."""
+    words = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    return ", ".join(words[key] for key in ("meaning", "unit") if key in words)
 
 
 def _yaml(value: dict) -> str:

@@ -1,13 +1,15 @@
 """The helper verbs; why and prune are tested with the DAG, in tests/workflow/test_dag.py."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from duo import __main__ as verbs
-from duo import config
+from duo import config, dag
 from duo.errors import InputError
 
 REPOSITORY = Path(__file__).parents[1]
@@ -85,6 +87,26 @@ def test_smoke_is_small(params):
     assert smoke.pretrain.tokens < 1e5 and not smoke.runtime.compile
 
 
+def test_full_has_three_seeds_every_budget_and_five_widths(params, tmp_path, monkeypatch):
+    verbs.use(str(REPOSITORY / "params/full.yaml"), params)
+    full = config.load(params)
+    assert len({full.models[name].seed for name in full.enumerate.models}) == len(full.enumerate.models) == 3
+    assert {router.big for router in full.routers.values() if set(router.choices) == {"small", "big"}} >= set(range(1, 12))
+    widths = [full.models[name].big for name in full.ablation.models if full.models[name].p_big == 1]
+    assert [(width - full.model.small) / (full.model.big - full.model.small) for width in widths] == full.ablation.p_big
+
+
+@pytest.mark.parametrize("file", [None, "smoke", "full", "paper"])
+def test_every_experiment_is_a_dag_that_dvc_can_carry(params, tmp_path, monkeypatch, file):
+    if file:
+        verbs.use(str(REPOSITORY / f"params/{file}.yaml"), params)
+    shutil.copy(REPOSITORY / "dvc.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    stages = dag.Dag().stages
+    assert 20 < len(stages) < 100  # a stage costs a second of overhead
+    assert len(dag.Dag().makers) == sum(len(stage.outs) for stage in stages.values())  # no file has two makers
+
+
 def test_paper_is_the_papers(params):
     verbs.use(str(REPOSITORY / "params/paper.yaml"), params)
     paper = config.load(params)
@@ -115,17 +137,10 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_publish_copies_all_or_nothing(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = [f"figures/{name}.{form}" for name in ("figure-2", "figure-4a", "figure-4b") for form in ("png", "svg")]
-    for name in names:
-        (tmp_path / "artifacts" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "artifacts" / name).write_text(name)
-    with pytest.raises(InputError, match=r"artifacts/evaluate/metrics.json: missing; run `dvc repro`"):
+def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):
+    unfinished = SimpleNamespace(
+        stages={"corpus@text": 0, "claims": 0}, changes=lambda address: ("never ran",) if address == "claims" else ()
+    )
+    monkeypatch.setattr(dag, "Dag", lambda: unfinished)
+    with pytest.raises(InputError, match=r"^claims: not up to date; run `dvc repro` first"):
         verbs.publish()
-    assert not (tmp_path / "docs").exists()
-    (tmp_path / "artifacts/evaluate").mkdir()
-    (tmp_path / "artifacts/evaluate/metrics.json").write_text("{}")
-    verbs.publish()
-    assert {path.name for path in (tmp_path / "docs").rglob("*.*")} == {Path(name).name for name in names} | {"results.json"}
-    assert (tmp_path / "docs/figures/figure-4b.png").read_text() == "figures/figure-4b.png"

@@ -1,0 +1,87 @@
+"""What a report is made of, made up: two models, two domains, hostile words and a picture."""
+
+import base64
+
+import pyarrow as pa
+from made_up import LAYERS, SPACE, noise, selected
+
+from duo import artifacts, evaluate, report
+
+HOSTILE = "<script>alert('x') & more</script>"
+FIGURES = report.figure_names(["figure-7"])
+MODELS = {"duo": 1, "seed-2": 2}
+PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' width='40' height='20'><rect width='40' height='20'/></svg>"
+TEXTS = ["def", " f", "(", HOSTILE, "):", "\n", "    return", " 'a  b'", "\n\n", "", "\tx"]
+
+
+def params() -> dict:
+    wheels = [{"name": name, "version": "1.0", "licence": "MIT", "attribution": HOSTILE} for name in ("one", "two")]
+    return {
+        "model": {"layers": LAYERS, "width": 8},
+        "models": {model: {"seed": seed} for model, seed in MODELS.items()},
+        "pretrain": {"tokens": 4_200_000},
+        "oracle": {"random_routes": 7},
+        "enumerate": {"models": list(MODELS), "context": "shared", "documents": 4, "tokens": 6},
+        "evaluate": {"confidence": 0.9, "resamples": 200},
+        "difficulty": {"budget": 2},
+        "corpus": {"text": {"wheels": wheels}, "code": {"glob": "texts/*.txt", "licence": "CC0-1.0", "attribution": "nobody"}},
+    }
+
+
+def evaluated() -> list[tuple[evaluate.Domain, dict]]:
+    """Every model's domains with their intervals, at some budgets."""
+    tables: dict[int, tuple[pa.Table, pa.Table]] = {}
+    for model in MODELS:
+        for budget, pair in selected(noise(documents=4), [1, 2, LAYERS], model).items():
+            tables[budget] = tuple(pa.concat_tables(both) for both in zip(tables[budget], pair, strict=True)) if budget in tables else pair
+    return [(domain, evaluate.intervals(domain, LAYERS, 200, 0.9, seed=1)) for domain in evaluate.domains(tables, SPACE)]
+
+
+def claims() -> pa.Table:
+    """CLAIMS with each verdict, two seeds, and a statistic that a domain doesn't have."""
+    rows = []
+    for claim, figure, statistic, estimates in (
+        ("C1", "figure-4a", "oracle-fixed", (-0.5, -0.4)),
+        ("C2", "figure-4b", "oracle_half-best_other", (0.25, 0.125)),
+        ("C16", report.COLOURED, "line_start_gap", (float("nan"), float("nan"))),
+    ):
+        for domain, (model, seed) in ((domain, item) for domain in ("text", "code") for item in MODELS.items()):
+            estimate = estimates[seed - 1]
+            verdict = "holds" if estimate < 0 else "fails" if estimate > 0 else "undecided"
+            row = {"claim": claim, "words": f"words of {claim} | {HOSTILE}", "figure": figure, "link": "", "domain": domain, "model": model}
+            row |= {"seed": seed, "statistic": statistic, "estimate": estimate, "low": estimate - 0.0625, "high": estimate + 0.0625}
+            row |= {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict, "seeds": "1, 2"}
+            rows.append(row | {"seed_low": min(estimates), "seed_high": max(estimates)})
+    return pa.Table.from_pylist(rows, schema=artifacts.CLAIMS.schema)
+
+
+def passages() -> list[dict]:
+    tokens = [{"text": text, "loss": 0.5 * index, "oracle": 1.0, "gap": 0.5 * index - 1} for index, text in enumerate(TEXTS)]
+    return [{"domain": domain, "document": "d0", "source": HOSTILE, "licence": "CC0-1.0", "tokens": tokens} for domain in ("text", "code")]
+
+
+def figures() -> list[report.Embedded]:
+    uri = "data:image/svg+xml;base64," + base64.b64encode(PICTURE.encode()).decode()
+    provenance = {"stage": "s", "params": {}, "md5": {"f": "0"}}
+    return [report.Embedded(name, uri, f"Title of {name}", f"Caption of {name}.", provenance) for name in FIGURES]
+
+
+def inputs() -> dict:
+    """The arguments of report.render."""
+    found = evaluated()
+    contrasts = pa.concat_tables([evaluate.contrast_table(*pair) for pair in found])
+    metrics: dict[str, dict] = {}
+    for domain, numbers in found:
+        metrics.setdefault(domain.model, {})[domain.name] = evaluate.headline(domain, numbers, LAYERS)
+    return {
+        "params": params(),
+        "verdicts": claims(),
+        "metrics": metrics,
+        "contrasts": contrasts,
+        "curves": pa.concat_tables([evaluate.curves(*pair) for pair in found]),
+        "tables": {"Spread over seeds": evaluate.spread(contrasts).cast(artifacts.SEEDS.schema)},
+        "figures": figures(),
+        "passages": passages(),
+        "tokens": {"text": {"test": {"documents": 4}}},
+        "training": {"duo": {"loss": 2.5}},
+    }

@@ -1,0 +1,93 @@
+import json
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from made_up_page import FIGURES, HOSTILE, TEXTS, inputs
+
+from duo import artifacts, config, report, results
+from duo.errors import InputError
+
+MARKS = "before\n<!-- results: made -->\nold\n<!-- end of results -->\nafter\n"
+
+
+@pytest.fixture(scope="module")
+def given() -> dict:
+    return inputs()
+
+
+@pytest.fixture
+def run(given, tmp_path, monkeypatch) -> Path:
+    """The artifacts of a finished run that the pages are made from, in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    loaded = SimpleNamespace(figures=SimpleNamespace(patterns=["figure-7"]), model_dump=lambda **_: given["params"])
+    monkeypatch.setattr(config, "load", lambda: loaded)
+    monkeypatch.setattr(report, "embed", {figure.name: figure for figure in given["figures"]}.get)
+    artifacts.METRICS.write(given["metrics"])
+    artifacts.CLAIMS.write(given["verdicts"])
+    artifacts.SEEDS.write(given["tables"]["Spread over seeds"])
+    for name, form in product(FIGURES, ("png", "svg")):
+        with artifacts.atomic(artifacts.FIGURE.path(name=name, format=form)) as temporary:
+            temporary.write_text(f"{name} as {form}")
+    Path("README.md").write_text(MARKS, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def published(run) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in results.publish() if path.suffix in (".md", ".json")}
+
+
+def test_every_picture_is_copied_and_shown(run):
+    written = results.publish()
+    assert all((run / path).exists() for path in written)
+    for name in FIGURES:
+        copy = run / "docs/figures" / f"{name}.png"
+        assert copy.read_bytes() == artifacts.FIGURE.path(name=name, format="png").read_bytes()
+        assert f"(figures/{name}.png)\n\nCaption of {name}." in (run / "docs/results.md").read_text(encoding="utf-8")
+
+
+def test_the_pages_follow_from_the_numbers_alone(published):
+    numbers = json.loads(published["results.json"])
+    assert published["results.md"] == results.page(numbers)
+    assert published["README.md"] == results.readme(MARKS, numbers)
+    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Figure 4b") and published["README.md"].endswith(
+        "results -->\nafter\n"
+    )
+    assert "NaN" not in published["results.json"]
+
+
+def test_claims_show_verdict_estimate_interval_and_every_seed(published):
+    lines = published["results.md"].splitlines()
+    words = "words of C2 \\| " + HOSTILE
+    assert f"| C2 | {words} | [figure 4b](#figure-4b) | fails | fails |" in lines
+    statistic = "oracle at half of the layers big, less the lowest at any other budget"
+    ending = "| < 0 | fails | +0.125 to +0.250 |".replace("<", "&lt;")
+    assert f"| code | {statistic} | duo, 1 | +0.250 | +0.188 to +0.312 {ending}" in lines
+    assert f"| code | {statistic} | seed-2, 2 | +0.125 | +0.062 to +0.188 {ending}" in lines
+    assert "holds 2, fails 2, undecided 2" in published["results.md"] and "Of 6 verdicts" in published["README.md"]
+
+
+def test_headline_numbers_are_those_of_the_run(published, given):
+    lowest = given["metrics"]["seed-2"]["code"]["perplexity"]["oracle_lowest"]
+    assert any(line.startswith("| seed-2 | code |") and f" {lowest:.1f} |" in line for line in published["results.md"].splitlines())
+
+
+def test_no_word_of_the_corpus_is_published(published):
+    assert not any(TEXTS[6].strip() + " 'a" in text or "def f(" in text for text in published.values())
+    assert not Path("docs/index.html").exists() and not list(Path("docs").rglob("passages*"))
+
+
+def test_all_or_nothing(run):
+    artifacts.FIGURE.path(name="figure-8", format="png").unlink()
+    with pytest.raises(InputError, match=r"figure-8\.png: missing"):
+        results.publish()
+    assert not Path("docs").exists() and Path("README.md").read_text() == MARKS
+
+
+def test_readme_without_marks_is_refused(run):
+    Path("README.md").write_text("no marks")
+    with pytest.raises(InputError, match=r"README\.md: has no part between"):
+        results.publish()
+    assert not Path("docs").exists()
