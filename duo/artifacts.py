@@ -9,9 +9,9 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +46,10 @@ class File:
 
     def path(self, **keys: Any) -> Path:
         return ROOT / self.template.format(**keys)
+
+    def instance(self, **keys: Any) -> Self:
+        """The file of these keys alone, as a File that needs none."""
+        return replace(self, template=self.template.format(**keys))
 
     def digest(self, **keys: Any) -> str:
         """MD5 of the bytes, the hash that dvc.lock records."""
@@ -228,7 +232,7 @@ HISTORY = Table(
             _field(
                 "series",
                 pa.string(),
-                "train, or validation/DOMAIN/ROUTE with ROUTE all_small or all_big, or learning_rate, or gradient_norm",
+                "train, learning_rate, gradient_norm or one of the objective's own, as validation/DOMAIN/all_big",
             ),
             _field("value", pa.float64(), "value of the series", "nats a token, for losses"),
         ]
@@ -371,7 +375,7 @@ CLAIMS = Table(
             _field("claim", pa.string(), "C1 to C19"),
             _field("words", pa.string(), "what the paper says, in our words"),
             _field("figure", pa.string(), "name of the picture that the claim rests on"),
-            _field("link", pa.string(), "path of that picture"),
+            _field("link", pa.string(), "that picture's place in the report"),
             _DOMAIN,
             _MODEL,
             _field("seed", pa.int32(), "of that model's training"),
@@ -474,6 +478,184 @@ DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", _STATISTICS)
 # that several tokens share stands at the first of them), loss (all_small), oracle and gap in nats. Plain text, not escaped.
 PASSAGES = Json("difficulty/passages.json")
 
+
+# Multiple-choice items: one beginning, four ends, of which one is its document's own.
+_ITEM = _field("item", pa.int32(), "index of the item in its domain")
+_LABEL = _field("label", pa.int32(), "index of the true ending")
+CHOICES = Table(
+    "choices/items.parquet",
+    pa.schema(
+        [
+            _DOMAIN,
+            _DOCUMENT,
+            _ITEM,
+            _field("position", pa.int32(), "index in the document of the context's first token"),
+            _field("context", pa.string(), "the beginning, ablation.context tokens of the document"),
+            _field("endings", pa.list_(pa.string()), "ablation.continuation tokens each"),
+            _LABEL,
+        ]
+    ),
+)
+
+# What the evaluation harness made of the items; of tasks other than ours each item is a document of its own.
+HARNESS = Table(
+    "harness/{model}.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _field("p_big", pa.float64(), "chance of the big FFN"),
+            _field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
+            _DOCUMENT,
+            _ITEM,
+            _LABEL,
+            _field("choice", pa.int32(), "index of the ending with the highest log-likelihood a character"),
+            _field("correct", pa.bool_(), "the harness's acc_norm"),
+            _field("log_likelihoods", pa.list_(pa.float64()), "of the endings", "nats"),
+            _field("lengths", pa.list_(pa.int32()), "of the endings", "characters"),
+        ]
+    ),
+)
+
+_KIND = _field("kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others")
+_FLOPS_AS = _field("p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs")
+ABLATION_LOSSES = Table(
+    "ablation/losses.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _KIND,
+            _FLOPS_AS,
+            _DOMAIN,
+            _DOCUMENT,
+            _field("tokens", pa.int32(), "of the document in the sample"),
+            _field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
+        ]
+    ),
+)
+ABLATION_CURVES = Table(
+    "ablation/curves.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _KIND,
+            _field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
+            _field("measure", pa.string(), "loss, or accuracy in multiple choice"),
+            _FLOPS_AS,
+            _field("flops", pa.float64(), "of the forward pass at the context length", "floating-point operations a token"),
+            _field("value", pa.float64(), "mean loss in nats a token, or share of right choices"),
+            _field("low", pa.float64(), "lower end of the interval"),
+            _field("high", pa.float64(), "upper end of the interval"),
+        ]
+    ),
+)
+ABLATION_STATISTICS = Table("ablation/statistics.parquet", _STATISTICS)
+
+# A router's weights, and the backbone's where that was trained too (duo.router).
+ROUTER = File("router/{router}/router.safetensors")
+ROUTER_HISTORY = Table("router/{router}/history.parquet", HISTORY.schema)
+_KIND = _field("kind", pa.string(), "how a router is scored: hard (likeliest choice), exact (its budget for every token) or soft (the mix)")
+_ROUTER = _field("router", pa.string(), "a key of params routers")
+_CHOICE = _field("choice", pa.string(), "small, big or skip")
+_LAYER = _field("layer", pa.int32(), "0 is next to the embedding")
+# One row a held-out token and kind.
+ROUTED = Table(
+    "router/{router}/tokens.parquet",
+    pa.schema(
+        [
+            _KIND,
+            _DOMAIN,
+            _DOCUMENT,
+            _POSITION,
+            _field("loss", pa.float32(), "of the token, all tokens being routed together", "nats"),
+            _field("big", pa.float32(), "big layers of the token; for soft, its total weight on big"),
+            _field("skip", pa.float32(), "skipped layers of the token; for soft, its total weight on skip"),
+            _field("route", pa.int64(), "code in the router's own choices, of which OPT has 3^24; -1 for soft"),
+        ]
+    ),
+)
+# Losses and layers used by domain and kind, and FLOPs a token of hard routing against all big and all small.
+ROUTER_METRICS = Json("router/{router}/metrics.json")
+
+ROUTING_CURVES = Table(
+    "routing/curves.parquet",
+    pa.schema(
+        [
+            _field("router", pa.string(), "a key of params routers; oracle for the oracle on average over a sequence"),
+            _MODEL,
+            _DOMAIN,
+            _field("kind", pa.string(), "hard, exact or soft as in ROUTED; or oracle_average"),
+            _field("constraint", pa.string(), "exact: on every token; average: on the mean over a sequence"),
+            _field("target", pa.float64(), "big layers a token that are asked"),
+            _field("big", pa.float64(), "big layers a token that are used"),
+            _field("skip", pa.float64(), "skipped layers a token"),
+            *_LOSS_INTERVAL,
+            _field("perplexity", pa.float64(), "exp(loss)"),
+        ]
+    ),
+)
+ROUTING_HEAT_MAPS = Table(
+    "routing/heat_maps.parquet",
+    pa.schema([_ROUTER, _DOMAIN, _CHOICE, _LAYER, _POSITION, _field("share", pa.float64(), "share of documents, routed hard")]),
+)
+# The hard route of one document a domain.
+ROUTING_PATTERNS = Table("routing/patterns.parquet", pa.schema([_ROUTER, _DOMAIN, _DOCUMENT, _LAYER, _POSITION, _CHOICE]))
+ROUTING_STATISTICS = Table("routing/statistics.parquet", _STATISTICS)
+
+# Figure 2d. One row a token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big layer.
+SKIPS = Table(
+    "skips/{model}/tokens.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _DOMAIN,
+            _DOCUMENT,
+            _POSITION,
+            _field("oracle_route", pa.int32(), "the token's best route"),
+            _field("oracle_loss", pa.float32(), "its loss", "nats"),
+            _field("fixed_route", pa.int32(), "the route that serves the domain best"),
+            _field("fixed_loss", pa.float32(), "the token's loss under it", "nats"),
+            _field("mean_loss", pa.float32(), "mean over all routes", "nats"),
+        ]
+    ),
+)
+SKIP_HEAT_MAPS = Table("skips/{model}/heat_maps.parquet", HEAT_MAPS.schema)
+SKIP_LAYERS = Table("skips/{model}/layers.parquet", LAYER_SHARES.schema)
+SKIP_STATISTICS = Table("skips/{model}/statistics.parquet", _STATISTICS)
+
+_BIG_AND_SKIP = [_field("big", pa.int32(), "big layers of the routes"), _field("skip", pa.int32(), "skipped layers of the routes")]
+
+# One row a token and cell: all routes of {small, big, skip} with so many big and so many skipped layers.
+THREE_WAY = Table(
+    "three_way/{domain}.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _DOMAIN,
+            _DOCUMENT,
+            _POSITION,
+            *_BIG_AND_SKIP,
+            _field("routes", pa.int32(), "how many routes those are"),
+            _field("oracle_route", pa.int32(), "the best of them, the lowest code among ties; base 3 digits: 0 small, 1 big, 2 skip"),
+            _field("oracle_loss", pa.float32(), "its loss", "nats"),
+            _field("loss_sum", pa.float64(), "sum over the routes", "nats"),
+        ]
+    ),
+)
+THREE_WAY_CURVES = Table(
+    "three_way_curves/curves.parquet",
+    pa.schema(
+        [
+            _MODEL,
+            _DOMAIN,
+            _field("strategy", pa.string(), "oracle or mean of the routes"),
+            *_BIG_AND_SKIP,
+            _field("loss", pa.float64(), "mean over tokens", "nats a token"),
+            _field("low", pa.float64(), "lower end of the interval", "nats a token"),
+            _field("high", pa.float64(), "upper end of the interval", "nats a token"),
+            _field("perplexity", pa.float64(), "exp(loss)"),
+        ]
+    ),
+)
 
 FIGURE = File("figures/{name}.{format}")
 REPORT = File("report/index.html")

@@ -270,7 +270,7 @@ class OneRouter(Group):
 
 class Ablation(Group):
     p_big: Annotated[list[Share], Field(min_length=2)]
-    models: Annotated[list[str], Field(min_length=2)]
+    models: Annotated[list[str], Field(min_length=1)]
     draws: Count
     items: Annotated[int, Field(ge=2)]
     context: Count
@@ -354,7 +354,8 @@ class Params(Group):
         _require(items <= sequence, "ablation.context + continuation", items, f"is above the context length (tokens.sequence: {sequence})")
         _require_mix("pretrain.mix", self.pretrain.mix, domains)
         self._check_models()
-        self._check_ablation()
+        if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
+            self._check_ablation()
         for figure, names in self.figures.patterns.items():
             for name in names:
                 _require(name in self.routers, f"figures.patterns.{figure}", name, f"is none of routers: {list(self.routers)}")
@@ -385,6 +386,7 @@ class Params(Group):
 
     def _check_ablation(self) -> None:
         sizes, first, *others = self.model, *self.ablation.models
+        _require(bool(others), "ablation.models", self.ablation.models, "names nothing to compare the first with")
         wanted = self.enumerate.models[0]
         _require(first == wanted, "ablation.models", first, f"comes first, but all are compared with enumerate's first model, {wanted!r}")
         kinds = {name: self.models[name].kind(self.pretrain.p_big) for name in self.ablation.models}

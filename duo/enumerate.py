@@ -1,12 +1,12 @@
 """Stage 2: the loss of every token under every route, by the tree of route prefixes (paper, section 3.2).
 
 Two routes that agree in their first layers share that part of the computation, and siblings, which differ in one layer's
-FFN alone, share its attention too. The tree is walked depth first in chunks of a fixed number of rows, so memory stays
-bounded whatever the number of routes, and compiled code sees one shape.
+FFN alone, share its attention too. The tree is walked in chunks of a fixed number of rows, each layer drawing on the one
+below it, so memory stays bounded whatever the number of routes, and compiled code sees one shape.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from duo import runtime
 from duo.config import Runtime
 from duo.model import Duo, Layer, Positions
-from duo.routes import RouteSpace
+from duo.routes import BIG, SKIP, RouteSpace
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +27,30 @@ LEAF_ROWS = 2048  # rows whose logits over the vocabulary are held at once: they
 class Enumerator:
     """Computes route losses in the context `shared`: all tokens of a sequence take the same route.
 
-    rows: how many (route prefix, token) pairs are computed at once.
+    rows: how many (route prefix, token) pairs are computed at once. skip: what the choice skip leaves out, "ffn" or "layer", the
+    latter with its attention. budget: where given, only routes with exactly so many big layers; prefixes that cannot become one
+    are cut off. Beside the results it takes, a layer, at most (choices + 1) * rows * width numbers of 4 bytes, where `rows` is
+    no smaller than the tokens given.
     """
 
-    def __init__(self, model: Duo, space: RouteSpace, machine: Runtime, precision: str, rows: int):
+    def __init__(
+        self, model: Duo, space: RouteSpace, machine: Runtime, precision: str, rows: int, skip: str = "ffn", budget: int | None = None
+    ):
         self.model, self.space, self.machine, self.precision, self.rows = model, space, machine, precision, rows
+        self.skip, self.budget = skip, budget
         self._compiled_branch = runtime.compiled(branch, machine.compile)
         self._compiled_loss = runtime.compiled(label_losses, machine.compile)
+
+    @property
+    def routes(self) -> np.ndarray:
+        """Codes of the routes, ascending: what the last axis of the losses means."""
+        return np.arange(len(self.space)) if self.budget is None else self.space.with_budget(self.budget)
 
     def documents(self, tokens: Tensor, labels: Tensor) -> Tensor:
         """Losses [documents, time, routes] of any number of documents; tokens, labels [documents, time]. Shows its progress."""
         batches = list(zip(tokens.split(BATCH), labels.split(BATCH), strict=True))
         done = []
-        with tqdm(total=labels.numel() * len(self.space), unit="loss", unit_scale=True, disable=None, desc="enumerate") as progress:
+        with tqdm(total=labels.numel() * len(self.routes), unit="loss", unit_scale=True, disable=None, desc="enumerate") as progress:
             for index, (some, wanted) in enumerate(batches):
                 short = BATCH - len(some)  # the last batch is filled up, so that compiled code sees one shape
                 some, wanted = (torch.cat([part, part[:1].expand(short, -1)]) for part in (some, wanted))
@@ -49,44 +60,73 @@ class Enumerator:
                     log.info("documents %d of %d", min(len(tokens), (index + 1) * BATCH), len(tokens))
         return torch.cat(done)
 
-    @torch.no_grad()
     def losses(self, tokens: Tensor, labels: Tensor, on_leaves: Callable[[int], None] = lambda count: None) -> Tensor:
         """Loss in nats, [sets, batch, time, routes], fp32 on the CPU, of every label under every route, in order of route code.
 
         tokens [batch, time]; labels [sets, batch, time], any number of label sets, scored in the same pass. `on_leaves` is
         told how many (route, token) pairs are done.
         """
-        tokens, labels = tokens.to(self.machine.device), labels.to(self.machine.device)
         # Codes come first while computing: a chunk of leaves is then one block of memory.
-        result = torch.empty(len(self.space), *labels.shape)
+        result = torch.empty(len(self.routes), *labels.shape)
+        done = 0
+
+        def take(codes: np.ndarray, losses: Tensor) -> None:
+            nonlocal done
+            result[done : done + len(codes)] = losses
+            done += len(codes)
+            on_leaves(len(codes) * labels[0].numel())
+
+        self.stream(tokens, labels, take)
+        return result.permute(1, 2, 3, 0)
+
+    @torch.no_grad()
+    def stream(self, tokens: Tensor, labels: Tensor, take: Callable[[np.ndarray, Tensor], None]) -> None:
+        """Hand all losses to `take`, a chunk of routes at a time, keeping none.
+
+        tokens and labels as in `losses`; take(codes [routes], losses [routes, sets, batch, time]), codes ascending over all calls.
+        """
+        tokens, labels = tokens.to(self.machine.device), labels.to(self.machine.device)
         positions = self.model.positions(tokens.shape[1])
         with runtime.autocast(self.machine.device, self.precision):
             root = self.model.embed(tokens)[None]
-            self._walk(root, 0, 0, positions, labels, result, on_leaves)
-        return result.permute(1, 2, 3, 0)
+            for codes, x in self._prefixes(root, self.space.layers, positions):
+                take(codes, self._score(x, labels)[: len(codes)])
 
-    def _walk(
-        self, x: Tensor, depth: int, first: int, positions: Positions, labels: Tensor, result: Tensor, on_leaves: Callable[[int], None]
-    ) -> None:
-        """Fill in the losses below consecutive prefixes, from code `first` on; x [prefixes, batch, time, width]."""
-        if depth == self.space.layers:
-            self._score(x, first, labels, result)
-            on_leaves(x.shape[0] * labels[0].numel())
+    def _prefixes(self, root: Tensor, depth: int, positions: Positions) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """All prefixes of `depth` layers in order of code, in chunks: codes [prefixes], streams x [prefixes, batch, time, width].
+
+        Once there are enough for a full chunk, the last one is filled up: it has more streams than codes.
+        """
+        if depth == 0:
+            yield np.zeros(1, np.int64), root
             return
-        full = len(x) == self._prefixes(x)
-        grow = self._compiled_branch if full else branch  # shallow chunks are few and of many shapes: not worth compiling
-        children = grow(self.model.layers[depth], x, positions, self.space.choices)
-        for start in range(0, len(children), self._prefixes(x)):
-            chunk = children[start : start + self._prefixes(x)]
-            self._walk(chunk, depth + 1, first * len(self.space.choices) + start, positions, labels, result, on_leaves)
+        size, choices = max(1, self.rows // root[0, ..., 0].numel()), len(self.space.choices)
+        waiting, streams, filled = np.zeros(0, np.int64), root[:0], 0
+        for codes, x in self._prefixes(root, depth - 1, positions):
+            grow = self._compiled_branch if len(x) == size else branch  # shallow chunks are of many shapes: not worth compiling
+            children = grow(self.model.layers[depth - 1], x, positions, self.space.choices, self.skip)
+            following = (codes[:, None] * choices + np.arange(choices)).ravel()
+            kept = np.flatnonzero(self._can_meet_budget(following, depth))
+            if len(kept) < len(children):
+                following, children = following[kept], children[torch.from_numpy(kept).to(children.device)]
+            waiting = np.concatenate([waiting, following])
+            streams = torch.cat([streams, children]) if len(streams) else children
+            while len(waiting) >= size:
+                yield waiting[:size], streams[:size]
+                waiting, streams, filled = waiting[size:], streams[size:], size
+        if len(waiting):
+            missing = max(0, filled - len(waiting))
+            yield waiting, torch.cat([streams, streams[:1].expand(missing, -1, -1, -1)]) if missing else streams
 
-    def _prefixes(self, x: Tensor) -> int:
-        """How many prefixes make a full chunk: the power of the number of choices that fits in `rows`."""
-        choices, room = len(self.space.choices), max(1, self.rows // x[0, ..., 0].numel())
-        return choices ** int(np.log(room) / np.log(choices) + 1e-9)
+    def _can_meet_budget(self, codes: np.ndarray, depth: int) -> np.ndarray:
+        """[prefixes] bool: whether a route of the budget begins with the prefix of `depth` layers."""
+        if self.budget is None:
+            return np.ones(len(codes), bool)
+        big = RouteSpace(depth, self.space.choices).count(codes, BIG)
+        return (big <= self.budget) & (self.budget <= big + self.space.layers - depth)
 
-    def _score(self, x: Tensor, first: int, labels: Tensor, result: Tensor) -> None:
-        """Losses of finished routes; x [routes, batch, time, width] are their last residual streams."""
+    def _score(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Losses [routes, sets, batch, time], on the CPU, of finished routes; x [routes, batch, time, width]."""
         routes, sets = len(x), len(labels)
         streams = x.flatten(0, 2)
         wanted = labels.flatten(1).T.repeat(routes, 1)
@@ -94,14 +134,23 @@ class Enumerator:
             self._compiled_loss(self.model, rows, wanted[start : start + LEAF_ROWS])
             for start, rows in zip(range(0, len(streams), LEAF_ROWS), streams.split(LEAF_ROWS), strict=True)
         ]
-        result[first : first + routes] = torch.cat(losses).view(routes, *labels.shape[1:], sets).movedim(-1, 1).to(result.device)
+        return torch.cat(losses).view(routes, *labels.shape[1:], sets).movedim(-1, 1).cpu()
 
 
-def branch(layer: Layer, x: Tensor, positions: Positions, choices: tuple[str, ...]) -> Tensor:
-    """One layer of the tree: x [prefixes, batch, time, width] -> [prefixes * choices, batch, time, width], siblings together."""
-    x = layer.attend(x.flatten(0, 1), positions).view(x.shape)
-    normed = layer.ffn_norm(x)
-    return torch.stack([x + layer.ffns[choice](normed) for choice in choices], dim=1).flatten(0, 1)
+def branch(layer: Layer, x: Tensor, positions: Positions, choices: tuple[str, ...], skip: str = "ffn") -> Tensor:
+    """One layer of the tree: x [prefixes, batch, time, width] -> [prefixes * choices, batch, time, width], siblings together.
+
+    skip says what the choice of that name leaves out: "ffn", or the whole "layer".
+    """
+    attended = layer.attend(x.flatten(0, 1), positions).view(x.shape)
+    normed = layer.ffn_norm(attended)
+
+    def after(choice: str) -> Tensor:
+        if choice == SKIP:
+            return attended if skip == "ffn" else x
+        return attended + layer.ffns[choice](normed)
+
+    return torch.stack([after(choice) for choice in choices], dim=1).flatten(0, 1)
 
 
 def label_losses(model: Duo, x: Tensor, labels: Tensor) -> Tensor:

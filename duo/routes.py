@@ -27,17 +27,24 @@ class RouteSpace:
     @cached_property
     def digits(self) -> np.ndarray:
         """[routes, layers] uint8: the index in `choices` that each route takes at each layer, routes in order of code."""
-        codes = np.arange(len(self))[:, None]
-        powers = len(self.choices) ** np.arange(self.layers - 1, -1, -1)
-        return (codes // powers % len(self.choices)).astype(np.uint8)
+        return self.decode(np.arange(len(self)))
 
     def counts(self, choice: str) -> np.ndarray:
         """[routes] int: how many layers of each route take `choice`."""
         return (self.digits == self.choices.index(choice)).sum(axis=1)
 
+    def count(self, codes: np.ndarray, choice: str) -> np.ndarray:
+        """[routes] int: how many layers of the routes with these codes take `choice`."""
+        return (self.decode(codes) == self.choices.index(choice)).sum(axis=1)
+
     def with_budget(self, budget: int) -> np.ndarray:
         """Codes, ascending, of the routes with exactly `budget` big layers."""
         return np.flatnonzero(self.counts(BIG) == budget)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """[..., layers] uint8: the index in `choices` that the routes with these codes [...] take at each layer."""
+        powers = len(self.choices) ** np.arange(self.layers - 1, -1, -1)
+        return (codes[..., None] // powers % len(self.choices)).astype(np.uint8)
 
     def encode(self, digits: np.ndarray) -> np.ndarray:
         """Codes [...] of choices [..., layers] given as indices in `choices`."""

@@ -26,6 +26,13 @@ class Sample:
         """The documents of one domain."""
         return self.take(np.array(self.domains) == domain)
 
+    def beginning(self, documents: int, tokens: int) -> "Sample":
+        """The first `tokens` tokens of the first `documents` documents of every domain."""
+        domains = np.array(self.domains)
+        rows = np.concatenate([np.flatnonzero(domains == domain)[:documents] for domain in dict.fromkeys(self.domains)])
+        first = self.take(rows)
+        return Sample(first.domains, first.documents, first.tokens[:, :tokens], first.labels[:, :tokens])
+
     def columns(self) -> dict[str, np.ndarray | list[str]]:
         """Columns domain, document and position of a table with a row a token, document by document."""
         count, time = self.labels.shape

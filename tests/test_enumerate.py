@@ -1,5 +1,7 @@
 """The prefix tree against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,18 +9,21 @@ import torch.nn.functional as F
 from test_model import TINY, make, random_tokens
 
 from duo.config import Runtime
-from duo.enumerate import Enumerator, choose_documents
-from duo.errors import InputError
-from duo.routes import BIG, SMALL, RouteSpace
+from duo.enumerate import Enumerator
+from duo.routes import BIG, SKIP, SMALL, RouteSpace
 
 MACHINE = Runtime(device="cpu", threads=1, compile=False)
 
 
-def brute_force(duo, space, tokens, labels) -> torch.Tensor:
+SPACES = [(SMALL, BIG), (SKIP, BIG), (SMALL, BIG, SKIP)]
+
+
+def brute_force(duo, space, tokens, labels, skip="ffn") -> torch.Tensor:
     """One forward pass a route: [sets, batch, time, routes]."""
     losses = []
     for digits in space.digits:
-        logits = duo(tokens, torch.from_numpy(digits == space.choices.index(BIG)))
+        big, skipped = (torch.tensor([space.choices[digit] == choice for digit in digits]) for choice in (BIG, SKIP))
+        logits = duo(tokens, big, skipped, skip)
         losses.append(torch.stack([F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") for wanted in labels]))
     return torch.stack(losses, dim=-1)
 
@@ -34,9 +39,63 @@ def test_tree_equals_brute_force(rows):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_tree_equals_brute_force_on_random_routes_of_twelve_layers():
-    from dataclasses import replace
+@pytest.mark.parametrize("skip", ["ffn", "layer"])
+@pytest.mark.parametrize("choices", SPACES)
+@pytest.mark.parametrize("rows", [80, 10_000])
+def test_bounded_tree_equals_brute_force_filtered(choices, skip, rows):
+    """Exactly the routes with the budget, in the order of their codes, in every space and whatever a skip leaves out."""
+    duo, space = make(replace(TINY, layers=4)), RouteSpace(4, choices)
+    tokens, labels = random_tokens(2, 5), random_tokens(2, 5, seed=1)[None]
+    expected = brute_force(duo, space, tokens, labels, skip)
+    whole = Enumerator(duo, space, MACHINE, "fp32", rows, skip).losses(tokens, labels)
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-4)
+    for budget in range(5):
+        bounded = Enumerator(duo, space, MACHINE, "fp32", rows, skip, budget)
+        assert bounded.routes.tolist() == [
+            code for code, digits in enumerate(space.digits) if list(digits).count(choices.index(BIG)) == budget
+        ]
+        torch.testing.assert_close(bounded.losses(tokens, labels), expected[..., bounded.routes], rtol=1e-4, atol=1e-4)
 
+
+def test_leaving_out_the_layer_is_not_leaving_out_its_ffn():
+    duo, space = make(), RouteSpace(TINY.layers, (SKIP, BIG))
+    tokens, labels = random_tokens(2, 9), random_tokens(2, 9, seed=1)[None]
+    ffn, layer = (Enumerator(duo, space, MACHINE, "fp32", 64, skip).losses(tokens, labels) for skip in ("ffn", "layer"))
+    assert (ffn - layer).abs()[..., :-1].mean() > 0.01
+    torch.testing.assert_close(ffn[..., -1], layer[..., -1])  # nothing is skipped there
+    embedded = duo.logits(duo.embedding(tokens))  # all layers left out
+    torch.testing.assert_close(layer[0, ..., 0], F.cross_entropy(embedded.transpose(1, 2), labels[0], reduction="none"))
+
+
+def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain():
+    """Compiled code sees one shape but for the first, shallow chunks; prefixes that cannot reach the budget are cut off."""
+    duo, space, tokens = make(replace(TINY, layers=8)), RouteSpace(8, (SKIP, BIG)), random_tokens(1, 5)
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 8 * 5, budget=3)
+    grow, shapes = enumerator._compiled_branch, []
+
+    def seen(layer, x, *rest):
+        shapes.append(len(x))
+        return grow(layer, x, *rest)
+
+    enumerator._compiled_branch = seen
+    enumerator.losses(tokens, tokens[None])
+    prefixes = [len({tuple(digits[:depth]) for digits in space.digits[enumerator.routes]}) for depth in range(8)]
+    assert set(shapes) == {8}
+    assert len(shapes) == sum(-(-count // 8) for count in prefixes if count >= 8)
+
+
+def test_chunks_are_handed_over_in_order_and_bounded():
+    duo, space, tokens = make(), RouteSpace(TINY.layers, (SMALL, BIG, SKIP)), random_tokens(2, 5)
+    seen = []
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 70)
+    enumerator.stream(tokens, tokens[None], lambda codes, losses: seen.append((codes, losses)))
+    assert max(len(codes) for codes, _ in seen) == 7
+    assert np.concatenate([codes for codes, _ in seen]).tolist() == list(range(27))
+    together = torch.cat([losses for _, losses in seen]).permute(1, 2, 3, 0)
+    torch.testing.assert_close(together, enumerator.losses(tokens, tokens[None]))
+
+
+def test_tree_equals_brute_force_on_random_routes_of_twelve_layers():
     shape = replace(TINY, layers=12)
     duo, space = make(shape), RouteSpace(12)
     tokens, labels = random_tokens(1, 5), random_tokens(1, 5, seed=1)
@@ -68,20 +127,3 @@ def test_bf16_is_near_fp32():
     exact, rounded = (Enumerator(duo, space, MACHINE, precision, 64).losses(tokens, labels[None]) for precision in ("fp32", "bf16"))
     assert not torch.equal(exact, rounded)
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
-
-
-def test_documents_are_drawn_by_seed_and_long_enough():
-    rows = [{"domain": d, "document": f"{d}{i}", "tokens": list(range(5 + i % 7))} for d in ("a", "b") for i in range(40)]
-    chosen = choose_documents(rows, 6, 9, seed=1)
-    assert [row["domain"] for row in chosen] == ["a"] * 6 + ["b"] * 6
-    assert len({row["document"] for row in chosen}) == 12
-    assert all(len(row["tokens"]) >= 9 for row in chosen)
-    assert chosen == choose_documents(rows, 6, 9, seed=1) != choose_documents(rows, 6, 9, seed=2)
-
-
-def test_too_few_documents_is_one_clear_error():
-    rows = [{"domain": "a", "document": str(i), "tokens": [1] * (20 if i < 3 else 4)} for i in range(9)]
-    with pytest.raises(
-        InputError, match=r"enumerate\.documents: 4 asked, but domain 'a' has 3 test documents of at least 10 tokens \(of 9\)"
-    ):
-        choose_documents(rows, 4, 10, seed=1)

@@ -1,0 +1,37 @@
+"""Figure 2d: every route of big layers and skipped ones at one budget; one model."""
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from duo import artifacts, config, enumerate, model, routes, runtime, samples, skips
+from workflow import stage
+
+
+def main(name: str) -> None:
+    params = config.load()
+    runtime.prepare(params.runtime.device, params.runtime.threads)
+    sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
+    duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
+    settings = params.enumerate
+    enumerator = enumerate.Enumerator(duo, space, params.runtime, settings.precision, settings.rows, params.skips.skip, budget)
+    losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)).numpy()
+    selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
+    keeps = skips.kept(selected, space.layers, len(sample.documents))
+    heat_maps, shares, statistics = [], [], []
+    for domain in dict.fromkeys(sample.domains):
+        rows = np.array(sample.domains) == domain
+        found = skips.intervals(losses[rows], keeps[rows], params.evaluate.resamples, params.evaluate.confidence, params.seed)
+        heat_maps.append(skips.heat_map(domain, keeps[rows], budget))
+        shares.append(skips.layer_shares(domain, found, budget))
+        statistics.append(skips.statistics(domain, found))
+    artifacts.SKIPS.write(selected, model=name)
+    tables = {artifacts.SKIP_HEAT_MAPS: heat_maps, artifacts.SKIP_LAYERS: shares, artifacts.SKIP_STATISTICS: statistics}
+    for table, parts in tables.items():
+        whole = pa.concat_tables(parts)
+        table.write(whole.append_column("model", pa.array([name] * len(whole))), model=name)
+
+
+if __name__ == "__main__":
+    stage.run(main)
