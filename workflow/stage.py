@@ -6,6 +6,7 @@ import json
 import logging
 import operator
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,8 +40,11 @@ def run(main: Callable[..., None]) -> None:
 
 def fingerprint(name: str, key: str) -> str:
     """Hash of all that decides what the instance `key` of the stage `name` makes: command, params, dependencies."""
-    text = json.dumps(config.read_yaml(Path("dvc.yaml"))["stages"][name]["do"]).replace("${key}", key)
-    spec, params = json.loads(text), config.load().model_dump()
+    params = config.load().model_dump()
+    group = config.read_yaml(Path("dvc.yaml"))["stages"][name]
+    entry = functools.reduce(operator.getitem, group["foreach"].strip("${}").split("."), params)[key]
+    text = json.dumps(group["do"]).replace("${key}", key)
+    spec = json.loads(re.sub(r"\$\{item\.(\w+)\}", lambda found: str(entry[found[1]]), text))
     state = {
         "cmd": spec["cmd"],
         "params": {path: functools.reduce(operator.getitem, path.split("."), params) for path in spec["params"]},
