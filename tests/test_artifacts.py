@@ -34,16 +34,16 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_table_comes_back_as_it_was_written():
-    artifacts.LOSSES.write(losses(), shard=3)
-    table = artifacts.LOSSES.read(shard=3)
+    artifacts.LOSSES.write(losses(), model="duo", shard=3)
+    table = artifacts.LOSSES.read(model="duo", shard=3)
     assert table.schema.names == artifacts.LOSSES.schema.names
     assert table["position"].to_pylist() == COLUMNS["position"]
     assert np.array_equal(artifacts.matrix(table["losses"]), np.linspace(0, 8, 80, dtype=np.float32).reshape(5, 16))
 
 
 def test_columns_say_what_they_mean_and_in_what_unit():
-    artifacts.LOSSES.write(losses(), shard=0)
-    field = artifacts.LOSSES.read(shard=0).schema.field("losses")
+    artifacts.LOSSES.write(losses(), model="duo", shard=0)
+    field = artifacts.LOSSES.read(model="duo", shard=0).schema.field("losses")
     assert field.metadata[b"unit"] == b"nats" and b"every route" in field.metadata[b"meaning"]
 
 
@@ -52,7 +52,8 @@ def test_two_processes_and_any_chunking_write_equal_bytes(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1]); import pyarrow as pa; from test_artifacts import losses; from duo import artifacts\n"
         "table = pa.table(losses())\n"
         "if sys.argv[2] == 'chunks': table = pa.concat_tables([table.slice(0, 2), table.slice(2)])\n"
-        "artifacts.LOSSES.write(table.select(sorted(table.column_names)), shard=0); print(artifacts.LOSSES.digest(shard=0))"
+        "file = artifacts.LOSSES.instance(model='duo', shard=0)\n"
+        "file.write(table.select(sorted(table.column_names))); print(file.digest())"
     )
     digests = set()
     for how in ("whole", "chunks"):
@@ -80,34 +81,36 @@ def test_digest_is_the_files():
 )
 def test_table_of_another_schema_is_not_written(change, message):
     with pytest.raises(InputError, match=message):
-        artifacts.LOSSES.write(losses() | change, shard=0)
+        artifacts.LOSSES.write(losses() | change, model="duo", shard=0)
     assert not Path("artifacts").exists() or not any(Path("artifacts").rglob("*.parquet*"))
 
 
 def test_file_of_another_schema_is_not_read():
-    path = artifacts.LOSSES.path(shard=0)
+    path = artifacts.LOSSES.path(model="duo", shard=0)
     path.parent.mkdir(parents=True)
     pa.parquet.write_table(pa.table(losses() | {"position": ["x"] * 5}), path)
-    with pytest.raises(InputError, match=r"enumerate/0.parquet: column 'position' is string, should be int32"):
-        artifacts.LOSSES.read(shard=0)
-    artifacts.LOSSES.write(losses(), shard=0)
-    pa.parquet.write_table(artifacts.LOSSES.read(shard=0).drop_columns("label"), path)
-    with pytest.raises(InputError, match=r"enumerate/0.parquet: column 'label' is missing"):
-        artifacts.LOSSES.read(shard=0)
+    with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: column 'position' is string, should be int32"):
+        artifacts.LOSSES.read(model="duo", shard=0)
+    artifacts.LOSSES.write(losses(), model="duo", shard=0)
+    pa.parquet.write_table(artifacts.LOSSES.read(model="duo", shard=0).drop_columns("label"), path)
+    with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: column 'label' is missing"):
+        artifacts.LOSSES.read(model="duo", shard=0)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
 def test_truncated_table_is_one_error(kept):
-    artifacts.LOSSES.write(losses(), shard=0)
-    path = artifacts.LOSSES.path(shard=0)
+    artifacts.LOSSES.write(losses(), model="duo", shard=0)
+    path = artifacts.LOSSES.path(model="duo", shard=0)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
-    with pytest.raises(InputError, match=r"enumerate/0.parquet: damaged or not Parquet .*; delete it and run its stage again") as caught:
-        artifacts.LOSSES.read(shard=0)
+    with pytest.raises(
+        InputError, match=r"enumerate/duo-0.parquet: damaged or not Parquet .*; delete it and run its stage again"
+    ) as caught:
+        artifacts.LOSSES.read(model="duo", shard=0)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("file, keys", [(artifacts.LOSSES, {"shard": 0}), (artifacts.METRICS, {})])
+@pytest.mark.parametrize("file, keys", [(artifacts.LOSSES, {"model": "duo", "shard": 0}), (artifacts.METRICS, {})])
 def test_missing_file_is_one_error(file, keys):
     with pytest.raises(InputError, match=r"is missing; run the stage that makes it"):
         file.read(**keys)
@@ -139,16 +142,16 @@ def test_failed_write_leaves_the_old_file():
 
 
 def test_full_disk_is_one_error_and_leaves_the_old_file(monkeypatch):
-    artifacts.LOSSES.write(losses(), shard=0)
-    before = artifacts.LOSSES.digest(shard=0)
+    artifacts.LOSSES.write(losses(), model="duo", shard=0)
+    before = artifacts.LOSSES.digest(model="duo", shard=0)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(artifacts.os, "fsync", full)
-    with pytest.raises(InputError, match=r"enumerate/0.parquet: could not be written: No space left on device"):
-        artifacts.LOSSES.write(losses(8), shard=0)
-    assert artifacts.LOSSES.digest(shard=0) == before and len(list(Path("artifacts/enumerate").iterdir())) == 1
+    with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: could not be written: No space left on device"):
+        artifacts.LOSSES.write(losses(8), model="duo", shard=0)
+    assert artifacts.LOSSES.digest(model="duo", shard=0) == before and len(list(Path("artifacts/enumerate").iterdir())) == 1
 
 
 def test_truly_full_disk_is_the_same_error():

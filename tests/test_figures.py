@@ -8,19 +8,26 @@ from made_up import LAYERS, evaluated, noise
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from duo import artifacts, evaluate, figures, report
+from duo import artifacts, evaluate, report
+from duo.figures import base, oracle
 
-SETTING = figures.Setting(layers=LAYERS, documents=4, tokens=6, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="duo", layers=LAYERS, documents=4, tokens=6, context="shared", random_routes=7, confidence=0.9)
+
+FINALS = {
+    "duo": {"steps": 3, "validation/text/all_big": 2.0, "validation/text/all_small": 3.0},
+    "dense": {"validation/text/all_big": 2.5},
+}
 
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pa.Table]:
-    """CURVES, HEAT_MAPS and LAYER_SHARES of two domains."""
+    """CURVES, HEAT_MAPS, LAYER_SHARES and CONTRASTS of two domains."""
     found = evaluated(noise(documents=4))
     return {
-        "curves": pa.concat_tables([evaluate.curves(name, *pair) for name, pair in found.items()]),
-        "cells": pa.concat_tables([evaluate.heat_maps(name, domain) for name, (domain, _) in found.items()]),
-        "shares": pa.concat_tables([evaluate.layer_shares(name, *pair) for name, pair in found.items()]),
+        "curves": pa.concat_tables([evaluate.curves(*pair) for pair in found.values()]),
+        "cells": pa.concat_tables([evaluate.heat_maps(domain) for domain, _ in found.values()]),
+        "shares": pa.concat_tables([evaluate.layer_shares(*pair) for pair in found.values()]),
+        "contrasts": pa.concat_tables([evaluate.contrast_table(*pair) for pair in found.values()]),
     }
 
 
@@ -31,12 +38,13 @@ def history() -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def pictures(tables: dict[str, pa.Table], history: pa.Table) -> dict[str, figures.Picture]:
+def pictures(tables: dict[str, pa.Table], history: pa.Table) -> dict[str, base.Picture]:
     return {
         "4b": oracle.budget_curves(tables["curves"], SETTING),
         "4a": oracle.oracle_against_random(tables["curves"], SETTING),
         "2": oracle.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING),
-        "training": oracle.training(history),
+        "training": oracle.training(history, FINALS, SETTING),
+        "seeds": oracle.seeds(tables["contrasts"], SETTING),
     }
 
 
@@ -45,9 +53,9 @@ def test_the_same_tables_give_the_same_bytes(tables, history, tmp_path, monkeypa
     seen = []
     for _ in range(2):
         for name, picture in pictures(tables, history).items():
-            figures.save(picture, name, "figures", asdict(SETTING), [])
+            base.save(picture, name, "figures", asdict(SETTING), [])
         seen.append({file.name: file.read_bytes() for file in (tmp_path / "artifacts/figures").iterdir()})
-    assert len(seen[0]) == 8 and seen[0] == seen[1]
+    assert len(seen[0]) == 10 and seen[0] == seen[1]
 
 
 def test_curves_drawn_are_the_perplexities(tables):
@@ -55,14 +63,14 @@ def test_curves_drawn_are_the_perplexities(tables):
     assert [panel.get_title() for panel in axes] == ["text", "code"]
     drawn = {line.get_label(): line for line in axes[1].lines}
     rows = [row for row in tables["curves"].to_pylist() if row["domain"] == "code" and row["strategy"] == "oracle"]
-    oracle = drawn["oracle: best route of each token"]
-    assert oracle.get_xdata().tolist() == [row["budget"] for row in rows]
-    assert oracle.get_ydata() == pytest.approx([row["perplexity"] for row in rows])
+    line = drawn["oracle: best route of each token"]
+    assert line.get_xdata().tolist() == [row["budget"] for row in rows]
+    assert line.get_ydata() == pytest.approx([row["perplexity"] for row in rows])
     assert drawn["all layers big"].get_ydata()[0] == pytest.approx(rows[-1]["perplexity"])
 
 
 def test_strategies_differ_in_colour_and_in_print_without_it():
-    lines = figures._lines(7).values()
+    lines = oracle._lines(7).values()
     assert len({to_hex(line.colour) for line in lines}) == len({line.marker for line in lines}) == len(lines)
 
 
@@ -80,7 +88,7 @@ def test_heat_map_has_the_first_layer_at_the_bottom(tables):
 def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     artifacts.CURVES.write(tables["curves"])
-    figures.save(oracle.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [artifacts.CURVES])
+    base.save(oracle.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [artifacts.CURVES])
     with Image.open(artifacts.FIGURE.path(name="figure-4b", format="png")) as image:
         words = image.text
     assert json.loads(words["Source"]) == {
@@ -89,6 +97,7 @@ def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
         "md5": {"artifacts/evaluate/curves.parquet": artifacts.CURVES.digest()},
     }
     for phrase in (
+        "Model duo",
         "4 held-out documents",
         "first 6 tokens",
         "exactly its budget",
@@ -106,6 +115,35 @@ def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
 def test_few_budgets_can_be_drawn(tables, budgets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     curves = tables["curves"].filter(pa.compute.is_in(tables["curves"]["budget"], pa.array(budgets, pa.int64())))
-    figures.save(oracle.budget_curves(curves, SETTING), "few", "headline", {}, [])
-    figures.save(oracle.oracle_against_random(curves, SETTING), "few", "figures", {}, [])
+    base.save(oracle.budget_curves(curves, SETTING), "few", "headline", {}, [])
+    base.save(oracle.oracle_against_random(curves, SETTING), "few", "figures", {}, [])
     assert artifacts.FIGURE.path(name="few", format="png").stat().st_size > 1000
+
+
+def test_seeds_stand_side_by_side_and_apart_from_their_intervals(tables):
+    other = tables["contrasts"].set_column(0, "model", pa.array(["second"] * tables["contrasts"].num_rows))
+    picture = oracle.seeds(pa.concat_tables([tables["contrasts"], other]), SETTING)
+    names = [row["name"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code" and row["name"] != "oracle_budget"]
+    differences, leans = (picture.figure.axes[index] for index in (1, 3))
+    for axes, shown in ((differences, [name for name in names if "lean" not in name]), (leans, [name for name in names if "lean" in name])):
+        marks = {line.get_label(): line for line in axes.lines if line.get_label() in ("duo", "second")}
+        values = {row["name"]: row["value"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code"}
+        for line in marks.values():
+            assert line.get_xdata().tolist() == [values[name] for name in shown]
+        assert (marks["duo"].get_ydata() < marks["second"].get_ydata()).all()
+        assert marks["duo"].get_marker() != marks["second"].get_marker()
+    assert "differ by their seed alone" in picture.caption
+    assert "spread over seeds is not known" in oracle.seeds(tables["contrasts"], SETTING).caption
+
+
+def test_figures_of_one_model_show_that_model_alone(tables):
+    other = tables["curves"].set_column(0, "model", pa.array(["second"] * tables["curves"].num_rows))
+    both = oracle.budget_curves(pa.concat_tables([other, tables["curves"]]), SETTING).figure.axes[0].lines
+    alone = oracle.budget_curves(tables["curves"], SETTING).figure.axes[0].lines
+    assert [list(line.get_ydata()) for line in both] == [list(line.get_ydata()) for line in alone]
+
+
+def test_last_losses_of_every_model_are_marked(history):
+    axes = oracle.training(history, FINALS, SETTING).figure.axes[-1]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["duo", "dense"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines] == [(2.0, 0), (3.0, 0), (2.5, 1)]

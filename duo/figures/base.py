@@ -19,6 +19,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from duo import artifacts
 
 WIDTH = 7.0  # inches: a page of text
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, told apart by the colour-blind
+MARKERS = ("o", "s", "^", "D", "v", "P")  # for print in grey
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -35,8 +37,9 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Setting:
-    """The params that a figure's numbers rest on; captions state them and files carry them."""
+    """The params that a figure's numbers rest on; captions state them and files carry them. `model` is enumerate's first."""
 
+    model: str
     layers: int
     documents: int
     tokens: int
@@ -93,6 +96,13 @@ def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]
     for unused in axes[count:]:
         unused.remove()
     return figure, list(axes[:count])
+
+
+def of(table: pa.Table, **values: str | int) -> pa.Table:
+    """The rows of a table whose columns have these values."""
+    for name, value in values.items():
+        table = table.filter(pc.equal(table[name], value))
+    return table
 
 
 def series(curves: pa.Table, strategy: str) -> list[np.ndarray]:

@@ -1,6 +1,7 @@
-"""Figures 2 a to c, 4a and 4b, and the training curves."""
+"""Figures 2 a to c, 4a and 4b, training curves, and the seeds side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +26,12 @@ def _lines(random_routes: int) -> dict[str, base.Line]:
 
 def budget_curves(curves: pa.Table, setting: base.Setting) -> base.Picture:
     """Figure 4b: perplexity against budget for every strategy, a panel a domain. `curves` as artifacts.CURVES."""
+    curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
         for axes, domain in zip(panels, domains, strict=True):
-            part = curves.filter(pc.equal(curves["domain"], domain))
+            part = base.of(curves, domain=domain)
             _reference(axes, part, setting.layers)
             for strategy, line in _lines(setting.random_routes).items():
                 budget, loss, low, high = base.series(part, strategy)
@@ -38,7 +40,7 @@ def budget_curves(curves: pa.Table, setting: base.Setting) -> base.Picture:
             _perplexity_axis(axes, domain, setting.layers)
         base.legend_below(figure, panels[0])
     caption = (
-        f"Perplexity (logarithmic) against the number of big layers a token, for each way to choose the route. {base.sample(setting)} "
+        f"Perplexity (logarithmic) against the number of big layers a token, for each way to choose the route. {_sample(setting)} "
         f"{base.constraint(setting)} {base.interval(setting, 'Bands')}"
     )
     return base.Picture(figure, "Perplexity against budget (the paper's figure 4b)", caption)
@@ -46,13 +48,14 @@ def budget_curves(curves: pa.Table, setting: base.Setting) -> base.Picture:
 
 def oracle_against_random(curves: pa.Table, setting: base.Setting) -> base.Picture:
     """Figure 4a: oracle, best of n random and fixed side by side at each budget. `curves` as artifacts.CURVES."""
+    curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
     shown = {name: line for name, line in _lines(setting.random_routes).items() if name not in ("mean", "sequence")}
     offsets = np.linspace(-0.27, 0.27, len(shown))
     with base.style():
         figure, panels = base.panels(len(domains), columns=1, height=2.3)
         for axes, domain in zip(panels, domains, strict=True):
-            part = curves.filter(pc.equal(curves["domain"], domain))
+            part = base.of(curves, domain=domain)
             _reference(axes, part, setting.layers)
             for offset, (strategy, line) in zip(offsets, shown.items(), strict=True):
                 budget, loss, low, high = base.series(part, strategy)
@@ -64,7 +67,7 @@ def oracle_against_random(curves: pa.Table, setting: base.Setting) -> base.Pictu
         base.legend_below(figure, panels[0])
     caption = (
         "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each token anew, and of "
-        f"the best fixed route. {base.sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
+        f"the best fixed route. {_sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
     )
     return base.Picture(figure, "Oracle against random routes (the paper's figure 4a)", caption)
 
@@ -74,6 +77,7 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
 
     cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES; a row of panels a domain, a pair of panels a budget.
     """
+    cells, shares = (base.of(table, model=setting.model) for table in (cells, shares))
     domains = cells["domain"].unique().to_pylist()
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 0.6 + 2.1 * len(domains)), layout="constrained")
@@ -82,8 +86,8 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
         for row, domain in enumerate(domains):
             for column, budget in enumerate(budgets):
                 map_axes, share_axes = grid[row, 2 * column : 2 * column + 2]
-                image = _heat_map(map_axes, _at(cells, domain, budget), setting.layers)
-                _layer_shares(share_axes, _at(shares, domain, budget), budget / setting.layers, reach)
+                image = _heat_map(map_axes, base.of(cells, domain=domain, budget=budget), setting.layers)
+                _layer_shares(share_axes, base.of(shares, domain=domain, budget=budget), budget / setting.layers, reach)
                 map_axes.set_title(f"{domain}, {budget} of {setting.layers} big")
                 if row == len(domains) - 1:
                     map_axes.set_xlabel("position")
@@ -93,28 +97,29 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
         bar.set_label("share of documents whose token takes the big FFN under the oracle")
     caption = (
         "How often the oracle takes the big FFN, by layer and position, and beside each map by layer alone; the dashed line is the "
-        f"share that a route without preference has. {base.sample(setting)} {base.constraint(setting)} "
+        f"share that a route without preference has. {_sample(setting)} {base.constraint(setting)} "
         f"{base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers (the paper's figure 2 a to c)", caption)
 
 
-def training(history: pa.Table) -> base.Picture:
-    """Loss, gradient norm and learning rate against tokens. `history` as artifacts.HISTORY."""
-    names = history["series"].unique().to_pylist()
-    validation = [name for name in names if name.startswith("validation/")]
-    domains = list(dict.fromkeys(name.split("/")[1] for name in validation))
-    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting: base.Setting) -> base.Picture:
+    """The main model's loss, gradient norm and learning rate against tokens, and every model's last validation losses.
+
+    history as artifacts.HISTORY; finals: PRETRAIN_METRICS by model.
+    """
+    names = [name for name in history["series"].unique().to_pylist() if name.startswith("validation/")]
+    domains = list(dict.fromkeys(name.split("/")[1] for name in names))
     with base.style():
-        figure = Figure(figsize=(base.WIDTH, 3.0), layout="constrained")
-        panels = figure.subplot_mosaic([["loss", "gradient_norm"], ["loss", "learning_rate"]], width_ratios=[2, 1])
+        figure = Figure(figsize=(base.WIDTH, 3.6 + 0.17 * len(finals)), layout="constrained")
+        mosaic = [["loss", "gradient_norm"], ["loss", "learning_rate"], ["finals", "finals"]]
+        heights = [1.4, 1.4, 0.8 + 0.17 * len(finals)]
+        panels = figure.subplot_mosaic(mosaic, width_ratios=[2, 1], height_ratios=heights)
         panels["loss"].plot(*_history(history, "train"), color="#999999", linewidth=0.8, label="training batch, random routes")
-        for name in validation:
-            _, domain, route = name.split("/")
-            dashes, marker = ("-", "o") if route == "all_big" else ("--", "s")
-            colour = colours[domains.index(domain) % len(colours)]
-            label = f"validation, {domain}, {route.replace('_', '-')}"
-            panels["loss"].plot(*_history(history, name), color=colour, linestyle=dashes, marker=marker, markersize=3, label=label)
+        for name in names:
+            look = _validation_look(name, domains)
+            panels["loss"].plot(*_history(history, name), markersize=3, **look)
+        panels["loss"].set_title(f"model {setting.model}")
         panels["loss"].set_ylabel("loss, nats a token")
         panels["loss"].set_xlabel("training tokens, millions")
         panels["loss"].legend()
@@ -123,11 +128,89 @@ def training(history: pa.Table) -> base.Picture:
             panels[name].set_ylabel(name.replace("_", " "))
         base.logarithmic(panels["gradient_norm"], ticks=4)
         panels["learning_rate"].set_xlabel("training tokens, millions")
+        _final_losses(panels["finals"], finals, domains)
     caption = (
-        "Loss while the model trained, on its batches, where every token takes the big FFN by chance in each layer, and on the validation "
-        "split under two fixed routes; gradient norm (logarithmic) and learning rate."
+        f"Loss while model {setting.model} trained, on its batches, where every token takes the big FFN by chance in each layer, and on "
+        "the validation split with all layers big (each token, exactly) and all small; gradient norm (logarithmic) and learning rate. "
+        "Below, the last losses of every model on the validation split; all-big is the only FFN of a dense one. No intervals: nothing is "
+        "concluded from these."
     )
     return base.Picture(figure, "Training", caption)
+
+
+def seeds(contrasts: pa.Table, setting: base.Setting) -> base.Picture:
+    """Every difference and lean of artifacts.CONTRASTS, a mark and an interval for each model; a column of panels a domain."""
+    models, domains = (contrasts[name].unique().to_pylist() for name in ("model", "domain"))
+    names = [name for name in contrasts["name"].unique().to_pylist() if name != "oracle_budget"]
+    kinds = [[name for name in names if name.startswith("lean_") == lean] for lean in (False, True)]
+    kinds = [kind for kind in kinds if kind]
+    rows = [len(kind) * (0.10 + 0.08 * len(models)) for kind in kinds]
+    with base.style():
+        figure = Figure(figsize=(base.WIDTH, 1.2 + 0.45 * len(kinds) + sum(rows)), layout="constrained")
+        grid = figure.subplots(len(kinds), len(domains), squeeze=False, sharex="row", sharey="row", height_ratios=rows)
+        for (row, kind), (column, domain) in product(enumerate(kinds), enumerate(domains)):
+            axes = grid[row, column]
+            axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
+            for index, model in enumerate(models):
+                _marks(axes, base.of(contrasts, model=model, domain=domain), kind, index, len(models), model)
+            lean = kind[0].startswith("lean_")
+            axes.set_yticks(range(len(kind)), [_short(name) for name in kind])
+            axes.set_ylim(len(kind) - 0.5, -0.5)
+            axes.set_xlabel("upper less lower half of the layers, share of big" if lean else "difference, nats a token")
+            if row == 0:
+                axes.set_title(domain)
+        base.legend_below(figure, grid[0, 0])
+    one = (
+        "One model was enumerated, so the spread over seeds is not known." if len(models) == 1 else "The models differ by their seed alone."
+    )
+    caption = (
+        "What the claims on the oracle compare, a mark a model. Above, differences of mean losses (the slope: nats a big layer); below, "
+        f"how far the oracle leans to the upper half of the layers at each budget. {one} {base.sample(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Horizontal lines')}"
+    )
+    return base.Picture(figure, "Headline contrasts, seed by seed", caption)
+
+
+def _sample(setting: base.Setting) -> str:
+    return f"Model {setting.model}; {base.sample(setting)}"
+
+
+def _validation_look(series: str, domains: list[str]) -> dict[str, str]:
+    """Colour by domain, line and marker by route, of a series validation/DOMAIN/ROUTE."""
+    _, domain, route = series.split("/")
+    dashes, marker = ("-", "o") if route == "all_big" else ("--", "s")
+    colour = base.COLOURS[domains.index(domain) % len(base.COLOURS)]
+    return {"color": colour, "linestyle": dashes, "marker": marker, "label": f"validation, {domain}, {route.replace('_', '-')}"}
+
+
+def _final_losses(axes: Axes, finals: Mapping[str, dict[str, float]], domains: list[str]) -> None:
+    for row, values in enumerate(finals.values()):
+        for series, value in values.items():
+            if series.startswith("validation/"):
+                look = _validation_look(series, domains) | {"linestyle": "none", "label": None}
+                hollow = {} if series.endswith("all_big") else {"markerfacecolor": "none"}
+                axes.plot(value, row, **look, **hollow)
+    axes.set_yticks(range(len(finals)), list(finals))
+    axes.set_ylim(len(finals) - 0.5, -0.5)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.5)
+    axes.set_xlabel("last validation loss, nats a token")
+
+
+def _marks(axes: Axes, contrasts: pa.Table, names: list[str], index: int, count: int, label: str) -> None:
+    """One model's estimates and intervals, below the other models' at each name."""
+    rows = {row["name"]: row for row in contrasts.to_pylist()}
+    at = np.arange(len(names)) + 0.6 * ((index + 0.5) / count - 0.5)
+    value, low, high = (np.array([rows[name][column] for name in names]) for column in ("value", "low", "high"))
+    colour, marker = base.COLOURS[index % len(base.COLOURS)], base.MARKERS[index % len(base.MARKERS)]
+    axes.hlines(at, low, high, color=colour, linewidth=1)
+    axes.plot(value, at, marker, color=colour, label=label)
+
+
+def _short(name: str) -> str:
+    """A contrast's name as a label: first less second, or a lean at its budget."""
+    if name.startswith("lean_"):
+        return f"budget {name.removeprefix('lean_')}"
+    return " − ".join(part.replace("_", " ") for part in name.split("-"))
 
 
 def _reference(axes: Axes, curves: pa.Table, layers: int) -> None:
@@ -143,10 +226,6 @@ def _perplexity_axis(axes: Axes, domain: str, layers: int) -> None:
     axes.set_ylabel("perplexity")
     axes.set_xticks(range(0, layers + 1, max(1, layers // 12)))
     base.logarithmic(axes)
-
-
-def _at(table: pa.Table, domain: str, budget: int) -> pa.Table:
-    return table.filter(pc.and_(pc.equal(table["domain"], domain), pc.equal(table["budget"], budget)))
 
 
 def _heat_map(axes: Axes, cells: pa.Table, layers: int):

@@ -1,4 +1,4 @@
-"""All figures but 4b, which is the headline's."""
+"""Figure 2, the seeds side by side, and the training curves."""
 
 from dataclasses import asdict
 
@@ -12,17 +12,14 @@ def main() -> None:
     params = config.load()
     shown = setting()
     budgets = params.figures.heat_maps
-    pictures = {
-        "figure-4a": (oracle.oracle_against_random(artifacts.CURVES.read(), shown), asdict(shown), [artifacts.CURVES]),
-        "figure-2": (
-            oracle.heat_maps(artifacts.HEAT_MAPS.read(), artifacts.LAYER_SHARES.read(), budgets, shown),
-            asdict(shown) | {"heat_maps": budgets},
-            [artifacts.HEAT_MAPS, artifacts.LAYER_SHARES],
-        ),
-        "training": (oracle.training(artifacts.HISTORY.read()), {}, [artifacts.HISTORY]),
-    }
-    for name, (picture, used, inputs) in pictures.items():
-        base.save(picture, name, "figures", used, inputs)
+    maps = oracle.heat_maps(artifacts.HEAT_MAPS.read(), artifacts.LAYER_SHARES.read(), budgets, shown)
+    base.save(maps, "figure-2", "figures", asdict(shown) | {"heat_maps": budgets}, [artifacts.HEAT_MAPS, artifacts.LAYER_SHARES])
+    side_by_side = oracle.seeds(artifacts.CONTRASTS.read(), shown)
+    base.save(side_by_side, "figure-seeds", "figures", asdict(shown), [artifacts.CONTRASTS])
+    finals = {name: artifacts.PRETRAIN_METRICS.read(model=name) for name in params.models}
+    curves = oracle.training(artifacts.HISTORY.read(model=shown.model), finals, shown)
+    shown_files = [artifacts.HISTORY.instance(model=shown.model), *(artifacts.PRETRAIN_METRICS.instance(model=name) for name in finals)]
+    base.save(curves, "training", "figures", {"model": shown.model}, shown_files)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ def setting() -> base.Setting:
     """The params that every figure's caption states."""
     params = config.load()
     return base.Setting(
+        model=params.enumerate.models[0],
         layers=params.model.layers,
         documents=params.enumerate.documents,
         tokens=params.enumerate.tokens,
