@@ -190,7 +190,7 @@ def claims(scope: Scope) -> list[Claim]:
         ),
         (
             "Layers that are skipped early in a sequence are skipped later too.",
-            "figure-2d",
+            "skips",
             Test("skips", "halves-shuffled", ">"),
             Test("skips", "consecutive-shuffled", ">"),
         ),

@@ -20,6 +20,7 @@ from duo.errors import InputError
 FIGURES = (
     "figure-2",
     "figure-2d",
+    "skips",
     "figure-three-way",
     "figure-3",
     "figure-4a",
@@ -147,14 +148,12 @@ def render(
     tables: dict[str, pa.Table],
     figures: list[Embedded],
     passages: list[dict],
-    tokens: dict,
-    training: dict,
+    numbers: dict[str, dict],
 ) -> str:
     """The page as HTML, every text escaped.
 
-    params: the whole experiment. verdicts, metrics, contrasts, curves, passages and tokens as artifacts.CLAIMS, METRICS, CONTRASTS,
-    CURVES, PASSAGES and TOKEN_METRICS; training: PRETRAIN_METRICS by model. tables: what else to show, by title; their schemas say what
-    columns mean.
+    params: the whole experiment. verdicts, metrics, contrasts, curves and passages as artifacts.CLAIMS, METRICS, CONTRASTS, CURVES and
+    PASSAGES. tables: what else to show, by title; their schemas say what columns mean. numbers: nested dicts of numbers, by title.
     """
     main = params["enumerate"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
@@ -178,8 +177,7 @@ def render(
         passages=passages,
         scales=_scales(passages),
         sources=sources(params["corpus"]),
-        tokens=list(flatten(tokens)),
-        training=list(flatten(training)),
+        numbers={title: list(flatten(values)) for title, values in numbers.items()},
     )
 
 

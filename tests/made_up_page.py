@@ -82,6 +82,5 @@ def inputs() -> dict:
         "tables": {"Spread over seeds": evaluate.spread(contrasts).cast(artifacts.SEEDS.schema)},
         "figures": figures(),
         "passages": passages(),
-        "tokens": {"text": {"test": {"documents": 4}}},
-        "training": {"duo": {"loss": 2.5}},
+        "numbers": {"Training": {"duo": {"loss": 2.5}}},
     }

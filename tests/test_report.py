@@ -113,7 +113,7 @@ def test_every_picture_of_the_pipeline_is_on_the_page(monkeypatch):
 
 
 def test_claims_rest_on_pictures_of_the_page():
-    scope = claims.Scope(12, range(13), [["small", "big"], ["small", "big"], ["small", "big", "skip"]], [0.0, 1.0], frozen=True)
+    scope = claims.Scope(layers=12, budgets=range(13), routers=2, skipping=True, dense=[0.0, 1.0], frozen=True)
     for claim in claims.claims(scope):
         assert claim.figure in (*report.FIGURES, report.COLOURED), claim.name
         for test in claim.tests:
