@@ -555,7 +555,7 @@ ROUTER = File("router/{router}/router.safetensors")
 ROUTER_HISTORY = Table("router/{router}/history.parquet", HISTORY.schema)
 _KIND = _field("kind", pa.string(), "how a router is scored: hard (likeliest choice), exact (its budget for every token) or soft (the mix)")
 _ROUTER = _field("router", pa.string(), "a key of params routers")
-_CHOICE = _field("choice", pa.string(), "small, big or skip")
+_CHOICE = _field("choice", pa.string(), "big or skip")
 _LAYER = _field("layer", pa.int32(), "0 is next to the embedding")
 # One row a held-out token and kind.
 ROUTED = Table(
@@ -597,8 +597,6 @@ ROUTING_HEAT_MAPS = Table(
     "routing/heat_maps.parquet",
     pa.schema([_ROUTER, _DOMAIN, _CHOICE, _LAYER, _POSITION, _field("share", pa.float64(), "share of documents, routed hard")]),
 )
-# The hard route of one document a domain.
-ROUTING_PATTERNS = Table("routing/patterns.parquet", pa.schema([_ROUTER, _DOMAIN, _DOCUMENT, _LAYER, _POSITION, _CHOICE]))
 ROUTING_STATISTICS = Table("routing/statistics.parquet", _STATISTICS)
 
 # Figure 2d. One row a token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big layer.

@@ -1,4 +1,4 @@
-"""What routers get beside the oracle: curves, heat maps and the statistics of the paper's claims on routers (figures 3, 4 and 7).
+"""What routers get beside the oracle: curves, heat maps and the statistics of the paper's claims on routers (figures 3 and 4).
 
 Routers are scored hard, at exactly their budget, and soft; the oracle exactly per token, and on average over a sequence as
 routers are trained. All on the same tokens, so that differences are paired.
@@ -18,6 +18,7 @@ from duo.errors import InputError
 from duo.routes import BIG, SKIP, SMALL, RouteSpace
 
 AVERAGE = "oracle_average"
+ORACLE = "oracle"  # stands for the router in its rows
 CONSTRAINTS = {"hard": "average", "soft": "average", "exact": "exact", AVERAGE: "average"}
 
 
@@ -71,7 +72,7 @@ def scored(name: str, one: OneRouter, table: pa.Table, layers: int) -> Scored:
         losses[kind] = columns["loss"].sum(axis=1)
         used[kind] = np.stack([columns[choice].sum(axis=1) for choice in (BIG, SKIP)], axis=1)
         if kind == "hard":
-            choices = space.digits[rows["route"].to_numpy()].reshape(len(documents), -1, layers)
+            choices = space.decode(rows["route"].to_numpy()).reshape(len(documents), -1, layers)
     return Scored(name, one, documents, losses, used, choices)
 
 
@@ -116,7 +117,8 @@ class Routing:
         oracle_average-oracle_exact_K: the oracle's loss, budget K on average over a sequence less on every token.
         """
         found = {}
-        compared = self.compared()
+        own = {router.name: router for router in self.routers}
+        compared = [own[name] for name in comparable({name: router.one for name, router in own.items()})]
         if len(compared) > 1:
             used, losses = (np.stack([numbers[router.name, "hard", *more] for router in compared]) for more in ((BIG,), ()))
             found["router_slope"] = slopes(used, losses)
@@ -136,12 +138,6 @@ class Routing:
                 found |= {f"router_skip_lean_{router.name}": lean, f"router_skip_late_{router.name}": -early}
         return found
 
-    def compared(self) -> list[Scored]:
-        """Routers of small and big with whole budgets, of the mix that most of them share; by budget."""
-        whole = [router for router in self.routers if set(router.one.choices) == {SMALL, BIG} and "exact" in router.losses]
-        mixes = [router.one.mix for router in whole]
-        return sorted((router for router in whole if router.one.mix == max(mixes, key=mixes.count)), key=lambda router: router.one.big)
-
     def _halves(self, share: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of share [documents, layers, positions]: upper less lower half of the layers, first less second half of the positions.
 
@@ -152,6 +148,14 @@ class Routing:
         documents = weights.sum(axis=1)
         lean, early = (stats.weighted_sums(weights, each) / documents for each in by_document)
         return lean, early
+
+
+def comparable(routers: Mapping[str, OneRouter]) -> list[str]:
+    """Of one model's routers, those of small and big with whole budgets, of the mix that most of these share; by budget."""
+    whole = {name: one for name, one in routers.items() if set(one.choices) == {SMALL, BIG} and float(one.big).is_integer()}
+    mixes = [one.mix for one in whole.values()]
+    shared = [name for name, one in whole.items() if one.mix == max(mixes, key=mixes.count)]
+    return sorted(shared, key=lambda name: whole[name].big)
 
 
 def halves(count: int) -> np.ndarray:
@@ -225,7 +229,7 @@ def curves(routing: Routing, found: dict) -> pa.Table:
             rows.append({"router": router.name, "kind": kind, "target": float(router.one.big), **used, **_loss(found[router.name, kind])})
     for budget in routing.average:
         used = {"target": float(budget), BIG: found[AVERAGE, budget, BIG].value, SKIP: 0.0}
-        rows.append({"router": "oracle", "kind": AVERAGE, **used, **_loss(found[AVERAGE, budget])})
+        rows.append({"router": ORACLE, "kind": AVERAGE, **used, **_loss(found[AVERAGE, budget])})
     ids = {"model": routing.model, "domain": routing.name}
     return pa.Table.from_pylist([ids | row | {"constraint": CONSTRAINTS[row["kind"]]} for row in rows])
 
@@ -243,16 +247,6 @@ def heat_maps(routing: Routing) -> pa.Table:
                 share = router.share(choice).mean(axis=0)
                 ids = {"router": [router.name] * share.size, "domain": [routing.name] * share.size, "choice": [choice] * share.size}
                 tables.append(pa.table(ids | _cells(share.shape) | {"share": share.ravel()}))
-    return pa.concat_tables(tables)
-
-
-def patterns(routing: Routing) -> pa.Table:
-    """ROUTING_PATTERNS of one model and domain: of the first document in order of id."""
-    tables = []
-    for router in routing.routers:
-        taken = router.choices[0].T
-        ids = {"router": [router.name] * taken.size, "domain": [routing.name] * taken.size, "document": [router.documents[0]] * taken.size}
-        tables.append(pa.table(ids | _cells(taken.shape) | {"choice": np.array(router.one.choices)[taken.ravel()]}))
     return pa.concat_tables(tables)
 
 

@@ -133,15 +133,12 @@ def test_an_odd_middle_belongs_to_no_half():
     assert routing.halves(1).tolist() == [0]
 
 
-def test_heat_maps_and_patterns_show_the_hard_routes():
+def test_heat_maps_show_the_hard_routes():
     router = one(2, ("small", "big", "skip"), 1.0)
     routes = np.arange(TOKENS * LAYERS).reshape(TOKENS, LAYERS) % 3
     first, _ = found({"a": router}, {"a": routed(router, routes, kinds=("hard", "soft"))})
     for row in routing.heat_maps(first).to_pylist():
         assert row["share"] == (router.choices[routes[row["position"], row["layer"]]] == row["choice"])
-    cells = routing.patterns(first).to_pylist()
-    assert len(cells) == TOKENS * LAYERS and {cell["document"] for cell in cells} == {"d0"}
-    assert all(cell["choice"] == router.choices[routes[cell["position"], cell["layer"]]] for cell in cells)
 
 
 def test_a_model_that_was_not_enumerated_has_its_routers_alone():

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from duo.figures import base
+from duo.figures import base, maps
 
 
 def _lines(random_routes: int) -> dict[str, base.Line]:
@@ -24,8 +23,19 @@ def _lines(random_routes: int) -> dict[str, base.Line]:
     }
 
 
-def budget_curves(curves: pa.Table, setting: base.Setting) -> base.Picture:
-    """Figure 4b: perplexity against budget for every strategy, a panel a domain. `curves` as artifacts.CURVES."""
+_ROUTED = {  # by kind in artifacts.ROUTING_CURVES
+    "oracle_average": base.Line("oracle, budget on average", "#0072B2", "o", ":"),
+    "exact": base.Line("router, exactly its budget", "#009E73", "P", "-"),
+    "hard": base.Line("router, hard, at the layers used", "#000000", "*", ""),
+    "soft": base.Line("router, soft mix", "#009E73", "x", ""),
+}
+
+
+def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | None = None) -> base.Picture:
+    """Figure 4b: perplexity against budget for every strategy, a panel a domain. `curves` as artifacts.CURVES.
+
+    With `routed`, rows of artifacts.ROUTING_CURVES, routers and the oracle on average stand beside them.
+    """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
     with base.style():
@@ -37,37 +47,52 @@ def budget_curves(curves: pa.Table, setting: base.Setting) -> base.Picture:
                 budget, loss, low, high = base.series(part, strategy)
                 axes.fill_between(budget, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
                 axes.plot(budget, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label)
+            if routed is not None:
+                _routed_curves(axes, base.of(routed, domain=domain))
             _perplexity_axis(axes, domain, setting.layers)
         base.legend_below(figure, panels[0])
+    routers = (
+        ""
+        if routed is None
+        else "Routers, and the dotted oracle, hold their budget on average over a sequence, except the routers at exactly their budget; "
+        "hard and soft ones stand at the layers (or weight) that they really use, all their tokens routed together. "
+    )
     caption = (
         f"Perplexity (logarithmic) against the number of big layers a token, for each way to choose the route. {_sample(setting)} "
-        f"{base.constraint(setting)} {base.interval(setting, 'Bands')}"
+        f"{base.constraint(setting)} {routers}{base.interval(setting, 'Bands and vertical lines' if routers else 'Bands')}"
     )
     return base.Picture(figure, "Perplexity against budget (the paper's figure 4b)", caption)
 
 
-def oracle_against_random(curves: pa.Table, setting: base.Setting) -> base.Picture:
-    """Figure 4a: oracle, best of n random and fixed side by side at each budget. `curves` as artifacts.CURVES."""
+def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Setting) -> base.Picture:
+    """Figure 4a: oracle, best of n random, fixed and routers side by side at each budget.
+
+    `curves` as artifacts.CURVES, `routed` rows of artifacts.ROUTING_CURVES.
+    """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
     shown = {name: line for name, line in _lines(setting.random_routes).items() if name not in ("mean", "sequence")}
-    offsets = np.linspace(-0.27, 0.27, len(shown))
+    offsets = np.linspace(-0.3, 0.3, len(shown) + 1)
     with base.style():
         figure, panels = base.panels(len(domains), columns=1, height=2.3)
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(curves, domain=domain)
             _reference(axes, part, setting.layers)
-            for offset, (strategy, line) in zip(offsets, shown.items(), strict=True):
-                budget, loss, low, high = base.series(part, strategy)
-                axes.vlines(budget + offset, np.exp(low), np.exp(high), color=line.colour, linewidth=1)
-                axes.plot(budget + offset, np.exp(loss), line.marker, color=line.colour, label=line.label)
+            lines = [(line, base.series(part, strategy)) for strategy, line in shown.items()]
+            exact = base.of(routed, domain=domain, kind="exact").sort_by("target")
+            lines.append((_ROUTED["exact"], [exact[name].to_numpy() for name in ("target", "loss", "low", "high")]))
+            for offset, (line, (at, loss, low, high)) in zip(offsets, lines, strict=True):
+                axes.vlines(at + offset, np.exp(low), np.exp(high), color=line.colour, linewidth=1)
+                axes.plot(at + offset, np.exp(loss), line.marker, color=line.colour, label=line.label)
+            budget, *_ = base.series(part, "oracle")
             for edge in budget[:-1] + 0.5:
                 axes.axvline(edge, color="#dddddd", linewidth=0.5, zorder=0)
             _perplexity_axis(axes, domain, setting.layers)
         base.legend_below(figure, panels[0])
     caption = (
-        "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each token anew, and of "
-        f"the best fixed route. {_sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
+        "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each token anew, of "
+        "the best fixed route, and of routers that take the layers of the highest P(big), all tokens routed together. "
+        f"{_sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
     )
     return base.Picture(figure, "Oracle against random routes (the paper's figure 4a)", caption)
 
@@ -78,23 +103,9 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
     cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES; a row of panels a domain, a pair of panels a budget.
     """
     cells, shares = (base.of(table, model=setting.model) for table in (cells, shares))
-    domains = cells["domain"].unique().to_pylist()
+    columns = {f"{budget} of {setting.layers} big": (base.of(cells, budget=budget), base.of(shares, budget=budget)) for budget in budgets}
     with base.style():
-        figure = Figure(figsize=(base.WIDTH, 0.6 + 2.1 * len(domains)), layout="constrained")
-        grid = figure.subplots(len(domains), 2 * len(budgets), squeeze=False, sharey=True, width_ratios=[3, 1] * len(budgets))
-        reach = _reach(shares.filter(pc.is_in(shares["budget"], pa.array(budgets, pa.int32()))), setting.layers)
-        for row, domain in enumerate(domains):
-            for column, budget in enumerate(budgets):
-                map_axes, share_axes = grid[row, 2 * column : 2 * column + 2]
-                image = _heat_map(map_axes, base.of(cells, domain=domain, budget=budget), setting.layers)
-                _layer_shares(share_axes, base.of(shares, domain=domain, budget=budget), budget / setting.layers, reach)
-                map_axes.set_title(f"{domain}, {budget} of {setting.layers} big")
-                if row == len(domains) - 1:
-                    map_axes.set_xlabel("position")
-                    share_axes.set_xlabel("share")
-            grid[row, 0].set_ylabel("layer (1 is next to the input)")
-        bar = figure.colorbar(image, ax=grid.ravel().tolist(), location="bottom", shrink=0.4, aspect=30, pad=0.03)
-        bar.set_label("share of documents whose token takes the big FFN under the oracle")
+        figure = maps.grid(columns, setting.layers, "share of documents whose token takes the big FFN under the oracle")
     caption = (
         "How often the oracle takes the big FFN, by layer and position, and beside each map by layer alone; the dashed line is the "
         f"share that a route without preference has. {_sample(setting)} {base.constraint(setting)} "
@@ -141,22 +152,19 @@ def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting:
 def seeds(contrasts: pa.Table, setting: base.Setting) -> base.Picture:
     """Every difference and lean of artifacts.CONTRASTS, a mark and an interval for each model; a column of panels a domain."""
     models, domains = (contrasts[name].unique().to_pylist() for name in ("model", "domain"))
-    names = [name for name in contrasts["name"].unique().to_pylist() if name != "oracle_budget"]
-    kinds = [[name for name in names if name.startswith("lean_") == lean] for lean in (False, True)]
-    kinds = [kind for kind in kinds if kind]
-    rows = [len(kind) * (0.10 + 0.08 * len(models)) for kind in kinds]
+    kinds = _kinds(contrasts["name"].unique().to_pylist())
+    rows = [len(kind) * (0.10 + 0.08 * len(models)) for kind in kinds.values()]
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 1.2 + 0.45 * len(kinds) + sum(rows)), layout="constrained")
         grid = figure.subplots(len(kinds), len(domains), squeeze=False, sharex="row", sharey="row", height_ratios=rows)
-        for (row, kind), (column, domain) in product(enumerate(kinds), enumerate(domains)):
+        for (row, kind), (column, domain) in product(enumerate(kinds.values()), enumerate(domains)):
             axes = grid[row, column]
             axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
             for index, model in enumerate(models):
                 _marks(axes, base.of(contrasts, model=model, domain=domain), kind, index, len(models), model)
-            lean = kind[0].startswith("lean_")
             axes.set_yticks(range(len(kind)), [_short(name) for name in kind])
             axes.set_ylim(len(kind) - 0.5, -0.5)
-            axes.set_xlabel("upper less lower half of the layers, share of big" if lean else "difference, nats a token")
+            axes.set_xlabel(list(kinds)[row])
             if row == 0:
                 axes.set_title(domain)
         base.legend_below(figure, grid[0, 0])
@@ -164,7 +172,7 @@ def seeds(contrasts: pa.Table, setting: base.Setting) -> base.Picture:
         "One model was enumerated, so the spread over seeds is not known." if len(models) == 1 else "The models differ by their seed alone."
     )
     caption = (
-        "What the claims on the oracle compare, a mark a model. Above, differences of mean losses (the slope: nats a big layer); below, "
+        "What the claims on the oracle compare, a mark a model. Above, differences of mean losses, small ones by themselves; below, "
         f"how far the oracle leans to the upper half of the layers at each budget. {one} {base.sample(setting)} {base.constraint(setting)} "
         f"{base.interval(setting, 'Horizontal lines')}"
     )
@@ -206,11 +214,35 @@ def _marks(axes: Axes, contrasts: pa.Table, names: list[str], index: int, count:
     axes.plot(value, at, marker, color=colour, label=label)
 
 
+def _kinds(names: list[str]) -> dict[str, list[str]]:
+    """Names of contrasts of like size, by the label of the axis that they share."""
+    leans = [name for name in names if name.startswith("lean_")]
+    small = [name for name in names if name.endswith(("best_other", "slope"))]
+    large = [name for name in names if name not in (*leans, *small, "oracle_budget")]
+    found = {
+        "difference, nats a token": large,
+        "difference, nats a token; slope, nats a big layer": small,
+        "upper less lower half of the layers, share of big": leans,
+    }
+    return {label: kind for label, kind in found.items() if kind}
+
+
 def _short(name: str) -> str:
     """A contrast's name as a label: first less second, or a lean at its budget."""
     if name.startswith("lean_"):
         return f"budget {name.removeprefix('lean_')}"
     return " − ".join(part.replace("_", " ") for part in name.split("-"))
+
+
+def _routed_curves(axes: Axes, routed: pa.Table) -> None:
+    """One domain's routers and oracle on average: a line at the target where the budget is exact or the oracle's, else marks."""
+    for kind, line in _ROUTED.items():
+        rows = base.of(routed, kind=kind).sort_by("target")
+        x = "target" if line.dashes else "big"
+        at, loss, low, high = (rows[name].to_numpy() for name in (x, "loss", "low", "high"))
+        hollow = {"markerfacecolor": "none"} if kind == "oracle_average" else {}
+        axes.vlines(at, np.exp(low), np.exp(high), color=line.colour, linewidth=0.8)
+        axes.plot(at, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label, **hollow)
 
 
 def _reference(axes: Axes, curves: pa.Table, layers: int) -> None:
@@ -226,36 +258,6 @@ def _perplexity_axis(axes: Axes, domain: str, layers: int) -> None:
     axes.set_ylabel("perplexity")
     axes.set_xticks(range(0, layers + 1, max(1, layers // 12)))
     base.logarithmic(axes)
-
-
-def _heat_map(axes: Axes, cells: pa.Table, layers: int):
-    """Draw layer x position, layer 1 at the bottom; the scale is 0 to 1 in every map."""
-    ordered = cells.sort_by([("layer", "ascending"), ("position", "ascending")])
-    shares = ordered["share"].to_numpy().reshape(layers, -1)
-    extent = (0.5, shares.shape[1] + 0.5, 0.5, layers + 0.5)
-    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto", interpolation="nearest", extent=extent)
-    axes.set_yticks(range(1, layers + 1, max(1, layers // 6)))
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    return image
-
-
-def _reach(shares: pa.Table, layers: int) -> float:
-    """Farthest that an interval gets from the share without preference, rounded up to 0.05: one scale for all panels."""
-    expected = shares["budget"].to_numpy() / layers
-    farthest = max(np.abs(shares[end].to_numpy() - expected).max() for end in ("low", "high"))
-    return max(0.05, np.ceil(farthest * 20) / 20)
-
-
-def _layer_shares(axes: Axes, shares: pa.Table, expected: float, reach: float) -> None:
-    rows = shares.sort_by("layer")
-    layer, share, low, high = (rows[name].to_numpy() for name in ("layer", "share", "low", "high"))
-    axes.axvline(expected, color="#777777", linewidth=0.8, linestyle="--")
-    axes.hlines(layer + 1, low, high, color="#D55E00")
-    axes.plot(share, layer + 1, ".", color="#D55E00")
-    ends = [expected - reach, expected + reach]
-    axes.set_xlim(*ends)
-    axes.set_xticks(ends, [f"{end:.2f}" for end in ends])
-    axes.tick_params(left=False)
 
 
 def _history(history: pa.Table, series: str) -> tuple[np.ndarray, np.ndarray]:

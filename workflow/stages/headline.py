@@ -1,4 +1,4 @@
-"""Figure 4b alone: the quickest way to the paper's main result."""
+"""Figure 4b without routers: the quickest way to the paper's main result."""
 
 from dataclasses import asdict
 
@@ -24,7 +24,7 @@ def setting() -> base.Setting:
 def main() -> None:
     shown = setting()
     picture = oracle.budget_curves(artifacts.CURVES.read(), shown)
-    base.save(picture, "figure-4b", "headline", asdict(shown), [artifacts.CURVES])
+    base.save(picture, "headline", "headline", asdict(shown), [artifacts.CURVES])
 
 
 if __name__ == "__main__":

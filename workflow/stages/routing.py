@@ -1,4 +1,4 @@
-"""Routers beside the oracle: curves, heat maps, one sequence's pattern, and the statistics of the claims."""
+"""Routers beside the oracle: curves, heat maps and the statistics of the claims."""
 
 import pyarrow as pa
 
@@ -13,16 +13,14 @@ def main() -> None:
     oracle = {
         budget: (artifacts.SELECTIONS.read(budget=budget), artifacts.ROUTE_SUMS.read(budget=budget)) for budget in params.oracle.budgets
     }
-    curves, heat_maps, patterns, statistics = [], [], [], []
+    curves, heat_maps, statistics = [], [], []
     for each in routing.gather(params.routers, routed, oracle, params.model.layers):
         found = routing.intervals(each, settings.resamples, settings.confidence, params.seed)
         curves.append(routing.curves(each, found))
         heat_maps.append(routing.heat_maps(each))
-        patterns.append(routing.patterns(each))
         statistics.append(routing.statistics(each, found))
     artifacts.ROUTING_CURVES.write(pa.concat_tables(curves))
     artifacts.ROUTING_HEAT_MAPS.write(pa.concat_tables(heat_maps))
-    artifacts.ROUTING_PATTERNS.write(pa.concat_tables(patterns))
     artifacts.ROUTING_STATISTICS.write(pa.concat_tables(statistics))
 
 
