@@ -191,7 +191,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"exp": math.exp, "statistic": wording.statistic, "meaning": _meaning, "rows": rows, "signed": signed}
+    found.filters |= {
+        "exp": math.exp,
+        "statistic": wording.statistic,
+        "meaning": _meaning,
+        "alignment": _alignment,
+        "rows": rows,
+        "signed": signed,
+    }
     return found
 
 
@@ -248,6 +255,11 @@ def _meaning(field: pa.Field) -> str:
     """What a column of one of our tables means, with its unit."""
     words = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
     return ", ".join(words[key] for key in ("meaning", "unit") if key in words)
+
+
+def _alignment(field: pa.Field) -> str:
+    """The style's class of a column: words stand left, numbers right."""
+    return "words" if pa.types.is_string(field.type) else "numbers"
 
 
 def _yaml(value: dict) -> str:

@@ -9,14 +9,6 @@ from workflow import stage
 def main() -> None:
     params = config.load()
     contrasts = artifacts.CONTRASTS.read()
-    statistics = [
-        contrasts,
-        *(artifacts.SKIP_STATISTICS.read(model=name) for name in params.skips.models),
-        artifacts.SCHEDULE_STATISTICS.read(),
-        artifacts.DIFFICULTY_STATISTICS.read(),
-        artifacts.ROUTING_STATISTICS.read(),
-        artifacts.ABLATION_STATISTICS.read(),
-    ]
     html = report.render(
         params=params.model_dump(mode="json", exclude_none=True),
         verdicts=artifacts.CLAIMS.read(),
@@ -29,7 +21,12 @@ def main() -> None:
             "Budgets that change along the sequence": artifacts.SCHEDULES.read(),
             "Loss and gap by kind of token": artifacts.DIFFICULTY_CLASSES.read(),
             "Ablations": artifacts.ABLATION_CURVES.read(),
-            "Every statistic": pa.concat_tables(statistics),
+            "Statistics of the oracle": contrasts,
+            "Statistics of routes that skip": pa.concat_tables(artifacts.SKIP_STATISTICS.read(model=name) for name in params.skips.models),
+            "Statistics of budgets along the sequence": artifacts.SCHEDULE_STATISTICS.read(),
+            "Statistics of token difficulty": artifacts.DIFFICULTY_STATISTICS.read(),
+            "Statistics of routers": artifacts.ROUTING_STATISTICS.read(),
+            "Statistics of ablations": artifacts.ABLATION_STATISTICS.read(),
             "Spread over seeds of training": artifacts.SEEDS.read(),
         },
         figures=[report.embed(name) for name in report.figure_names(params.figures.patterns)],
