@@ -124,8 +124,10 @@ def test_seeds_stand_side_by_side_and_apart_from_their_intervals(tables):
     other = tables["contrasts"].set_column(0, "model", pa.array(["second"] * tables["contrasts"].num_rows))
     picture = oracle.seeds(pa.concat_tables([tables["contrasts"], other]), SETTING)
     names = [row["name"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code" and row["name"] != "oracle_budget"]
-    differences, leans = (picture.figure.axes[index] for index in (1, 3))
-    for axes, shown in ((differences, [name for name in names if "lean" not in name]), (leans, [name for name in names if "lean" in name])):
+    small = [name for name in names if name.endswith(("slope", "best_other"))]
+    leans = [name for name in names if name.startswith("lean")]
+    large = [name for name in names if name not in small + leans]
+    for axes, shown in zip(picture.figure.axes[1::2], (large, small, leans), strict=True):  # those of the second domain, code
         marks = {line.get_label(): line for line in axes.lines if line.get_label() in ("duo", "second")}
         values = {row["name"]: row["value"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code"}
         for line in marks.values():

@@ -41,6 +41,12 @@ stages:
     metrics: [artifacts/report.html: {cache: true}]
 """
 
+PATCH = """
+oracle: {budgets: [0, 1, 2, 4]}
+figures: {heat_maps: [2]}
+schedules: [2, 0]
+"""
+
 TOY = """
 import hashlib, os, sys, time
 from pathlib import Path
@@ -104,7 +110,7 @@ class Project:
 
 @pytest.fixture(scope="session")
 def fresh_toy(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The toy before its first run: two domains, budgets 0, 2 and 4. Copy it, don't run it."""
+    """The toy before its first run: two domains, budgets 0, 1, 2 and 4. Copy it, don't run it."""
     root = tmp_path_factory.mktemp("toy") / "fresh"
     shutil.copytree(REPOSITORY / "duo", root / "duo", ignore=shutil.ignore_patterns("__pycache__"))
     for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "params.yaml", "workflow/Snakefile", "workflow/profiles"):
@@ -114,7 +120,7 @@ def fresh_toy(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (root / "duo/track.py").write_text("def sync() -> None:\n    pass\n")
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / "toy.py").write_text(TOY)
-    (root / "patch.yaml").write_text("oracle: {budgets: [0, 2, 4]}\nfigures: {heat_maps: [2]}\n")
+    (root / "patch.yaml").write_text(PATCH)
     use(str(REPOSITORY / "params/smoke.yaml"), root / "params.yaml")
     use(str(root / "patch.yaml"), root / "params.yaml")
     project = Project(root)

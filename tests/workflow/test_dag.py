@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def params_read(script: str) -> set[str]:
 
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_params_that_a_stage_declares_are_what_it_reads(name):
-    declared = {param.replace("${key}", "[]") for param in template(name).get("params", [])}
+    declared = {re.sub(r"\$\{(key|item)\}", "[]", param) for param in template(name).get("params", [])}
     scripts = [dep for dep in template(name)["deps"] if dep.startswith("workflow/stages/")]  # its own, and those it imports
     read = set().union(*map(params_read, scripts))
     undeclared = {chain for chain in read if not any(chain == param or chain.startswith(param + ".") for param in declared)}
@@ -111,10 +112,27 @@ def test_resolver_is_the_one_we_know(toy):
 def test_wildcards_stand_where_the_key_does(toy):
     groups = {group.name: group for group in dag.Dag().groups}
     assert groups["oracle"].outs == ("artifacts/oracle/{key}/tokens.txt",)
-    assert groups["oracle"].keys == ("0", "2", "4")
+    assert groups["oracle"].keys == ("0", "1", "2", "4")
     assert groups["oracle"].address("2") == "oracle@2"
     assert groups["corpus"].outs == ("artifacts/corpus/{key}.txt",)
     assert groups["report"].keys == () and groups["report"].outs == ("artifacts/report.html",)
+
+
+def test_a_matrix_has_one_key_of_all_its_axes(toy):
+    stage = """
+  pairs:
+    matrix:
+      model: [duo, skip]
+      shard: ${enumerate.shards}
+    cmd: python toy.py artifacts/pairs/${item.model}-${item.shard}.txt 0
+    outs: ["artifacts/pairs/${item.model}-${item.shard}.txt"]
+"""
+    toy.replace("dvc.yaml", "\n  headline:", f"{stage}\n  headline:")
+    known = dag.Dag()
+    (pairs,) = [group for group in known.groups if group.name == "pairs"]
+    assert pairs.keys == ("duo-0", "duo-1", "skip-0", "skip-1") and pairs.outs == ("artifacts/pairs/{key}.txt",)
+    assert known.stages[pairs.address("skip-1")].outs == ("artifacts/pairs/skip-1.txt",)
+    assert sorted(known.stages) == sorted(toy.run("dvc stage list --name-only").stdout.split())
 
 
 def test_parsing_is_light():
@@ -148,7 +166,7 @@ def test_why_names_the_command_the_file_and_the_missing_out(toy):
 
 
 def test_why_of_a_stage_that_never_ran_and_of_none(toy):
-    toy.replace("params.yaml", "budgets: [0, 2, 4]", "budgets: [0, 2, 3, 4]")
+    toy.replace("params.yaml", "budgets: [0, 1, 2, 4]", "budgets: [0, 1, 2, 3, 4]")
     assert dag.Dag().why("oracle@3")["oracle@3"][0] == "never ran"
     with pytest.raises(InputError, match="no stage 'orakle'; did you mean 'oracle'"):
         dag.Dag().why("orakle")
@@ -157,8 +175,8 @@ def test_why_of_a_stage_that_never_ran_and_of_none(toy):
 def test_judgement_is_dvcs(toy):
     """What duo.dag calls unchanged, DVC calls up to date, and the other way round, for directories of artifacts too."""
     toy.replace("params.yaml", "width: 32", "width: 64")
-    toy.run("dvc repro -q oracle@2 oracle@4 oracle@0")
-    toy.replace("params.yaml", "budgets: [0, 2, 4]", "budgets: [0, 2]")
+    toy.run("dvc repro -q oracle@2 oracle@4 oracle@0 oracle@1")
+    toy.replace("params.yaml", "budgets: [0, 1, 2, 4]", "budgets: [0, 1, 2]")
     known = dag.Dag()
     changed = {address for address in known.stages if known.changes(address)}
     assert changed == {"headline", "report"}
@@ -185,7 +203,7 @@ def test_prune_removes_what_left_the_dag_and_nothing_else(toy):
     kept[0].write_text("")
     for address in dag.Dag().stages:
         dag.Dag().write_state(dag.Dag().stages[address])
-    toy.replace("params.yaml", "budgets: [0, 2, 4]", "budgets: [0, 2]")
+    toy.replace("params.yaml", "budgets: [0, 1, 2, 4]", "budgets: [0, 1, 2]")
     stale = ["artifacts/oracle/4/tokens.txt", ".pipeline/oracle@4.json", "dvc.lock: oracle@4"]
     assert dag.prune(dry_run=True) == stale and Path(stale[0]).exists()
     assert dag.prune() == stale
