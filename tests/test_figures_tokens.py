@@ -58,7 +58,7 @@ def test_schedules(domains, tmp_path):
         "exactly the budget of its position",
         "3 held-out documents",
         "90% percentile",
-        "Context shared",
+        "context shared",
         "Model duo",
     ):
         assert phrase in picture.caption

@@ -129,14 +129,14 @@ def sample(setting: Setting) -> str:
 
 
 def constraint(setting: Setting) -> str:
-    return f"Every token has exactly its budget of big layers, of {setting.layers}. {context(setting)}"
+    return f"Every token has exactly its budget of big layers, of {setting.layers}; {context(setting)}"
 
 
 def context(setting: Setting) -> str:
     contexts = {
         "shared": "all tokens of a sequence take the route under trial, so the choices of different tokens cannot all be realised together"
     }
-    return f"Context {setting.context}: {contexts[setting.context]}."
+    return f"context {setting.context}: {contexts[setting.context]}."
 
 
 def interval(setting: Setting, drawn: str) -> str:

@@ -49,7 +49,7 @@ def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], set
         f"A budget that goes from {first} at the first token to {last} at the last (falling), its reverse (rising), and the constant mean, "
         "all of the same total over the sequence. Left: perplexity (logarithmic) of the oracle by stretch, no interval. Right: "
         "paired differences in loss, of the oracle and of the mean over all routes of the budget; shuffled is the falling budgets in "
-        f"random order, in expectation. {_sample(setting)} Every token has exactly the budget of its position. {base.context(setting)} "
+        f"random order, in expectation. {_sample(setting)} Every token has exactly the budget of its position; {base.context(setting)} "
         f"{_interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "A budget that changes along the sequence (the paper's figure 4c)", caption)
