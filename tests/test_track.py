@@ -20,8 +20,8 @@ stages:
     cmd: python -m pretrain
     deps: [artifacts/tokens/packed.parquet, pretrain.py]
     params: [seed, model.width]
-    outs: [artifacts/pretrain/history.parquet]
-    metrics: [artifacts/pretrain/metrics.json]
+    outs: [artifacts/pretrain/duo/history.parquet]
+    metrics: [artifacts/pretrain/duo/metrics.json]
   oracle:
     foreach: ${budgets}
     do:
@@ -77,8 +77,8 @@ def write_artifacts() -> None:
         "series": ["validation/text/all_big"] * STEPS,
         "value": list(losses().values()),
     }
-    artifacts.HISTORY.write(columns)
-    artifacts.PRETRAIN_METRICS.write({"text": {"loss": 0.5, "remark": "good"}})
+    artifacts.HISTORY.write(columns, model="duo")
+    artifacts.PRETRAIN_METRICS.write({"text": {"loss": 0.5, "remark": "good"}}, model="duo")
     for path in ("artifacts/tokens/packed.parquet", "artifacts/oracle/0/picture.svg", "artifacts/oracle/1/picture.svg"):
         Path(path).parent.mkdir(parents=True)
         Path(path).write_text("<svg/>")
