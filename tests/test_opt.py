@@ -1,6 +1,7 @@
 """A pretrained OPT in a Duo model: parity with transformers, what trains and what stays, what is refused."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import torch
 from test_tokens import TEXTS, corpora
 from torch.utils.flop_counter import FlopCounterMode
 
-from duo import artifacts, model, opt, pretrain, samples, tokens
+from duo import artifacts, config, model, opt, pretrain, samples, tokens
+from duo.__main__ import merge
 from duo.config import Pretrain, Runtime
 from duo.enumerate import Enumerator
 from duo.errors import InputError
@@ -20,6 +22,7 @@ from duo.routes import RouteSpace
 
 transformers = pytest.importorskip("transformers")
 
+ROOT = Path(__file__).parents[1]
 SHAPE = Shape(vocabulary=304, sequence=16, layers=2, width=24, heads=2, big=40, small=8, family="opt")
 MACHINE = Runtime(device="cpu", threads=1, compile=False)
 SETTINGS = Pretrain(
@@ -219,3 +222,35 @@ def test_tokenizers_that_do_not_fit(checkpoint, tmp_path):
         tokens.pretrained(str(checkpoint), 290)
     with pytest.raises(InputError, match=r"tokens\.pretrained: '.*nothing' can't be read"):
         tokens.pretrained(str(tmp_path / "nothing"), 304)
+
+
+def experiment(**groups) -> dict:
+    """params.yaml as params/opt.yaml changes it, and then as told."""
+    values = config.read_yaml(ROOT / "params.yaml")
+    for patch in (config.read_yaml(ROOT / "params/opt.yaml"), groups):
+        merge(values, patch)
+    return values
+
+
+def test_the_experiment_loads():
+    params = config.Params.model_validate(experiment())
+    assert Shape.of(params.tokens, params.model) == Shape(50272, 1024, 24, 2048, 32, 8192, 512, "opt")
+    shares = [(one.big / 24, (one.skip or 0) / 24) for one in (params.routers[name] for name in params.figures.patterns["figure-9"])]
+    np.testing.assert_allclose(shares, [(0.3, 0), (0.5, 0), (0.3, 0.2)])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokens": {"pretrained": None}}, "tokens.pretrained: None must be that of the weights (model.pretrained: 'facebook/opt-1.3b')"),
+        ({"models": {"duo": {"big": 100}}}, "models.duo.big: 100 has no effect on big FFNs that are pretrained; remove it"),
+        ({"models": {"duo": {"big_first": 0.5}}}, "models.duo.big_first: 0.5 has no effect on big FFNs that are pretrained; remove it"),
+        ({"models": {"duo": {"p_big": 1.0}}}, "models.duo.p_big: 1.0 leaves nothing to train"),
+        ({"figures": {"patterns": {"figure-9": ["both-4"]}}}, "figures.patterns.figure-9: 'both-4' is none of routers"),
+    ],
+)
+def test_impossible_settings(tmp_path, change, message):
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(experiment(**change)))  # JSON is YAML
+    with pytest.raises(InputError, match=re.escape(message)):
+        config.load(path)
