@@ -651,6 +651,9 @@ THREE_WAY_CURVES = Table(
             _field("low", pa.float64(), "lower end of the interval", "nats a token"),
             _field("high", pa.float64(), "upper end of the interval", "nats a token"),
             _field("perplexity", pa.float64(), "exp(loss)"),
+            _field("from_all_big", pa.float64(), "loss less that of all layers big, on the same tokens", "nats a token"),
+            _field("from_all_big_low", pa.float64(), "lower end of its interval", "nats a token"),
+            _field("from_all_big_high", pa.float64(), "upper end of its interval", "nats a token"),
         ]
     ),
 )

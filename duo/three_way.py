@@ -5,6 +5,8 @@ where it was, and a sum are kept for each cell (big layers, skipped layers) of e
 """
 
 import logging
+from itertools import product
+from math import exp
 
 import numpy as np
 import pyarrow as pa
@@ -84,7 +86,7 @@ def table(model: str, sample: Sample, cells: Cells) -> pa.Table:
 
 
 def curves(cells: pa.Table, resamples: int, confidence: float, seed: int) -> pa.Table:
-    """THREE_WAY_CURVES from THREE_WAY of one domain: oracle and mean of all routes by cell, with intervals."""
+    """THREE_WAY_CURVES from THREE_WAY of one domain: oracle and mean of all routes by cell, and less all-big, with intervals."""
     names, document = np.unique(cells["document"].to_numpy(), return_inverse=True)
     pairs, cell = np.unique(np.stack([cells["big"].to_numpy(), cells["skip"].to_numpy()]), axis=1, return_inverse=True)
     losses = {"oracle": cells["oracle_loss"].to_numpy(), "mean": cells["loss_sum"].to_numpy() / cells["routes"].to_numpy()}
@@ -95,15 +97,20 @@ def curves(cells: pa.Table, resamples: int, confidence: float, seed: int) -> pa.
 
     def statistic(weights: np.ndarray) -> stats.Numbers:
         total = stats.weighted_sums(weights, tokens)
-        means = {name: stats.weighted_sums(weights, values) / total for name, values in sums.items()}
-        return {(name, *pair): mean for name in means for pair, mean in zip(pairs.T.tolist(), means[name].T, strict=True)}
+        found = {}
+        for strategy, values in sums.items():
+            means = stats.weighted_sums(weights, values) / total
+            all_big = means[:, pairs[0].argmax()]
+            for pair, mean in zip(pairs.T.tolist(), means.T, strict=True):
+                found["loss", strategy, *pair], found["from_all_big", strategy, *pair] = mean, mean - all_big
+        return found
 
     found = stats.intervals(statistic, len(names), resamples, confidence, seeds.stream(seed, "three_way"))
     same = {name: cells[name][0].as_py() for name in ("model", "domain")}
-    rows = [
-        same
-        | {"strategy": strategy, "big": big, "skip": skip, "loss": each.value, "low": each.low, "high": each.high}
-        | {"perplexity": np.exp(each.value)}
-        for (strategy, big, skip), each in found.items()
-    ]
+    rows = []
+    for strategy, (big, skip) in product(sums, pairs.T.tolist()):
+        loss, difference = (found[number, strategy, big, skip] for number in ("loss", "from_all_big"))
+        row = same | {"strategy": strategy, "big": big, "skip": skip, "loss": loss.value, "low": loss.low, "high": loss.high}
+        row |= {"perplexity": exp(loss.value), "from_all_big": difference.value}
+        rows.append(row | {"from_all_big_low": difference.low, "from_all_big_high": difference.high})
     return pa.Table.from_pylist(rows)

@@ -87,6 +87,8 @@ def test_curves_are_the_means_over_tokens(table):
         assert row["low"] <= row["loss"] <= row["high"]
         assert row["loss"] == pytest.approx(10 - row["big"] + 2 * row["skip"], abs=0.11)
         assert row["perplexity"] == pytest.approx(np.exp(row["loss"]))
+        assert row["from_all_big"] == pytest.approx(4 - row["big"] + 2 * row["skip"], abs=0.11)
+        assert row["from_all_big_low"] <= row["from_all_big"] <= row["from_all_big_high"]
 
 
 def test_a_loss_that_is_not_finite_is_one_error():

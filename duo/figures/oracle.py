@@ -241,7 +241,10 @@ def _routed_curves(axes: Axes, routed: pa.Table) -> None:
         x = "target" if line.dashes else "big"
         at, loss, low, high = (rows[name].to_numpy() for name in (x, "loss", "low", "high"))
         hollow = {"markerfacecolor": "none"} if kind == "oracle_average" else {}
-        axes.vlines(at, np.exp(low), np.exp(high), color=line.colour, linewidth=0.8)
+        if line.dashes:
+            axes.fill_between(at, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
+        else:
+            axes.vlines(at, np.exp(low), np.exp(high), color=line.colour, linewidth=0.8)
         axes.plot(at, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label, **hollow)
 
 

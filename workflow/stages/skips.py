@@ -14,8 +14,8 @@ def main(name: str) -> None:
     sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
     space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
     duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
-    settings = params.enumerate
-    enumerator = enumerate.Enumerator(duo, space, params.runtime, settings.precision, settings.rows, params.skips.skip, budget)
+    precision, rows = params.enumerate.precision, params.enumerate.rows
+    enumerator = enumerate.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip, budget)
     losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)).numpy()
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
     keeps = skips.kept(selected, space.layers, len(sample.documents))

@@ -7,12 +7,12 @@ from workflow import stage
 def main(domain: str) -> None:
     params = config.load()
     runtime.prepare(params.runtime.device, params.runtime.threads)
-    settings, name = params.enumerate, params.three_way.model
-    common = samples.choose(artifacts.TEST_TOKENS.read(), settings.documents, settings.tokens, params.seed)
+    common = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
     sample = common.of(domain).beginning(params.three_way.documents, params.three_way.tokens)
     space = routes.RouteSpace(params.model.layers, routes.CHOICES)
+    name, precision, rows = params.three_way.model, params.enumerate.precision, params.enumerate.rows
     duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
-    enumerator = enumerate.Enumerator(duo, space, params.runtime, settings.precision, settings.rows, params.skips.skip)
+    enumerator = enumerate.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip)
     cells = three_way.enumerate_routes(enumerator, sample)
     artifacts.THREE_WAY.write(three_way.table(name, sample, cells), domain=domain)
 
