@@ -1,5 +1,7 @@
 """Made-up losses of all routes, as enumerate writes them, and what evaluate finds in them."""
 
+from itertools import product
+
 import numpy as np
 import pyarrow as pa
 
@@ -37,3 +39,14 @@ def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[eval
     """Every domain of one model with its intervals, by name."""
     domains = evaluate.domains(selected(losses, budgets), SPACE)
     return {domain.name: (domain, evaluate.intervals(domain, LAYERS, 200, 0.95, seed=1)) for domain in domains}
+
+
+def routing_curves(targets=(1, 3)) -> pa.Table:
+    """The columns of ROUTING_CURVES that figures read: hard a quarter above its target, soft a quarter below, 2 - 0.1 nats a layer."""
+    rows = []
+    for domain, target in product(("text", "code"), targets):
+        for kind, used in {"hard": target + 0.25, "exact": target, "soft": target - 0.25, "oracle_average": target}.items():
+            loss = 2.0 - 0.1 * used
+            row = {"domain": domain, "kind": kind, "target": float(target), "big": float(used)}
+            rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1})
+    return pa.Table.from_pylist(rows)

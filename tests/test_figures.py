@@ -4,7 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up import LAYERS, evaluated, noise
+from made_up import LAYERS, evaluated, noise, routing_curves
 from matplotlib.colors import to_hex
 from PIL import Image
 
@@ -41,7 +41,7 @@ def history() -> pa.Table:
 def pictures(tables: dict[str, pa.Table], history: pa.Table) -> dict[str, base.Picture]:
     return {
         "4b": oracle.budget_curves(tables["curves"], SETTING),
-        "4a": oracle.oracle_against_random(tables["curves"], SETTING),
+        "4a": oracle.oracle_against_random(tables["curves"], routing_curves(), SETTING),
         "2": oracle.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING),
         "training": oracle.training(history, FINALS, SETTING),
         "seeds": oracle.seeds(tables["contrasts"], SETTING),
@@ -116,7 +116,7 @@ def test_few_budgets_can_be_drawn(tables, budgets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     curves = tables["curves"].filter(pa.compute.is_in(tables["curves"]["budget"], pa.array(budgets, pa.int64())))
     base.save(oracle.budget_curves(curves, SETTING), "few", "headline", {}, [])
-    base.save(oracle.oracle_against_random(curves, SETTING), "few", "figures", {}, [])
+    base.save(oracle.oracle_against_random(curves, routing_curves(budgets), SETTING), "few", "figures", {}, [])
     assert artifacts.FIGURE.path(name="few", format="png").stat().st_size > 1000
 
 

@@ -29,7 +29,7 @@ def heat_maps(cells: pa.Table, shown: Sequence[Shown], setting: base.Setting) ->
                 axes = grid[row, column]
                 image = maps.heat_map(axes, base.of(cells, domain=domain, router=router, choice=choice), setting.layers)
                 if row == 0:
-                    axes.set_title(f"{router}\n{target:g} of {setting.layers} {'skipped' if choice == SKIP else choice}", fontsize=7)
+                    axes.set_title(f"{router}\n{target:g} of {setting.layers} {'skipped' if choice == SKIP else choice}", fontsize=6)
             grid[row, 0].set_ylabel(f"{domain}\nlayer (1 is next to the input)")
         for axes in grid[-1]:
             axes.set_xlabel("position")
