@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from duo import runtime
 from duo.config import Runtime
+from duo.errors import InputError
 from duo.model import Duo, Layer, Positions
 from duo.routes import BIG, SKIP, RouteSpace
 
 log = logging.getLogger(__name__)
 
 BATCH = 4  # documents whose trees are walked side by side
+MOST = 2**20  # routes of a space: all three-way ones of 12 layers fit, nothing of OPT-1.3B's 24
 LEAF_ROWS = 2048  # rows whose logits over the vocabulary are held at once: they should stay in the processor's cache
 
 
@@ -36,6 +38,9 @@ class Enumerator:
     def __init__(
         self, model: Duo, space: RouteSpace, machine: Runtime, precision: str, rows: int, skip: str = "ffn", budget: int | None = None
     ):
+        if len(space) > MOST:
+            kinds = " or ".join(space.choices)
+            raise InputError(f"model.layers: {space.layers} layers, each {kinds}, make {len(space)} routes; at most {MOST} are enumerated")
         self.model, self.space, self.machine, self.precision, self.rows = model, space, machine, precision, rows
         self.skip, self.budget = skip, budget
         self._compiled_branch = runtime.compiled(branch, machine.compile)

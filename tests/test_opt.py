@@ -134,6 +134,11 @@ def test_routes_are_enumerated_as_of_any_model(filled):
         torch.testing.assert_close(losses[..., code], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_the_routes_of_24_layers_are_too_many(filled):
+    with pytest.raises(InputError, match="24 layers, each small or big, make 16777216 routes; at most 1048576 are enumerated"):
+        Enumerator(filled, RouteSpace(24), MACHINE, "fp32", 64)
+
+
 @pytest.mark.parametrize("big", [0, 2])
 def test_flops_equal_the_counted_products(filled, big):
     filled.requires_grad_(True)  # attention in plain products, which torch counts
