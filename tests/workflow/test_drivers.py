@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -186,6 +187,7 @@ def test_smoke_killed_ends_the_same(fresh_smoke, finished_smoke, tmp_path, drive
 def test_smoke_with_a_budget_less_runs_what_reads_the_budgets(finished_smoke, tmp_path):
     project = finished_smoke.copy(tmp_path / "smoke")
     project.replace("params.yaml", "budgets: [0, 1, 2, 3, 4]", "budgets: [0, 1, 2, 3]")
-    ran = [line for line in project.run("dvc repro").stdout.splitlines() if line.startswith("Running stage")]
-    assert ran == [f"Running stage '{name}':" for name in ("evaluate", "headline", "figures", "report")]
+    ran = set(re.findall(r"^Running stage '([^'@]+)", project.run("dvc repro").stdout, re.MULTILINE))
+    assert {"evaluate", "claims", "headline", "figures", "report"} <= ran
+    assert not ran & {"corpus", "tokens", "pretrain", "enumerate", "oracle", "skips", "three_way", "router", "harness", "ablation"}
     assert Path(project.root / "artifacts/report/index.html").exists()
