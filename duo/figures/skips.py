@@ -92,7 +92,8 @@ def three_way(curves: pa.Table, documents: int, tokens: int, skip: str, setting:
         base.legend_below(figure, panels[1, 0])
     caption = (
         "The oracle where every layer is small, big or skipped, over the numbers of big and of skipped layers of a token; the others are "
-        "small. Above, its perplexity (dark is low, the lowest is framed); below, its mean loss less that of all layers big, on the same "
+        "small. Above, its perplexity (dark is low, the lowest is framed; the scale ends at the highest without skips); "
+        "below, its mean loss less that of all layers big, on the same "
         f"tokens, for some numbers of skipped layers. All routes of model {model} were tried; {LEFT_OUT[skip]}. Both numbers are exact for "
         f"every token; {base.context(setting)} {documents} held-out documents a domain, their first {tokens} tokens. "
         f"{base.interval(setting, 'Bands')}"
@@ -114,11 +115,11 @@ def _triangle(axes: Axes, part: pa.Table, layers: int) -> None:
     big, skip, perplexity = (part[name].to_numpy() for name in ("big", "skip", "perplexity"))
     cells = np.full((layers + 1, layers + 1), np.nan)
     cells[skip, big] = np.log(perplexity)
-    image = axes.imshow(cells, cmap="cividis", origin="lower", aspect="auto", interpolation="nearest")
-    middle = sum(image.get_clim()) / 2
+    ends = np.log([perplexity.min(), perplexity[skip == 0].max()])  # routes that skip nearly all would take up the whole scale
+    axes.imshow(cells, cmap="cividis", vmin=ends[0], vmax=ends[1], origin="lower", aspect="auto", interpolation="nearest")
     for x, y, value in zip(big, skip, perplexity, strict=True):
-        ink = "black" if np.log(value) > middle else "white"
-        axes.text(x, y, f"{value:.3g}", ha="center", va="center", fontsize=5, color=ink)
+        ink = "black" if np.log(value) > ends.mean() else "white"
+        axes.text(x, y, f"{value:.3g}" if value < 999.5 else f"{value / 1000:.2g}k", ha="center", va="center", fontsize=5, color=ink)
     best = perplexity.argmin()
     axes.add_patch(Rectangle((big[best] - 0.5, skip[best] - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=1.5))
     axes.set_xlabel("big layers a token")
