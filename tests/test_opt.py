@@ -12,7 +12,7 @@ import torch
 from test_tokens import TEXTS, corpora
 from torch.utils.flop_counter import FlopCounterMode
 
-from duo import artifacts, config, model, opt, pretrain, samples, tokens
+from duo import artifacts, config, model, opt, pretrain, router, samples, tokens
 from duo.__main__ import merge
 from duo.config import Pretrain, Runtime
 from duo.enumerate import Enumerator
@@ -132,6 +132,23 @@ def test_routes_are_enumerated_as_of_any_model(filled):
         logits = filled(some_tokens(1), torch.tensor(route))
         expected = torch.nn.functional.cross_entropy(logits.transpose(1, 2), some_tokens(2), reduction="none")
         torch.testing.assert_close(losses[..., code], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_router_trains_on_it(filled, tmp_path):
+    shared = SETTINGS.model_dump(exclude={"mix", "p_big", "p_skip"}) | {"tokens": 16 * 4 * 40, "learning_rate": 0.1}
+    settings = config.Router(**shared, alpha=10.0, temperature=[1.0, 0.2], backbone="frozen")
+    one = config.OneRouter(model="duo", mix={"a": 1.0}, choices=["small", "big"], big=0.5)
+    before = {name: weight.clone() for name, weight in filled.state_dict().items()}
+    routed, history = router.train(filled, one, "ffn", settings, MACHINE, 1, ROWS, ROWS, tmp_path / "c")
+    assert all(torch.equal(weight, before[name]) for name, weight in routed.backbone.state_dict().items())
+    budget = [value for _, series, value in history if series == "budget_loss"]
+    assert budget[-1] < 0.1 * budget[0] and budget[0] == pytest.approx(0.25**2)
+    inputs, labels = ROWS["a"][:, :-1].astype(np.int64), ROWS["a"][:, 1:].astype(np.int64)
+    found = router.score(routed, one, 0.2, inputs, labels, MACHINE, "fp32")
+    big = torch.from_numpy(RouteSpace(2).decode(found["hard"]["route"]) == 1)
+    logits = filled(torch.from_numpy(inputs), big)
+    expected = torch.nn.functional.cross_entropy(logits.transpose(1, 2), torch.from_numpy(labels), reduction="none")
+    np.testing.assert_allclose(found["hard"]["loss"], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_routes_of_24_layers_are_too_many(filled):
