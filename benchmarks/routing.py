@@ -1,6 +1,6 @@
 """What hard routing saves in fact: python -m benchmarks.routing ROUTER
 
-Runs the held-out tokens through one trained router of params.yaml, computing for each token only the FFN that it takes, and
+Runs a batch of held-out tokens through one trained router of params.yaml, computing for each token only the FFN that it takes, and
 through the same model all big and all small, in turns, so that all see the same load; all eager, in the precision of enumerate.
 Prints tokens a second and floating-point operations a token, and both against all big.
 """
@@ -22,6 +22,7 @@ def main(name: str) -> None:
     backbone = model.load(artifacts.MODEL.path(model=one.model), params.runtime.device)
     routed = router.load(artifacts.ROUTER.path(router=name), backbone).to(params.runtime.device)
     sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    sample = sample.take(slice(router.BATCH))
     machine, precision = params.runtime, params.enumerate.precision
 
     def run(weigh: router.Weigh) -> dict[str, np.ndarray]:
