@@ -92,7 +92,7 @@ def test_default_params_are_valid_and_short():
         ({"ablation.models": ["duo", "dense-31"]}, "ablation.models: 'dense-31' is none of models: ["),
         (
             {"models.dense-32.big": 40},
-            "ablation.models: 'dense-32' has an FFN of width 40, whose FLOPs are those of no chance in ablation.p_big (these: 32, 152",
+            "ablation.models: 'dense-32' has an FFN of width 40, whose FLOPs are those of no chance in ablation.p_big (these: 32, 272",
         ),
         ({"ablation.p_big": [0.5, 0.25]}, "ablation.p_big: [0.5, 0.25] must be ascending, each once"),
         ({"ablation.tasks": ["arc_easy", "arc_easy"]}, "ablation.tasks: ['arc_easy', 'arc_easy'] must name each once"),
