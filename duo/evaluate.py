@@ -136,7 +136,7 @@ def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int) -> stats.
         found["oracle_1-all_big"] = numbers["oracle", 1] - numbers["mean", layers]
         found["fixed_1-all_big"] = numbers["fixed", 1] - numbers["mean", layers]
     if len(budgets) > 1:
-        found["fixed_slope"] = slope(np.array(budgets), fixed)
+        found["fixed_slope"] = stats.slopes(np.array(budgets)[:, None], fixed)
         for name, losses, budget in (("oracle_half", oracle, layers // 2), ("fixed_all_big", fixed, layers)):
             if budget in budgets:
                 found[f"{name}-best_other"] = _less_best_other(losses, budgets.index(budget))
@@ -145,12 +145,6 @@ def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int) -> stats.
         shares = np.stack([numbers["share", budget, layer] for layer in range(layers)])
         found[f"lean_{budget}"] = (half * shares).sum(axis=0) / max(1, layers // 2)
     return found
-
-
-def slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Slopes [replicates] of the least-squares lines through the points x [points], y [points, replicates]."""
-    centred = x - x.mean()
-    return (centred[:, None] * y).sum(axis=0) / (centred**2).sum()
 
 
 def _less_best_other(losses: np.ndarray, index: int) -> np.ndarray:

@@ -121,7 +121,7 @@ class Routing:
         compared = [own[name] for name in comparable({name: router.one for name, router in own.items()})]
         if len(compared) > 1:
             used, losses = (np.stack([numbers[router.name, "hard", *more] for router in compared]) for more in ((BIG,), ()))
-            found["router_slope"] = slopes(used, losses)
+            found["router_slope"] = stats.slopes(used, losses)
         if self.oracle:
             oracle = self.oracle.numbers(weights)
             exact = [(numbers[router.name, "exact"], int(router.one.big)) for router in compared]
@@ -161,13 +161,6 @@ def comparable(routers: Mapping[str, OneRouter]) -> list[str]:
 def halves(count: int) -> np.ndarray:
     """[count] weights that give the mean of the upper half less the mean of the lower; 0 in the middle."""
     return np.sign(np.arange(count) - (count - 1) / 2) / max(1, count // 2)
-
-
-def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """[replicates] slopes of the least-squares lines through points x, y [points, replicates]; 0 where all x are one."""
-    x = x - x.mean(axis=0)
-    spread = (x**2).sum(axis=0)
-    return np.divide((x * y).sum(axis=0), spread, out=np.zeros_like(spread), where=spread > 0)
 
 
 def gather(

@@ -62,3 +62,13 @@ def weighted_sums(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
     Not a BLAS product: its last digits would depend on the number of threads.
     """
     return np.einsum("rd,d...->r...", weights, sums)
+
+
+def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[replicates] slopes of the least-squares lines through points y [points, replicates] over x, [points, replicates] or [points, 1].
+
+    0 where all x are one.
+    """
+    x = x - x.mean(axis=0)
+    spread, together = (x**2).sum(axis=0), (x * y).sum(axis=0)
+    return np.divide(together, spread, out=np.zeros_like(together), where=spread > 0)

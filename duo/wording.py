@@ -45,7 +45,6 @@ _WORDS = {
     "nearness_loss": "Duo less dense at all layers big, less half of that at all layers small; losses",
     "nearness_accuracy": "dense less Duo at all layers big, less half of that at all layers small; accuracies",
     r"duo-dense_([\d.]+)_loss": "Duo less the dense model of equal FLOPs, big by chance {}; losses",
-    r"duo-dense_([\d.]+)_accuracy": "Duo less the dense model of equal FLOPs, big by chance {}; accuracies",
     r"dense-duo_([\d.]+)_accuracy": "the dense model of equal FLOPs less Duo, big by chance {}; accuracies",
     r"frozen-scratch_([\d.]+)_loss": "small after big, frozen, less both from scratch, big by chance {}; losses",
     r"scratch-frozen_([\d.]+)_accuracy": "both from scratch, less small after big, frozen, big by chance {}; accuracies",
