@@ -553,7 +553,9 @@ ABLATION_STATISTICS = Table("ablation/statistics.parquet", _STATISTICS)
 # A router's weights, and the backbone's where that was trained too (duo.router).
 ROUTER = File("router/{router}/router.safetensors")
 ROUTER_HISTORY = Table("router/{router}/history.parquet", HISTORY.schema)
-_SCORING = _field("kind", pa.string(), "how a router is scored: hard (likeliest choice), exact (its budget for every token) or soft (the mix)")
+_SCORING = _field(
+    "kind", pa.string(), "how a router is scored: hard (likeliest choice), exact (its budget for every token) or soft (the mix)"
+)
 _ROUTER = _field("router", pa.string(), "a key of params routers")
 _CHOICE = _field("choice", pa.string(), "big or skip")
 _LAYER = _field("layer", pa.int32(), "0 is next to the embedding")

@@ -279,8 +279,9 @@ def _rotate(x: Tensor, rope: Tensor) -> Tensor:
 def forward_flops(shape: Shape, tokens: int, big: float, skip: float = 0.0) -> float:
     """Floating-point operations of the matrix products of one forward pass over sequences of `tokens` tokens, per token.
 
-    `big` and `skip` are mean numbers of layers a token with the big FFN and with none; the rest are small. A product of [m, k] and [k, n] counts 2 m k n;
-    attention counts the whole square of scores, as an uncut product does. Norms, biases, positions and softmax are left out.
+    `big` and `skip` are mean numbers of layers a token with the big FFN and with none; the rest are small. A product of [m, k] and
+    [k, n] counts 2 m k n; attention counts the whole square of scores, as an uncut product does. Norms, biases, positions and
+    softmax are left out.
     """
     attention = 2 * 4 * shape.width**2 + 2 * 2 * tokens * shape.width
     ffns = 2 * FAMILIES[shape.family].matrices * shape.width * (big * shape.big + (shape.layers - big - skip) * shape.small)
