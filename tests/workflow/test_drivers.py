@@ -186,7 +186,8 @@ def test_smoke_killed_ends_the_same(fresh_smoke, finished_smoke, tmp_path, drive
 @pytest.mark.slow
 def test_smoke_with_a_budget_less_runs_what_reads_the_budgets(finished_smoke, tmp_path):
     project = finished_smoke.copy(tmp_path / "smoke")
-    project.replace("params.yaml", "budgets: [0, 1, 2, 3, 4]", "budgets: [0, 1, 2, 3]")
+    (project.root / "patch.yaml").write_text("oracle: {budgets: [0, 1, 2, 4]}\nschedules: [2, 0]\nfigures: {heat_maps: [1, 2]}\n")
+    project.run("python -m duo use patch.yaml")
     ran = set(re.findall(r"^Running stage '([^'@]+)", project.run("dvc repro").stdout, re.MULTILINE))
     assert {"evaluate", "claims", "headline", "figures", "report"} <= ran
     assert not ran & {"corpus", "tokens", "pretrain", "enumerate", "oracle", "skips", "three_way", "router", "harness", "ablation"}
