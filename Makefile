@@ -38,5 +38,5 @@ ui: env
 # Newest versions that pyproject.toml allows, for every platform, with the hashes of all their files.
 lock: env
 	python -m pip install --quiet uv
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras \
 	    --extra workflow --extra harness --extra test --constraint requirements-torch.txt --no-emit-package torch pyproject.toml --output-file requirements.lock
