@@ -10,11 +10,11 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 env: .venv/installed
 
-# The lock's packages are checked by hash. torch's build differs by machine, so only its version is pinned (requirements-torch.txt).
+# The lock is complete (hence --no-deps) and its packages are checked by hash. torch's build differs by machine, so only its version is pinned (requirements-torch.txt).
 .venv/installed: requirements.lock requirements-torch.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: needs Python 3.11 or later, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	.venv/bin/python -m pip install --quiet -r requirements-torch.txt
 	.venv/bin/python -m pip check
 	touch $@
@@ -38,5 +38,5 @@ ui: env
 # Newest versions that pyproject.toml allows, for every platform, with the hashes of all their files.
 lock: env
 	python -m pip install --quiet uv
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras \
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --extra workflow --extra harness --extra test --constraint requirements-torch.txt --no-emit-package torch pyproject.toml --output-file requirements.lock
