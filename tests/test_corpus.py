@@ -291,6 +291,7 @@ def test_examples_in_the_docs_work(tmp_path, monkeypatch):
         (tmp_path / f"{number}.yaml").write_text(block)
         example = config.read_yaml(tmp_path / f"{number}.yaml")
         both = values | {"corpus": example["corpus"], "pretrain": values["pretrain"] | example["pretrain"]}
+        both["routers"] = {name: router | {"mix": both["pretrain"]["mix"]} for name, router in values["routers"].items()}
         examples |= config.Params.model_validate(both).corpus
     assert {type(domain) for domain in examples.values()} == {FilesDomain, HuggingFaceDomain}
     monkeypatch.chdir(tmp_path)
