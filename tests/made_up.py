@@ -1,13 +1,27 @@
-"""Made-up losses of all routes, as enumerate writes them, and what evaluate finds in them."""
+"""Made-up inputs that several tests share: losses of all routes and what evaluate finds in them, settings of a training, words."""
 
 from itertools import product
 
 import numpy as np
 import pyarrow as pa
+from tokenizers import Tokenizer
 
-from duo import artifacts, evaluate, oracle
+from duo import artifacts, evaluate, oracle, tokens
 from duo.routes import RouteSpace
 
+# A training of seconds: what its settings have in common, whatever is trained.
+OPTIMIZER = {
+    "learning_rate": 1e-2,
+    "warmup": 0.2,
+    "final": 0.1,
+    "betas": [0.9, 0.95],
+    "weight_decay": 0.1,
+    "clip": 1.0,
+    "precision": "fp32",
+    "validation_sequences": 3,
+    "checkpoint_every": 4,
+}
+WORDS = ["amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heron", "jolly", "larch", "naïve", "otter", "quartz", "reed"]
 LAYERS = 4
 SPACE = RouteSpace(LAYERS)
 Losses = dict[tuple[str, str], np.ndarray]  # (domain, document): [tokens, routes]
@@ -50,3 +64,8 @@ def routing_curves(targets=(1, 3)) -> pa.Table:
             row = {"domain": domain, "kind": kind, "target": float(target), "big": float(used)}
             rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1})
     return pa.Table.from_pylist(rows)
+
+
+def word_tokenizer() -> Tokenizer:
+    """A tokenizer of texts made of WORDS."""
+    return tokens.train([" ".join(np.random.default_rng(0).choice(WORDS, 400))], 300)

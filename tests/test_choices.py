@@ -6,17 +6,17 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import WORDS, word_tokenizer
 
 from duo import artifacts, choices, config, tokens
 from duo.errors import InputError
 
 SETTINGS = config.load("params.yaml").ablation.model_copy(update={"items": 12, "context": 6, "continuation": 4})
-WORDS = ["amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heron", "jolly", "larch", "naïve", "otter", "quartz", "reed"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return tokens.train([" ".join(np.random.default_rng(0).choice(WORDS, 400))], 300)
+    return word_tokenizer()
 
 
 @pytest.fixture(scope="module")

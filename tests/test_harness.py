@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from made_up import WORDS, word_tokenizer
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the harness is imported
 
@@ -17,12 +18,11 @@ from duo.model import Duo, Shape
 SHAPE = Shape(vocabulary=300, sequence=24, layers=2, width=16, heads=2, big=32, small=8)
 MACHINE = config.Runtime(device="cpu", threads=1, compile=False)
 SETTINGS = config.load("params.yaml").ablation.model_copy(update={"items": 10, "context": 6, "continuation": 4})
-WORDS = ["amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heron", "jolly", "larch", "naïve", "otter", "quartz", "reed"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return tokens.train([" ".join(np.random.default_rng(0).choice(WORDS, 400))], 300)
+    return word_tokenizer()
 
 
 @pytest.fixture(scope="module")

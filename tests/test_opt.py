@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from made_up import OPTIMIZER
 from test_tokens import TEXTS, corpora
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -31,16 +32,8 @@ SETTINGS = Pretrain(
     mix={"a": 1.0},
     p_big=0.5,
     p_skip=0.1,
-    learning_rate=1e-2,
-    warmup=0.2,
-    final=0.1,
-    betas=[0.9, 0.95],
-    weight_decay=0.1,
-    clip=1.0,
-    precision="fp32",
+    **OPTIMIZER,
     validate_every=3,
-    validation_sequences=3,
-    checkpoint_every=4,
 )
 ROWS = {"a": np.random.default_rng(0).integers(0, 300, (12, 17)).astype(np.uint16)}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from made_up import OPTIMIZER
 from safetensors import safe_open
 
 from duo import pretrain
@@ -18,16 +19,8 @@ SETTINGS = Pretrain(
     mix={"a": 0.75, "b": 0.25},
     p_big=0.5,
     p_skip=0.0,
-    learning_rate=1e-2,
-    warmup=0.2,
-    final=0.1,
-    betas=[0.9, 0.95],
-    weight_decay=0.1,
-    clip=1.0,
-    precision="fp32",
+    **OPTIMIZER,
     validate_every=5,
-    validation_sequences=3,
-    checkpoint_every=4,
 )
 
 

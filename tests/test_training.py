@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from made_up import OPTIMIZER
 from torch import nn
 
 from duo import training
@@ -12,16 +13,8 @@ from duo.errors import InputError
 SETTINGS = Training(
     tokens=12 * 4 * 10,
     batch=4,
-    learning_rate=1e-2,
-    warmup=0.2,
-    final=0.1,
-    betas=[0.9, 0.95],
-    weight_decay=0.1,
-    clip=1.0,
-    precision="fp32",
+    **OPTIMIZER,
     validate_every=5,
-    validation_sequences=3,
-    checkpoint_every=4,
 )
 DATA = {"a": np.arange(20 * 13, dtype=np.uint16).reshape(20, 13), "b": np.arange(8 * 13, dtype=np.uint16).reshape(8, 13)}
 MIX = {"a": 0.75, "b": 0.25}
