@@ -18,10 +18,10 @@ def main(name: str) -> None:
     duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
     mark = artifacts.TEST_TOKENS.read(columns=["tokens"])["tokens"][0][0].as_py()
     dense = params.models[name].kind(params.pretrain.p_big) == "dense"
-    answers = []
+    tokenizer, items, answers = tokens.load(), artifacts.CHOICES.read(), []
     for p_big in [1.0] if dense else params.ablation.p_big:
-        as_model = harness.HarnessModel(duo, tokens.load(), mark, p_big, params.runtime, params.enumerate.precision, params.seed)
-        answers.append(harness.run(as_model, artifacts.CHOICES.read(), params.ablation.tasks))
+        as_model = harness.HarnessModel(duo, tokenizer, mark, p_big, params.runtime, params.enumerate.precision, params.seed)
+        answers.append(harness.run(as_model, items, params.ablation.tasks))
     table = pa.concat_tables(answers)
     artifacts.HARNESS.write(table.append_column("model", pa.array([name] * len(table))), model=name)
 
