@@ -30,7 +30,7 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
     from ruamel.yaml import YAML
 
     from duo import config
-    from duo.artifacts import atomic
+    from duo.files import atomic
 
     yaml = YAML()  # the round-trip loader: keeps comments, and like the safe one makes no objects of a tag's choosing
     yaml.preserve_quotes, yaml.width = True, 4096

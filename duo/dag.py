@@ -261,7 +261,7 @@ def _md5(path: str) -> str:
 
 def _rewrite_lock(choose: Any) -> None:
     """Replace dvc.lock by one with the stages that `choose` makes of their names, in the order it gives them."""
-    from duo.artifacts import atomic  # here, since Arrow would double the time that the Snakefile takes to parse
+    from duo.files import atomic  # here, since Arrow would double the time that the Snakefile takes to parse
 
     text = LOCK.read_text(encoding="utf-8")
     lock = parse_yaml_for_update(text, str(LOCK))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from duo import artifacts, seeds
+from duo import files, seeds
 from duo.errors import InputError
 from duo.routes import RouteSpace
 
@@ -51,7 +51,7 @@ def apply(model: str, table: pa.Table, space: RouteSpace, budget: int, tries: in
     routes = space.with_budget(budget)
     if not len(routes):
         raise InputError(f"budget {budget}: should lie between 0 and the number of layers ({space.layers})")
-    losses = artifacts.matrix(table["losses"])
+    losses = files.matrix(table["losses"])
     if losses.shape[1] != len(space):
         raise InputError(f"losses of {losses.shape[1]} routes, but {space.layers} layers have {len(space)}; run enumerate again")
     losses = losses[:, routes]

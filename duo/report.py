@@ -12,7 +12,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
-from duo import artifacts, wording
+from duo import artifacts, files, wording
 from duo.errors import InputError
 
 # By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7
@@ -209,7 +209,7 @@ def signed(value: float | None) -> str:
 
 def write(html: str) -> None:
     """Write artifacts.REPORT."""
-    with artifacts.atomic(artifacts.REPORT.path()) as temporary:
+    with files.atomic(artifacts.REPORT.path()) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from duo import artifacts, config, report
+from duo import artifacts, config, files, report
 from duo.errors import InputError
 
 DOCS, README = Path("docs"), Path("README.md")
@@ -54,10 +54,10 @@ def publish() -> list[Path]:
     if missing:
         raise InputError(f"{', '.join(missing)}: missing; run `dvc repro` first")
     for path, text in texts.items():
-        with artifacts.atomic(path) as temporary:
+        with files.atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     for picture in pictures:
-        with artifacts.atomic(DOCS / "figures" / picture.name) as temporary:
+        with files.atomic(DOCS / "figures" / picture.name) as temporary:
             shutil.copyfile(picture, temporary)
     return [*texts, *(DOCS / "figures" / picture.name for picture in pictures)]
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
-from duo import artifacts, hub
+from duo import artifacts, files, hub
 from duo.errors import InputError
 from duo.seeds import stream
 
@@ -59,7 +59,7 @@ def pretrained(name: str, vocabulary: int) -> tuple[Tokenizer, int]:
 
 
 def save(tokenizer: Tokenizer) -> None:
-    with artifacts.atomic(artifacts.TOKENIZER.path()) as temporary:
+    with files.atomic(artifacts.TOKENIZER.path()) as temporary:
         tokenizer.save(str(temporary))
 
 
@@ -155,7 +155,7 @@ def _packed(ids: dict[tuple[str, str], list[np.ndarray]], sequence: int, seed: i
     return {
         "domain": [domain for (domain, _), each in rows.items() for _ in each],
         "split": [split for (_, split), each in rows.items() for _ in each],
-        "tokens": artifacts.fixed_lists(np.concatenate(list(rows.values()))),
+        "tokens": files.fixed_lists(np.concatenate(list(rows.values()))),
     }
 
 

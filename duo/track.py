@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from tqdm import tqdm
 
-from duo import artifacts, config
+from duo import artifacts, config, files
 from duo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -184,8 +184,8 @@ def _numbers(stage: Stage) -> dict[str, float]:
 
 def _holds_metrics(path: str) -> bool:
     """Whether it is one of the JSON files of duo.artifacts, all of which hold metrics."""
-    templates = [file.template for file in vars(artifacts).values() if isinstance(file, artifacts.Json)]
-    return any(fnmatch(path, str(artifacts.ROOT / re.sub(r"{\w+}", "*", template))) for template in templates)
+    templates = [file.template for file in vars(artifacts).values() if isinstance(file, files.Json)]
+    return any(fnmatch(path, str(files.ROOT / re.sub(r"{\w+}", "*", template))) for template in templates)
 
 
 class Live:
@@ -333,7 +333,7 @@ class _Tracker:
         """The artifacts that the stage read, as MLflow data sets; code is left to the fingerprint."""
         context = [self.entities.InputTag("mlflow.data.context", "input")]
         for path, md5 in stage.deps.items():
-            if artifacts.ROOT in Path(path).parents:
+            if files.ROOT in Path(path).parents:
                 data_set = self.entities.Dataset(path, md5, "local", path)
                 self.client.log_inputs(run.info.run_id, [self.entities.DatasetInput(data_set, context)])
 

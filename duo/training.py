@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from duo import artifacts
+from duo import files
 from duo.config import Training
 from duo.errors import InputError
 from duo.seeds import stream
@@ -127,7 +127,7 @@ class Run:
         for name, weight in self.weights.items():
             state = self.optimizer.state.get(weight, {})  # none for a weight that never had a gradient
             tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS if moment in state}
-        with artifacts.atomic(path) as temporary:
+        with files.atomic(path) as temporary:
             safetensors.torch.save_file(tensors, temporary, metadata={"step": str(self.step), "history": json.dumps(self.history)})
 
     def _resume(self, path: Path) -> None:

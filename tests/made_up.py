@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from duo import artifacts, evaluate, oracle, tokens
+from duo import evaluate, files, oracle, tokens
 from duo.routes import RouteSpace
 
 # A training of seconds: what its settings have in common, whatever is trained.
@@ -40,7 +40,7 @@ def table(losses: Losses) -> pa.Table:
     """The columns of LOSSES that the oracle reads."""
     rows = [(*key, position) for key, part in losses.items() for position in range(len(part))]
     domains, documents, positions = (list(column) for column in zip(*rows, strict=True))
-    values = artifacts.fixed_lists(np.concatenate(list(losses.values())).astype(np.float32))
+    values = files.fixed_lists(np.concatenate(list(losses.values())).astype(np.float32))
     return pa.table({"domain": domains, "document": documents, "position": pa.array(positions, pa.int32()), "losses": values})
 
 

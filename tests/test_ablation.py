@@ -116,7 +116,7 @@ def made_up() -> Costs:
 
 
 def test_intervals_are_paired_and_tables_fit_their_schemas(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
     parts = {measure: ablation.evaluate(made_up(), THREE, measure, PARAMS.evaluate, 1) for measure in ("loss", "accuracy")}
     difference, level = parts["loss"]["duo-dense_0.00_loss"], parts["loss"]["d", 0.0]
     assert difference.low > 0.35 and difference.high - difference.low < (level.high - level.low) / 5

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from duo import artifacts
+from duo import artifacts, files
 from duo.errors import InputError
 
 COLUMNS = {
@@ -25,7 +26,7 @@ COLUMNS = {
 
 def losses(routes: int = 16) -> dict:
     values = np.linspace(0, 8, 5 * routes, dtype=np.float32).reshape(5, routes)
-    return COLUMNS | {"losses": artifacts.fixed_lists(values)}
+    return COLUMNS | {"losses": files.fixed_lists(values)}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def test_table_comes_back_as_it_was_written():
     table = artifacts.LOSSES.read(model="duo", shard=3)
     assert table.schema.names == artifacts.LOSSES.schema.names
     assert table["position"].to_pylist() == COLUMNS["position"]
-    assert np.array_equal(artifacts.matrix(table["losses"]), np.linspace(0, 8, 80, dtype=np.float32).reshape(5, 16))
+    assert np.array_equal(files.matrix(table["losses"]), np.linspace(0, 8, 80, dtype=np.float32).reshape(5, 16))
 
 
 def test_columns_say_what_they_mean_and_in_what_unit():
@@ -88,11 +89,11 @@ def test_table_of_another_schema_is_not_written(change, message):
 def test_file_of_another_schema_is_not_read():
     path = artifacts.LOSSES.path(model="duo", shard=0)
     path.parent.mkdir(parents=True)
-    pa.parquet.write_table(pa.table(losses() | {"position": ["x"] * 5}), path)
+    pq.write_table(pa.table(losses() | {"position": ["x"] * 5}), path)
     with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: column 'position' is string, should be int32"):
         artifacts.LOSSES.read(model="duo", shard=0)
     artifacts.LOSSES.write(losses(), model="duo", shard=0)
-    pa.parquet.write_table(artifacts.LOSSES.read(model="duo", shard=0).drop_columns("label"), path)
+    pq.write_table(artifacts.LOSSES.read(model="duo", shard=0).drop_columns("label"), path)
     with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: column 'label' is missing"):
         artifacts.LOSSES.read(model="duo", shard=0)
 
@@ -133,9 +134,9 @@ def test_json_keeps_order_and_refuses_what_json_has_not():
 
 def test_failed_write_leaves_the_old_file():
     path = Path("some/file")
-    with artifacts.atomic(path) as temporary:
+    with files.atomic(path) as temporary:
         temporary.write_text("old")
-    with pytest.raises(RuntimeError), artifacts.atomic(path) as temporary:
+    with pytest.raises(RuntimeError), files.atomic(path) as temporary:
         temporary.write_text("half of the n")
         raise RuntimeError
     assert path.read_text() == "old" and [path.name for path in Path("some").iterdir()] == ["file"]
@@ -148,7 +149,7 @@ def test_full_disk_is_one_error_and_leaves_the_old_file(monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(artifacts.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: could not be written: No space left on device"):
         artifacts.LOSSES.write(losses(8), model="duo", shard=0)
     assert artifacts.LOSSES.digest(model="duo", shard=0) == before and len(list(Path("artifacts/enumerate").iterdir())) == 1
@@ -156,7 +157,7 @@ def test_full_disk_is_one_error_and_leaves_the_old_file(monkeypatch):
 
 def test_truly_full_disk_is_the_same_error():
     """/dev/full refuses every byte, as a full disk does."""
-    with pytest.raises(InputError, match=r"out: could not be written: No space left on device"), artifacts.atomic(Path("out")) as temporary:
+    with pytest.raises(InputError, match=r"out: could not be written: No space left on device"), files.atomic(Path("out")) as temporary:
         temporary.symlink_to("/dev/full")
-        pa.parquet.write_table(pa.table(losses()), temporary)
+        pq.write_table(pa.table(losses()), temporary)
     assert not Path("out").exists() and not Path("out.tmp").is_symlink()

@@ -82,7 +82,7 @@ def test_tokens_of_context_and_ending_are_those_of_their_text(items, tokenizer):
 def test_items_follow_from_the_seed(items, tokenizer, documents, tmp_path, monkeypatch):
     again, other = (choices.make(table(documents, tokenizer), tokenizer, SETTINGS, seed=seed) for seed in (1, 2))
     assert again.to_pylist() == items != other.to_pylist()
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
     artifacts.CHOICES.write(again)
     assert artifacts.CHOICES.read().to_pylist() == items
 

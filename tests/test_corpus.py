@@ -23,7 +23,7 @@ SHARES = {"validation": 0.1, "test": 0.2}
 
 @pytest.fixture(autouse=True)
 def own_artifacts(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path / "artifacts")
+    monkeypatch.setattr("duo.files.ROOT", tmp_path / "artifacts")
 
 
 @pytest.fixture
@@ -101,12 +101,12 @@ def test_wheel_is_fetched_once_and_mended_when_its_cached_file_is_damaged(index)
     assert corpus.read(domain, "code") == first
 
 
-def test_wheel_with_another_hash_is_refused_and_not_kept(index):
+def test_wheel_with_another_hash_is_refused_and_not_kept(index, tmp_path):
     entry = wheel(index, "box", {"box/a.py": "a = 1"})
     found, entry["sha256"] = entry["sha256"], "0" * 64
     with pytest.raises(InputError, match=f"wheel box 1.0: sha256 should be {'0' * 64}, but pip delivered {found}"):
         corpus.read(wheels(entry), "code")
-    assert not list(artifacts.ROOT.rglob("*.whl*"))
+    assert not list((tmp_path / "artifacts").rglob("*.whl*"))
 
 
 def test_unknown_wheel_is_one_error(index):

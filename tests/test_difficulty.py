@@ -144,7 +144,7 @@ def test_classes_follow_the_language_and_the_log_counts_what_is_not_of_it(tokeni
 
 
 def test_passage_is_the_beginning_of_a_document_with_its_losses_and_origin(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
     texts = {f"code{index}": (CODE if index == 4 else "x" * 40 + "日") for index in range(6)}
     found, kinds, losses = described(tokenizer, texts, None)
     passage = difficulty.passage(found, kinds, documents(texts), 20, seed=1)
@@ -166,7 +166,7 @@ def test_passage_is_the_beginning_of_a_document_with_its_losses_and_origin(token
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch, tokenizer):
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
     found, _, _ = described(tokenizer, {f"code{index}": CODE for index in range(2)}, "python")
     domain, ids = difficulty.Domain(found), {"model": "duo", "domain": "code"}
     numbers = domain.intervals(100, 0.95, 1)

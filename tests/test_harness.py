@@ -82,7 +82,7 @@ def test_random_routes_depend_on_seed_and_context_not_on_the_batch(duo, tokenize
 
 
 def test_answers_fit_their_table(duo, tokenizer, items, tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
     answers = harness.run(as_model(duo, tokenizer), items, [])
     artifacts.HARNESS.write(answers.append_column("model", pa.array(["duo"] * len(answers))), model="duo")
     assert artifacts.HARNESS.read(model="duo")["lengths"].to_pylist() == [list(map(len, each)) for each in items["endings"].to_pylist()]

@@ -13,7 +13,7 @@ from made_up import OPTIMIZER
 from test_tokens import TEXTS, corpora
 from torch.utils.flop_counter import FlopCounterMode
 
-from duo import artifacts, config, model, opt, pretrain, router, samples, tokens
+from duo import artifacts, config, files, model, opt, pretrain, router, samples, tokens
 from duo.__main__ import merge
 from duo.config import Pretrain, Runtime
 from duo.enumerate import Enumerator
@@ -219,14 +219,14 @@ def test_what_cannot_be_read_is_one_clear_error(checkpoint, tmp_path):
 
 def test_its_tokenizer_and_mark(checkpoint, tmp_path, monkeypatch):
     """Documents come back whole behind </s>, id 2, also one that spells the mark out; samples begin with the mark."""
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
     texts = {"train": TEXTS[:100], "validation": TEXTS[100:120], "test": [*TEXTS[120:130], "what </s> says"]}
     tokens.make(corpora(**texts), 304, 16, 1, str(checkpoint))
     tested, tokenizer = artifacts.TEST_TOKENS.read(), tokens.load()
     ids = tested["tokens"].to_pylist()
     assert [tokenizer.decode(each[1:]) for each in ids] == texts["test"]
     assert {each[0] for each in ids} == {2} and not any(2 in each[1:] for each in ids)
-    assert (artifacts.matrix(artifacts.PACKED.read()["tokens"])[:, :-1] == 2).sum() >= 110
+    assert (files.matrix(artifacts.PACKED.read()["tokens"])[:, :-1] == 2).sum() >= 110
     sample = samples.choose(tested, 3, 8, seed=1)
     assert (sample.tokens[:, 0] == 2).all()
     np.testing.assert_array_equal(sample.tokens[:, 1:], sample.labels[:, :-1])

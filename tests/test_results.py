@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from made_up_page import FIGURES, HOSTILE, TEXTS, inputs
 
-from duo import artifacts, config, report, results
+from duo import artifacts, config, files, report, results
 from duo.errors import InputError
 
 MARKS = "before\n<!-- results: made -->\nold\n<!-- end of results -->\nafter\n"
@@ -28,7 +28,7 @@ def run(given, tmp_path, monkeypatch) -> Path:
     artifacts.CLAIMS.write(given["verdicts"])
     artifacts.SEEDS.write(given["tables"]["Spread over seeds"])
     for name, form in product(FIGURES, ("png", "svg")):
-        with artifacts.atomic(artifacts.FIGURE.path(name=name, format=form)) as temporary:
+        with files.atomic(artifacts.FIGURE.path(name=name, format=form)) as temporary:
             temporary.write_text(f"{name} as {form}")
     Path("README.md").write_text(MARKS, encoding="utf-8")
     return tmp_path

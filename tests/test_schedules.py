@@ -98,7 +98,7 @@ def test_a_loss_convex_in_budget_costs_every_uneven_schedule_and_its_shuffle_ali
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
     scheduled, numbers = found(lambda model, domain, budget, document, position: budget + position)["one", "text"]
     artifacts.SCHEDULES.write(schedules.curves(scheduled, numbers))
     artifacts.SCHEDULE_POSITIONS.write(schedules.positions(scheduled, numbers))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duo import artifacts, tokens
+from duo import artifacts, files, tokens
 from duo.errors import InputError
 from duo.seeds import stream
 
@@ -29,7 +29,7 @@ HARD = [
 
 @pytest.fixture(autouse=True)
 def own_artifacts(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr("duo.files.ROOT", tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_tables_and_counts():
     tokens.make(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=TEXTS[170:]), 300, 16, seed=1)
     tokenizer = tokens.load()
     packed, tested, counts = artifacts.PACKED.read(), artifacts.TEST_TOKENS.read(), artifacts.TOKEN_METRICS.read()
-    assert artifacts.matrix(packed["tokens"]).shape[1] == 17
+    assert files.matrix(packed["tokens"]).shape[1] == 17
     assert set(packed["split"].to_pylist()) == {"train", "validation"}
     assert tested["document"].to_pylist() == [f"test{index}" for index in range(170, 200)]
     assert {ids[0] for ids in tested["tokens"].to_pylist()} == {tokens.MARK_ID}
@@ -134,7 +134,7 @@ def test_too_little_text_writes_nothing(texts, message):
     given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": TEXTS[170:]} | texts
     with pytest.raises(InputError, match=message):
         tokens.make(corpora(**given), 300, 16, seed=1)
-    assert not (artifacts.ROOT / "tokens").exists()
+    assert not (files.ROOT / "tokens").exists()
 
 
 def test_missing_and_damaged_tokenizer():

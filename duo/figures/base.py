@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from duo import artifacts
+from duo import artifacts, files
 
 WIDTH = 7.0  # inches: a page of text
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, told apart by the colour-blind
@@ -65,7 +65,7 @@ class Line:
     dashes: str
 
 
-def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[artifacts.File]) -> None:
+def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[files.File]) -> None:
     """Write artifacts.FIGURE as SVG and PNG, with caption and provenance in the files' metadata.
 
     params are those that the figure rests on; inputs are the files it shows, whose MD5 is recorded.
@@ -74,7 +74,7 @@ def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence
     provenance = json.dumps({"stage": stage, "params": params, "md5": hashes})
     words = {"Title": picture.title, "Description": picture.caption, "Source": provenance}
     for format, extra in (("svg", {"Date": None}), ("png", {})):
-        with style(), artifacts.atomic(artifacts.FIGURE.path(name=name, format=format)) as temporary:
+        with style(), files.atomic(artifacts.FIGURE.path(name=name, format=format)) as temporary:
             picture.figure.savefig(temporary, format=format, dpi=200, metadata=words | extra)
 
 

@@ -50,7 +50,7 @@ schedules: [2, 0]
 TOY = """
 import hashlib, os, sys, time
 from pathlib import Path
-from duo.artifacts import atomic
+from duo.files import atomic
 
 out, salt, *inputs = sys.argv[1:]
 with open("ran.log", "a") as log:

@@ -2,7 +2,7 @@
 
 import torch
 
-from duo import artifacts, config, enumerate, model, routes, runtime, samples
+from duo import artifacts, config, enumerate, files, model, routes, runtime, samples
 from workflow import stage
 
 
@@ -16,7 +16,7 @@ def main(name: str, shard: str) -> None:
     enumerator = enumerate.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
     losses = enumerator.documents(torch.from_numpy(mine.tokens), torch.from_numpy(mine.labels))
     columns = mine.columns() | {"token": mine.tokens.ravel(), "label": mine.labels.ravel()}
-    columns |= {"losses": artifacts.fixed_lists(losses.reshape(-1, len(space)).numpy())}
+    columns |= {"losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy())}
     artifacts.LOSSES.write(columns, model=name, shard=shard)
 
 

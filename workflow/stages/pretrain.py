@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from duo import artifacts, config, model, pretrain, runtime, track
+from duo import artifacts, config, files, model, pretrain, runtime, track
 from workflow import stage
 
 
@@ -19,7 +19,7 @@ def main(name: str) -> None:
     options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
     with track.live(f"pretrain@{name}") as live:
         duo, history = pretrain.train(shape, settings, params.runtime, variant.seed, train, validation, checkpoint, live.log, **options)
-    with artifacts.atomic(artifacts.MODEL.path(model=name)) as temporary:
+    with files.atomic(artifacts.MODEL.path(model=name)) as temporary:
         model.save(duo, temporary)
     per_step = settings.batch * params.tokens.sequence
     steps, series, values = zip(*history, strict=True)

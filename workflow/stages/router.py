@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from duo import artifacts, config, model, router, runtime, samples, track
+from duo import artifacts, config, files, model, router, runtime, samples, track
 from duo.seeds import stream
 from workflow import stage
 
@@ -20,7 +20,7 @@ def main(name: str) -> None:
         routed, history = router.train(
             backbone, one, params.skips.skip, settings, params.runtime, seed, train, validation, checkpoint, live.log
         )
-    with artifacts.atomic(artifacts.ROUTER.path(router=name)) as temporary:
+    with files.atomic(artifacts.ROUTER.path(router=name)) as temporary:
         router.save(routed, temporary, settings.backbone == "trained")
     steps, series, values = zip(*history, strict=True)
     tokens = np.array(steps) * settings.batch * params.tokens.sequence
