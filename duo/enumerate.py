@@ -14,10 +14,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from duo import runtime
-from duo.config import Runtime
 from duo.errors import InputError
 from duo.model import Duo, Layer, Positions
 from duo.routes import BIG, SKIP, RouteSpace
+from duo.settings import Runtime
 
 log = logging.getLogger(__name__)
 

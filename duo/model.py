@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from duo.config import Model, Tokens
 from duo.errors import InputError
 from duo.routes import BIG, SMALL
+from duo.settings import Model, Tokens
 
 EPSILON = 1e-5  # of the norms, as in Llama 2 and in OPT
 ROPE_BASE = 10_000.0

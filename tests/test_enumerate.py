@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from test_model import TINY, make, random_tokens
 
-from duo.config import Runtime
 from duo.enumerate import Enumerator
 from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.settings import Runtime
 
 MACHINE = Runtime(device="cpu", threads=1, compile=False)
 
