@@ -17,7 +17,7 @@ from duo.errors import InputError
 
 # By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7
 # is one of params figures.patterns, see figure_names.
-FIGURES = (
+PAPER_FIGURES = (
     "figure-2",
     "figure-2d",
     "skips",
@@ -32,6 +32,19 @@ FIGURES = (
     "figure-seeds",
     "training",
 )
+# Of the second part, whether the oracle's gain is real: how much is luck, what is realised, what routers and searches get of it.
+GAIN_FIGURES = (
+    "luck",
+    "luck-heat-maps",
+    "order-statistics",
+    "cross-seed",
+    "contexts",
+    "policies",
+    "search",
+    "spectrum",
+    "synthetic",
+)
+FIGURES = (*PAPER_FIGURES, *GAIN_FIGURES)
 COLOURED = "figure-6"
 STRATEGIES = {
     "oracle": "oracle",
