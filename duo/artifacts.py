@@ -420,6 +420,77 @@ THREE_WAY_CURVES = _table(
     _field("from_all_big_high", pa.float64(), "upper end of its interval", "nats a token"),
 )
 
+# How much of the oracle's gain is luck of the label (duo.luck). One row a token and budget. Draws are labels drawn for the token from the
+# predictions of the route params luck.labels; lists over teachers are in the order of params luck.teachers.
+LUCK_TOKENS = _table(
+    "luck/{model}-{shard}.parquet",
+    _MODEL,
+    _DOMAIN,
+    _DOCUMENT,
+    _POSITION,
+    _BUDGET,
+    _field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on the true label"),
+    _field("oracle_loss", pa.float32(), "that loss", "nats"),
+    _field("log_normaliser", pa.float32(), "log of the sum over the vocabulary of the highest probability that any route gives", "nats"),
+    _field("null_route", pa.list_(pa.int32()), "for each draw, the route with the lowest loss on the drawn label"),
+    _field("null_loss", pa.list_(pa.float32()), "for each draw, that loss", "nats"),
+    _field("ceiling_route", pa.list_(pa.int32()), "for each teacher, the route with the lowest loss that its predictions let expect"),
+    _field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
+)
+GAIN_CURVES = _table(
+    "gain/curves.parquet",
+    _MODEL,
+    _DOMAIN,
+    _field("strategy", pa.string(), "oracle, null, corrected, normalised, fixed, ceiling_TEACHER, or the route of luck.labels"),
+    _BUDGET,
+    *_LOSS_INTERVAL,
+    _field("perplexity", pa.float64(), "exp(loss)"),
+)
+GAIN_STATISTICS = Table("gain/statistics.parquet", _STATISTICS)
+_LABELS = _field("labels", pa.string(), "true, drawn, or difference: the former less the latter")
+GAIN_HEAT_MAPS = _table(
+    "gain/heat_maps.parquet",
+    _MODEL,
+    _DOMAIN,
+    _LABELS,
+    _BUDGET,
+    _LAYER,
+    _POSITION,
+    _field("share", pa.float64(), "share of documents (and draws) whose oracle route is big here, or difference of such shares"),
+)
+GAIN_LAYERS = _table(
+    "gain/layers.parquet",
+    _MODEL,
+    _DOMAIN,
+    _LABELS,
+    _BUDGET,
+    _LAYER,
+    _field("share", pa.float64(), "share of tokens (and draws) whose oracle route is big here, or difference of such shares"),
+    _field("low", pa.float64(), "lower end of the interval"),
+    _field("high", pa.float64(), "upper end of the interval"),
+)
+# Which claims on the oracle are more than luck: one row a claim, domain, test and model.
+SURVIVAL = _table(
+    "gain/survival.parquet",
+    _field("claim", pa.string(), "as in CLAIMS"),
+    _field("words", pa.string(), "what the paper says, in our words"),
+    _DOMAIN,
+    _MODEL,
+    _field("statistic", pa.string(), "as in CLAIMS"),
+    _field("supports", pa.string(), "where an interval must lie for the claim"),
+    *(
+        _field(f"{name}{end}", pa.float64(), f"{words}{meaning}")
+        for name, meaning in {
+            "claimed": "the statistic on the true labels, as the claim has it",
+            "null": "the statistic on the drawn labels",
+            "corrected": "the statistic when luck is taken off",
+        }.items()
+        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+    ),
+    _field("verdict", pa.string(), "of this row, on claimed and corrected: survives, does not, or undecided"),
+    _field("claim_verdict", pa.string(), "of the claim on this domain, over all its rows"),
+)
+
 FIGURE = File("figures/{name}.{format}")
 REPORT = File("report/index.html")
 CHECKPOINT = File("checkpoints/{fingerprint}.safetensors")
