@@ -103,7 +103,7 @@ class Domain:
         return stats.intervals(self.numbers, len(self.clusters.documents), resamples, confidence, seeds.stream(seed, "difficulty"))
 
     def _enough(self, tokens: np.ndarray) -> bool:
-        return (self.clusters.sums(tokens) > 0).sum() >= min(DOCUMENTS, len(self.clusters.documents))
+        return self.clusters.enough(tokens, DOCUMENTS)
 
 
 def statistics(ids: dict[str, str], found: dict) -> pa.Table:

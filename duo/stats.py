@@ -74,6 +74,10 @@ class Clusters:
         """[documents] sums of values [tokens]."""
         return np.bincount(self._document, values, minlength=len(self.documents))
 
+    def enough(self, tokens: np.ndarray, documents: int) -> bool:
+        """Whether so many documents, or all where there are fewer, have any of the tokens [tokens] bool."""
+        return (self.sums(tokens) > 0).sum() >= min(documents, len(self.documents))
+
     def mean(self, weights: np.ndarray, values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """[replicates] mean of values over the tokens [tokens] bool; a replicate that draws none of them has the full sample's."""
         total, count = (weighted_sums(weights, self.sums(each)) for each in (values * tokens, tokens))
