@@ -14,6 +14,8 @@ from ruamel.yaml import YAML, YAMLError
 from duo.errors import InputError
 from duo.settings import (
     NAMED,
+    OTHERS,
+    REFERENCES,
     SOURCES,
     Ablation,
     AnyDomain,
@@ -96,9 +98,15 @@ class Params(Group):
         three_way = self.three_way
         require(three_way.tokens <= tokens, "three_way.tokens", three_way.tokens, f"is above enumerate.tokens ({tokens})")
         require(three_way.documents <= documents, "three_way.documents", three_way.documents, f"is above enumerate.documents ({documents})")
+        self._check_luck()
+        self._check_contexts()
+        self._check_policies()
+        self._check_search()
         items = self.ablation.context + self.ablation.continuation
         require(items <= sequence, "ablation.context + continuation", items, f"is above the context length (tokens.sequence: {sequence})")
         require_mix("pretrain.mix", self.pretrain.mix, domains)
+        remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; give models a p_big of their own"
+        require(0 < self.pretrain.p_big < 1, "pretrain.p_big", self.pretrain.p_big, remedy)
         self._check_models()
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
@@ -108,6 +116,43 @@ class Params(Group):
         for name, router in self.routers.items():
             self._check_router(f"routers.{name}", router)
         return self
+
+    def _check_luck(self) -> None:
+        enumerated = self.enumerate.models
+        for teacher in self.luck.teachers:
+            if teacher == OTHERS:
+                require(len(enumerated) > 1, "luck.teachers", teacher, f"needs two or more of enumerate.models, which are {enumerated}")
+            else:
+                require(teacher in self.models, "luck.teachers", teacher, f"is none of models: {list(self.models)}; nor is it {OTHERS!r}")
+                remedy = f"is judged itself (enumerate.models: {enumerated}); take another, or {OTHERS!r}"
+                require(teacher not in enumerated, "luck.teachers", teacher, remedy)
+
+    def _check_policies(self) -> None:
+        layers, policies = self.model.layers, self.policies
+        for budget in policies.budgets:
+            require(budget < layers, "policies.budgets", budget, f"leaves no choice; should be below model.layers ({layers})")
+            require(budget in self.oracle.budgets, "policies.budgets", budget, f"is not in oracle.budgets {self.oracle.budgets}")
+        tokens = policies.train * self.enumerate.tokens
+        remedy = f"asks for more than the tokens of a domain that they are looked for among (policies.train * enumerate.tokens: {tokens})"
+        require(policies.neighbours[-1] <= tokens, "policies.neighbours", policies.neighbours, remedy)
+
+    def _check_contexts(self) -> None:
+        contexts, layers, first = self.contexts, self.model.layers, self.enumerate.models[0]
+        for budget in contexts.budgets:
+            require(budget <= layers, "contexts.budgets", budget, f"is above the number of layers (model.layers: {layers})")
+        documents, most = contexts.documents, self.enumerate.documents
+        require(documents <= most, "contexts.documents", documents, f"is above enumerate.documents ({most})")
+        if contexts.reference not in REFERENCES:
+            fit = [name for name, router in self.routers.items() if router.model == first and set(router.choices) == {"small", "big"}]
+            remedy = f"is neither of {', '.join(REFERENCES)} nor a router of small and big in model {first!r} (those: {', '.join(fit)})"
+            require(contexts.reference in fit, "contexts.reference", contexts.reference, remedy)
+
+    def _check_search(self) -> None:
+        layers, documents = self.model.layers, self.enumerate.documents
+        for budget in self.search.budgets:
+            require(budget < layers, "search.budgets", budget, f"leaves no choice; should be below model.layers ({layers})")
+        searched = self.search.documents
+        require(searched <= documents, "search.documents", searched, f"is above enumerate.documents ({documents})")
 
     def _check_models(self) -> None:
         uses = {"enumerate.models": self.enumerate.models, "skips.models": self.skips.models, "three_way.model": [self.three_way.model]}

@@ -303,6 +303,12 @@ class Contexts(Group):
     documents: Annotated[int, Field(ge=2)]
     budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _once(self):
+        require(len(set(self.kinds)) == len(self.kinds), "kinds", self.kinds, "must name each once")
+        require(self.budgets == sorted(set(self.budgets)), "budgets", self.budgets, "must be ascending, each once")
+        return self
+
 
 class Synthetic(Group):
     """The domain whose difficulty is known; `duo.synthetic` makes it."""
@@ -328,6 +334,14 @@ class Policies(Group):
     temperatures: Annotated[list[Positive], Field(min_length=1)]
     neighbours: Annotated[list[Count], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _ascending(self):
+        for key in ("budgets", "temperatures", "neighbours"):
+            require(getattr(self, key) == sorted(set(getattr(self, key))), key, getattr(self, key), "must be ascending, each once")
+        for key in ("objectives", "inputs", "networks"):
+            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+        return self
+
 
 class Search(Group):
     """Searches for a token's best route that may look at few routes; `duo.search` runs them."""
@@ -336,6 +350,13 @@ class Search(Group):
     documents: Annotated[int, Field(ge=2)]
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     evaluations: Count
+
+    @model_validator(mode="after")
+    def _compared(self):
+        for key in ("methods", "budgets"):
+            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+        require("random" in self.methods, "methods", self.methods, "lacks random, which the others are compared with")
+        return self
 
 
 class Evaluate(Group):
@@ -348,6 +369,8 @@ class Figures(Group):
     patterns: Annotated[dict[DomainName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
 
 
+REFERENCES = ALL_BIG, ALL_SMALL, RANDOM = "all_big", "all_small", "random"  # in contexts.reference, beside the names of routers
+OTHERS = "others"  # in luck.teachers: the mean of the enumerated models but the one that is judged
 NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
 
 
