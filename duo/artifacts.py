@@ -491,6 +491,236 @@ SURVIVAL = _table(
     _field("claim_verdict", pa.string(), "of the claim on this domain, over all its rows"),
 )
 
+# A route chosen by one model's oracle, scored by another; self where both are one.
+CROSS_SEED = _table(
+    "cross_seed/curves.parquet",
+    _DOMAIN,
+    _field("chooser", pa.string(), "a key of params models: whose oracle chose each token's route"),
+    _field("scorer", pa.string(), "a key of params models: whose losses these are"),
+    _BUDGET,
+    *_LOSS_INTERVAL,
+    _field("perplexity", pa.float64(), "exp(loss)"),
+)
+CROSS_SEED_MEANS = _table(
+    "cross_seed/means.parquet",
+    _DOMAIN,
+    _field(
+        "strategy",
+        pa.string(),
+        "own: the scorer's own oracle; other: another model's, none where one model is enumerated; fixed: best single route; held_out: "
+        "best single route of other documents, mean over random halvings",
+    ),
+    _BUDGET,
+    _field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats a token"),
+    *_LOSS_INTERVAL[1:],
+    _field("perplexity", pa.float64(), "exp(loss)"),
+)
+CROSS_SEED_STATISTICS = Table("cross_seed/statistics.parquet", _STATISTICS)
+
+_ENDS = [_field("low", pa.float64(), "lower end of its interval"), _field("high", pa.float64(), "upper end of its interval")]
+# Walsh-Hadamard spectrum of each token's losses over all routes, and what follows from it.
+SPECTRUM = _table(
+    "spectrum/orders.parquet",
+    _MODEL,
+    _DOMAIN,
+    _field("order", pa.int32(), "how many layers interact"),
+    _field("value", pa.float64(), "share of the variance of a token's loss over all routes that interactions of so many layers cause"),
+    *_ENDS,
+)
+SPECTRUM_DISTANCES = _table(
+    "spectrum/distances.parquet",
+    _MODEL,
+    _DOMAIN,
+    _field("distance", pa.int32(), "layers from one to the other of a pair"),
+    _field("value", pa.float64(), "share of that variance that the interaction of one such pair causes, mean over the pairs"),
+    *_ENDS,
+)
+SHAPLEY = _table(
+    "spectrum/shapley.parquet",
+    _MODEL,
+    _DOMAIN,
+    _LAYER,
+    _field("value", pa.float64(), "Shapley value of the layer's big FFN: its part of all small less all big", "nats a token"),
+    *_ENDS,
+)
+SPECTRUM_STATISTICS = Table("spectrum/statistics.parquet", _STATISTICS)
+
+# The oracle beside what it would get from independent normal losses of the same mean and deviation, token by token.
+ORDER_STATISTICS = _table(
+    "spectrum/order_statistics.parquet",
+    _MODEL,
+    _DOMAIN,
+    _BUDGET,
+    _field("routes", pa.int32(), "of this budget"),
+    _field("expected_maximum", pa.float64(), "of so many independent standard normals"),
+    _field("mean", pa.float64(), "of a token's losses over the routes, mean over tokens", "nats a token"),
+    _field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats a token"),
+    *(
+        _field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
+        for name, (meaning, unit) in {
+            "oracle": ("the lowest loss over the routes, mean over tokens", "nats a token"),
+            "predicted": ("mean - expected_maximum * deviation", "nats a token"),
+            "effective": ("how many independent routes would give the oracle's gain over the mean", "routes"),
+        }.items()
+        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+    ),
+)
+
+# The model of the synthetic domain, as MODEL, HISTORY and PRETRAIN_METRICS.
+SYNTHETIC_MODEL = File("synthetic_model/model.safetensors")
+SYNTHETIC_HISTORY = Table("synthetic_model/history.parquet", HISTORY.schema)
+SYNTHETIC_METRICS = Json("synthetic_model/metrics.json")
+_SYNTHETIC = [
+    _field("kind", pa.string(), "structure, noise, operand, copy or sum: the part of the predicted token, of duo.synthetic"),
+    _field("difficulty", pa.int32(), "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry"),
+]
+_MEASURED = {
+    "all_small": "loss with all layers small",
+    "all_big": "loss with all layers big",
+    "oracle": "loss under the token's best route of difficulty.budget big layers",
+    "gap": "all_small less oracle",
+    "null_gap": "what the oracle gains over the route of luck.labels on labels drawn from that route, mean over draws: luck alone",
+    "corrected_gap": "gap less null_gap",
+}
+SYNTHETIC_TOKENS = _table(
+    "synthetic/tokens.parquet",
+    _DOCUMENT,
+    _POSITION,
+    _field("token", pa.int32(), "id of the context's last token"),
+    _field("label", pa.int32(), "id of the predicted token"),
+    *_SYNTHETIC,
+    _field("entropy", pa.float32(), "of the chance that the token is drawn with, given all before it", "nats"),
+    *(_field(name, pa.float32(), meaning, "nats") for name, meaning in _MEASURED.items()),
+)
+SYNTHETIC_CLASSES = _table(
+    "synthetic/classes.parquet",
+    *_SYNTHETIC,
+    _field("tokens", pa.int32(), "of this kind and difficulty"),
+    _field("entropy", pa.float64(), "mean", "nats a token"),
+    *(
+        _field(f"{name}{end}", pa.float64(), f"{words} of: {meaning}", "nats a token")
+        for name, meaning in _MEASURED.items()
+        for end, words in {"": "mean", "_low": "lower end of the interval", "_high": "upper end of the interval"}.items()
+    ),
+)
+# MEASURE_rank_KNOWN: Spearman's correlation of the loss with all layers small, the gap or the corrected gap with what is known: difficulty
+# and entropy over all tokens, carry (the difficulty among digits of sums).
+SYNTHETIC_STATISTICS = Table("synthetic/statistics.parquet", _STATISTICS)
+
+# Searches that may try few routes of a token, against the exact answer. Rows begin where every token has tried a route.
+SEARCH_CURVES = _table(
+    "search/curves.parquet",
+    _MODEL,
+    _DOMAIN,
+    _field("method", pa.string(), "one of params search.methods"),
+    _BUDGET,
+    _field("evaluations", pa.int32(), "routes tried by each token, or as many layers run"),
+    _field("regret", pa.float64(), "mean over tokens of the lowest loss found so far less the lowest there is", "nats a token"),
+    _field("regret_low", pa.float64(), "lower end of its interval", "nats a token"),
+    _field("regret_high", pa.float64(), "upper end of its interval", "nats a token"),
+    _field("found", pa.float64(), "share of tokens whose lowest loss is found"),
+    _field("found_low", pa.float64(), "lower end of its interval"),
+    _field("found_high", pa.float64(), "upper end of its interval"),
+)
+# METHOD_BUDGET-random_BUDGET: a method's regret less that of random routes, at the last evaluation.
+SEARCH_STATISTICS = Table("search/statistics.parquet", _STATISTICS)
+
+# Losses of all routes on training and validation documents, as LOSSES: what routers with exact supervision learn from.
+TABLE = _table(
+    "table/{domain}.parquet",
+    _DOMAIN,
+    _field("split", pa.string(), "train or validation"),
+    _field("document", pa.string(), "index of the document in its domain's packed split"),
+    _POSITION,
+    _field("token", pa.int32(), "id of the context's last token"),
+    _field("label", pa.int32(), "id of the predicted token"),
+    _field("losses", pa.list_(pa.float32()), "loss under every route, in order of route code", "nats"),
+)
+
+# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random (duo.baselines).
+_POLICY = [
+    _field("policy", pa.string(), "an objective of params policies, or a baseline: fixed, token_table, neighbours or random"),
+    _field("input", pa.string(), "what it reads: layers, upfront, token or none"),
+    _field("network", pa.string(), "linear, mlp or none"),
+]
+_CONSTRAINED = [
+    _field("constraint", pa.string(), "exact: the budget is every token's; average: the mean over tokens, met on the training documents"),
+    _BUDGET,
+]
+# One row a held-out token, policy, constraint and budget; of enumerate's first model.
+POLICY_ROUTES = _table(
+    "policies/{objective}/routes.parquet",
+    *_POLICY,
+    _DOMAIN,
+    _DOCUMENT,
+    _POSITION,
+    *_CONSTRAINED,
+    _field("route", pa.int32(), "the chosen route"),
+    _field("loss", pa.float32(), "claimed: in context shared, from LOSSES; of random, the mean over all routes of the budget", "nats"),
+    _field("realised", pa.float32(), "all tokens of the document running their chosen routes together", "nats"),
+)
+# How each policy came about, a row a constraint and budget.
+POLICY_SETTINGS = _table(
+    "policies/{objective}/settings.parquet",
+    *_POLICY,
+    *_CONSTRAINED,
+    _field("steps", pa.int32(), "of training, after which the weights were best on validation; 0: as they began, the best fixed route"),
+    _field("setting", pa.float64(), "chosen on validation: temperature in nats, or number of neighbours; no number where there is none"),
+    _field("price", pa.float64(), "of a big layer, in the policy's own unit; meets the average on the training documents, else no number"),
+    _field("validation", pa.float64(), "loss on the validation documents, claimed", "nats a token"),
+)
+BASELINE_ROUTES = Table("baselines/routes.parquet", POLICY_ROUTES.schema)
+BASELINE_SETTINGS = Table("baselines/settings.parquet", POLICY_SETTINGS.schema)
+
+POLICY_CURVES = _table(
+    "policies_curves/curves.parquet",
+    _MODEL,
+    _DOMAIN,
+    _field("policy", pa.string(), "as in POLICY_ROUTES; or paper: the router trained as the paper does; or ceiling: the first teacher's choice"),
+    *_POLICY[1:],
+    _field("chosen", pa.bool_(), "of all inputs and networks of this policy the best on validation, mean over the exact budgets"),
+    _field("kind", pa.string(), "claimed or realised, as in POLICY_ROUTES"),
+    *_CONSTRAINED,
+    _field("big", pa.float64(), "big layers a token that are used"),
+    *_LOSS_INTERVAL,
+    _field("perplexity", pa.float64(), "exp(loss)"),
+    *(
+        _field(f"share{end}", pa.float64(), f"{words}(fixed - loss) / (fixed - ceiling), of exact budgets")
+        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+    ),
+)
+POLICY_STATISTICS = Table("policies_curves/statistics.parquet", _STATISTICS)
+
+_CONTEXT = _field("context", pa.string(), "shared, reference or committed: what the other tokens do while a token's routes are tried")
+_SELECTION = _field(
+    "selection", pa.string(), "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain"
+)
+# One row a token, budget and selection.
+CONTEXT_LOSSES = _table(
+    "contexts/{context}.parquet",
+    _MODEL,
+    _DOMAIN,
+    _DOCUMENT,
+    _POSITION,
+    _BUDGET,
+    _SELECTION,
+    _field("route", pa.int32(), "the chosen route"),
+    _field("claimed", pa.float32(), "its loss in this context, which it was chosen by", "nats"),
+    _field("realised", pa.float32(), "the token's loss where all tokens run jointly, once, each on its chosen route", "nats"),
+)
+CONTEXT_CURVES = _table(
+    "contexts_curves/curves.parquet",
+    _MODEL,
+    _DOMAIN,
+    _CONTEXT,
+    _SELECTION,
+    _field("kind", pa.string(), "claimed or realised, as in CONTEXT_LOSSES"),
+    _BUDGET,
+    *_LOSS_INTERVAL,
+    _field("perplexity", pa.float64(), "exp(loss)"),
+)
+CONTEXT_STATISTICS = Table("contexts_curves/statistics.parquet", _STATISTICS)
+
 FIGURE = File("figures/{name}.{format}")
 REPORT = File("report/index.html")
 CHECKPOINT = File("checkpoints/{fingerprint}.safetensors")
