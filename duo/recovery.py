@@ -26,8 +26,8 @@ def measure(enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budge
     drawn = luck.null_labels(model, sample, big, settings.temperature, settings.draws, seed, machine, precision)
     routes = enumerator.space.with_budget(budget)
     parts = []
-    for some, labels, new in luck.batches(sample, np.concatenate([sample.labels[None], drawn])):
-        losses = enumerator.losses(torch.from_numpy(some.tokens), labels)[:, :new].numpy()
+    for some, labels, new, on_leaves in luck.batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
+        losses = enumerator.losses(torch.from_numpy(some.tokens), labels, on_leaves)[:, :new].numpy()
         all_small, all_big, oracle = losses[..., 0], losses[..., -1], losses[..., routes].min(axis=-1)
         null = ((all_big if big else all_small) - oracle)[1:].mean(axis=0)
         gap = all_small[0] - oracle[0]
