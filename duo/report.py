@@ -112,6 +112,7 @@ class Gain:
     model: str
     domain: str
     budget: int
+    parts: list[dict]  # rows of GAIN_STATISTICS: the gain, what drawn labels give too, what is left
     sentences: list[str]
 
 
@@ -150,7 +151,8 @@ def gains(rows: Iterable[dict]) -> list[Gain]:
         at = {int(match[1]): named[name]["value"] for name in named if (match := re.fullmatch(r"gain_(\d+)", name))}
         if at:
             budget = max(at, key=at.get)
-            found.append(Gain(model, domain, budget, wording.gain(domain, budget, named)))
+            parts = [named[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain")]
+            found.append(Gain(model, domain, budget, parts, wording.gain(domain, budget, named)))
     return found
 
 

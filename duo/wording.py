@@ -97,7 +97,9 @@ def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
     ]
     for name, row in found.items():
         if ceiling := re.fullmatch(rf"ceiling_(.+)-fixed_{budget}", name):
-            sentences.append(f"Routes that {ceiling[1]} prefers without the label are at {_nats(row)} from the best fixed route there.")
+            sentences.append(
+                f"Routes that teacher {ceiling[1]} prefers without the label are at {_nats(row)} from the best fixed route there."
+            )
     return sentences
 
 

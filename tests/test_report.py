@@ -92,11 +92,12 @@ def test_every_claim_has_a_verdict_a_domain_and_its_tests_behind_it(page):
 
 def test_the_second_part_takes_the_gain_apart(page):
     second = page.words.split("Is the oracle's gain real?")[-1]
-    assert "Model duo: On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
+    assert "On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
     assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in second
     assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in second
-    assert "Routes that others prefers without the label are at -0.125 nats" in second
-    apart = second.split("The gain taken apart")[1].split("Nor can")[0]
+    assert "Routes that teacher others prefers without the label are at -0.125 nats" in second
+    apart, every = second.split("The gain taken apart")[1].split("Nor can")[0].split("The same for every model")
+    assert "code seed-2 2 +1.000+0.938 to +1.062 +1.000+0.938 to +1.062 +0.000-0.062 to +0.062" in " ".join(every.split())
     for words, loss in (("all layers big", 3.0), ("oracle, as claimed", 2.0), ("best route without the label, by others", 2.625)):
         assert f"{exp(loss):.2f}" in apart.split(words)[1][:20], words
     realised = second.split("where it claims most")[1]

@@ -82,11 +82,13 @@ def test_what_is_left_of_the_gain_is_told(published):
         assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in text
         assert "survives 2, does not 2, undecided 2" in text
     lines = page.splitlines()
+    left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) |"
+    assert f"| text | seed-2 | 2 | {left}" in lines
     assert "| text | shared | 2 | 7.4 (6.9 to 7.9) | 9.5 (8.9 to 10.1) |" in lines
     assert "| code | committed | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines
     assert f"| C1 | words of C1 \\| {HOSTILE} | does not | does not |" in lines
-    left = "-0.750 (-0.812 to -0.688) | -0.500 (-0.562 to -0.438) | -0.250 (-0.312 to -0.188) | &lt; 0 | survives |"
-    assert f"| C2 | text | oracle with one big layer, less all layers big | duo | {left}" in lines
+    without = "-0.750 (-0.812 to -0.688) | -0.500 (-0.562 to -0.438) | -0.250 (-0.312 to -0.188) | &lt; 0 | survives |"
+    assert f"| C2 | text | oracle with one big layer, less all layers big | duo | {without}" in lines
 
 
 def test_headline_numbers_are_those_of_the_run(published, given):

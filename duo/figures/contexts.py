@@ -30,13 +30,14 @@ def claimed_and_realised(curves: pa.Table, reference: str, setting: base.Setting
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(curves, domain=domain)
             _fixed(axes, part, setting.layers)
-            for context in contexts:
+            for context, shift in zip(contexts, np.linspace(-0.1, 0.1, len(contexts)), strict=True):
                 colour, marker = _CONTEXTS[context]
                 for kind, dashes, fill in (("claimed", "--", "none"), ("realised", "-", colour)):
                     budget, loss, low, high = _series(part, context, "oracle", kind)
-                    axes.vlines(budget, np.exp(low), np.exp(high), color=colour, linewidth=0.8)
+                    at = budget + shift  # side by side, so that no interval hides another's
+                    axes.vlines(at, np.exp(low), np.exp(high), color=colour, linewidth=0.8)
                     look = {"color": colour, "marker": marker, "linestyle": dashes, "markerfacecolor": fill}
-                    axes.plot(budget, np.exp(loss), label=f"oracle, {context}, {kind}", **look)
+                    axes.plot(at, np.exp(loss), label=f"oracle, {context}, {kind}", **look)
             axes.set_title(domain)
             axes.set_xlabel("big layers a token")
             axes.set_ylabel("perplexity")
@@ -45,15 +46,15 @@ def claimed_and_realised(curves: pa.Table, reference: str, setting: base.Setting
         base.legend_below(figure, panels[0])
     run = _RUNS.get(reference, f"on the routes of router {reference}")
     meanings = {
-        "shared": "all tokens of a sequence take the route under trial",
-        "reference": f"they keep those of one run {run}",
+        "shared": "they take the route on trial too",
+        "reference": f"they keep the routes of one run {run}",
         "committed": "those before keep the routes that won, so that claimed and realised are one but for rounding",
     }
-    told = "; ".join(f"{context}: {meanings[context]}" for context in contexts)
+    told = "; in ".join(f"{context}, {meanings[context]}" for context in contexts)
     caption = (
         "Perplexity (logarithmic) of each token's best route, against the number of big layers a token: as claimed in the context in "
-        "which it was found best, and as realised when all tokens run jointly, once, on their chosen routes. Contexts, or what the other "
-        f"tokens of a sequence do, {told}. Fixed is one route for all tokens of a domain, realised. Model {setting.model}; "
+        "which it was found best, and as realised when all tokens run jointly, once, on their chosen routes. Contexts say what the "
+        f"other tokens of the sequence do: in {told}. Fixed is one route for all tokens of a domain, realised. Model {setting.model}; "
         f"{base.sample(setting)} Every token has exactly its budget of big layers, of {setting.layers}. "
         f"Vertical lines and the grey band: {setting.confidence:.0%} percentile bootstrap intervals, documents resampled, routes as chosen "
         "on all of them."
