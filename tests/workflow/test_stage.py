@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from project import REPOSITORY
 
 from workflow import stage
 
