@@ -52,9 +52,23 @@ _WORDS = {
     r"gain_(\d+)": "gain of the oracle at budget {} over the route that labels are drawn from",
     r"luck_share_(\d+)": "share of the oracle's gain at budget {} that drawn labels give too",
     r"normalised-all_(\w+)_(\d+)": "oracle at budget {1}, made a proper distribution, less all layers {0}",
-    r"ceiling_(.+)-fixed_(\d+)": "routes at budget {1} that teacher {0} prefers without the label, less the best fixed route there",
-    r"ceiling_(.+)-all_(\w+)_(\d+)": "routes at budget {2} that teacher {0} prefers without the label, less all layers {1}",
+    r"ceiling_(\d+)-fixed_\d+": "routes at budget {} that the first teacher prefers without the label, less fixed",
+    r"ceiling_(.+)-fixed_(\d+)": "routes at budget {1} that the teacher '{0}' prefers without the label, less the best fixed route there",
+    r"ceiling_(.+)-all_(\w+)_(\d+)": "routes at budget {2} that the teacher '{0}' prefers without the label, less all layers {1}",
     r"held_out_(\d+)-fixed_\d+": "fixed route at budget {}, chosen on other documents, less the one chosen on all",
+    r"(shared|reference|committed)_realised_(\d+)-\w+_claimed_\d+": "oracle in context {} at budget {}, realised less claimed",
+    r"(shared|reference|committed)_realised_(\d+)-(shared|reference)_\w+": "oracle at budget {1}, realised: context {0} less context {2}",
+    r"(shared|reference|committed)_realised_(\d+)-fixed_\d+": "oracle in context {} at budget {}, realised, less the best fixed route",
+    r"(shared|reference|committed)_realised_(\d+)-all_big": "oracle in context {} at budget {}, realised, less all layers big",
+    r"agree_(\w+)_(\w+)_(\d+)": "share of the tokens that have the same oracle route at budget {2} in contexts {0} and {1}",
+    r"share_(\w+)_realised_(\d+)": "share of the attainable gap that {} closes at budget {}, realised",
+    r"share_(\w+)_(\d+)": "share of the attainable gap that {} closes at budget {}",
+    r"(\w+)_average_realised_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, realised, less fixed",
+    r"(\w+)_average_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, less fixed",
+    r"(\w+)_realised_(\d+)-fixed_\d+": "routes of {} at budget {}, realised, less fixed",
+    r"(\w+)_(\d+)-fixed_\d+": "routes of {} at budget {}, less fixed",
+    r"best_spread_(\d+)": "highest less lowest loss at budget {} among the best router of each objective",
+    r"best_(\w+)_(\d+)-best_(\w+)_\d+": "best router by {0} less best by {2}, at budget {1}",
     r"fixed_(\d+)-other_\d+": "fixed route at budget {}, less the routes that other seeds' oracles chose",
     r"transfer_(\d+)": "share of the oracle's gain over fixed at budget {} that is left with routes of other seeds' oracles",
     r"other_(\d+)-all_big": "routes of other seeds' oracles at budget {}, less all layers big",
@@ -98,7 +112,7 @@ def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
     for name, row in found.items():
         if ceiling := re.fullmatch(rf"ceiling_(.+)-fixed_{budget}", name):
             sentences.append(
-                f"Routes that teacher {ceiling[1]} prefers without the label are at {_nats(row)} from the best fixed route there."
+                f"Routes that the teacher '{ceiling[1]}' prefers without the label are at {_nats(row)} from the best fixed route there."
             )
     return sentences
 

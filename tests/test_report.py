@@ -95,7 +95,7 @@ def test_the_second_part_takes_the_gain_apart(page):
     assert "On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
     assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in second
     assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in second
-    assert "Routes that teacher others prefers without the label are at -0.125 nats" in second
+    assert "Routes that the teacher 'others' prefers without the label are at -0.125 nats" in second
     apart, every = second.split("The gain taken apart")[1].split("Nor can")[0].split("The same for every model")
     assert "code seed-2 2 +1.000+0.938 to +1.062 +1.000+0.938 to +1.062 +0.000-0.062 to +0.062" in " ".join(every.split())
     for words, loss in (("all layers big", 3.0), ("oracle, as claimed", 2.0), ("best route without the label, by others", 2.625)):
@@ -133,7 +133,10 @@ def test_statistics_have_words():
     assert statistic("lean_4") == "lean of the oracle at budget 4: share of big in the upper half of the layers, less the lower half"
     assert statistic("oracle_1-all_big") != "oracle_1-all_big" and statistic("not known") == "not known"
     assert statistic("null_lean_4") == f"{statistic('lean_4')}, on drawn labels"
-    assert statistic("ceiling_seed-2-all_big_4") == "routes at budget 4 that teacher seed-2 prefers without the label, less all layers big"
+    assert (
+        statistic("ceiling_seed-2-all_big_4")
+        == "routes at budget 4 that the teacher 'seed-2' prefers without the label, less all layers big"
+    )
     assert statistic("null_unknown") == "null_unknown"
 
 

@@ -6,10 +6,12 @@ import shutil
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from project import Project, kill
 
 from duo import dag
+from duo.wording import statistic
 
 NOTHING = "Nothing to be done"
 
@@ -139,6 +141,13 @@ def test_smoke_with_a_budget_less_runs_what_reads_the_budgets(finished_smoke, tm
     assert not due & {"corpus", "tokens", "pretrain", "enumerate", "oracle", "skips", "three_way", "router", "harness", "ablation"}
     ran = set(re.findall(r"^Running stage '([^'@]+)", project.run("dvc repro claims headline").stdout, re.MULTILINE))
     assert {"evaluate", "claims", "headline"} <= ran <= due
+
+
+@pytest.mark.slow
+def test_every_statistic_has_words(finished_smoke):
+    tables = list(finished_smoke.root.glob("artifacts/**/statistics.parquet"))
+    names = {name for table in tables for name in pq.read_table(table)["name"].to_pylist()}
+    assert len(tables) > 10 and {name for name in names if statistic(name) == name} == set()
 
 
 @pytest.mark.slow
