@@ -124,6 +124,23 @@ def test_searches_that_suit_the_losses_beat_random_routes():
         assert regret(method, noise, 40) == pytest.approx(plain, rel=0.12), method
 
 
+def test_moves_of_the_tree_search():
+    """The higher bound but for one move in ten; an unvisited child first; behind a new node as there are routes; never a closed child."""
+    bounds = search._upper_bounds(np.array([[0.5, 0.2], [0.0, 0.0]]), np.array([10, 7]), np.array([[8, 2], [7, 0]]))
+    expected = [0.5 + 1.8 * np.sqrt(np.log(10) / 8), 0.2 + 1.8 * np.sqrt(np.log(10) / 2)]
+    assert bounds[0].tolist() == pytest.approx(expected) and bounds[1, 1] == np.inf
+    moves = [
+        ((1.0, 2.0), 5, (3, 3), 0.95),
+        ((2.0, 1.0), 5, (3, 3), 0.05),
+        ((np.inf, np.inf), 1, (3, 3), 0.5),
+        ((np.inf, np.inf), 0, (1, 3), 0.75),
+        ((2.0, 1.0), 5, (0, 3), 1.0),
+        ((1.0, 2.0), 5, (3, 0), 0.0),
+    ]
+    children, visits, untried, chances = (np.array(column) for column in zip(*moves, strict=True))
+    assert search._chance_of_big(children, visits, untried).tolist() == pytest.approx(chances.tolist())
+
+
 def test_beam_follows_the_lens():
     """Where the lens tells a prefix's best end, the narrowest beam finds the optimum at once."""
     routes = Routes(10, 5)
