@@ -676,7 +676,7 @@ POLICY_CURVES = _table(
     "policies_curves/curves.parquet",
     _MODEL,
     _DOMAIN,
-    _field("policy", pa.string(), "as in POLICY_ROUTES; or paper: the router trained as the paper does; or ceiling: the first teacher's choice"),
+    _field("policy", pa.string(), "as in POLICY_ROUTES, or paper: a router of params routers, or ceiling: the first teacher's choice"),
     *_POLICY[1:],
     _field("chosen", pa.bool_(), "of all inputs and networks of this policy the best on validation, mean over the exact budgets"),
     _field("kind", pa.string(), "claimed or realised, as in POLICY_ROUTES"),
@@ -685,7 +685,11 @@ POLICY_CURVES = _table(
     *_LOSS_INTERVAL,
     _field("perplexity", pa.float64(), "exp(loss)"),
     *(
-        _field(f"share{end}", pa.float64(), f"{words}(fixed - loss) / (fixed - ceiling), of exact budgets")
+        _field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
+        for name, (meaning, unit) in {
+            "from_fixed": ("the loss less fixed's", "nats a token"),
+            "share": ("(fixed - loss) / (fixed - ceiling); no number where the budget is met on average", ""),
+        }.items()
         for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
     ),
 )
