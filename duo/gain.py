@@ -11,7 +11,7 @@ At budget k, with L the loss of the route whose predictions the null's labels ar
 
 All are of the same documents, replicate by replicate. A statistic NAME of the true labels has beside it null_NAME, the same of the drawn
 labels, and corrected_NAME, what is left when luck is taken off: for what is read off the oracle's curve the same read off the corrected
-loss, for leans the difference of the two, for tokens without gain see `without_gain`.
+loss (see `contrasts`), for leans the difference of the two, for tokens without gain see `without_gain`.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ class Domain:
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
             gain, null = reference - losses["oracle", k], null_reference - losses["null", k]
             found |= {f"gain_{k}": gain, f"null_gain_{k}": null, f"corrected_gain_{k}": gain - null, f"luck_share_{k}": null / gain}
-            found[f"normalised-{labels}_{k}"] = losses["normalised", k] - reference
+            found |= {f"{strategy}-{labels}_{k}": losses[strategy, k] - reference for strategy in ("fixed", "normalised")}
             for teacher in self.teachers:
                 ceiling = losses[f"ceiling_{teacher}", k]
                 found[f"ceiling_{teacher}-fixed_{k}"] = ceiling - losses["fixed", k]
@@ -82,11 +82,14 @@ class Domain:
 
     def _contrasts(self, losses: stats.Numbers) -> stats.Numbers:
         """`contrasts` of the true labels, of the drawn ones and of the corrected loss, by name."""
-        curves = {"": "oracle", "null_": "null", "corrected_": "corrected"}
-        by_prefix = {
-            prefix: contrasts({budget: losses[curve, budget] for budget in self.budgets}, self.layers) for prefix, curve in curves.items()
+        curves = {name: {budget: losses[name, budget] for budget in self.budgets} for name in ("oracle", "null", "corrected")}
+        best = np.stack(list(curves["oracle"].values())).argmin(axis=0)
+        prefixes = {"oracle": "", "null": "null_", "corrected": "corrected_"}
+        return {
+            f"{prefixes[name]}{contrast}": values
+            for name, curve in curves.items()
+            for contrast, values in contrasts(curve, best, self.layers).items()
         }
-        return {f"{prefix}{name}": values for prefix, found in by_prefix.items() for name, values in found.items()}
 
     def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
         """`numbers`, each an Interval; from the replicates of the stage evaluate, whose numbers the claims rest on."""
@@ -169,12 +172,16 @@ def _luck_of_like(loss: np.ndarray, drawn_loss: np.ndarray, drawn_gap: np.ndarra
     return np.divide(gaps, losses, out=np.zeros(BANDS), where=losses > 0)[np.searchsorted(edges, loss)]
 
 
-def contrasts(curve: dict[int, np.ndarray], layers: int) -> stats.Numbers:
-    """What claims C2 and C3 compare on an oracle's losses [replicates] by budget, named as in evaluate.contrasts."""
+def contrasts(curve: dict[int, np.ndarray], best: np.ndarray, layers: int) -> stats.Numbers:
+    """What claims C2 and C3 compare, named as in evaluate.contrasts, on a curve of losses [replicates] by budget.
+
+    best: index [replicates] of the budget at which the oracle is best on true labels. Were it sought on the corrected loss itself, the
+    lowest of what is left would lie below both ends by chance alone.
+    """
     budgets, losses = list(curve), np.stack(list(curve.values()))
-    best, half = losses.min(axis=0), layers // 2
+    at_best, half = losses[best, np.arange(len(best))], layers // 2
     found = {"oracle_budget": np.array(budgets, np.float64)[losses.argmin(axis=0)]}
-    found |= {"oracle_best-all_small": best - curve[0], "oracle_best-all_big": best - curve[layers]}
+    found |= {"oracle_best-all_small": at_best - curve[0], "oracle_best-all_big": at_best - curve[layers]}
     if 1 in curve:
         found["oracle_1-all_big"] = curve[1] - curve[layers]
     if half in curve:

@@ -90,9 +90,23 @@ def test_what_is_read_off_the_curve_is_corrected_on_the_curve(luck_alone):
     assert (
         found["corrected_oracle_1-all_big"].value == pytest.approx(curve[1] - curve[-1]) == pytest.approx(-found["corrected_gain_1"].value)
     )
-    assert found["corrected_oracle_best-all_small"].value == pytest.approx(min(curve) - curve[0])
+    best = int(found["oracle_budget"].value)
+    assert found["corrected_oracle_best-all_small"].value == pytest.approx(curve[best] - curve[0])
     assert found["corrected_oracle_budget"].value == np.argmin(curve)
+    assert found["corrected_oracle_half-best_other"].value == pytest.approx(curve[HALF] - min(curve[:HALF] + curve[HALF + 1 :]))
     assert curve[-1] == pytest.approx(found["oracle", LAYERS].value)
+
+
+def test_where_all_is_luck_no_claim_on_the_curve_survives(luck_alone):
+    """The oracle's curve falls and rises, below both ends; what is left of it doesn't."""
+    domain, found = luck_alone
+    scope = claims.Scope(LAYERS, list(BUDGETS), routers=0, skipping=False, dense=[], frozen=False)
+    empty = pa.Table.from_pylist([], schema=artifacts.SKIP_STATISTICS.schema)
+    rows = survival.judge(claims.claims(scope), gain.statistics(domain, found), empty).to_pylist()
+    by_statistic = {row["statistic"]: row for row in rows}
+    for name in ("oracle_best-all_small", "oracle_best-all_big", "oracle_1-all_big"):
+        assert by_statistic[name]["claimed_high"] < 0 and by_statistic[name]["verdict"] == "undecided"
+    assert not any(row["claim_verdict"] == "survives" for row in rows if row["claim"] in ("C2", "C3", "C7", "C9"))
 
 
 def test_leans_and_shares_are_corrected_by_their_difference(luck_alone):

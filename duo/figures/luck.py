@@ -1,5 +1,6 @@
 """How much of the oracle's gain is luck of the label: perplexities, where big layers go, and which claims are left."""
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import product
@@ -18,39 +19,39 @@ _TRUE = base.Line("true labels", "#0072B2", "o", "-")
 _DRAWN = base.Line("drawn labels: all of it luck", "#56B4E9", "D", "--")
 _CORRECTED = base.Line("true labels, luck taken off", "#009E73", "P", "-")
 _CEILINGS = (("#E69F00", "s", "--"), ("#999999", "X", ":"), ("#000000", "v", (0, (5, 1, 1, 1, 1, 1))))
-# What statistics of like unit measure, by a pattern of their names; a row of panels each.
+# What statistics measure, by a pattern of their names; a row of panels for each pattern.
 _UNITS = {
     "*-all_*": "difference of losses, nats a token",
-    "*-best_other": "half of the layers big less the best other budget, nats a token",
+    "*-best_other": "difference of losses, nats a token",
     "lean_*": "upper less lower half of the layers, share of big",
     "consistency": "variance between layers of the share kept",
     "high_loss_no_gain": "share without gain of the tokens of high loss",
 }
 
 
-def decomposition(curves: pa.Table, luck: Luck, setting: base.Setting) -> base.Picture:
-    """Figure 4b taken apart: perplexity against budget, a panel a domain. curves as artifacts.GAIN_CURVES."""
-    curves = base.of(curves, model=setting.model)
+def decomposition(curves: pa.Table, statistics: pa.Table, luck: Luck, setting: base.Setting) -> base.Picture:
+    """Figure 4b taken apart: perplexity against budget, and below it gain over the route of the drawn labels; a column a domain.
+
+    curves as artifacts.GAIN_CURVES, statistics as artifacts.GAIN_STATISTICS.
+    """
+    curves, statistics = (base.of(table, model=setting.model) for table in (curves, statistics))
     domains = curves["domain"].unique().to_pylist()
     with base.style():
-        figure, panels = base.panels(len(domains), columns=2, height=3.2)
-        for axes, domain in zip(panels, domains, strict=True):
-            part = base.of(curves, domain=domain)
-            (reference,) = base.of(part, strategy=luck.labels)["perplexity"].to_pylist()
-            axes.axhline(reference, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label=_ROUTES[luck.labels])
-            for strategy, line in _lines(luck.teachers).items():
-                budget, loss, low, high = base.series(part, strategy)
-                axes.fill_between(budget, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
-                axes.plot(budget, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label)
-            axes.set_title(domain)
-            axes.set_xlabel("big layers a token")
-            axes.set_ylabel("perplexity")
-            axes.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
-            base.logarithmic(axes)
-        base.legend_below(figure, panels[0])
+        figure = Figure(figsize=(base.WIDTH, 6.4), layout="constrained")
+        panels = figure.subplots(2, len(domains), squeeze=False, sharex=True, sharey="row")
+        for (above, below), domain in zip(panels.T, domains, strict=True):
+            _perplexities(above, base.of(curves, domain=domain), luck)
+            _gains(below, base.of(statistics, domain=domain), luck)
+            above.set_title(domain)
+            below.set_xlabel("big layers a token")
+            below.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
+        panels[0, 0].set_ylabel("perplexity")
+        panels[1, 0].set_ylabel(f"gain over {_ROUTES[luck.labels]}, nats a token")
+        base.legend_below(figure, panels[0, 0])
     caption = (
-        f"Perplexity (logarithmic) against the number of big layers a token. {_null(luck)} The oracle with luck taken off is the true loss "
-        f"with {_ROUTES[luck.labels]} less what the oracle gains over it on true labels beyond what it gains on drawn ones. Normalised: "
+        f"Above, perplexity (logarithmic) against the number of big layers a token; below, what each gains over {_ROUTES[luck.labels]} on "
+        f"the same labels, token by token, so that the bands are narrower. {_null(luck)} With luck taken off, the "
+        "oracle gains what it gains on true labels beyond what it gains on drawn ones. Normalised: "
         "every word has the highest probability that any route of the budget gives it, divided by their sum. The routes that a model "
         "chooses by its predictions, without a label, are scored on the true ones: what a router that knows as much could get. "
         f"{_described(setting)} {base.interval(setting, 'Bands')}"
@@ -103,13 +104,13 @@ def survival(rows: pa.Table, luck: Luck, setting: base.Setting) -> base.Picture:
     domains, listed = rows["domain"].unique().to_pylist(), rows.to_pylist()
     found = {(row["claim"], row["statistic"], row["model"], row["domain"]): row for row in listed}
     keys = list(dict.fromkeys(key[:3] for key in found))
-    groups = {unit: [key for key in keys if fnmatchcase(key[1], pattern)] for pattern, unit in _UNITS.items()}
-    groups = {unit: group for unit, group in groups.items() if group}
-    heights = [0.15 + 0.3 * len(group) for group in groups.values()]
+    groups = [(unit, [key for key in keys if fnmatchcase(key[1], pattern)]) for pattern, unit in _UNITS.items()]
+    groups = [(unit, group) for unit, group in groups if group]
+    heights = [0.15 + 0.3 * len(group) for _, group in groups]
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 0.8 + 0.45 * len(groups) + sum(heights)), layout="constrained")
         panels = figure.subplots(len(groups), len(domains), squeeze=False, sharex="row", sharey="row", height_ratios=heights)
-        for across, (unit, group) in zip(panels, groups.items(), strict=True):
+        for across, (unit, group) in zip(panels, groups, strict=True):
             for axes, domain in zip(across, domains, strict=True):
                 axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
                 _three_marks(axes, [found[*key, domain] for key in group])
@@ -145,6 +146,33 @@ def _lines(teachers: Sequence[str]) -> dict[str, base.Line]:
 
 def _teacher(name: str) -> str:
     return "the other seeds" if name == "others" else f"model {name}"
+
+
+def _perplexities(axes: Axes, curves: pa.Table, luck: Luck) -> None:
+    """One domain's lines by strategy, and the route that labels are drawn from."""
+    (reference,) = base.of(curves, strategy=luck.labels)["perplexity"].to_pylist()
+    axes.axhline(reference, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label=_ROUTES[luck.labels])
+    for strategy, line in _lines(luck.teachers).items():
+        budget, loss, low, high = base.series(curves, strategy)
+        _band(axes, line, budget, np.exp(loss), np.exp(low), np.exp(high))
+    base.logarithmic(axes)
+
+
+def _gains(axes: Axes, statistics: pa.Table, luck: Luck) -> None:
+    """One domain's gains over the route that labels are drawn from, with the paired intervals of the statistics."""
+    rows = {row["name"]: row for row in statistics.to_pylist()}
+    names = {"oracle": "gain", "null": "null_gain", "corrected": "corrected_gain"}
+    axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
+    for strategy, line in _lines(luck.teachers).items():
+        sign, name = (1, names[strategy]) if strategy in names else (-1, f"{strategy}-{luck.labels}")
+        budgets = sorted(int(each.removeprefix(f"{name}_")) for each in rows if re.fullmatch(rf"{re.escape(name)}_\d+", each))
+        value, *ends = (sign * np.array([rows[f"{name}_{budget}"][column] for budget in budgets]) for column in ("value", "low", "high"))
+        _band(axes, line, budgets, value, *ends)
+
+
+def _band(axes: Axes, line: base.Line, x: Sequence[int], value: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    axes.fill_between(x, low, high, color=line.colour, alpha=0.12, linewidth=0)
+    axes.plot(x, value, color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label)
 
 
 def _null(luck: Luck) -> str:

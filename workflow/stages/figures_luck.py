@@ -12,8 +12,8 @@ def main() -> None:
     params = config.load()
     shown, settings, budgets = setting(), params.luck, params.figures.heat_maps
     used = {name: value for name, value in asdict(shown).items() if name != "random_routes"} | {"luck": settings.model_dump()}
-    picture = luck.decomposition(artifacts.GAIN_CURVES.read(), settings, shown)
-    base.save(picture, "luck", "figures_luck", used, [artifacts.GAIN_CURVES])
+    picture = luck.decomposition(artifacts.GAIN_CURVES.read(), artifacts.GAIN_STATISTICS.read(), settings, shown)
+    base.save(picture, "luck", "figures_luck", used, [artifacts.GAIN_CURVES, artifacts.GAIN_STATISTICS])
 
     picture = luck.heat_maps(artifacts.GAIN_HEAT_MAPS.read(), artifacts.GAIN_LAYERS.read(), budgets, settings, shown)
     files = [artifacts.GAIN_HEAT_MAPS, artifacts.GAIN_LAYERS]
