@@ -30,7 +30,7 @@ CHUNK = 256  # tokens whose losses under all routes are predicted at once
 Predict = Callable[[Examples], Iterator[Tensor]]
 
 
-class Table:
+class Lookup:
     """A baseline that predicts the loss of every route and takes the lowest of the budget; of duo.scored.Policy's kind.
 
     numbers: what `predict` predicts with, of which validation chooses one for every budget.
@@ -86,12 +86,12 @@ class Random:
         return found
 
 
-def build(settings: Settings, learned: Examples, validation: Examples, seed: int) -> list[Table | Random]:
+def build(settings: Settings, learned: Examples, validation: Examples, seed: int) -> list[Lookup | Random]:
     """All baselines, from the losses of the training tokens `learned`."""
     budgets, numbers = settings.budgets, settings.neighbours
 
-    def table(name: str, reads: str, predict: Predict, numbers: Sequence[float] = numbers) -> Table:
-        return Table(name, reads, predict, numbers, budgets, validation)
+    def table(name: str, reads: str, predict: Predict, numbers: Sequence[float] = numbers) -> Lookup:
+        return Lookup(name, reads, predict, numbers, budgets, validation)
 
     return [
         table(FIXED, NONE, by_domain(learned), [math.nan]),
@@ -121,8 +121,8 @@ def by_token(learned: Examples, weights: Sequence[int]) -> Predict:
 
     cells, row = torch.unique(cell(learned), return_inverse=True)
     sums = torch.zeros(len(cells) + 1, learned.losses.shape[1])  # the last row is of ids that never occurred
-    for rows in torch.arange(len(learned)).split(CHUNK):
-        sums.index_add_(0, row[rows], learned.losses[rows] - means[learned.domain[rows]])
+    for rows, losses, domain in zip(row.split(CHUNK), learned.losses.split(CHUNK), learned.domain.split(CHUNK), strict=True):
+        sums.index_add_(0, rows, losses - means[domain])
     counts = torch.bincount(row, minlength=len(sums))[:, None]
 
     def predict(examples: Examples) -> Iterator[Tensor]:
@@ -136,7 +136,7 @@ def by_token(learned: Examples, weights: Sequence[int]) -> Predict:
 
 
 def by_neighbours(learned: Examples, reads: str, numbers: Sequence[int]) -> Predict:
-    """Predicts the mean over the training tokens whose standardised input is nearest, so many as `numbers`, ascending, say."""
+    """Predicts the mean over the training tokens of nearest standardised inputs; numbers: how many, ascending."""
     deviation, mean = torch.std_mean(learned.read(reads), dim=0)
 
     def standardised(examples: Examples) -> Tensor:

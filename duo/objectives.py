@@ -179,7 +179,9 @@ class Value:
         self.products = torch.where(first_order, signs[:, None], signs[:, None] * signs).where(kept, 0.0).flatten(0, 1)
         self.means = train.domain_means()
         chunks = zip(train.losses.split(CHUNK), train.domain.split(CHUNK), strict=True)
-        self.targets = torch.cat([(losses - self.means[domain]) @ self.products.T for losses, domain in chunks]) / len(self.space)
+        coefficients = torch.cat([(losses - self.means[domain]) @ self.products.T for losses, domain in chunks]) / len(self.space)
+        self.unit = coefficients.square().mean().sqrt().clamp(min=1e-9)  # of the outputs, in nats, so that they are of the order of 1
+        self.targets = coefficients / self.unit
 
     def bias(self) -> Tensor:
         """[layers, 1, 1, outputs] zero: the outputs begin at the mean over the training tokens."""
@@ -193,7 +195,7 @@ class Value:
     def menus(self, outputs: Tensor, examples: Examples) -> list[Menu]:
         """The one menu of all members."""
         chunks = zip(outputs[0].tril().flatten(1).split(CHUNK), examples.domain.split(CHUNK), strict=True)
-        menu = by_value((self.means[domain] + coefficients @ self.products for coefficients, domain in chunks), self.space)
+        menu = by_value((self.means[domain] + self.unit * each @ self.products for each, domain in chunks), self.space)
         return [menu] * len(self.members)
 
 

@@ -48,10 +48,12 @@ class Network(nn.Module):
         self.bias = nn.Parameter(bias.clone())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        x = ((inputs - self.mean) / self.deviation).transpose(0, 1)[:, None]
+        x, axes = ((inputs - self.mean) / self.deviation).transpose(0, 1), "lbw"
         if self.inner is not None:
-            x = F.silu(x @ self.inner + self.inner_bias)
-        return (x @ self.gates + self.bias).permute(1, 2, 0, 3)
+            x, axes = F.silu(torch.einsum("lbi,lmiw->lmbw", x, self.inner) + self.inner_bias), "lmbw"
+        if len(x) == 1:
+            x, axes = x[0], axes[1:]
+        return torch.einsum(f"{axes},lmwo->mblo", x, self.gates) + self.bias.permute(1, 2, 0, 3)
 
     @torch.no_grad()
     def over(self, inputs: Tensor) -> Tensor:

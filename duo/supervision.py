@@ -89,5 +89,9 @@ def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, machine: Ru
     inputs = hidden(backbone, tokens, machine, precision).flatten(0, 1)
     losses = torch.tensor(files.matrix(table["losses"]))  # a copy: Arrow's memory is read-only
     if losses.shape[1] != 2 ** inputs.shape[1]:
-        raise InputError(f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers; run the stages before again")
+        raise InputError(f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers; run enumerate and table again")
+    bad = torch.isfinite(losses).all(1).logical_not().nonzero()
+    if len(bad):
+        row = bad[0].item() // tokens.shape[1]
+        raise InputError(f"domain {named[starts[row]]}, document {documents[starts[row]]}: a loss is not finite; run enumerate and table again")
     return Examples(sample, list(domains), inputs, losses)

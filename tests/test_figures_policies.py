@@ -17,9 +17,10 @@ def curves(domains: list[str], sure=(1, 2)) -> pa.Table:
         for policy, share in SHARES.items():
             for budget in (1, 2, 3):
                 for kind in ("claimed", "realised"):
-                    if policy == "paper" and kind == "claimed":
+                    if (policy, kind) in (("paper", "claimed"), ("ceiling", "realised")):
                         continue
                     row = {"domain": domain, "policy": policy, "constraint": "exact", "budget": budget, "kind": kind, "chosen": True}
+                    row |= {"input": "layers", "network": "none" if policy in ("neighbours", "ceiling", "fixed") else "mlp"}
                     row |= {"share": share + budget / 100, "share_low": share - 0.1, "share_high": share + 0.1}
                     rows.append(row | {"from_fixed_high": -0.01 if budget in sure else 0.01})
     rows.append(rows[0] | {"chosen": False, "share": 77.0})
@@ -45,7 +46,7 @@ def test_every_share_is_drawn_in_its_row(domains):
         np.testing.assert_allclose(drawn["expected loss"], [0.61, 0.62])  # not at budget 3
         assert ("the paper's router" in drawn) == axes.get_title().endswith("realised")
         assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2"]
-    for words in ("context shared", "5 held-out documents", "90% percentile bootstrap", "model teacher", f"{domains[0]} at 3"):
+    for words in ("context shared", "5 held-out documents", "90% percentile bootstrap", "model teacher", f"{domains[0]} at 3", "(expected loss: layers, mlp; value regression: layers, mlp)"):
         assert words in picture.caption
 
 

@@ -41,14 +41,21 @@ def shares(curves: pa.Table, statistics: pa.Table, teacher: str, setting: base.S
     caption = (
         "Share of the attainable gap that a router closes, (fixed - router) / (fixed - ceiling), by big layers a token: 0 is the best "
         "single route of the domain, chosen on training documents; 1 the ceiling, the routes that the predictions of "
-        f"{judge} prefer without the label. Of each objective the input and network with the lowest validation loss. Above, losses that "
-        "routes have while all tokens of the sequence share each; below, those of all tokens on their own routes together, which the "
-        f"paper's router always has. Random routes are in the tables. {_without(known, exact)}{_agreement(statistics)} "
+        f"{judge} prefer without the label. Of each objective the input and network with the lowest validation loss "
+        f"({_chosen(exact)}). Above, losses that routes have while all tokens of the sequence share each; below, those of all tokens on "
+        "their own routes together, which the paper's router always has. Random routes are in the tables. "
+        f"{_without(known, exact)}{_agreement(statistics)} "
         f"Model {setting.model}; {base.sample(setting)} Every token has exactly its budget of big layers, of {setting.layers}; context "
         f"{setting.context}. Vertical lines, which the axis may cut: {setting.confidence:.0%} percentile bootstrap intervals, documents "
         "resampled, every router as it was trained and chosen."
     )
     return base.Picture(figure, "How much of the attainable gap routers close", caption)
+
+
+def _chosen(curves: pa.Table) -> str:
+    """Input and network of every policy that has a choice of them."""
+    rows = {row["policy"]: row for row in curves.to_pylist() if row["policy"] in _LINES and row["network"] != "none"}
+    return "; ".join(f"{_LINES[policy].label}: {row['input']}, {row['network']}" for policy, row in rows.items() if policy != "paper")
 
 
 def _known(curves: pa.Table) -> list[int]:
@@ -59,7 +66,7 @@ def _known(curves: pa.Table) -> list[int]:
 
 def _panel(axes: Axes, curves: pa.Table, kind: str) -> None:
     lines = {policy: line for policy, line in _LINES.items() if len(base.of(curves, policy=policy))}
-    places = dict(zip(lines, np.linspace(-0.33, 0.33, len(lines)) if len(lines) > 1 else [0.0], strict=True))
+    places = dict(zip(lines, (np.arange(len(lines)) - (len(lines) - 1) / 2) * 0.1, strict=True))
     index = {budget: at for at, budget in enumerate(sorted(set(curves["budget"].to_pylist())))}
     drawn = [0.0, 1.0]
     for policy, line in lines.items():

@@ -9,7 +9,7 @@ def main() -> None:
     params = config.load()
     runtime.prepare(params.runtime.device, params.runtime.threads)
     duo = backbone()
-    found = baselines.build(params.policies, learned(duo, "train"), learned(duo, "validation"), params.seed)
+    found = baselines.build(params.policies, *learned(duo), params.seed)
     routes, chosen = score(found, duo)
     artifacts.BASELINE_ROUTES.write(routes)
     artifacts.BASELINE_SETTINGS.write(chosen)

@@ -17,12 +17,12 @@ def backbone() -> Duo:
     return model.load(artifacts.MODEL.path(model=params.enumerate.models[0]), params.runtime.device)
 
 
-def learned(duo: Duo, split: str) -> Examples:
-    """All domains' documents of the training or the validation split."""
+def learned(duo: Duo) -> list[Examples]:
+    """All domains' documents of the training split, and of the validation split."""
     params = config.load()
-    tables = [artifacts.TABLE.read(domain=domain) for domain in params.corpus]
-    of_split = pa.concat_tables([table.filter(pc.equal(table["split"], split)) for table in tables])
-    return supervision.examples(of_split, list(params.corpus), duo, params.runtime, params.enumerate.precision)
+    domains, whole = list(params.corpus), pa.concat_tables([artifacts.TABLE.read(domain=domain) for domain in params.corpus])
+    parts = [whole.filter(pc.equal(whole["split"], split)) for split in ("train", "validation")]
+    return [supervision.examples(part, domains, duo, params.runtime, params.enumerate.precision) for part in parts]
 
 
 def score(found: list[scored.Policy], duo: Duo) -> tuple[pa.Table, pa.Table]:
@@ -40,7 +40,7 @@ def main(objective: str) -> None:
     params = config.load()
     runtime.prepare(params.runtime.device, params.runtime.threads)
     duo, settings = backbone(), params.policies
-    train, validation = learned(duo, "train"), learned(duo, "validation")
+    train, validation = learned(duo)
     kinds = product(settings.inputs, settings.networks)
     found = [policies.train(objective, *kind, settings, train, validation, params.seed) for kind in kinds]
     routes, chosen = score(found, duo)
