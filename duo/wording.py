@@ -52,6 +52,7 @@ _WORDS = {
     r"gain_(\d+)": "gain of the oracle at budget {} over the route that labels are drawn from",
     r"luck_share_(\d+)": "share of the oracle's gain at budget {} that drawn labels give too",
     r"normalised-all_(\w+)_(\d+)": "oracle at budget {1}, made a proper distribution, less all layers {0}",
+    r"fixed-all_(\w+)_(\d+)": "best fixed route at budget {1}, less all layers {0}",
     r"ceiling_(\d+)-fixed_\d+": "routes at budget {} that the first teacher prefers without the label, less fixed",
     r"ceiling_(.+)-fixed_(\d+)": "routes at budget {1} that the teacher '{0}' prefers without the label, less the best fixed route there",
     r"ceiling_(.+)-all_(\w+)_(\d+)": "routes at budget {2} that the teacher '{0}' prefers without the label, less all layers {1}",
@@ -105,7 +106,7 @@ def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
     sentences = [
         f"On {domain} the oracle at budget {budget} gains {_nats(own)} over {route}.",
         f"On labels drawn from the predictions of {route}, which no route can beat in expectation, it gains {_nats(luck)}, all of it luck"
-        f"{'' if None in share.values() else ': {value:.0%} as much ({low:.0%} to {high:.0%})'.format_map(share)}.",
+        f"{'' if None in share.values() else ': {value:.0%} as much ({low:.0%} to {high:.0%})'.format_map(share).replace('%', ' %')}.",
         f"What is left is {_nats(left)}: {rest}.",
         f"Made a proper distribution, the oracle is at {_nats(found[f'normalised-{reference}_{budget}'])} from {route}.",
     ]

@@ -77,7 +77,7 @@ def test_what_is_left_of_the_gain_is_told(published):
     page, readme = published["results.md"], published["README.md"]
     for text in (page, readme):
         assert "On text the oracle at budget 2 gains +1.000 nats a token (+0.938 to +1.062) over all layers big." in text
-        assert "it gains +0.750 nats a token (+0.688 to +0.812), all of it luck: 75% as much (69% to 81%)." in text
+        assert "it gains +0.750 nats a token (+0.688 to +0.812), all of it luck: 75 % as much (69 % to 81 %)." in text
         assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in text
         assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in text
         assert "survives 2, does not 2, undecided 2" in text
