@@ -92,6 +92,6 @@ def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, machine: Ru
         raise InputError(f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers; run enumerate and table again")
     bad = torch.isfinite(losses).all(1).logical_not().nonzero()
     if len(bad):
-        row = bad[0].item() // tokens.shape[1]
-        raise InputError(f"domain {named[starts[row]]}, document {documents[starts[row]]}: a loss is not finite; run enumerate and table again")
+        row = bad[0].item()
+        raise InputError(f"domain {named[row]}, document {documents[row]}: a loss is not finite; run enumerate and table again")
     return Examples(sample, list(domains), inputs, losses)

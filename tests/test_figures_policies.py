@@ -46,7 +46,8 @@ def test_every_share_is_drawn_in_its_row(domains):
         np.testing.assert_allclose(drawn["expected loss"], [0.61, 0.62])  # not at budget 3
         assert ("the paper's router" in drawn) == axes.get_title().endswith("realised")
         assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2"]
-    for words in ("context shared", "5 held-out documents", "90% percentile bootstrap", "model teacher", f"{domains[0]} at 3", "(expected loss: layers, mlp; value regression: layers, mlp)"):
+    chosen = "(expected loss: layers, mlp; value regression: layers, mlp)"
+    for words in ("context shared", "5 held-out documents", "90% percentile bootstrap", "model teacher", f"{domains[0]} at 3", chosen):
         assert words in picture.caption
 
 
