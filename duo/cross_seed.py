@@ -4,7 +4,7 @@ Models that differ by their seed alone have the same tokens in front of them. Wh
 keeps of its gain what lies in the token, its label and the depth of the layers, and loses what lies in one model's weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import comb, exp
@@ -49,51 +49,43 @@ def score(scorer: str, losses: pa.Table, chosen: Choices, space: RouteSpace) -> 
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain of all models; documents in order of id, as evaluate has them."""
+    """One domain of all models: sums of losses [documents, budgets] in nats, documents in order of id."""
 
     name: str
-    models: dict[str, evaluate.Domain]  # by name
-    scores: dict[tuple[str, str], np.ndarray]  # by (chooser, scorer): sums of losses [documents, budgets], nats
-    halves: np.ndarray  # [splits, documents] bool: the documents of one half
-
-    @property
-    def budgets(self) -> list[int]:
-        return list(next(iter(self.models.values())).budgets)
+    budgets: list[int]
+    tokens: np.ndarray  # [documents]
+    pairs: dict[tuple[str, str], np.ndarray]  # by (chooser, scorer)
+    single: dict[tuple[str, str], np.ndarray]  # of one route for all tokens, by (FIXED or HELD_OUT, scorer)
 
     def numbers(self, weights: np.ndarray, layers: int) -> stats.Numbers:
-        """Losses in nats, each [replicates]: of ("pair", chooser, scorer, budget), of ("mean", strategy, budget) over the scorers, of
-        OTHER over the pairs; and contrasts by ("contrast", scorer, name)."""
-        pairs = {}
-        for (chooser, scorer), sums in self.scores.items():
-            losses = stats.weighted_sums(weights, sums) / self._tokens(weights)[:, None]
-            pairs |= {(chooser, scorer, budget): part for budget, part in zip(self.budgets, losses.T, strict=True)}
-        by_scorer = {scorer: self._strategies(scorer, pairs, weights) for scorer in self.models}
-        found = {("pair", *key): loss for key, loss in pairs.items()}
-        for key in next(iter(by_scorer.values())):
-            found["mean", *key] = np.mean([losses[key] for losses in by_scorer.values()], axis=0)
-        for scorer, losses in by_scorer.items():
-            found |= {("contrast", scorer, name): value for name, value in contrasts(losses, self.budgets, layers).items()}
+        """Losses in nats, each [replicates]: of ("pair", chooser, scorer, budget); of ("mean", strategy, budget) over the scorers, of
+        OTHER over the pairs; and contrasts by ("contrast", scorer, name). All choices stay what they are; documents are drawn."""
+        tokens = stats.weighted_sums(weights, self.tokens)[:, None]
+        pairs, single = ({key: stats.weighted_sums(weights, sums) / tokens for key, sums in of.items()} for of in (self.pairs, self.single))
+        found = {("pair", *key, budget): part for key, losses in pairs.items() for budget, part in self._by_budget(losses)}
+        by_scorer = {scorer: _strategies(scorer, pairs, single) for _, scorer in single}
+        for strategy in next(iter(by_scorer.values())):
+            mean = np.mean([losses[strategy] for losses in by_scorer.values()], axis=0)
+            found |= {("mean", strategy, budget): part for budget, part in self._by_budget(mean)}
+        for scorer, strategies in by_scorer.items():
+            of = {(strategy, budget): part for strategy, losses in strategies.items() for budget, part in self._by_budget(losses)}
+            found |= {("contrast", scorer, name): value for name, value in contrasts(of, self.budgets, layers).items()}
         return found
 
     def intervals(self, layers: int, resamples: int, confidence: float, seed: int) -> dict:
-        """`numbers`, each an Interval. Same seed, same replicates, all models' documents drawn together."""
-        documents, rng = self.halves.shape[1], seeds.stream(seed, "cross-seed")
-        return stats.intervals(lambda weights: self.numbers(weights, layers), documents, resamples, confidence, rng)
+        """`numbers`, each an Interval. Same seed, same replicates; all models' documents are drawn together."""
+        rng = seeds.stream(seed, "cross-seed")
+        return stats.intervals(lambda weights: self.numbers(weights, layers), len(self.tokens), resamples, confidence, rng)
 
-    def _tokens(self, weights: np.ndarray) -> np.ndarray:
-        return stats.weighted_sums(weights, next(iter(self.models.values())).tokens)
+    def _by_budget(self, losses: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        return zip(self.budgets, losses.T, strict=True)
 
-    def _strategies(self, scorer: str, pairs: stats.Numbers, weights: np.ndarray) -> stats.Numbers:
-        """[replicates] losses under one model by (strategy, budget); OTHER, the mean over the other models, where there are any."""
-        tokens, others = self._tokens(weights), [chooser for chooser in self.models if chooser != scorer]
-        found = {}
-        for budget, at in self.models[scorer].budgets.items():
-            found[OWN, budget] = pairs[scorer, scorer, budget]
-            if others:
-                found[OTHER, budget] = np.mean([pairs[chooser, scorer, budget] for chooser in others], axis=0)
-            fixed, held_out = fixed_routes(weights, at.route_losses, self.halves)
-            found |= {(FIXED, budget): fixed / tokens, (HELD_OUT, budget): held_out / tokens}
-        return found
+
+def _strategies(scorer: str, pairs: stats.Numbers, single: stats.Numbers) -> stats.Numbers:
+    """[replicates, budgets] losses under one model by strategy; OTHER, the mean over the other choosers, where there are any."""
+    others = [losses for (chooser, scored), losses in pairs.items() if scored == scorer != chooser]
+    found = {OWN: pairs[scorer, scorer]} | ({OTHER: np.mean(others, axis=0)} if others else {})
+    return found | {strategy: single[strategy, scorer] for strategy in (FIXED, HELD_OUT)}
 
 
 def domains(models: list[evaluate.Domain], scores: Scores, seed: int) -> list[Domain]:
@@ -103,7 +95,12 @@ def domains(models: list[evaluate.Domain], scores: Scores, seed: int) -> list[Do
         mine = {domain.model: domain for domain in models if domain.name == name}
         documents = sorted({document for domain, _, _, document in scores if domain == name})
         pairs = {pair: np.stack([scores[name, *pair, document] for document in documents]) for pair in product(mine, repeat=2)}
-        found.append(Domain(name, mine, pairs, halves(len(documents), seeds.stream(seed, "split half", name))))
+        split = halves(len(documents), seeds.stream(seed, "split half", name))
+        single = {}
+        for scorer, domain in mine.items():
+            by_budget = [fixed_losses(at.route_losses, split) for at in domain.budgets.values()]
+            single[FIXED, scorer], single[HELD_OUT, scorer] = (np.stack(part, axis=1) for part in zip(*by_budget, strict=True))
+        found.append(Domain(name, list(domain.budgets), domain.tokens, pairs, single))
     return found
 
 
@@ -112,22 +109,18 @@ def halves(documents: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([rng.permutation(documents) < documents // 2 for _ in range(SPLITS)])
 
 
-def fixed_routes(weights: np.ndarray, losses: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[replicates] total loss of the best single route, and of single routes chosen on other documents than they serve.
+def fixed_losses(losses: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[documents] sums of losses under the best single route, and under single routes chosen on other documents.
 
     losses [documents, routes] in nats; halves [splits, documents]. For the latter, each half of the documents is served by the route
-    that is best for the other half, and the total is averaged over the splits. A document drawn twice is twice in one half, so nothing
-    leaks. As a half chooses worse than the whole, the difference is, in expectation, no less than what the whole gains by choosing on
-    the documents that it serves.
-    Of equals, or where a half has no document in a replicate, the lowest code is taken.
+    that is best for the other half; mean over the splits. As a half chooses worse than the whole, the difference is, in expectation, no
+    less than what the whole gains by choosing on the documents that it serves. Of equals the lowest code is taken.
     """
-    sums = stats.weighted_sums(weights, losses)
-    replicate = np.arange(len(sums))
-    total = np.zeros(len(sums))
+    held_out = np.zeros(len(losses))
     for half in halves:
-        mine, rest = (stats.weighted_sums(weights[:, part], losses[part]) for part in (half, ~half))
-        total += rest[replicate, mine.argmin(axis=1)] + mine[replicate, rest.argmin(axis=1)]
-    return sums.min(axis=1), total / len(halves)
+        for served in (half, ~half):
+            held_out[served] += losses[served][:, losses[~served].sum(axis=0).argmin()]
+    return losses[:, losses.sum(axis=0).argmin()], held_out / len(halves)
 
 
 def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:

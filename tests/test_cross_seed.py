@@ -66,7 +66,7 @@ def test_what_is_noise_to_each_model_does_not_transfer_and_what_both_share_does(
     numbers = found(crossed(alone)["text"])
     for scorer in alone:
         assert numbers["contrast", scorer, "fixed_2-other_2"].value < 0  # a fixed route is the best of six, on these documents
-        assert numbers["contrast", scorer, "transfer_2"].high < 0.05
+        assert numbers["contrast", scorer, "transfer_2"].high < 0.15
     shared = {name: {key: part + alone["one"][key] for key, part in losses.items()} for name, losses in alone.items()}
     numbers = found(crossed(shared)["text"])
     assert numbers["contrast", "two", "fixed_2-other_2"].low > 0
@@ -98,12 +98,9 @@ def test_halves_are_halves():
 def test_a_fixed_route_is_scored_where_it_was_not_chosen():
     losses = np.array([[1.0, 5.0], [1.0, 5.0], [7.0, 2.0], [7.0, 2.0]])  # each pair of documents has a best route of its own
     halves = np.array([[True, True, False, False], [True, False, True, False]])
-    fixed, held_out = cross_seed.fixed_routes(np.ones((1, 4)), losses, halves)
-    assert fixed == [14]  # the second route everywhere
-    assert held_out == [((7 + 7 + 5 + 5) + 14) / 2]  # each half with the route of the other; both with the second
-    fixed, held_out = cross_seed.fixed_routes(np.array([[2.0, 2.0, 0.0, 0.0]]), losses, halves)
-    assert fixed == [4]
-    assert held_out == [((1 + 1) * 2 + (1 + 1) * 2) / 2]  # a document drawn twice never is on both sides
+    fixed, held_out = cross_seed.fixed_losses(losses, halves)
+    assert fixed.tolist() == [5, 5, 2, 2]  # the second route everywhere
+    assert held_out.tolist() == [5, 5, (7 + 2) / 2, (7 + 2) / 2]  # each half with the route of the other; both with the second
 
 
 def test_optimism_of_noise_is_seen_and_a_route_that_is_better_has_none():
@@ -112,7 +109,7 @@ def test_optimism_of_noise_is_seen_and_a_route_that_is_better_has_none():
     assert found(crossed({"one": pure})["text"])["contrast", "one", "held_out_2-fixed_2"].low > 0
     for part in pure.values():
         part[:, SPACE.with_budget(2)[3]] -= 9
-    assert found(crossed({"one": pure})["text"])["contrast", "one", "held_out_2-fixed_2"] == pytest.approx((0, 0, 0), abs=1e-9)
+    assert found(crossed({"one": pure})["text"])["contrast", "one", "held_out_2-fixed_2"] == (0, 0, 0)
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):

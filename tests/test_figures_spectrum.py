@@ -75,7 +75,7 @@ def means(strategies: list[str]) -> pa.Table:
 
 def test_other_seeds_choices_are_drawn_beside_the_models_own():
     picture = spectrum.cross_seed(means(["own", "other", "fixed", "held_out"]), 3, SETTING)
-    drawn = line(picture.figure.axes[1], "each token's best route under another seed's model")
+    drawn = line(picture.figure.axes[1], "chosen by another seed's oracle")
     assert drawn == pytest.approx(np.exp(2.1 + np.arange(LAYERS + 1) / 100))
     assert "3 models" in picture.caption and "missing" not in picture.caption
 
@@ -83,7 +83,7 @@ def test_other_seeds_choices_are_drawn_beside_the_models_own():
 def test_one_model_is_drawn_alone_and_the_caption_says_what_is_missing():
     picture = spectrum.cross_seed(means(["own", "fixed", "held_out"]), 1, SETTING)
     labels = [each.get_label() for each in picture.figure.axes[0].lines]
-    assert "each token's best route under another seed's model" not in labels
+    assert "chosen by another seed's oracle" not in labels
     assert "need two or more in enumerate.models" in picture.caption
 
 

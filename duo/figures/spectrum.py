@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from scipy.special import comb
 
 from duo.figures import base
 
@@ -13,10 +14,10 @@ _SPREAD = {
     "predicted": base.Line("as many independent normal losses", "#D55E00", "D", "--"),
 }
 _CROSSED = {
-    "fixed": base.Line("best route for all tokens", "#D55E00", "^", "-"),
-    "held_out": base.Line("best route for all tokens of other documents", "#E69F00", "v", "--"),
-    "other": base.Line("each token's best route under another seed's model", "#009E73", "P", "-."),
-    "own": base.Line("oracle: each token's best route under the model itself", "#0072B2", "o", "-"),
+    "fixed": base.Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
+    "held_out": base.Line("fixed, chosen on other documents", "#E69F00", "v", "--"),
+    "other": base.Line("chosen by another seed's oracle", "#009E73", "P", "-."),
+    "own": base.Line("oracle: best route of each token", "#0072B2", "o", "-"),
 }
 
 
@@ -60,8 +61,8 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
     """
     tables = {"order": orders, "distance": distances, "layer": shapley}
     labels = {
-        "order": ("layers that interact", "share of a token's variance"),
-        "distance": ("layers from one to the other of a pair", "share of a token's variance, each pair"),
+        "order": ("layers that interact", "share of variance"),
+        "distance": ("layers apart", "share of variance, each pair"),
         "layer": ("layer (1 is next to the input)", "worth of the big FFN, nats a token"),
     }
     with base.style():
@@ -73,19 +74,23 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
                 look = base.Line(domain, base.COLOURS[index % 6], base.MARKERS[index % 6], ("-", "--", "-.", ":")[index % 4])
                 at, *value = _columns(rows, key, "value", "low", "high")
                 _curve(axes, look, at + int(key == "layer"), *value)
-            if key == "layer":
-                axes.axhline(0, color="#777777", linewidth=0.8, linestyle=(0, (1, 2)))
-            else:
+                if key == "order":  # what single coefficients of the size of the last, of all layers, would add up to
+                    noise = value[0][-1] * comb(int(at[-1]), at)
+                    axes.plot(at, noise, color=look.colour, linestyle=":", linewidth=0.8, label=f"white noise, {domain}")
+            if key == "order":
                 axes.set_yscale("log")
+            else:
+                axes.axhline(0, color="#777777", linewidth=0.8, linestyle=(0, (1, 2)))
             words, unit = labels[key]
-            _layer_axis(axes, words, setting.layers)
+            _layer_axis(axes, words, min(setting.layers, 6))
             axes.set_ylabel(unit)
         base.legend_below(figure, panels[0])
     caption = (
         "A token's loss over all routes, taken apart into interactions of layers (Walsh-Hadamard transform). Left (logarithmic), the share "
-        "of its variance that interactions of one, two and more layers cause; if layers added up, it would all be at one. Middle "
-        "(logarithmic), the share of one pair of layers, mean over the pairs that lie so far apart. Right, the Shapley value of each "
-        "layer's big FFN: they add up to the loss with all layers small less that with all big. Shares are of means over tokens. Routes of "
+        "of its variance that interactions of one, two and more layers cause; if layers added up, it would all be at one. Dotted, what "
+        "there would be if every interaction were as small as that of all layers, as rounding makes them. Middle, the share of one pair "
+        "of layers, mean over the pairs that lie so far apart. Right, the Shapley value of each layer's big FFN: they add up to the loss "
+        "with all layers small less that with all big. Shares are of means over tokens. Routes of "
         f"every budget, each alike; {base.context(setting)} {base.sample(setting)} {base.interval(setting, 'Bands')}"
     )
     return base.Picture(figure, "Do layers add up?", caption)
@@ -103,7 +108,7 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
             for strategy, line in _CROSSED.items():
                 budget, *loss = base.series(part, strategy)
                 if len(budget):
-                    _curve(axes, line, budget, *np.exp(loss))
+                    _curve(axes, line, budget, *np.exp(loss[:1] if strategy == "held_out" else loss))
             axes.set_title(domain)
             axes.set_ylabel("perplexity")
             _layer_axis(axes, "big layers a token", setting.layers)
@@ -118,7 +123,8 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
         drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two or more in enumerate.models."
     caption = (
         f"Perplexity (logarithmic) against budget {drawn} The held-out route serves the half of the documents that it was not chosen on, "
-        f"mean over random halvings. {base.sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Bands')}"
+        f"mean over random halvings. {base.sample(setting)} {base.constraint(setting)} Bands: {setting.confidence:.0%} percentile "
+        "bootstrap intervals, documents resampled, all choices kept; the held-out route's, much like the fixed one's, is left out."
     )
     return base.Picture(figure, "Choices that are scored by another seed's model", caption)
 
