@@ -122,8 +122,9 @@ def summarise(
             heat[kind, budget] = np.stack([np.bincount(position, layer) for layer in chosen.T]) / np.bincount(position)
         heat[DIFFERENCE, budget] = heat[TRUE, budget] - heat[DRAWN, budget]
     end = space.layers if labels == "all_big" else 0
-    true, drawn = (_gaps(by_budget[0], by_budget[difficulty], column) for column in ("oracle_loss", "null_loss"))
-    return Domain(evaluated, end, list(teachers), losses, big, heat, without_gain(true, drawn, names))
+    true, drawn = ([_labels(by_budget[budget], column) for budget in (0, difficulty)] for column in ("oracle_loss", "null_loss"))
+    luck_of_draws = _labels(by_budget[end], "null_loss") - drawn[1]
+    return Domain(evaluated, end, list(teachers), losses, big, heat, without_gain(true, drawn, luck_of_draws, names))
 
 
 def _losses(rows: pa.Table, teachers: Sequence[str]) -> dict[str, np.ndarray]:
@@ -135,41 +136,39 @@ def _losses(rows: pa.Table, teachers: Sequence[str]) -> dict[str, np.ndarray]:
     return found | {f"ceiling_{teacher}": ceiling for teacher, ceiling in zip(teachers, ceilings, strict=True)}
 
 
-def _gaps(small: pa.Table, oracle: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Loss with all layers small and gap to the oracle, [tokens, labels], from a column of LUCK_TOKENS at budget 0 and at the oracle's."""
-    first, second = (
-        files.matrix(rows[column]) if pa.types.is_fixed_size_list(rows[column].type) else rows[column].to_numpy()[:, None]
-        for rows in (small, oracle)
-    )
-    return first.astype(np.float64), first.astype(np.float64) - second
+def _labels(rows: pa.Table, column: str) -> np.ndarray:
+    """A column of losses of LUCK_TOKENS, [tokens, labels]: one true label a token, or its draws."""
+    listed = pa.types.is_fixed_size_list(rows[column].type)
+    return (files.matrix(rows[column]) if listed else rows[column].to_numpy()[:, None]).astype(np.float64)
 
 
 def without_gain(
-    true: tuple[np.ndarray, np.ndarray], drawn: tuple[np.ndarray, np.ndarray], documents: np.ndarray
+    true: Sequence[np.ndarray], drawn: Sequence[np.ndarray], luck: np.ndarray, documents: np.ndarray
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """C15: share of the labels of high loss that have no gain, by statistic, as functions of weights [replicates, documents].
 
-    true and drawn: loss with all layers small and gap to the oracle in nats, [tokens, labels]; documents [tokens] ids. High is the top
-    fifth of the losses, and a gap below a tenth of the loss no gain, as in duo.difficulty. corrected_ takes off each true label's gap
-    what luck gives: its loss times the mean gap over mean loss of the drawn labels of like loss. All of this is settled on the full sample.
+    true and drawn: losses with all layers small and of the oracle, nats, [tokens, labels] each; luck, of drawn's shape: what the oracle
+    gains over the route that labels are drawn from; documents [tokens] ids. High is the top fifth of the losses, and a gap between the
+    two below a tenth of the loss is no gain, as in duo.difficulty. corrected_ takes off a true label's gap the luck that drawn labels of
+    like loss have: its loss times their mean luck over their mean loss. All of this is settled on the full sample.
     """
-    loss, gap = true
-    corrected = loss, gap - loss * _luck_of_like(loss, *drawn)
+    small, oracle = true
+    corrected = small, oracle + small * _luck_of_like(small, drawn[0], luck)
     shares = {}
-    for name, (losses, gaps) in {"": true, "null_": drawn, "corrected_": corrected}.items():
-        clusters = stats.Clusters(np.repeat(documents, losses.shape[1]))
-        high = (losses >= np.percentile(losses, HIGH)).ravel()
-        none = (gaps < NO_GAIN * losses).ravel()
+    for name, (loss, best) in {"": true, "null_": drawn, "corrected_": corrected}.items():
+        clusters = stats.Clusters(np.repeat(documents, loss.shape[1]))
+        high = (loss >= np.percentile(loss, HIGH)).ravel()
+        none = (loss - best < NO_GAIN * loss).ravel()
         shares[f"{name}high_loss_no_gain"] = partial(clusters.mean, values=none, tokens=high)
     return shares
 
 
-def _luck_of_like(loss: np.ndarray, drawn_loss: np.ndarray, drawn_gap: np.ndarray) -> np.ndarray:
-    """Mean gap over mean loss of the drawn labels in the band of each loss, of loss's shape."""
+def _luck_of_like(loss: np.ndarray, drawn_loss: np.ndarray, luck: np.ndarray) -> np.ndarray:
+    """Mean luck over mean loss of the drawn labels in the band of each loss, of loss's shape."""
     edges = np.quantile(drawn_loss, np.arange(1, BANDS) / BANDS)
     band = np.searchsorted(edges, drawn_loss.ravel())
-    losses, gaps = (np.bincount(band, values.ravel(), minlength=BANDS) for values in (drawn_loss, drawn_gap))
-    return np.divide(gaps, losses, out=np.zeros(BANDS), where=losses > 0)[np.searchsorted(edges, loss)]
+    losses, lucks = (np.bincount(band, values.ravel(), minlength=BANDS) for values in (drawn_loss, luck))
+    return np.divide(lucks, losses, out=np.zeros(BANDS), where=losses > 0)[np.searchsorted(edges, loss)]
 
 
 def contrasts(curve: dict[int, np.ndarray], best: np.ndarray, layers: int) -> stats.Numbers:

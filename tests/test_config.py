@@ -91,7 +91,10 @@ def test_default_params_are_valid_and_short():
         ({"router.alpha": -1.0}, "router.alpha: -1.0: input should be greater than or equal to 0"),
         ({"router.temperature": [0.2, 2.0]}, "router.temperature: [0.2, 2.0] must not rise"),
         ({"router.temperature": [1.0, 0.0]}, "router.temperature.1: 0.0: input should be greater than 0"),
-        ({"oracle.budgets": [*range(10), 12]}, "routers.both-10.big: 10.0 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]"),
+        (
+            {"oracle.budgets": [*range(10), 12], "policies.budgets": [2]},
+            "routers.both-10.big: 10.0 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
+        ),
         ({"routers.both-4.model": "dense-512"}, "routers.both-4.choices: ['small', 'big'] model 'dense-512' never trained small FFNs"),
         ({"routers.both-4.model": "doo"}, "routers.both-4.model: 'doo' is none of models: ["),
         ({"routers.both-4.big": 12}, "routers.both-4.big: 12.0 should be below the number of layers (model.layers: 12), with skip"),

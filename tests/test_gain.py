@@ -119,16 +119,15 @@ def test_leans_and_shares_are_corrected_by_their_difference(luck_alone):
 
 
 def test_a_gain_that_luck_gives_labels_of_like_loss_is_none():
-    """High losses of 10 nats: half of the true labels gain 5, half nothing; drawn ones of like loss gain 4.5 on the mean."""
+    """High losses of 10 nats: half of the true labels gain 5, half nothing; drawn ones of like loss have luck of 4.5, or none."""
     documents = np.repeat(["a", "b"], 50)
     loss = np.tile([10.0, 1.0, 1.0, 1.0, 1.0], 20)[:, None]
-    gap = np.where(np.arange(100) < 50, 0.5, 0.0)[:, None] * loss
-    drawn = loss.repeat(2, axis=1), 0.45 * loss.repeat(2, axis=1)
-    found = {name: share(np.ones((1, 2)))[0] for name, share in gain.without_gain((loss, gap), drawn, documents).items()}
-    assert found == {"high_loss_no_gain": 0.5, "null_high_loss_no_gain": 0.0, "corrected_high_loss_no_gain": 1.0}
-    drawn = drawn[0], 0 * drawn[1]
-    found = {name: share(np.ones((1, 2)))[0] for name, share in gain.without_gain((loss, gap), drawn, documents).items()}
-    assert found == {"high_loss_no_gain": 0.5, "null_high_loss_no_gain": 1.0, "corrected_high_loss_no_gain": 0.5}
+    true = loss, np.where(np.arange(100) < 50, 0.5, 1.0)[:, None] * loss
+    drawn = loss.repeat(2, axis=1), 0.5 * loss.repeat(2, axis=1)
+    for luck_share, left in ((0.45, 1.0), (0.0, 0.5)):
+        shares = gain.without_gain(true, drawn, luck_share * drawn[0], documents)
+        found = {name: share(np.ones((1, 2)))[0] for name, share in shares.items()}
+        assert found == {"high_loss_no_gain": 0.5, "null_high_loss_no_gain": 0.0, "corrected_high_loss_no_gain": left}
 
 
 def test_tables_fit_their_schemas(luck_alone, tmp_path, monkeypatch):
