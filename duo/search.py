@@ -6,6 +6,7 @@ an evaluation is one run of the token's sequence through all layers under one ro
 twice. The tokens of a document are searched side by side, each for itself.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,8 @@ from duo.errors import InputError
 from duo.routes import BIG, RouteSpace
 from duo.samples import Sample
 from duo.settings import Search
+
+log = logging.getLogger(__name__)
 
 KINDS = ("regret", "found")
 BASELINE = "random"  # what the other methods are compared with
@@ -335,7 +338,10 @@ def find(
     _check(sample, losses)
     found = {domain: {} for domain in sample.domains}
     keys = list(product(found, settings.budgets, settings.methods))
-    for domain, budget, method in tqdm(keys, desc="search", disable=None):
+    progress = tqdm(keys, desc="search", disable=None)
+    for domain, budget, method in progress:
+        if progress.disable:
+            log.info("domain %s, %d big layers: %s", domain, budget, method)
         routes, parts = Routes(layers, budget), []
         for index in np.flatnonzero(np.array(sample.domains) == domain):
             document = sample.documents[index]
