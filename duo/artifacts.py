@@ -508,7 +508,7 @@ CROSS_SEED_MEANS = _table(
         "strategy",
         pa.string(),
         "own: the scorer's own oracle; other: another model's, none where one model is enumerated; fixed: best single route; held_out: "
-        "best single route of other documents, mean over random halvings",
+        "best single route of other documents, mean over random halvings; mean: of all routes",
     ),
     _BUDGET,
     _field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats a token"),

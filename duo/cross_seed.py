@@ -17,8 +17,10 @@ from duo import evaluate, oracle, seeds, stats
 from duo.routes import RouteSpace
 
 SPLITS = 20  # random halvings of the documents that the held-out fixed route is averaged over
-# Whose choice a route is: the oracle of the model itself, that of another; one route for all tokens, chosen on all documents, or on others.
-OWN, OTHER, FIXED, HELD_OUT = "own", "other", "fixed", "held_out"
+# Whose choice a route is: the oracle of the model itself, that of another; one route for all tokens, chosen on all documents, or on
+# others; nobody's, the mean over all routes.
+OWN, OTHER, FIXED, HELD_OUT, MEAN = "own", "other", "fixed", "held_out", "mean"
+SINGLE = (FIXED, HELD_OUT, MEAN)
 
 Choices = dict[tuple[str, str, str], np.ndarray]  # by (chooser, domain, document): codes [budgets, tokens]
 Scores = dict[tuple[str, str, str, str], np.ndarray]  # by (domain, chooser, scorer, document): sums of losses [budgets], nats
@@ -55,7 +57,7 @@ class Domain:
     budgets: list[int]
     tokens: np.ndarray  # [documents]
     pairs: dict[tuple[str, str], np.ndarray]  # by (chooser, scorer)
-    single: dict[tuple[str, str], np.ndarray]  # of one route for all tokens, by (FIXED or HELD_OUT, scorer)
+    single: dict[tuple[str, str], np.ndarray]  # by (one of SINGLE, scorer)
 
     def numbers(self, weights: np.ndarray, layers: int) -> stats.Numbers:
         """Losses in nats, each [replicates]: of ("pair", chooser, scorer, budget); of ("mean", strategy, budget) over the scorers, of
@@ -63,7 +65,7 @@ class Domain:
         tokens = stats.weighted_sums(weights, self.tokens)[:, None]
         pairs, single = ({key: stats.weighted_sums(weights, sums) / tokens for key, sums in of.items()} for of in (self.pairs, self.single))
         found = {("pair", *key, budget): part for key, losses in pairs.items() for budget, part in self._by_budget(losses)}
-        by_scorer = {scorer: _strategies(scorer, pairs, single) for _, scorer in single}
+        by_scorer = {scorer: _strategies(scorer, pairs, single) for _, scorer in pairs}
         for strategy in next(iter(by_scorer.values())):
             mean = np.mean([losses[strategy] for losses in by_scorer.values()], axis=0)
             found |= {("mean", strategy, budget): part for budget, part in self._by_budget(mean)}
@@ -85,7 +87,7 @@ def _strategies(scorer: str, pairs: stats.Numbers, single: stats.Numbers) -> sta
     """[replicates, budgets] losses under one model by strategy; OTHER, the mean over the other choosers, where there are any."""
     others = [losses for (chooser, scored), losses in pairs.items() if scored == scorer != chooser]
     found = {OWN: pairs[scorer, scorer]} | ({OTHER: np.mean(others, axis=0)} if others else {})
-    return found | {strategy: single[strategy, scorer] for strategy in (FIXED, HELD_OUT)}
+    return found | {strategy: single[strategy, scorer] for strategy in SINGLE}
 
 
 def domains(models: list[evaluate.Domain], scores: Scores, seed: int) -> list[Domain]:
@@ -98,8 +100,10 @@ def domains(models: list[evaluate.Domain], scores: Scores, seed: int) -> list[Do
         split = halves(len(documents), seeds.stream(seed, "split half", name))
         single = {}
         for scorer, domain in mine.items():
-            by_budget = [fixed_losses(at.route_losses, split) for at in domain.budgets.values()]
-            single[FIXED, scorer], single[HELD_OUT, scorer] = (np.stack(part, axis=1) for part in zip(*by_budget, strict=True))
+            by_budget = [(*fixed_losses(at.route_losses, split), at.losses[MEAN]) for at in domain.budgets.values()]
+            single |= {
+                (strategy, scorer): np.stack(sums, axis=1) for strategy, sums in zip(SINGLE, zip(*by_budget, strict=True), strict=True)
+            }
         found.append(Domain(name, list(domain.budgets), domain.tokens, pairs, single))
     return found
 
@@ -128,7 +132,8 @@ def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.N
 
     `held_out_k-fixed_k`: what a fixed route gains by being chosen on the documents that it serves. Where there are other models,
     `fixed_k-other_k`: what choosing token by token gains though another model chose; `transfer_k`: that as a share of what it gains
-    where the model chose itself; `other_k-all_big`; and `other_budget`, at which OTHER is lowest.
+    where the model chose itself; `mean_k-other_k`: what it gains over any route; `other_k-all_big`; and `other_budget`, at which OTHER
+    is lowest.
     """
     found = {}
     for budget in budgets:
@@ -140,6 +145,7 @@ def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.N
             other, claimed = losses[OTHER, budget], fixed - own
             found[f"fixed_{budget}-other_{budget}"] = fixed - other
             found[f"transfer_{budget}"] = np.divide(fixed - other, claimed, out=np.zeros_like(own), where=claimed > 0)
+            found[f"mean_{budget}-other_{budget}"] = losses[MEAN, budget] - other
             found[f"other_{budget}-all_big"] = other - losses[OWN, layers]
     if (OTHER, budgets[0]) in losses:
         found["other_budget"] = np.array(budgets, np.float64)[np.argmin([losses[OTHER, budget] for budget in budgets], axis=0)]

@@ -67,6 +67,7 @@ def test_what_is_noise_to_each_model_does_not_transfer_and_what_both_share_does(
     for scorer in alone:
         assert numbers["contrast", scorer, "fixed_2-other_2"].value < 0  # a fixed route is the best of six, on these documents
         assert numbers["contrast", scorer, "transfer_2"].high < 0.15
+        assert numbers["contrast", scorer, "mean_2-other_2"].low < 0 < numbers["contrast", scorer, "mean_2-other_2"].high
     shared = {name: {key: part + alone["one"][key] for key, part in losses.items()} for name, losses in alone.items()}
     numbers = found(crossed(shared)["text"])
     assert numbers["contrast", "two", "fixed_2-other_2"].low > 0
@@ -85,7 +86,7 @@ def test_models_that_are_one_transfer_all():
 def test_one_model_has_only_itself():
     domain = crossed({"one": noise()})["text"]
     numbers = found(domain)
-    assert {key[1] for key in numbers if key[0] == "mean"} == {"own", "fixed", "held_out"}
+    assert {key[1] for key in numbers if key[0] == "mean"} == {"own", "fixed", "held_out", "mean"}
     assert {key[2] for key in numbers if key[0] == "contrast"} == {f"held_out_{budget}-fixed_{budget}" for budget in (1, 2, 3)}
 
 
@@ -120,6 +121,6 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     artifacts.CROSS_SEED_MEANS.write(cross_seed.mean_curves(domain, numbers))
     artifacts.CROSS_SEED_STATISTICS.write(cross_seed.statistics(domain, numbers))
     assert artifacts.CROSS_SEED.read().num_rows == 4 * len(BUDGETS)
-    assert set(artifacts.CROSS_SEED_MEANS.read()["strategy"].to_pylist()) == {"own", "other", "fixed", "held_out"}
+    assert set(artifacts.CROSS_SEED_MEANS.read()["strategy"].to_pylist()) == {"own", "other", "fixed", "held_out", "mean"}
     names = artifacts.CROSS_SEED_STATISTICS.read()["name"].to_pylist()
     assert {"held_out_2-fixed_2", "fixed_1-other_1", "transfer_3", "other_1-all_big", "other_budget"} <= set(names)

@@ -14,6 +14,7 @@ _SPREAD = {
     "predicted": base.Line("as many independent normal losses", "#D55E00", "D", "--"),
 }
 _CROSSED = {
+    "mean": base.Line("mean of all routes", "#999999", ".", ":"),
     "fixed": base.Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
     "held_out": base.Line("fixed, chosen on other documents", "#E69F00", "v", "--"),
     "other": base.Line("chosen by another seed's oracle", "#009E73", "P", "-."),
@@ -108,7 +109,7 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
             for strategy, line in _CROSSED.items():
                 budget, *loss = base.series(part, strategy)
                 if len(budget):
-                    _curve(axes, line, budget, *np.exp(loss[:1] if strategy == "held_out" else loss))
+                    _curve(axes, line, budget, *np.exp(loss[:1] if strategy in ("held_out", "mean") else loss))
             axes.set_title(domain)
             axes.set_ylabel("perplexity")
             _layer_axis(axes, "big layers a token", setting.layers)
@@ -124,7 +125,7 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
     caption = (
         f"Perplexity (logarithmic) against budget {drawn} The held-out route serves the half of the documents that it was not chosen on, "
         f"mean over random halvings. {base.sample(setting)} {base.constraint(setting)} Bands: {setting.confidence:.0%} percentile "
-        "bootstrap intervals, documents resampled, all choices kept; the held-out route's, much like the fixed one's, is left out."
+        "bootstrap intervals, documents resampled, all choices kept; those of the held-out route and of the mean are left out."
     )
     return base.Picture(figure, "Choices that are scored by another seed's model", caption)
 
