@@ -2,10 +2,11 @@
 
 import pyarrow as pa
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from duo.figures import base
 
+LINEAR = 0.01  # nats below which the axis of regret is linear
 # By method, as in params search.methods; lines and markers tell them apart in grey.
 LINES = {
     "random": base.Line("random routes", "#000000", "x", ":"),
@@ -38,15 +39,20 @@ def regret(curves: pa.Table, setting: base.Setting) -> base.Picture:
                 axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axes.xaxis.set_major_formatter("{x:g}")
                 axes.xaxis.set_minor_locator(NullLocator())
-                axes.set_ylim(bottom=0)
+                axes.set_yscale("symlog", linthresh=LINEAR)  # regrets end at 0
+                axes.yaxis.set_major_locator(FixedLocator([0, *(digit * LINEAR * 10**power for power in range(4) for digit in (1, 2, 5))]))
+                axes.yaxis.set_major_formatter("{x:g}")
+                axes.yaxis.set_minor_locator(NullLocator())
             row[0].set_ylabel("regret, nats a token")
+        panels[0, 0].set_ylim(bottom=0)
         for axes in panels[-1]:
             axes.set_xlabel("evaluations of a token")
         base.legend_below(figure, panels[0, 0])
     caption = (
         "Mean over tokens of the lowest loss that a search has met, less the lowest among all routes of the budget, against the number of "
-        "evaluations (logarithmic): routes tried, each run through all layers. Beam search looks at prefixes of routes, each at its share "
-        "of the layers, so it begins late. All searches see the label. "
+        "evaluations: routes tried, each run through all layers. Beam search looks at prefixes of routes, each at its share "
+        "of the layers, so it begins late. All searches see the label. Both axes are "
+        f"logarithmic, that of regret down to {LINEAR:g}. "
         f"Model {setting.model}; {base.sample(setting)} {base.constraint(setting)} Bands: {setting.confidence:.0%} percentile bootstrap "
         "intervals, documents resampled."
     )
