@@ -50,8 +50,8 @@ def regret(curves: pa.Table, setting: base.Setting) -> base.Picture:
         base.legend_below(figure, panels[0, 0])
     caption = (
         "Mean over tokens of the lowest loss that a search has met, less the lowest among all routes of the budget, against the number of "
-        "evaluations: routes tried, each run through all layers. Beam search looks at prefixes of routes, each at its share "
-        "of the layers, so it begins late. All searches see the label. Both axes are "
+        "evaluations: routes tried, each run through all layers, nothing being kept from one run to the next. Beam search also looks at "
+        "prefixes of routes, each at its share of the layers, so it begins late. All searches see the label. Both axes are "
         f"logarithmic, that of regret down to {LINEAR:g}. "
         f"Model {setting.model}; {base.sample(setting)} {base.constraint(setting)} Bands: {setting.confidence:.0%} percentile bootstrap "
         "intervals, documents resampled."
