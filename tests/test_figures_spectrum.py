@@ -37,7 +37,7 @@ def test_oracle_prediction_and_effective_number_are_drawn(domains):
     assert [axes.get_title() for axes in above] == domains and len(below) == len(domains)
     assert line(above[-1], "oracle: best route of each token") == pytest.approx(np.exp([2.9, 2.6, 2.4, 2.6, 2.9]))
     assert line(above[-1], "as many independent normal losses") == pytest.approx(np.exp([2.8, 2.2, 1.8, 2.2, 2.8]))
-    assert line(below[0], "effective number of independent routes") == pytest.approx([1, 2, 6**0.5, 2, 1])
+    assert line(below[0], "independent routes, effectively") == pytest.approx([1, 2, 6**0.5, 2, 1])
     for words in ("exactly its budget", "context shared", "5 held-out documents", "90% percentile bootstrap"):
         assert words in picture.caption
 

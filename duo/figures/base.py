@@ -119,8 +119,9 @@ def logarithmic(axes: Axes, ticks: int = 9) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
 
 
-def legend_below(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+def legend_below(figure: Figure, *panels: Axes) -> None:
+    """One legend of all that these panels label."""
+    handles, labels = zip(*(pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)), strict=True)
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
 

@@ -37,14 +37,13 @@ def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
             above.set_title(domain)
             above.set_ylabel("perplexity")
             base.logarithmic(above)
-            _curve(below, base.Line("routes of the budget", "#D55E00", "D", "--"), budget, routes)
-            _curve(below, base.Line("effective number of independent routes", "#0072B2", "o", "-"), budget, *_estimate(rows, "effective"))
+            _curve(below, base.Line("routes of the budget", "#000000", "s", "--"), budget, routes)
+            _curve(below, base.Line("independent routes, effectively", "#009E73", "P", "-."), budget, *_estimate(rows, "effective"))
             below.set_ylabel("routes")
             below.set_yscale("log")
-            below.legend(loc="lower center")
             for axes in (above, below):
                 _layer_axis(axes, "big layers a token", setting.layers)
-        base.legend_below(figure, panels[0])
+        base.legend_below(figure, panels[0], panels[-1])
     caption = (
         "Above, perplexity (logarithmic) against budget: the oracle, and what it would be if the losses of a token's routes were "
         "independent and normal, with the token's own mean and standard deviation over the routes of the budget: mean less c times the "
