@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -69,7 +70,8 @@ def kill(running: subprocess.Popen) -> None:
 
     Waits until they are gone: DVC honours the lock of one that still shows in the process table.
     """
-    os.killpg(running.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may have ended
+        os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

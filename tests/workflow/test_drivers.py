@@ -1,5 +1,6 @@
 """Snakemake and `dvc repro` on the toy, and both on the smoke experiment."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -118,10 +119,14 @@ def test_smoke_killed_ends_the_same(finished_smoke, tmp_path, monkeypatch, drive
     expected = project.files()
     monkeypatch.chdir(project.root)
     made = dag.Dag().stages[stage].outs
-    for path in [*made, *Path(".pipeline").glob("*.lock")]:
-        Path(path).unlink()
-    for folder in (".dvc/cache", "artifacts/checkpoints"):
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in map(Path, made):
+        digest = hashlib.md5(path.read_bytes()).hexdigest()
+        Path(".dvc/cache/files/md5", digest[:2], digest[2:]).unlink()
+        path.unlink()
+    for path in Path(".pipeline").glob("*.lock"):
+        path.unlink()
+    shutil.rmtree(".dvc/cache/runs")
+    shutil.rmtree("artifacts/checkpoints", ignore_errors=True)
     command = driver.format(made[0] if driver.startswith("snakemake") else stage)
     kill_when(project, command, lambda: any(Path().glob(sign)), DUO_LIVE="1")
     project.run(command, DUO_LIVE="1")
