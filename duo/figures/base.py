@@ -140,6 +140,6 @@ def context(setting: Setting) -> str:
     return f"context {setting.context}: {contexts[setting.context]}."
 
 
-def interval(setting: Setting, drawn: str) -> str:
+def interval(setting: Setting, drawn: str, choices: str = "single winning routes chosen anew in each replicate") -> str:
     kind = f"{setting.confidence:.0%} percentile bootstrap intervals"
-    return f"{drawn}: {kind}, documents resampled, single winning routes chosen anew in each replicate."
+    return ", ".join(words for words in (f"{drawn}: {kind}", "documents resampled", choices) if words) + "."

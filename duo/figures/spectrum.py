@@ -49,7 +49,7 @@ def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
         "independent and normal, with the token's own mean and standard deviation over the routes of the budget: mean less c times the "
         "deviation, c the expected maximum of as many standard normals. Below (logarithmic), how many routes the budget has, and how many "
         "independent ones would give the gain over the mean that the oracle shows: routes share layers. "
-        f"{base.sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Bands')}"
+        f"{base.sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "The oracle against independent noise", caption)
 
@@ -91,7 +91,7 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
         "there would be if every interaction were as small as that of all layers, as rounding makes them. Middle, the share of one pair "
         "of layers, mean over the pairs that lie so far apart. Right, the Shapley value of each layer's big FFN: they add up to the loss "
         "with all layers small less that with all big. Shares are of means over tokens. Routes of "
-        f"every budget, each alike; {base.context(setting)} {base.sample(setting)} {base.interval(setting, 'Bands')}"
+        f"every budget, each alike; {base.context(setting)} {base.sample(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "Do layers add up?", caption)
 
@@ -123,8 +123,8 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
         drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two or more in enumerate.models."
     caption = (
         f"Perplexity (logarithmic) against budget {drawn} The held-out route serves the half of the documents that it was not chosen on, "
-        f"mean over random halvings. {base.sample(setting)} {base.constraint(setting)} Bands: {setting.confidence:.0%} percentile "
-        "bootstrap intervals, documents resampled, all choices kept; those of the held-out route and of the mean are left out."
+        f"mean over random halvings. {base.sample(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Bands', 'all choices kept')} Those of the held-out route and of the mean are left out."
     )
     return base.Picture(figure, "Choices that are scored by another seed's model", caption)
 
