@@ -162,8 +162,8 @@ def _sums(table: pa.Table, column: str, kind: str) -> pa.Table:
     keys = [*Entry._fields, "domain", "document"]
     grouped = table.select([*keys, column, "big"]).group_by(keys, use_threads=False)
     found = grouped.aggregate([(column, "sum"), ("big", "sum"), (column, "count")])
-    found = found.rename_columns([*keys, "loss", "big", "tokens"])
-    return found.append_column("kind", pa.repeat(kind, len(found)))
+    columns = dict(zip([*keys, "loss", "big", "tokens"], found.columns, strict=True))
+    return pa.table(columns | {"kind": pa.repeat(kind, len(found))})  # anew, as fields that may or may not be empty don't go together
 
 
 def _best(settings: Iterable[pa.Table]) -> set[tuple[str, str, str]]:

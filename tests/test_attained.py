@@ -33,7 +33,8 @@ def routes(policy: str, network: str, loss: float, constraint: str = "exact", se
     columns = {key: [value] * count for key, value in constants.items()} | ids()
     columns |= {"budget": np.full(count, 2, np.int32), "route": np.full(count, 0b0011, np.int32)}
     losses = (loss + jitter(seed)).astype(np.float32)
-    return pa.table(columns | {"loss": losses, "realised": losses + np.float32(0.1)})
+    table = pa.table(columns | {"loss": losses, "realised": losses + np.float32(0.1)})
+    return table.select(artifacts.POLICY_ROUTES.schema.names).cast(artifacts.POLICY_ROUTES.schema)  # as read
 
 
 def settings(policy: str, network: str, validation: float) -> pa.Table:
