@@ -77,12 +77,13 @@ def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, 
 
     InputError where the table is of other routes, or a loss is not finite.
     """
-    losses = files.matrix(table["losses"])
-    if losses.shape[1] != len(space):
-        raise InputError(f"losses of {losses.shape[1]} routes, but {space.layers} layers have {len(space)}; run enumerate again")
+    count = table["losses"].type.list_size
+    if count != len(space):
+        raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}; run enumerate again")
     for domain, document, rows in documents(table):
-        _check_finite(losses[rows], domain, document)
-        yield domain, document, rows, losses[rows]
+        losses = files.matrix(table["losses"].slice(rows.start, rows.stop - rows.start))  # a document's alone: the table is large
+        _check_finite(losses, domain, document)
+        yield domain, document, rows, losses
 
 
 def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:

@@ -5,7 +5,7 @@ set T of layers, with coefficients that are orthogonal over the routes: the squa
 interactions of r layers cause. If layers acted independently of one another, only |T| = 1 would be there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import comb
 
@@ -15,6 +15,8 @@ from tqdm import tqdm
 
 from duo import oracle, order_statistics, seeds, stats
 from duo.routes import RouteSpace
+
+Sums = dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]  # by (domain, document): tokens, and sums of each measure [...]
 
 
 def walsh_hadamard(values: np.ndarray) -> np.ndarray:
@@ -102,16 +104,22 @@ class Domain:
         return stats.intervals(statistic, len(self.tokens), resamples, confidence, seeds.stream(seed, "spectrum"))
 
 
-def domains(model: str, tables: Iterable[pa.Table], space: RouteSpace, budgets: list[int]) -> Iterator[Domain]:
-    """Every domain of a model, from its shards of LOSSES; one document's losses are worked on at a time."""
-    found: dict[str, dict[str, tuple[int, dict]]] = {}
-    for table in tables:
-        for domain, document, rows, losses in tqdm(oracle.by_document(table, space), f"spectrum of {model}", unit="document", disable=None):
-            sums = {name: values.sum(axis=0, dtype=np.float64) for name, values in measure(losses, space, budgets).items()}
-            found.setdefault(domain, {})[document] = (rows.stop - rows.start, sums)
-    for name, documents in found.items():
-        tokens, sums = zip(*(documents[document] for document in sorted(documents)), strict=True)
-        yield Domain(model, name, np.array(tokens), {key: np.stack([each[key] for each in sums]) for key in sums[0]})
+def document_sums(table: pa.Table, space: RouteSpace, budgets: list[int]) -> Sums:
+    """Tokens, and every measure summed over them, of each document in a shard of LOSSES; one document is worked on at a time."""
+    found = {}
+    for domain, document, rows, losses in tqdm(oracle.by_document(table, space), "spectrum", unit=" documents", disable=None):
+        sums = {name: values.sum(axis=0) for name, values in measure(losses, space, budgets).items()}
+        found[domain, document] = (rows.stop - rows.start, sums)
+    return found
+
+
+def domains(model: str, sums: Sums) -> list[Domain]:
+    """Every domain of a model, from document_sums of all its shards."""
+    found = []
+    for name in dict.fromkeys(domain for domain, _ in sums):
+        tokens, measures = zip(*(sums[key] for key in sorted(sums) if key[0] == name), strict=True)
+        found.append(Domain(model, name, np.array(tokens), {key: np.stack([each[key] for each in measures]) for key in measures[0]}))
+    return found
 
 
 def numbers(means: dict[str, np.ndarray], layers: int, budgets: list[int]) -> stats.Numbers:

@@ -22,7 +22,7 @@ def product_of(*layers: int) -> np.ndarray:
 def domain(losses: np.ndarray, documents: int = 5) -> tuple[spectrum.Domain, dict]:
     """The losses [tokens, routes], dealt to documents, with their intervals."""
     parts = {("text", f"d{index}"): part for index, part in enumerate(np.array_split(losses, documents))}
-    (found,) = spectrum.domains("duo", [table(parts)], SPACE, BUDGETS)
+    (found,) = spectrum.domains("duo", spectrum.document_sums(table(parts), SPACE, BUDGETS))
     return found, found.intervals(LAYERS, BUDGETS, 100, 0.95, seed=1)
 
 
@@ -93,8 +93,8 @@ def test_noise_has_the_spectrum_of_as_many_interactions_and_additive_choices_mis
 def test_shards_and_order_of_documents_change_nothing():
     losses = noise()
     first, second = {key: losses[key] for key in list(losses)[1::2]}, {key: losses[key] for key in list(losses)[::2]}
-    whole = {each.name: each for each in spectrum.domains("duo", [table(losses)], SPACE, BUDGETS)}
-    shards = {each.name: each for each in spectrum.domains("duo", [table(first), table(second)], SPACE, BUDGETS)}
+    whole, *parts = (spectrum.document_sums(table(part), SPACE, BUDGETS) for part in (losses, first, second))
+    whole, shards = ({each.name: each for each in spectrum.domains("duo", sums)} for sums in (whole, parts[1] | parts[0]))
     assert whole.keys() == shards.keys() == {"text", "code"}
     for name, one in whole.items():
         np.testing.assert_array_equal(one.tokens, shards[name].tokens)

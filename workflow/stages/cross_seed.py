@@ -18,9 +18,9 @@ def main() -> None:
     }
     chosen = cross_seed.choices({budget: selections for budget, (selections, _) in tables.items()})
     scores = {}
-    for scorer, shard in product(params.enumerate.models, params.enumerate.shards):
-        losses = artifacts.LOSSES.read(columns=["domain", "document", "losses"], model=scorer, shard=shard)
-        scores |= cross_seed.score(scorer, losses, chosen, space)
+    columns = ["domain", "document", "losses"]
+    for scorer, shard in product(params.enumerate.models, params.enumerate.shards):  # one in memory at a time
+        scores |= cross_seed.score(scorer, artifacts.LOSSES.read(columns, model=scorer, shard=shard), chosen, space)
     pairs, means, statistics = [], [], []
     for domain in cross_seed.domains(evaluate.domains(tables, space), scores, params.seed):
         found = domain.intervals(layers, settings.resamples, settings.confidence, params.seed)

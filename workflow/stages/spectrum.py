@@ -10,11 +10,14 @@ from workflow import stage
 def main() -> None:
     params = config.load()
     layers, budgets, settings = params.model.layers, params.oracle.budgets, params.evaluate
+    space = RouteSpace(layers)
     tables = {artifacts.SPECTRUM: [], artifacts.SPECTRUM_DISTANCES: [], artifacts.SHAPLEY: []}
-    statistics, orders = [], []
+    statistics, orders, columns = [], [], ["domain", "document", "losses"]
     for model in params.enumerate.models:
-        shards = (artifacts.LOSSES.read(["domain", "document", "losses"], model=model, shard=shard) for shard in params.enumerate.shards)
-        for domain in spectrum.domains(model, shards, RouteSpace(layers), budgets):
+        sums = {}
+        for shard in params.enumerate.shards:  # one in memory at a time
+            sums |= spectrum.document_sums(artifacts.LOSSES.read(columns, model=model, shard=shard), space, budgets)
+        for domain in spectrum.domains(model, sums):
             found = domain.intervals(layers, budgets, settings.resamples, settings.confidence, params.seed)
             for parts, key in zip(tables.values(), ("order", "distance", "layer"), strict=True):
                 parts.append(spectrum.table(domain, found, key))
