@@ -22,7 +22,7 @@ from duo.routes import BIG, RouteSpace
 from duo.settings import OneRouter
 
 CLAIMED, REALISED = "claimed", "realised"
-FIXED, CEILING, PAPER, NONE = "fixed", "ceiling", "paper", "none"
+FIXED, RANDOM, CEILING, PAPER, NONE = "fixed", "random", "ceiling", "paper", "none"
 
 
 class Entry(NamedTuple):
@@ -67,8 +67,8 @@ class Domain:
         """POLICY_STATISTICS' numbers by name, of each policy's chosen input and network.
 
         POLICY_K-fixed_K: losses at exactly K big layers, claimed; POLICY_realised_K-fixed_K: realised; POLICY_average_K-fixed_K: claimed, K
-        on average. share_POLICY_K, share_POLICY_realised_K: of the attainable gap. best_A_K-best_B_K: two objectives' losses, claimed.
-        best_spread_K: the highest of the objectives' losses less the lowest.
+        on average. share_POLICY_K, share_POLICY_realised_K: of the attainable gap. A_K-B_K: two that learn from the losses, claimed.
+        spread_K: the highest loss of these less the lowest.
         """
         named = {}
         for _, entry, kind in [key for key in found if key[0] == "from fixed"]:
@@ -78,13 +78,12 @@ class Domain:
                 named[f"{name}-{FIXED}_{entry.budget}"] = found["from fixed", entry, kind]
                 if entry.constraint == EXACT and entry.policy != CEILING:
                     named[f"share_{name}"] = found["share", entry, kind]
-        trained = [kind for kind in sorted(self.chosen) if kind[2] != NONE and kind[0] != PAPER]
+        learned = [kind for kind in sorted(self.chosen) if kind[0] not in (FIXED, RANDOM, CEILING, PAPER)]
         for budget in dict.fromkeys(entry.budget for entry in self.big):
-            losses = {kind[0]: found[Entry(*kind, EXACT, budget), CLAIMED] for kind in trained}
+            losses = {kind[0]: found[Entry(*kind, EXACT, budget), CLAIMED] for kind in learned}
             for first, second in combinations(losses, 2):
-                named[f"best_{first}_{budget}-best_{second}_{budget}"] = losses[first] - losses[second]
-            if len(losses) > 1:
-                named[f"best_spread_{budget}"] = np.ptp(list(losses.values()), axis=0)
+                named[f"{first}_{budget}-{second}_{budget}"] = losses[first] - losses[second]
+            named[f"spread_{budget}"] = np.ptp(list(losses.values()), axis=0)
         return named
 
     def intervals(self, resamples: int, confidence: float, seed: int) -> dict:

@@ -29,10 +29,15 @@ def curves(domains: list[str], sure=(1, 2)) -> pa.Table:
 
 
 def statistics(*intervals: tuple[float, float]) -> pa.Table:
-    return pa.Table.from_pylist(
-        [{"name": f"best_a_{k}-best_b_{k}", "value": (low + high) / 2, "low": low, "high": high} for k, (low, high) in enumerate(intervals)]
-        + [{"name": "best_spread_1", "value": 1.0, "low": 0.9, "high": 1.1}]
-    )
+    """Differences of value and neighbours at budgets 1, 2, ...: both are surely better than fixed; expected_loss is not."""
+    rows = []
+    for budget, (low, high) in enumerate(intervals, 1):
+        rows += [{"name": f"value_{budget}-{other}_{budget}", "low": low, "high": high} for other in ("neighbours", "expected_loss")]
+        rows += [{"name": f"{policy}_{budget}-fixed_{budget}", "low": -1.0, "high": -0.1} for policy in ("value", "neighbours")]
+        rows += [{"name": f"expected_loss_{budget}-fixed_{budget}", "low": -1.0, "high": 0.1}]
+        rows += [{"name": f"spread_{budget}", "low": 0.9, "high": 1.1}]
+    rows = rows or [{"name": "spread_1", "low": 0.9, "high": 1.1}]
+    return pa.Table.from_pylist([row | {"domain": "text", "value": (row["low"] + row["high"]) / 2} for row in rows])
 
 
 @pytest.mark.parametrize("domains", [["text"], ["text", "code"]])
@@ -53,10 +58,11 @@ def test_every_share_is_drawn_in_its_row(domains):
 
 def test_caption_says_whether_objectives_agree():
     agree = policies.shares(curves(["text"]), statistics((-0.1, 0.1), (-0.2, 0.3)), "others", SETTING).caption
-    assert "Of 2 differences" in agree and "2 have intervals that hold 0" in agree and "information, not training" in agree
+    assert "Of the 2 differences" in agree and "2 have intervals that hold 0" in agree and "information, not training" in agree
     assert "the other models prefer" in agree
     apart = policies.shares(curves(["text"]), statistics((-0.1, 0.1), (0.2, 0.3)), "others", SETTING).caption
-    assert "1 have intervals that hold 0" in apart and "0.250 nats" in apart and "is training" in apart
+    assert "1 have intervals that hold 0" in apart and "0.250 nats" in apart and "part of what is missed is training" in apart
+    assert "At no budget are two" in policies.shares(curves(["text"]), statistics(), "others", SETTING).caption
 
 
 def test_no_gap_that_is_sure_leaves_a_panel_that_says_so():

@@ -1,5 +1,7 @@
 """How much of the attainable gap routers close, whatever they were trained for."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -102,16 +104,23 @@ def _without(known: dict[str, list[int]], curves: pa.Table) -> str:
 
 
 def _agreement(statistics: pa.Table) -> str:
-    """Whether objectives agree, in words, from the intervals of the differences of their best routers."""
-    rows = [row for row in statistics.to_pylist() if row["name"].startswith("best_") and "-best_" in row["name"]]
-    if not rows:
-        return "One objective alone has none to agree with."
-    apart = [row for row in rows if not row["low"] <= 0 <= row["high"]]
-    largest = max(abs(row["value"]) for row in rows)
+    """Whether the good routers agree, in words: those whose interval lies below fixed, two at a time, by domain and budget."""
+    rows = {(row["domain"], row["name"]): row for row in statistics.to_pylist()}
+    pairs = []
+    for (domain, name), row in rows.items():
+        found = re.fullmatch(r"(\w+)_(\d+)-(\w+)_\2", name)
+        if found and found[3] != "fixed":
+            budget, both = found[2], (found[1], found[3])
+            if all(rows[domain, f"{policy}_{budget}-fixed_{budget}"]["high"] < 0 for policy in both):
+                pairs.append(row)
+    if not pairs:
+        return "At no budget are two of them better than fixed beyond doubt."
+    agreed = sum(row["low"] <= 0 <= row["high"] for row in pairs)
+    largest = max(abs(row["value"]) for row in pairs)
     told = (
-        f"Of {len(rows)} differences between objectives, claimed, by domain and budget, {len(rows) - len(apart)} have intervals that hold 0"
+        f"Of the {len(pairs)} differences between two that are both better than fixed beyond doubt (claimed, by domain and budget), "
+        f"{agreed} have intervals that hold 0; the largest is {largest:.3f} nats a token. "
     )
-    told += f"; the largest difference is {largest:.3f} nats a token. "
-    if not apart:
-        return told + "Routers trained for different things agree within their intervals: what is missing is information, not training."
-    return told + "Not all objectives agree within their intervals: part of what is missing is training."
+    if agreed == len(pairs):
+        return told + "The good ones agree within their intervals: what they miss is information, not training."
+    return told + "Not all of the good ones agree: part of what is missed is training."
