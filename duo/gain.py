@@ -10,9 +10,11 @@ At budget k, with L the loss of the route whose predictions the null's labels ar
     ceiling(k)         loss, on the true labels, of the routes that a teacher's predictions prefer
 
 The corrected gain tells whether there is more than luck, not how much a router could get: who knows more needs luck less, so what is known
-and luck don't add up, and a ceiling may gain more. All are of the same documents, replicate by replicate. A statistic NAME of the true labels has beside it null_NAME, the same of the drawn
-labels, and corrected_NAME, what is left when luck is taken off: for what is read off the oracle's curve the same read off the corrected
-loss (see `contrasts`), for leans the difference of the two, for tokens without gain see `without_gain`.
+and luck don't add up, and a ceiling may gain more. All are of the same documents, replicate by replicate.
+
+A statistic NAME of the true labels has beside it null_NAME, the same of the drawn labels, and corrected_NAME, what is left when luck is
+taken off: for what is read off the oracle's curve the same read off the corrected loss (see `contrasts`), for leans the difference of the
+two, for tokens without gain see `without_gain`.
 """
 
 from collections.abc import Callable, Sequence

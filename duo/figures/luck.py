@@ -51,7 +51,7 @@ def decomposition(curves: pa.Table, statistics: pa.Table, luck: Luck, setting: b
     caption = (
         f"Above, perplexity (logarithmic) against the number of big layers a token; below, what each gains over {_ROUTES[luck.labels]} on "
         f"the same labels, token by token, so that the bands are narrower. {_null(luck)} With luck taken off, the "
-        "oracle gains what it gains on true labels beyond what it gains on drawn ones: a test for more than luck, and no bound. Normalised: "
+        "oracle gains what it gains on true labels beyond what it gains on drawn ones: a test for more than luck, no bound. Normalised: "
         "every word has the highest probability that any route of the budget gives it, divided by their sum. The routes that a model "
         "chooses by its predictions, without a label, are scored on the true ones: what a router that knows as much could get. "
         f"{_described(setting)} {base.interval(setting, 'Bands')}"
