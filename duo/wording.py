@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+_POLICIES = "expected_loss|value|distillation|straight_through|token_table|neighbours"  # what learns from the losses of all routes
 # A name of artifacts.CONTRASTS or of another table of statistics, as a pattern; its groups go into the words in {}.
 _WORDS = {
     "oracle_budget": "the oracle's best budget",
@@ -68,8 +69,8 @@ _WORDS = {
     r"(\w+)_average_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, less fixed",
     r"(\w+)_realised_(\d+)-fixed_\d+": "routes of {} at budget {}, realised, less fixed",
     r"(\w+)_(\d+)-fixed_\d+": "routes of {} at budget {}, less fixed",
-    r"best_spread_(\d+)": "highest less lowest loss at budget {} among the best router of each objective",
-    r"best_(\w+)_(\d+)-best_(\w+)_\d+": "best router by {0} less best by {2}, at budget {1}",
+    r"spread_(\d+)": "highest less lowest loss at budget {} among all that learn from the losses of all routes",
+    rf"({_POLICIES})_(\d+)-({_POLICIES})_\d+": "routes of {0} less those of {2}, at budget {1}",
     r"fixed_(\d+)-other_\d+": "fixed route at budget {}, less the routes that other seeds' oracles chose",
     r"transfer_(\d+)": "share of the oracle's gain over fixed at budget {} that is left with routes of other seeds' oracles",
     r"other_(\d+)-all_big": "routes of other seeds' oracles at budget {}, less all layers big",
