@@ -60,7 +60,7 @@ STRATEGIES = {
     "random_all": "best random, one for all",
     "fixed": "fixed: best, one for all",
 }
-# Rows of the second part's first table, strategies of artifacts.GAIN_CURVES; any other is ceiling_TEACHER.
+# Rows of the second part's first table, strategies of gain_artifacts.GAIN_CURVES; any other is ceiling_TEACHER.
 GAINS = {
     "all_small": "all layers small",
     "all_big": "all layers big",
@@ -142,7 +142,7 @@ def tally(found: list[Claim], kinds: Iterable[str] = ("holds", "fails", "undecid
 
 
 def gains(rows: Iterable[dict]) -> list[Gain]:
-    """What rows of artifacts.GAIN_STATISTICS say of each model and domain; nothing of one without a budget that leaves a choice."""
+    """What rows of gain_artifacts.GAIN_STATISTICS say of each model and domain; nothing of one without a budget that leaves a choice."""
     by_domain: dict[tuple[str, str], dict[str, dict]] = {}
     for row in rows:
         by_domain.setdefault((row["model"], row["domain"]), {})[row["name"]] = row
@@ -157,7 +157,7 @@ def gains(rows: Iterable[dict]) -> list[Gain]:
 
 
 def realised(rows: Iterable[dict]) -> list[dict[str, dict]]:
-    """The oracle's rows of artifacts.CONTEXT_CURVES, claimed and realised, where it claims most: one pair a model, domain and context."""
+    """The oracle's rows of CONTEXT_CURVES, claimed and realised, where it claims most: one pair a model, domain and context."""
     pairs: dict[tuple, dict[str, dict]] = {}
     for row in rows:
         if row["selection"] == "oracle":

@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from duo import artifacts, config, files, report
+from duo import artifacts, config, files, gain_artifacts, report
 from duo.errors import InputError
 
 DOCS, README = Path("docs"), Path("README.md")
@@ -20,9 +20,9 @@ def collect() -> dict:
         "metrics": artifacts.METRICS.read(),
         "claims": report.rows(artifacts.CLAIMS.read()),
         "seeds": report.rows(artifacts.SEEDS.read()),
-        "gain": report.rows(artifacts.GAIN_STATISTICS.read()),
-        "survival": report.rows(artifacts.SURVIVAL.read()),
-        "contexts": report.rows(artifacts.CONTEXT_CURVES.read()),
+        "gain": report.rows(gain_artifacts.GAIN_STATISTICS.read()),
+        "survival": report.rows(gain_artifacts.SURVIVAL.read()),
+        "contexts": report.rows(gain_artifacts.CONTEXT_CURVES.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": params.model_dump(mode="json", exclude_none=True),
     }

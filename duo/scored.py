@@ -26,7 +26,7 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class Setting:
-    """Columns of artifacts.POLICY_SETTINGS at a constraint and budget."""
+    """Columns of gain_artifacts.POLICY_SETTINGS at a constraint and budget."""
 
     constraint: str
     budget: int

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from duo import artifacts, claims
+from duo import claims, gain_artifacts
 
 VERDICTS = {claims.HOLDS: "survives", claims.FAILS: "does not", claims.UNDECIDED: claims.UNDECIDED}
 
@@ -27,7 +27,7 @@ def judge(listed: Iterable[claims.Claim], gains: pa.Table, skips: pa.Table) -> p
                 | {"verdict": VERDICTS[row["verdict"]], "claim_verdict": VERDICTS[claims.over_models(tested)]}
                 for row in tested
             ]
-    return pa.Table.from_pylist(rows, schema=artifacts.SURVIVAL.schema)
+    return pa.Table.from_pylist(rows, schema=gain_artifacts.SURVIVAL.schema)
 
 
 def _by_domain(statistics: pa.Table) -> dict[tuple[str, str], dict[str, dict]]:

@@ -99,7 +99,7 @@ def statistic(name: str) -> str:
 
 
 def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
-    """What is left of the oracle's gain on a domain at a budget, in sentences; rows of artifacts.GAIN_STATISTICS by name."""
+    """What is left of the oracle's gain on a domain at a budget, in sentences; rows of gain_artifacts.GAIN_STATISTICS by name."""
     own, luck, left, share = (found[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck_share"))
     (reference,) = (name.split("-")[1].removesuffix(f"_{budget}") for name in found if re.fullmatch(rf"normalised-.+_{budget}", name))
     route = f"all layers {reference.removeprefix('all_')}"

@@ -7,7 +7,7 @@ from math import exp
 import pyarrow as pa
 from made_up import LAYERS, SPACE, noise, selected
 
-from duo import artifacts, evaluate, report
+from duo import artifacts, evaluate, gain_artifacts, report
 
 HOSTILE = "<script>alert('x') & more</script>"
 FIGURES = report.figure_names(["figure-7"])
@@ -82,8 +82,8 @@ def gain() -> dict[str, pa.Table]:
         row = {"claim": claim, "words": f"words of {claim} | {HOSTILE}", "domain": domain, "model": "duo", "statistic": "oracle_1-all_big"}
         row |= _ends("claimed", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
         survival.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
-    schemas = {"statistics": artifacts.GAIN_STATISTICS, "curves": artifacts.GAIN_CURVES}
-    schemas |= {"survival": artifacts.SURVIVAL, "contexts": artifacts.CONTEXT_CURVES}
+    schemas = {"statistics": gain_artifacts.GAIN_STATISTICS, "curves": gain_artifacts.GAIN_CURVES}
+    schemas |= {"survival": gain_artifacts.SURVIVAL, "contexts": gain_artifacts.CONTEXT_CURVES}
     found = {"statistics": statistics, "curves": curves, "survival": survival, "contexts": contexts}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
 

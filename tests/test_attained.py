@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from duo import artifacts, attained, files
+from duo import attained, files, gain_artifacts
 from duo.errors import InputError
 from duo.settings import OneRouter
 
@@ -34,7 +34,7 @@ def routes(policy: str, network: str, loss: float, constraint: str = "exact", se
     columns |= {"budget": np.full(count, 2, np.int32), "route": np.full(count, 0b0011, np.int32)}
     losses = (loss + jitter(seed)).astype(np.float32)
     table = pa.table(columns | {"loss": losses, "realised": losses + np.float32(0.1)})
-    return table.select(artifacts.POLICY_ROUTES.schema.names).cast(artifacts.POLICY_ROUTES.schema)  # as read
+    return table.select(gain_artifacts.POLICY_ROUTES.schema.names).cast(gain_artifacts.POLICY_ROUTES.schema)  # as read
 
 
 def settings(policy: str, network: str, validation: float) -> pa.Table:
@@ -105,8 +105,8 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (domain,) = gathered()
     numbers = domain.intervals(200, 0.95, seed=1)
-    artifacts.POLICY_CURVES.write(attained.curves(domain, numbers))
-    artifacts.POLICY_STATISTICS.write(attained.statistics(domain, numbers))
+    gain_artifacts.POLICY_CURVES.write(attained.curves(domain, numbers))
+    gain_artifacts.POLICY_STATISTICS.write(attained.statistics(domain, numbers))
     row = attained.curves(domain, numbers).to_pylist()[0]
     assert row["big"] == 2 and row["perplexity"] == pytest.approx(np.exp(row["loss"]))
 

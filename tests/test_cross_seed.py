@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from made_up import LAYERS, SPACE, Losses, noise, selected, table
 
-from duo import artifacts, cross_seed, evaluate
+from duo import cross_seed, evaluate, gain_artifacts
 
 BUDGETS = list(range(LAYERS + 1))
 
@@ -117,10 +117,10 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     domain = crossed({"one": noise(), "two": {key: part**2 for key, part in noise().items()}})["text"]
     numbers = found(domain)
-    artifacts.CROSS_SEED.write(cross_seed.pair_curves(domain, numbers))
-    artifacts.CROSS_SEED_MEANS.write(cross_seed.mean_curves(domain, numbers))
-    artifacts.CROSS_SEED_STATISTICS.write(cross_seed.statistics(domain, numbers))
-    assert artifacts.CROSS_SEED.read().num_rows == 4 * len(BUDGETS)
-    assert set(artifacts.CROSS_SEED_MEANS.read()["strategy"].to_pylist()) == {"own", "other", "fixed", "held_out", "mean"}
-    names = artifacts.CROSS_SEED_STATISTICS.read()["name"].to_pylist()
+    gain_artifacts.CROSS_SEED.write(cross_seed.pair_curves(domain, numbers))
+    gain_artifacts.CROSS_SEED_MEANS.write(cross_seed.mean_curves(domain, numbers))
+    gain_artifacts.CROSS_SEED_STATISTICS.write(cross_seed.statistics(domain, numbers))
+    assert gain_artifacts.CROSS_SEED.read().num_rows == 4 * len(BUDGETS)
+    assert set(gain_artifacts.CROSS_SEED_MEANS.read()["strategy"].to_pylist()) == {"own", "other", "fixed", "held_out", "mean"}
+    names = gain_artifacts.CROSS_SEED_STATISTICS.read()["name"].to_pylist()
     assert {"held_out_2-fixed_2", "fixed_1-other_1", "transfer_3", "other_1-all_big", "other_budget"} <= set(names)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from duo import artifacts
+from duo import gain_artifacts
 from duo.figures import base, luck
 from duo.settings import Luck
 
@@ -70,7 +70,7 @@ def survival(domains: list[str]) -> pa.Table:
             for kind, value in {"claimed": 3.0, "null": 2.0, "corrected": 1.0}.items():
                 row |= {kind: value, f"{kind}_low": value - 0.5, f"{kind}_high": value + 0.5}
             rows.append(row | {"verdict": "survives", "claim_verdict": "survives"})
-    return pa.Table.from_pylist(rows, schema=artifacts.SURVIVAL.schema)
+    return pa.Table.from_pylist(rows, schema=gain_artifacts.SURVIVAL.schema)
 
 
 def says(picture: base.Picture) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from made_up import LAYERS, SPACE, selected
 
-from duo import artifacts, claims, evaluate, gain, luck, survival
+from duo import artifacts, claims, evaluate, gain, gain_artifacts, luck, survival
 from duo.samples import Sample
 
 DOCUMENTS, TOKENS, WORDS, DRAWS = 24, 16, 12, 3
@@ -134,17 +134,17 @@ def test_tables_fit_their_schemas(luck_alone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     domain, found = luck_alone
     tables = {
-        artifacts.GAIN_CURVES: gain.curves(domain, found),
-        artifacts.GAIN_STATISTICS: gain.statistics(domain, found),
-        artifacts.GAIN_HEAT_MAPS: gain.heat_maps(domain),
-        artifacts.GAIN_LAYERS: gain.layer_shares(domain, found),
+        gain_artifacts.GAIN_CURVES: gain.curves(domain, found),
+        gain_artifacts.GAIN_STATISTICS: gain.statistics(domain, found),
+        gain_artifacts.GAIN_HEAT_MAPS: gain.heat_maps(domain),
+        gain_artifacts.GAIN_LAYERS: gain.layer_shares(domain, found),
     }
     for table, rows in tables.items():
         table.write(rows)
         assert table.read().equals(rows.select(table.schema.names).cast(table.read().schema))
-    curves = artifacts.GAIN_CURVES.read()
+    curves = gain_artifacts.GAIN_CURVES.read()
     assert set(curves["strategy"].to_pylist()) == {"oracle", "null", "corrected", "normalised", "fixed", "ceiling_teacher", "all_big"}
-    cells = [row for row in artifacts.GAIN_HEAT_MAPS.read().to_pylist() if row["budget"] == 1 and row["position"] == 0]
+    cells = [row for row in gain_artifacts.GAIN_HEAT_MAPS.read().to_pylist() if row["budget"] == 1 and row["position"] == 0]
     true, drawn, difference = ([row["share"] for row in cells if row["labels"] == labels] for labels in ("true", "drawn", "difference"))
     assert sum(true) == pytest.approx(1) == sum(drawn) and difference == pytest.approx(np.subtract(true, drawn).tolist())
 
@@ -189,4 +189,4 @@ def test_claims_that_luck_can_touch_have_a_row(luck_alone):
     skips = pa.Table.from_pylist([row(f"{prefix}consistency", 0.1, 0.2, "skip") for prefix in ("", "null_", "corrected_")])
     table = survival.judge(claims.claims(scope), gain.statistics(domain, found), skips)
     assert table["claim"].unique().to_pylist() == ["C2", "C3", "C7", "C8", "C9", "C10", "C15"]
-    assert artifacts.SURVIVAL.schema.names == table.column_names
+    assert gain_artifacts.SURVIVAL.schema.names == table.column_names

@@ -5,7 +5,7 @@ import pytest
 import torch
 from test_model import TINY, make, random_tokens
 
-from duo import artifacts, luck
+from duo import gain_artifacts, luck
 from duo.enumerate import Enumerator
 from duo.errors import InputError
 from duo.files import matrix
@@ -79,8 +79,8 @@ def test_selection_takes_the_lowest_of_each_budget(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     document, (losses, expected, normaliser) = sample().take(slice(0, 1)), scores()
     table = luck.select("duo", document, losses, expected, normaliser, SPACE, BUDGETS, seed=1)
-    artifacts.LUCK_TOKENS.write(table, model="duo", shard=0)
-    for row in artifacts.LUCK_TOKENS.read(model="duo", shard=0).to_pylist():
+    gain_artifacts.LUCK_TOKENS.write(table, model="duo", shard=0)
+    for row in gain_artifacts.LUCK_TOKENS.read(model="duo", shard=0).to_pylist():
         budget, token = row["budget"], row["position"]
         routes = SPACE.with_budget(budget)
         best = losses[:, token, routes].argmin(axis=1)

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from test_enumerate import brute_force
 from test_model import TINY, make
 
-from duo import artifacts, luck, recovery, synthetic
+from duo import gain_artifacts, luck, recovery, synthetic
 from duo.enumerate import Enumerator
 from duo.model import Duo, Shape
 from duo.routes import RouteSpace
@@ -112,9 +112,9 @@ def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
     expected |= {"gap": losses[0, ..., 0] - oracle[0], "corrected_gap": losses[0, ..., 0] - oracle[0] - null}
     for name, values in expected.items():
         np.testing.assert_allclose(found[name].to_numpy(), values.ravel(), atol=1e-4)
-    artifacts.SYNTHETIC_TOKENS.write(found)
-    tokens = recovery.Recovery(artifacts.SYNTHETIC_TOKENS.read())
+    gain_artifacts.SYNTHETIC_TOKENS.write(found)
+    tokens = recovery.Recovery(gain_artifacts.SYNTHETIC_TOKENS.read())
     numbers = tokens.intervals(100, 0.95, seed=1)
-    artifacts.SYNTHETIC_CLASSES.write(tokens.class_means(numbers))
-    artifacts.SYNTHETIC_STATISTICS.write(tokens.statistics(numbers))
-    assert np.isfinite(artifacts.SYNTHETIC_STATISTICS.read()["low"].to_numpy()).all()
+    gain_artifacts.SYNTHETIC_CLASSES.write(tokens.class_means(numbers))
+    gain_artifacts.SYNTHETIC_STATISTICS.write(tokens.statistics(numbers))
+    assert np.isfinite(gain_artifacts.SYNTHETIC_STATISTICS.read()["low"].to_numpy()).all()

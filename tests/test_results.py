@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from made_up_page import FIGURES, HOSTILE, TEXTS, inputs
 
-from duo import artifacts, config, files, report, results
+from duo import artifacts, config, files, gain_artifacts, report, results
 from duo.errors import InputError
 
 MARKS = "before\n<!-- results: made -->\nold\n<!-- end of results -->\nafter\n"
@@ -28,9 +28,9 @@ def run(given, tmp_path, monkeypatch) -> Path:
     artifacts.CLAIMS.write(given["verdicts"])
     artifacts.SEEDS.write(given["tables"]["Spread over seeds"])
     gain = given["gain"]
-    artifacts.GAIN_STATISTICS.write(gain["statistics"])
-    artifacts.SURVIVAL.write(gain["survival"])
-    artifacts.CONTEXT_CURVES.write(gain["contexts"])
+    gain_artifacts.GAIN_STATISTICS.write(gain["statistics"])
+    gain_artifacts.SURVIVAL.write(gain["survival"])
+    gain_artifacts.CONTEXT_CURVES.write(gain["contexts"])
     for name, form in product(FIGURES, ("png", "svg")):
         with files.atomic(artifacts.FIGURE.path(name=name, format=form)) as temporary:
             temporary.write_text(f"{name} as {form}")

@@ -8,7 +8,7 @@ import torch
 from test_enumerate import MACHINE
 from test_model import TINY, make, random_tokens
 
-from duo import artifacts, search
+from duo import gain_artifacts, search
 from duo.enumerate import Enumerator
 from duo.errors import InputError
 from duo.routes import RouteSpace
@@ -184,9 +184,9 @@ def test_curves_and_contrasts(tmp_path, monkeypatch):
     found = search.find(SAMPLE, *made_up(), SETTINGS, 4, seed=1)
     assert list(found) == ["a", "b"]
     numbers = search.intervals(found["a"], 100, 0.9, seed=1)
-    artifacts.SEARCH_CURVES.write(search.curves("duo", "a", numbers))
-    artifacts.SEARCH_STATISTICS.write(search.statistics("duo", "a", numbers))
-    rows = artifacts.SEARCH_CURVES.read().to_pylist()
+    gain_artifacts.SEARCH_CURVES.write(search.curves("duo", "a", numbers))
+    gain_artifacts.SEARCH_STATISTICS.write(search.statistics("duo", "a", numbers))
+    rows = gain_artifacts.SEARCH_CURVES.read().to_pylist()
     for row in rows:
         assert 0 <= row["regret_low"] <= row["regret"] <= row["regret_high"] and row["found_low"] <= row["found"] <= row["found_high"]
     ends = {(row["method"], row["budget"]): row for row in rows}  # a later row takes its place: the last evaluation
@@ -194,7 +194,7 @@ def test_curves_and_contrasts(tmp_path, monkeypatch):
     assert all(row["regret"] == 0 and row["found"] == 1 for (method, _), row in ends.items() if method != "beam"), "C(4, 1) are all routes"
     (first,) = [row for row in rows if (row["method"], row["budget"], row["evaluations"]) == ("random", 1, 1)]
     assert first["regret"] == pytest.approx(found["a"]["random", 1][:, 0, 0].mean()) and first["regret"] > 0
-    names = artifacts.SEARCH_STATISTICS.read()["name"].to_pylist()
+    names = gain_artifacts.SEARCH_STATISTICS.read()["name"].to_pylist()
     assert names == [f"{method}_{budget}-random_{budget}" for budget in (1, 3) for method in METHODS if method != "random"]
 
 

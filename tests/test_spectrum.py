@@ -8,7 +8,7 @@ import pytest
 from made_up import LAYERS, SPACE, noise, table
 from scipy.linalg import hadamard
 
-from duo import artifacts, spectrum
+from duo import gain_artifacts, spectrum
 
 BUDGETS = list(range(LAYERS + 1))
 SIGNS = 2.0 * SPACE.digits - 1  # [routes, layers]: 1 where big
@@ -105,13 +105,13 @@ def test_shards_and_order_of_documents_change_nothing():
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one, found = domain(noise()["text", "d0"], documents=2)
-    artifacts.SPECTRUM.write(spectrum.table(one, found, "order"))
-    artifacts.SPECTRUM_DISTANCES.write(spectrum.table(one, found, "distance"))
-    artifacts.SHAPLEY.write(spectrum.table(one, found, "layer"))
-    artifacts.SPECTRUM_STATISTICS.write(spectrum.statistics(one, found))
-    artifacts.ORDER_STATISTICS.write(pa.concat_tables([spectrum.order_table(one, found, LAYERS, BUDGETS)]))
-    assert artifacts.SPECTRUM.read()["order"].to_pylist() == [1, 2, 3, 4]
-    assert artifacts.SPECTRUM_DISTANCES.read()["distance"].to_pylist() == [1, 2, 3]
-    assert artifacts.SHAPLEY.read()["layer"].to_pylist() == [0, 1, 2, 3]
-    assert artifacts.SPECTRUM_STATISTICS.read().num_rows == 6
-    assert artifacts.ORDER_STATISTICS.read()["routes"].to_pylist() == [1, 4, 6, 4, 1]
+    gain_artifacts.SPECTRUM.write(spectrum.table(one, found, "order"))
+    gain_artifacts.SPECTRUM_DISTANCES.write(spectrum.table(one, found, "distance"))
+    gain_artifacts.SHAPLEY.write(spectrum.table(one, found, "layer"))
+    gain_artifacts.SPECTRUM_STATISTICS.write(spectrum.statistics(one, found))
+    gain_artifacts.ORDER_STATISTICS.write(pa.concat_tables([spectrum.order_table(one, found, LAYERS, BUDGETS)]))
+    assert gain_artifacts.SPECTRUM.read()["order"].to_pylist() == [1, 2, 3, 4]
+    assert gain_artifacts.SPECTRUM_DISTANCES.read()["distance"].to_pylist() == [1, 2, 3]
+    assert gain_artifacts.SHAPLEY.read()["layer"].to_pylist() == [0, 1, 2, 3]
+    assert gain_artifacts.SPECTRUM_STATISTICS.read().num_rows == 6
+    assert gain_artifacts.ORDER_STATISTICS.read()["routes"].to_pylist() == [1, 4, 6, 4, 1]

@@ -20,7 +20,7 @@ _RUNS = {
 
 
 def claimed_and_realised(curves: pa.Table, reference: str, setting: base.Setting) -> base.Picture:
-    """Perplexity against budget, a panel a domain: the oracle in every context, and fixed. curves as artifacts.CONTEXT_CURVES.
+    """Perplexity against budget, a panel a domain: the oracle in every context, and fixed. curves as gain_artifacts.CONTEXT_CURVES.
 
     reference: as params contexts.reference.
     """

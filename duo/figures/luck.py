@@ -32,7 +32,7 @@ _UNITS = {
 def decomposition(curves: pa.Table, statistics: pa.Table, luck: Luck, setting: base.Setting) -> base.Picture:
     """Figure 4b taken apart: perplexity against budget, and below it gain over the route of the drawn labels; a column a domain.
 
-    curves as artifacts.GAIN_CURVES, statistics as artifacts.GAIN_STATISTICS.
+    curves as gain_artifacts.GAIN_CURVES, statistics as gain_artifacts.GAIN_STATISTICS.
     """
     curves, statistics = (base.of(table, model=setting.model) for table in (curves, statistics))
     domains = curves["domain"].unique().to_pylist()
@@ -62,7 +62,7 @@ def decomposition(curves: pa.Table, statistics: pa.Table, luck: Luck, setting: b
 def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], luck: Luck, setting: base.Setting) -> base.Picture:
     """Figure 2 on true labels, on drawn ones, and the difference; a row a domain and budget.
 
-    cells as artifacts.GAIN_HEAT_MAPS, shares as artifacts.GAIN_LAYERS.
+    cells as gain_artifacts.GAIN_HEAT_MAPS, shares as gain_artifacts.GAIN_LAYERS.
     """
     cells, shares = (base.of(table, model=setting.model) for table in (cells, shares))
     rows = list(product(cells["domain"].unique().to_pylist(), budgets))
@@ -100,7 +100,7 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], luck: L
 
 
 def survival(rows: pa.Table, luck: Luck, setting: base.Setting) -> base.Picture:
-    """The statistics of artifacts.SURVIVAL on true labels, on drawn ones, and corrected; a column of panels a domain."""
+    """The statistics of gain_artifacts.SURVIVAL on true labels, on drawn ones, and corrected; a column of panels a domain."""
     domains, listed = rows["domain"].unique().to_pylist(), rows.to_pylist()
     found = {(row["claim"], row["statistic"], row["model"], row["domain"]): row for row in listed}
     keys = list(dict.fromkeys(key[:3] for key in found))

@@ -24,7 +24,7 @@ _ROWS = {"claimed": "as claimed", "realised": "as realised"}
 def shares(curves: pa.Table, statistics: pa.Table, teacher: str, setting: base.Setting) -> base.Picture:
     """Share of the attainable gap closed, a column of panels a domain: claimed above, realised below.
 
-    curves as artifacts.POLICY_CURVES, statistics as POLICY_STATISTICS; teacher: the first of params luck.teachers.
+    curves as gain_artifacts.POLICY_CURVES, statistics as POLICY_STATISTICS; teacher: the first of params luck.teachers.
     """
     exact = base.of(curves, constraint="exact", chosen=True)
     domains = exact["domain"].unique().to_pylist()

@@ -23,7 +23,7 @@ _CROSSED = {
 
 
 def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
-    """Above, oracle and prediction against budget; below, effective and true number of routes. artifacts.ORDER_STATISTICS."""
+    """Above, oracle and prediction against budget; below, effective and true number of routes. gain_artifacts.ORDER_STATISTICS."""
     table = base.of(table, model=setting.model)
     domains = table["domain"].unique().to_pylist()
     with base.style():
@@ -57,7 +57,7 @@ def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
 def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: base.Setting) -> base.Picture:
     """Variance by order of interaction, by distance of pairs, and each layer's worth; a line a domain.
 
-    Tables as artifacts.SPECTRUM, SPECTRUM_DISTANCES and SHAPLEY.
+    Tables as gain_artifacts.SPECTRUM, SPECTRUM_DISTANCES and SHAPLEY.
     """
     tables = {"order": orders, "distance": distances, "layer": shapley}
     labels = {
@@ -97,7 +97,7 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
 
 
 def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Picture:
-    """Perplexity against budget of routes chosen by the model itself, by other seeds, and of fixed ones. artifacts.CROSS_SEED_MEANS."""
+    """Perplexity against budget of routes chosen by the model itself, by other seeds, and of fixed ones. CROSS_SEED_MEANS."""
     domains = means["domain"].unique().to_pylist()
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)

@@ -1,6 +1,6 @@
 """What routers with exact supervision must beat: made from the same losses, and scored on the held-out tokens."""
 
-from duo import artifacts, baselines, config, runtime
+from duo import baselines, config, gain_artifacts, runtime
 from workflow import stage
 from workflow.stages.policies import backbone, learned, score
 
@@ -11,8 +11,8 @@ def main() -> None:
     duo = backbone()
     found = baselines.build(params.policies, *learned(duo), params.seed)
     routes, chosen = score(found, duo)
-    artifacts.BASELINE_ROUTES.write(routes)
-    artifacts.BASELINE_SETTINGS.write(chosen)
+    gain_artifacts.BASELINE_ROUTES.write(routes)
+    gain_artifacts.BASELINE_SETTINGS.write(chosen)
 
 
 if __name__ == "__main__":

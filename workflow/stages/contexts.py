@@ -2,7 +2,7 @@
 
 import torch
 
-from duo import artifacts, config, contexts, enumerate, model, routes, runtime, samples
+from duo import artifacts, config, contexts, enumerate, gain_artifacts, model, routes, runtime, samples
 from workflow import stage
 
 
@@ -24,7 +24,7 @@ def main(kind: str) -> None:
             inputs = (torch.from_numpy(each) for each in (sample.tokens, sample.labels, reference(params, sample)))
             losses = enumerator.documents(*inputs).numpy()
         choices = contexts.choose(losses, sample, budgets, space.layers, params.seed)
-    artifacts.CONTEXT_LOSSES.write(contexts.table(name, duo, sample, choices, params.runtime, precision), context=kind)
+    gain_artifacts.CONTEXT_LOSSES.write(contexts.table(name, duo, sample, choices, params.runtime, precision), context=kind)
 
 
 def reference(params, sample: samples.Sample):

@@ -2,20 +2,20 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, contexts
+from duo import config, contexts, gain_artifacts
 from workflow import stage
 
 
 def main() -> None:
     params = config.load()
     settings, curves, statistics = params.evaluate, [], []
-    tables = {kind: artifacts.CONTEXT_LOSSES.read(context=kind) for kind in params.contexts.kinds}
+    tables = {kind: gain_artifacts.CONTEXT_LOSSES.read(context=kind) for kind in params.contexts.kinds}
     for domain in contexts.gather(tables, params.model.layers):
         found = contexts.intervals(domain, settings.resamples, settings.confidence, params.seed)
         curves.append(contexts.curves(domain, found))
         statistics.append(contexts.statistics(domain, found))
-    artifacts.CONTEXT_CURVES.write(pa.concat_tables(curves))
-    artifacts.CONTEXT_STATISTICS.write(pa.concat_tables(statistics))
+    gain_artifacts.CONTEXT_CURVES.write(pa.concat_tables(curves))
+    gain_artifacts.CONTEXT_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from itertools import product
 
 import pyarrow as pa
 
-from duo import artifacts, config, cross_seed, evaluate
+from duo import artifacts, config, cross_seed, evaluate, gain_artifacts
 from duo.routes import RouteSpace
 from workflow import stage
 
@@ -27,9 +27,9 @@ def main() -> None:
         pairs.append(cross_seed.pair_curves(domain, found))
         means.append(cross_seed.mean_curves(domain, found))
         statistics.append(cross_seed.statistics(domain, found))
-    artifacts.CROSS_SEED.write(pa.concat_tables(pairs))
-    artifacts.CROSS_SEED_MEANS.write(pa.concat_tables(means))
-    artifacts.CROSS_SEED_STATISTICS.write(pa.concat_tables(statistics))
+    gain_artifacts.CROSS_SEED.write(pa.concat_tables(pairs))
+    gain_artifacts.CROSS_SEED_MEANS.write(pa.concat_tables(means))
+    gain_artifacts.CROSS_SEED_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

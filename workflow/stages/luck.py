@@ -1,6 +1,6 @@
 """Losses of true labels, of labels that nothing could foresee, and of routes chosen without a label; one model, one shard of documents."""
 
-from duo import artifacts, config, enumerate, luck, model, routes, runtime, samples, settings
+from duo import artifacts, config, enumerate, gain_artifacts, luck, model, routes, runtime, samples, settings
 from workflow import stage
 
 
@@ -19,7 +19,7 @@ def main(name: str, shard: str) -> None:
     space = routes.RouteSpace(params.model.layers)
     enumerator = enumerate.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
     table = luck.run(name, enumerator, mine, teachers, params.luck, params.oracle.budgets, params.seed)
-    artifacts.LUCK_TOKENS.write(table, model=name, shard=shard)
+    gain_artifacts.LUCK_TOKENS.write(table, model=name, shard=shard)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from itertools import product
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duo import artifacts, config, model, policies, runtime, scored, supervision
+from duo import artifacts, config, gain_artifacts, model, policies, runtime, scored, supervision
 from duo.model import Duo
 from duo.supervision import Examples
 from workflow import stage
@@ -20,7 +20,7 @@ def backbone() -> Duo:
 def learned(duo: Duo) -> list[Examples]:
     """All domains' documents of the training split, and of the validation split."""
     params = config.load()
-    domains, whole = list(params.corpus), pa.concat_tables([artifacts.TABLE.read(domain=domain) for domain in params.corpus])
+    domains, whole = list(params.corpus), pa.concat_tables([gain_artifacts.TABLE.read(domain=domain) for domain in params.corpus])
     parts = [whole.filter(pc.equal(whole["split"], split)) for split in ("train", "validation")]
     return [supervision.examples(part, domains, duo, params.runtime, params.enumerate.precision) for part in parts]
 
@@ -44,8 +44,8 @@ def main(objective: str) -> None:
     kinds = product(settings.inputs, settings.networks)
     found = [policies.train(objective, *kind, settings, train, validation, params.seed) for kind in kinds]
     routes, chosen = score(found, duo)
-    artifacts.POLICY_ROUTES.write(routes, objective=objective)
-    artifacts.POLICY_SETTINGS.write(chosen, objective=objective)
+    gain_artifacts.POLICY_ROUTES.write(routes, objective=objective)
+    gain_artifacts.POLICY_SETTINGS.write(chosen, objective=objective)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import torch
 
-from duo import artifacts, config, model, oracle, routes, runtime, samples, search
+from duo import artifacts, config, gain_artifacts, model, oracle, routes, runtime, samples, search
 from workflow import stage
 
 
@@ -27,8 +27,8 @@ def main() -> None:
         numbers = search.intervals(values, params.evaluate.resamples, params.evaluate.confidence, params.seed)
         curves.append(search.curves(name, domain, numbers))
         statistics.append(search.statistics(name, domain, numbers))
-    artifacts.SEARCH_CURVES.write(pa.concat_tables(curves))
-    artifacts.SEARCH_STATISTICS.write(pa.concat_tables(statistics))
+    gain_artifacts.SEARCH_CURVES.write(pa.concat_tables(curves))
+    gain_artifacts.SEARCH_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

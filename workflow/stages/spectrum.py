@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, spectrum
+from duo import artifacts, config, gain_artifacts, spectrum
 from duo.routes import RouteSpace
 from workflow import stage
 
@@ -11,7 +11,7 @@ def main() -> None:
     params = config.load()
     layers, budgets, settings = params.model.layers, params.oracle.budgets, params.evaluate
     space = RouteSpace(layers)
-    tables = {artifacts.SPECTRUM: [], artifacts.SPECTRUM_DISTANCES: [], artifacts.SHAPLEY: []}
+    tables = {gain_artifacts.SPECTRUM: [], gain_artifacts.SPECTRUM_DISTANCES: [], gain_artifacts.SHAPLEY: []}
     statistics, orders, columns = [], [], ["domain", "document", "losses"]
     for model in params.enumerate.models:
         sums = {}
@@ -23,7 +23,7 @@ def main() -> None:
                 parts.append(spectrum.table(domain, found, key))
             statistics.append(spectrum.statistics(domain, found))
             orders.append(spectrum.order_table(domain, found, layers, budgets))
-    tables |= {artifacts.SPECTRUM_STATISTICS: statistics, artifacts.ORDER_STATISTICS: orders}
+    tables |= {gain_artifacts.SPECTRUM_STATISTICS: statistics, gain_artifacts.ORDER_STATISTICS: orders}
     for table, parts in tables.items():
         table.write(pa.concat_tables(parts))
 

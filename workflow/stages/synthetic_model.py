@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from duo import artifacts, config, files, model, pretrain, runtime, synthetic, track
+from duo import artifacts, config, files, gain_artifacts, model, pretrain, runtime, synthetic, track
 from workflow import stage
 
 
@@ -19,13 +19,13 @@ def main() -> None:
     checkpoint = artifacts.CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
     with track.live("synthetic_model") as live:
         duo, history = pretrain.train(shape, settings, params.runtime, seed, *data.values(), checkpoint, live.log)
-    with files.atomic(artifacts.SYNTHETIC_MODEL.path()) as temporary:
+    with files.atomic(gain_artifacts.SYNTHETIC_MODEL.path()) as temporary:
         model.save(duo, temporary)
     per_step = settings.batch * sequence
     steps, series, values = zip(*history, strict=True)
-    artifacts.SYNTHETIC_HISTORY.write({"step": steps, "tokens": np.array(steps) * per_step, "series": series, "value": values})
+    gain_artifacts.SYNTHETIC_HISTORY.write({"step": steps, "tokens": np.array(steps) * per_step, "series": series, "value": values})
     last = {name: value for step, name, value in history if step == steps[-1]}
-    artifacts.SYNTHETIC_METRICS.write({"steps": steps[-1], "tokens": steps[-1] * per_step, **last})
+    gain_artifacts.SYNTHETIC_METRICS.write({"steps": steps[-1], "tokens": steps[-1] * per_step, **last})
     checkpoint.unlink(missing_ok=True)
 
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import torch
 
-from duo import artifacts, config, enumerate, files, model, routes, runtime, samples
+from duo import artifacts, config, enumerate, files, gain_artifacts, model, routes, runtime, samples
 from workflow import stage
 
 
@@ -21,7 +21,7 @@ def main(domain: str) -> None:
         columns = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
         columns |= {"split": [split] * sample.labels.size, "losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy())}
         parts.append(pa.table(columns))
-    artifacts.TABLE.write(pa.concat_tables(parts), domain=domain)
+    gain_artifacts.TABLE.write(pa.concat_tables(parts), domain=domain)
 
 
 if __name__ == "__main__":
