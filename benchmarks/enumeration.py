@@ -5,7 +5,8 @@ Against four baselines in one process, all of params.yaml's shape and precision:
 - batched loop: the same, with a pass for many documents at once;
 - tuned loop: batched, compiled, and computing only the FFNs that the route names;
 - products alone: every matrix product that the tree needs, in its sizes and numbers, with nothing between them.
-The loops run a sample of the routes.
+The loops run a sample of the routes. Beside them stand the tree in the context `reference` and the one walk that gives null, ceiling
+and normalised oracle too, each against the plain tree in turns, so that all see the same load.
 """
 
 import time
@@ -22,6 +23,7 @@ from duo.routes import BIG, SMALL, RouteSpace
 SAMPLE = 6  # routes that the loops run
 DOCUMENTS = 32  # in a pass of the batched loops
 ROUNDS = 3
+SETS, TEACHERS = 3, 2  # label sets and teachers of the one walk
 
 
 def main() -> None:
@@ -57,6 +59,19 @@ def main() -> None:
         "tuned loop": (loop(tuned_pass(duo, params.runtime), DOCUMENTS), tokens.numel() * SAMPLE),
         "products alone": (lambda: tree_products(shape, some.numel(), settings.rows, settings.precision), some.numel() * len(space)),
     }
+    every = some.numel() * len(space)
+    null = labels[enumerate.BATCH :][: (SETS - 1) * enumerate.BATCH].view(SETS - 1, *some.shape)
+    teachers = torch.randn(TEACHERS, *some.shape, shape.vocabulary, generator=generator).log_softmax(-1)
+    budgets = range(shape.layers + 1)
+    all_big = torch.full_like(some, len(space) - 1)
+    trees = {
+        "plain": lambda: enumerator.losses(some, wanted[None]),
+        "reference": lambda: enumerator.losses(some, wanted[None], reference=all_big),
+        "one walk": lambda: enumerator.everything(some, torch.cat([wanted[None], null]), teachers, budgets),
+    }
+    times = in_turns(trees)
+    for name, taken in times.items():
+        print(f"tree, {name:9} {every / taken / 1e3:9,.1f} k losses/s   takes {taken / times['plain']:6.2f} x as long as the plain one")
     speeds = {name: count / seconds(run) for name, (run, count) in losses.items()}
     for name, speed in speeds.items():
         print(f"{name:15} {speed / 1e3:9,.1f} k losses/s   tree is {speeds['prefix tree'] / speed:6.2f} x as fast")
@@ -110,13 +125,19 @@ def tree_products(shape: Shape, tokens: int, rows: int, precision: str) -> None:
 
 def seconds(run: Callable[[], object]) -> float:
     """Time of a run, the best of some rounds after one that warms up."""
-    run()
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return in_turns({"": run})[""]
+
+
+def in_turns(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """The same of several, by name; in each round they take turns."""
+    times = {name: [] for name in runs}
+    for round in range(1 + ROUNDS):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if round:
+                times[name].append(time.perf_counter() - start)
+    return {name: min(taken) for name, taken in times.items()}
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from duo import pretrain, runtime, stats
-from duo.config import Ablation, Evaluate, Runtime
 from duo.model import Duo, Shape, forward_flops
 from duo.samples import Sample
 from duo.seeds import stream
+from duo.settings import Ablation, Evaluate, Runtime
 
 BATCH = 16  # documents computed at once
 

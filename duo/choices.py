@@ -11,9 +11,9 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from duo import tokens
-from duo.config import Ablation
 from duo.errors import InputError
 from duo.seeds import stream
+from duo.settings import Ablation
 
 ENDINGS = 4
 

@@ -204,7 +204,7 @@ def judge(claims: Iterable[Claim], statistics: Mapping[str, pa.Table], models: M
     for claim in claims:
         for domain in domains:
             tested = [row for test in claim.tests for row in _tested(claim, test, by_source[test.source], domain)]
-            verdict = _over_models(tested)
+            verdict = over_models(tested)
             rows += [_row(claim, row, verdict, tested, models) for row in tested]
     return pa.Table.from_pylist(rows)
 
@@ -233,13 +233,14 @@ def _tested(claim: Claim, test: Test, statistics: list[dict], domain: str) -> li
     ]
 
 
-def _over_models(tested: list[dict]) -> str:
-    """The claim's verdict on a domain, by the rule of this module."""
-    verdicts = {_of_model([row["verdict"] for row in tested if row["model"] == model]) for model in {row["model"] for row in tested}}
+def over_models(tested: list[dict]) -> str:
+    """The claim's verdict on a domain, by the rule of this module, from the model and verdict of each row."""
+    verdicts = {joint([row["verdict"] for row in tested if row["model"] == model]) for model in {row["model"] for row in tested}}
     return verdicts.pop() if len(verdicts) == 1 else UNDECIDED
 
 
-def _of_model(verdicts: list[str]) -> str:
+def joint(verdicts: list[str]) -> str:
+    """Of tests that must all hold."""
     if FAILS in verdicts:
         return FAILS
     return HOLDS if set(verdicts) == {HOLDS} else UNDECIDED

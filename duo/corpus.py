@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from duo import artifacts, files
-from duo.config import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 from duo.errors import InputError
 from duo.seeds import stream
+from duo.settings import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ import logging
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 from tokenizers import Tokenizer
 
 from duo import artifacts, seeds, stats, token_classes
@@ -71,7 +70,7 @@ class Domain:
     """One domain's DIFFICULTY: its statistics and the means of its classes, by document drawn."""
 
     def __init__(self, table: pa.Table):
-        self.documents, self._document = np.unique(table["document"].to_numpy(zero_copy_only=False), return_inverse=True)
+        self.clusters = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
         self.loss, self.big, _, self.gap = (table[name].to_numpy().astype(np.float64) for name in _LOSSES)
         self.line_starts = table["line_start"].to_numpy(zero_copy_only=False)
         classes = table["class"].to_numpy(zero_copy_only=False)
@@ -82,46 +81,29 @@ class Domain:
 
         What is high and what rank a token has is settled on the full sample; only documents are drawn anew.
         """
-        high = self.loss >= np.percentile(self.loss, HIGH)
+        high, mean = self.loss >= np.percentile(self.loss, HIGH), self.clusters.mean
         found = {
-            "high_loss_no_gain": self._mean(weights, self.gap < NO_GAIN * self.loss, high),
-            "high_loss_no_gain_all_big": self._mean(weights, self.loss - self.big < NO_GAIN * self.loss, high),
-            "loss_gap_rank": self._correlation(weights, rankdata(self.loss), rankdata(self.gap)),
+            "high_loss_no_gain": mean(weights, self.gap < NO_GAIN * self.loss, high),
+            "high_loss_no_gain_all_big": mean(weights, self.loss - self.big < NO_GAIN * self.loss, high),
+            "loss_gap_rank": self.clusters.rank_correlation(weights, self.loss, self.gap, np.ones(len(self.loss), bool)),
         }
         lines, rest = self.line_starts, ~self.line_starts
         if self._enough(lines) and self._enough(rest):
-            loss, gap = ([self._mean(weights, values, tokens) for tokens in (lines, rest)] for values in (self.loss, self.gap))
+            loss, gap = ([mean(weights, values, tokens) for tokens in (lines, rest)] for values in (self.loss, self.gap))
             found["line_start_loss"] = loss[0] - loss[1]
             found["line_start_gap"] = gap[0] - gap[1]
             found["line_start_relative_gap"] = gap[0] / loss[0] - gap[1] / loss[1]  # of means: a loss near zero must not rule
         for name, tokens in self.classes.items():
             if self._enough(tokens):
-                found["loss", name], found["gap", name] = (self._mean(weights, values, tokens) for values in (self.loss, self.gap))
+                found["loss", name], found["gap", name] = (mean(weights, values, tokens) for values in (self.loss, self.gap))
         return found
 
     def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
         """`numbers` of all documents, each an Interval."""
-        return stats.intervals(self.numbers, len(self.documents), resamples, confidence, seeds.stream(seed, "difficulty"))
-
-    def _sums(self, values: np.ndarray) -> np.ndarray:
-        """[documents] sums of values [tokens]."""
-        return np.bincount(self._document, values, minlength=len(self.documents))
+        return stats.intervals(self.numbers, len(self.clusters.documents), resamples, confidence, seeds.stream(seed, "difficulty"))
 
     def _enough(self, tokens: np.ndarray) -> bool:
-        return (self._sums(tokens) > 0).sum() >= min(DOCUMENTS, len(self.documents))
-
-    def _mean(self, weights: np.ndarray, values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """[replicates] mean of values over the tokens [tokens] bool; a replicate that draws none of them has the full sample's."""
-        total, count = (stats.weighted_sums(weights, self._sums(each)) for each in (values * tokens, tokens))
-        return np.divide(total, count, out=np.full(len(weights), values[tokens].mean()), where=count > 0)
-
-    def _correlation(self, weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """[replicates] Pearson's correlation of x and y [tokens], 0 where one doesn't vary; of ranks it is Spearman's."""
-        x, y = x - x.mean(), y - y.mean()
-        count = stats.weighted_sums(weights, self._sums(np.ones_like(x)))
-        mean_x, mean_y, xx, yy, xy = (stats.weighted_sums(weights, self._sums(each)) / count for each in (x, y, x * x, y * y, x * y))
-        spread = np.sqrt((xx - mean_x**2) * (yy - mean_y**2))
-        return np.divide(xy - mean_x * mean_y, spread, out=np.zeros(len(weights)), where=spread > 0)
+        return self.clusters.enough(tokens, DOCUMENTS)
 
 
 def statistics(ids: dict[str, str], found: dict) -> pa.Table:

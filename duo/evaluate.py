@@ -139,15 +139,20 @@ def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int) -> stats.
         found["fixed_slope"] = stats.slopes(np.array(budgets)[:, None], fixed)
         for name, losses, budget in (("oracle_half", oracle, layers // 2), ("fixed_all_big", fixed, layers)):
             if budget in budgets:
-                found[f"{name}-best_other"] = _less_best_other(losses, budgets.index(budget))
-    half = np.sign(np.arange(layers) - (layers - 1) / 2)[:, None]  # of a layer: 1 upper, -1 lower, 0 in the middle
+                found[f"{name}-best_other"] = less_best_other(losses, budgets.index(budget))
     for budget in (budget for budget in budgets if 0 < budget < layers):
-        shares = np.stack([numbers["share", budget, layer] for layer in range(layers)])
-        found[f"lean_{budget}"] = (half * shares).sum(axis=0) / max(1, layers // 2)
+        found[f"lean_{budget}"] = lean(np.stack([numbers["share", budget, layer] for layer in range(layers)]))
     return found
 
 
-def _less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
+def lean(shares: np.ndarray) -> np.ndarray:
+    """[replicates] mean share in the upper half of the layers less that in the lower half, of shares [layers, replicates]."""
+    layers = len(shares)
+    half = np.sign(np.arange(layers) - (layers - 1) / 2)[:, None]  # of a layer: 1 upper, -1 lower, 0 in the middle
+    return (half * shares).sum(axis=0) / max(1, layers // 2)
+
+
+def less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
     """[replicates] losses [budgets, replicates] of one budget less the lowest of all others."""
     return losses[index] - np.delete(losses, index, axis=0).min(axis=0)
 

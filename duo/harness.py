@@ -26,10 +26,10 @@ from tqdm import tqdm
 
 from duo import config, runtime
 from duo.ablation import final_streams
-from duo.config import Runtime
 from duo.errors import InputError
 from duo.model import Duo
 from duo.seeds import stream
+from duo.settings import Runtime
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)
 log = logging.getLogger(__name__)

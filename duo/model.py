@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from duo.config import Model, Tokens
 from duo.errors import InputError
 from duo.routes import BIG, SMALL
+from duo.settings import Model, Tokens
 
 EPSILON = 1e-5  # of the norms, as in Llama 2 and in OPT
 ROPE_BASE = 10_000.0
@@ -105,12 +105,15 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """x [batch, time, width] -> [batch, time, width]."""
-        batch, time, width = x.shape
-        q, k, v = self.qkv(x).view(batch, time, 3, self.heads, -1).unbind(2)
+        mixed = _attend(*self.project(x, positions), positions.mask)
+        return self.out(mixed.transpose(1, 2).reshape(x.shape))
+
+    def project(self, x: Tensor, positions: Positions) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [batch, heads, time, width / heads] of x [batch, time, width]."""
+        q, k, v = self.qkv(x).view(*x.shape[:2], 3, self.heads, -1).unbind(2)
         if positions.rope is not None:
             q, k = _rotate(q, positions.rope), _rotate(k, positions.rope)
-        mixed = _attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), positions.mask)
-        return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
 class Grouping(NamedTuple):

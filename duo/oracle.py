@@ -51,18 +51,13 @@ def apply(model: str, table: pa.Table, space: RouteSpace, budget: int, tries: in
     routes = space.with_budget(budget)
     if not len(routes):
         raise InputError(f"budget {budget}: should lie between 0 and the number of layers ({space.layers})")
-    losses = files.matrix(table["losses"])
-    if losses.shape[1] != len(space):
-        raise InputError(f"losses of {losses.shape[1]} routes, but {space.layers} layers have {len(space)}; run enumerate again")
-    losses = losses[:, routes]
     # The same routes are tried in every domain and document.
     tried = np.unique(seeds.stream(seed, "oracle", "random routes for all", budget).choice(routes, tries))
     drawn = np.isin(routes, tried)
 
     selections, sums = [], []
-    for domain, document, rows in _documents(table):
-        part = losses[rows]
-        _check_finite(part, domain, document)
+    for domain, document, rows, losses in by_document(table, space):
+        part = losses[:, routes]
         chosen = select(part, routes, tries, seeds.stream(seed, "oracle", budget, domain, document))
         columns = {name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "position")}
         selections.append(pa.table({"model": [model] * len(part)} | columns | chosen))
@@ -77,8 +72,22 @@ def apply(model: str, table: pa.Table, space: RouteSpace, budget: int, tries: in
     return pa.concat_tables(selections), pa.concat_tables(sums)
 
 
-def _documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
-    """Domain, document and rows of each document; its rows stand together."""
+def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, slice, np.ndarray]]:
+    """Domain, document, rows and losses [tokens, routes] of each document of LOSSES.
+
+    InputError where the table is of other routes, or a loss is not finite.
+    """
+    count = table["losses"].type.list_size
+    if count != len(space):
+        raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}; run enumerate again")
+    for domain, document, rows in documents(table):
+        losses = files.matrix(table["losses"].slice(rows.start, rows.stop - rows.start))  # a document's alone: the table is large
+        _check_finite(losses, domain, document)
+        yield domain, document, rows, losses
+
+
+def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
+    """Domain, document and rows of each document of a table with a row a token; its rows stand together."""
     domains, documents = table["domain"].to_numpy(), table["document"].to_numpy()
     changes = np.flatnonzero((domains[1:] != domains[:-1]) | (documents[1:] != documents[:-1])) + 1
     for start, stop in zip([0, *changes], [*changes, len(domains)], strict=True):

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from duo import opt, runtime, training
-from duo.config import Pretrain, Runtime
 from duo.model import Duo, Grouping, Shape
 from duo.routes import SMALL
 from duo.seeds import stream
+from duo.settings import Pretrain, Runtime
 
 
 def train(

@@ -1,8 +1,12 @@
-"""The page that shows a run, in one file that needs no other: verdicts, numbers, figures, coloured text, tables, data and params."""
+"""The page that shows a run, in one file that needs no other: verdicts, numbers, figures, coloured text, tables, data and params.
+
+In two parts: the paper's experiments, and whether the oracle's gain is real.
+"""
 
 import base64
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -17,7 +21,7 @@ from duo.errors import InputError
 
 # By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7
 # is one of params figures.patterns, see figure_names.
-FIGURES = (
+PAPER_FIGURES = (
     "figure-2",
     "figure-2d",
     "skips",
@@ -32,7 +36,22 @@ FIGURES = (
     "figure-seeds",
     "training",
 )
+# Of the second part, whether the oracle's gain is real: how much is luck, what is realised, what routers and searches get of it.
+GAIN_FIGURES = (
+    "luck",
+    "luck-heat-maps",
+    "survival",
+    "order-statistics",
+    "cross-seed",
+    "contexts",
+    "policies",
+    "search",
+    "spectrum",
+    "synthetic",
+)
+FIGURES = (*PAPER_FIGURES, *GAIN_FIGURES)
 COLOURED = "figure-6"
+SURVIVES = {"survives": "holds", "does not": "fails", "undecided": "undecided"}  # verdicts of SURVIVAL, as classes of the style
 STRATEGIES = {
     "oracle": "oracle",
     "sequence": "best route of each document",
@@ -40,6 +59,16 @@ STRATEGIES = {
     "mean": "mean of all routes",
     "random_all": "best random, one for all",
     "fixed": "fixed: best, one for all",
+}
+# Rows of the second part's first table, strategies of gain_artifacts.GAIN_CURVES; any other is ceiling_TEACHER.
+GAINS = {
+    "all_small": "all layers small",
+    "all_big": "all layers big",
+    "fixed": "fixed: best, one for all",
+    "oracle": "oracle, as claimed",
+    "null": "the same on drawn labels: luck alone",
+    "corrected": "oracle, luck taken off",
+    "normalised": "oracle as a proper distribution",
 }
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 
@@ -67,34 +96,77 @@ class Source:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper: its verdict on each domain, and the rows of artifacts.CLAIMS that they rest on."""
+    """One claim of the paper: its verdict on each domain, and the rows of artifacts.CLAIMS or SURVIVAL that they rest on."""
 
     name: str
     words: str
-    figure: str
+    figure: str  # name of its picture; of SURVIVAL none
     verdicts: dict[str, str]
     rows: list[dict]
 
 
+@dataclass(frozen=True)
+class Gain:
+    """What is left of the oracle's gain on one model and domain, at the budget where it gains most."""
+
+    model: str
+    domain: str
+    budget: int
+    parts: list[dict]  # rows of GAIN_STATISTICS: the gain, what drawn labels give too, what is left
+    sentences: list[str]
+
+
 def rows(table: pa.Table) -> list[dict]:
-    """The table's rows; None stands for no number (nan)."""
-    return [{name: None if value != value else value for name, value in row.items()} for row in table.to_pylist()]
+    """The table's rows; None stands for no number (nan or infinite)."""
+
+    def shown(value: object) -> object:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return [{name: shown(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
 def claims(rows: Iterable[dict]) -> list[Claim]:
-    """Rows of artifacts.CLAIMS by claim, in their order."""
+    """Rows of artifacts.CLAIMS or SURVIVAL by claim, in their order."""
     found: dict[str, Claim] = {}
     for row in rows:
-        claim = found.setdefault(row["claim"], Claim(row["claim"], row["words"], row["figure"], {}, []))
+        claim = found.setdefault(row["claim"], Claim(row["claim"], row["words"], row.get("figure", ""), {}, []))
         claim.verdicts[row["domain"]] = row["claim_verdict"]
         claim.rows.append(row)
     return list(found.values())
 
 
-def tally(found: list[Claim]) -> dict[str, int]:
+def tally(found: list[Claim], kinds: Iterable[str] = ("holds", "fails", "undecided")) -> dict[str, int]:
     """How many verdicts of each kind, over claims and domains."""
     verdicts = [verdict for claim in found for verdict in claim.verdicts.values()]
-    return {kind: verdicts.count(kind) for kind in ("holds", "fails", "undecided")}
+    return {kind: verdicts.count(kind) for kind in kinds}
+
+
+def gains(rows: Iterable[dict]) -> list[Gain]:
+    """What rows of gain_artifacts.GAIN_STATISTICS say of each model and domain; nothing of one without a budget that leaves a choice."""
+    by_domain: dict[tuple[str, str], dict[str, dict]] = {}
+    for row in rows:
+        by_domain.setdefault((row["model"], row["domain"]), {})[row["name"]] = row
+    found = []
+    for (model, domain), named in by_domain.items():
+        at = {int(match[1]): named[name]["value"] for name in named if (match := re.fullmatch(r"gain_(\d+)", name))}
+        if at:
+            budget = max(at, key=at.get)
+            parts = [named[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain")]
+            found.append(Gain(model, domain, budget, parts, wording.gain(domain, budget, named)))
+    return found
+
+
+def realised(rows: Iterable[dict]) -> list[dict[str, dict]]:
+    """The oracle's rows of CONTEXT_CURVES, claimed and realised, where it claims most: one pair a model, domain and context."""
+    pairs: dict[tuple, dict[str, dict]] = {}
+    for row in rows:
+        if row["selection"] == "oracle":
+            pairs.setdefault((row["model"], row["domain"], row["context"], row["budget"]), {})[row["kind"]] = row
+    best: dict[tuple, dict[str, dict]] = {}
+    for key, pair in pairs.items():
+        if key[:3] not in best or pair["claimed"]["loss"] < best[key[:3]]["claimed"]["loss"]:
+            best[key[:3]] = pair
+    return list(best.values())
 
 
 def figure_names(patterns: Iterable[str]) -> list[str]:
@@ -149,16 +221,21 @@ def render(
     figures: list[Embedded],
     passages: list[dict],
     numbers: dict[str, dict],
+    gain: dict[str, pa.Table],
 ) -> str:
     """The page as HTML, every text escaped.
 
     params: the whole experiment. verdicts, metrics, contrasts, curves and passages as artifacts.CLAIMS, METRICS, CONTRASTS, CURVES and
     PASSAGES. tables: what else to show, by title; their schemas say what columns mean. numbers: nested dicts of numbers, by title.
+    gain: what the second part begins with: GAIN_STATISTICS, GAIN_CURVES, SURVIVAL and CONTEXT_CURVES as statistics, curves, survival and
+    contexts.
     """
     main = params["enumerate"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
     best = {domain: numbers["oracle_budget"] for domain, numbers in metrics[main].items()}
     found = claims(rows(verdicts))
+    survived = claims(rows(gain["survival"]))
+    left = gains(rows(gain["statistics"]))
     template = environment().get_template("report.html.jinja")
     return template.render(
         params=params,
@@ -178,6 +255,13 @@ def render(
         scales=_scales(passages),
         sources=sources(params["corpus"]),
         numbers={title: list(flatten(values)) for title, values in numbers.items()},
+        gains=left,
+        apart=_apart(gain["curves"], [each for each in left if each.model == main]),
+        survival=survived,
+        survived=tally(survived, SURVIVES),
+        survives=SURVIVES,
+        realised=realised(rows(gain["contexts"])),
+        gain_figures=GAIN_FIGURES,
     )
 
 
@@ -243,6 +327,18 @@ def _grid(curves: pa.Table, model: str, domain: str) -> dict[int, dict[str, dict
         if (row["model"], row["domain"]) == (model, domain):
             grid.setdefault(row["budget"], {})[row["strategy"]] = row
     return grid
+
+
+def _apart(curves: pa.Table, found: list[Gain]) -> list[tuple[str, list[dict]]]:
+    """(words, a row of GAIN_CURVES for each of `found`) of every strategy, at the budget there or, where it has one alone, at that."""
+    grids = [_grid(curves, each.model, each.domain) for each in found]
+    by_strategy: dict[str, list[dict]] = {}
+    for each, grid in zip(found, grids, strict=True):
+        anywhere = {strategy: row for at in grid.values() for strategy, row in at.items()}
+        for strategy, row in (anywhere | grid[each.budget]).items():
+            by_strategy.setdefault(strategy, []).append(row)
+    ceilings = {name: f"best route without the label, by {name.removeprefix('ceiling_')}" for name in by_strategy if name not in GAINS}
+    return [(words, by_strategy[name]) for name, words in (GAINS | ceilings).items() if name in by_strategy]
 
 
 def _scales(passages: list[dict]) -> dict[str, float]:

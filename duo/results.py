@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from duo import artifacts, config, files, report
+from duo import artifacts, config, files, gain_artifacts, report
 from duo.errors import InputError
 
 DOCS, README = Path("docs"), Path("README.md")
@@ -20,6 +20,9 @@ def collect() -> dict:
         "metrics": artifacts.METRICS.read(),
         "claims": report.rows(artifacts.CLAIMS.read()),
         "seeds": report.rows(artifacts.SEEDS.read()),
+        "gain": report.rows(gain_artifacts.GAIN_STATISTICS.read()),
+        "survival": report.rows(gain_artifacts.SURVIVAL.read()),
+        "contexts": report.rows(gain_artifacts.CONTEXT_CURVES.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": params.model_dump(mode="json", exclude_none=True),
     }
@@ -65,5 +68,14 @@ def publish() -> list[Path]:
 def _render(template: str, results: dict) -> str:
     environment = report.environment()
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    found = report.claims(results["claims"])
-    return environment.get_template(template).render(results, found=found, tally=report.tally(found))
+    found, survived = (report.claims(results[part]) for part in ("claims", "survival"))
+    return environment.get_template(template).render(
+        results,
+        found=found,
+        tally=report.tally(found),
+        gains=report.gains(results["gain"]),
+        realised=report.realised(results["contexts"]),
+        survived=survived,
+        survival_tally=report.tally(survived, report.SURVIVES),
+        gain_figures=report.GAIN_FIGURES,
+    )

@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo import runtime, training
-from duo.config import OneRouter, Runtime
-from duo.config import Router as Settings
 from duo.errors import InputError
 from duo.model import Duo, Layer, Positions, forward_flops
 from duo.routes import BIG, SKIP, RouteSpace
+from duo.settings import OneRouter, Runtime
+from duo.settings import Router as Settings
 
 BATCH = 16  # documents scored at once
 HARD, EXACT, SOFT = "hard", "exact", "soft"  # how a router is scored

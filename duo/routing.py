@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo import evaluate, seeds, stats
-from duo.config import OneRouter
 from duo.errors import InputError
 from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.settings import OneRouter
 
 AVERAGE = "oracle_average"
 ORACLE = "oracle"  # stands for the router in its rows

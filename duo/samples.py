@@ -62,3 +62,22 @@ def choose(table: pa.Table, documents: int, tokens: int, seed: int) -> Sample:
         chosen += [enough[index] for index in stream(seed, "documents", domain).permutation(len(enough))[:documents]]
     ids = np.array([rows[index][: tokens + 1] for index in chosen], np.int64)
     return Sample([domains[index] for index in chosen], [names[index] for index in chosen], ids[:, :-1], ids[:, 1:])
+
+
+def beginnings(domain: str, packed: np.ndarray, mark: int, documents: int, tokens: int, seed: int, split: str) -> Sample:
+    """The first `tokens` tokens of `documents` documents of a domain, drawn by seed among those that are long enough.
+
+    packed: rows [rows, sequence + 1] of artifacts.PACKED, all of one split: documents one after the other, each behind the mark. So they
+    begin as those that `choose` takes do; a document's name is its index in the split. InputError where there are too few.
+    """
+    ids = np.concatenate([packed[:, :-1].ravel(), packed[-1:, -1]]).astype(np.int64)  # the last id of a row is the next one's first
+    starts = np.flatnonzero(ids == mark)
+    enough = np.flatnonzero(np.diff([*starts, len(ids)]) > tokens)
+    if len(enough) < documents:
+        raise InputError(
+            f"params.yaml: policies.{split}: {documents} documents asked, but domain {domain!r} has {len(enough)} {split} documents of at "
+            f"least {tokens} tokens (of {len(starts)}); lower policies.{split} or enumerate.tokens"
+        )
+    drawn = enough[stream(seed, "documents", split, domain).permutation(len(enough))[:documents]]
+    windows = ids[starts[drawn, None] + np.arange(tokens + 1)]
+    return Sample([domain] * documents, [str(index) for index in drawn], windows[:, :-1], windows[:, 1:])

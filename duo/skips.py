@@ -43,16 +43,31 @@ def select(model: str, sample: Sample, losses: np.ndarray, routes: np.ndarray, s
 
 def kept(selected: pa.Table, layers: int, documents: int) -> np.ndarray:
     """[documents, time, layers] bool: where the oracle's routes in a part of SKIPS, document by document, are big."""
-    digits = RouteSpace(layers, CHOICES).digits[selected["oracle_route"].to_numpy()]
-    return (digits == CHOICES.index(BIG)).reshape(documents, -1, layers)
+    return _big(selected["oracle_route"].to_numpy(), layers).reshape(documents, -1, layers)
 
 
-def intervals(losses: np.ndarray, keeps: np.ndarray, resamples: int, confidence: float, seed: int) -> dict:
+def kept_by_luck(losses: np.ndarray, routes: np.ndarray, layers: int, seed: int) -> np.ndarray:
+    """[draws, documents, time, layers] bool: where the oracle's routes for drawn labels (duo.luck) are big.
+
+    losses [draws, documents, time, routes] nats of the drawn labels under the routes with codes [routes].
+    """
+    rng = seeds.stream(seed, "skips", "drawn labels")
+    own = [oracle.lowest(each.reshape(-1, len(routes)), rng) for each in losses]
+    return _big(routes[np.stack(own)], layers).reshape(*losses.shape[:-1], layers)
+
+
+def _big(routes: np.ndarray, layers: int) -> np.ndarray:
+    """[..., layers] bool of route codes [...]."""
+    return RouteSpace(layers, CHOICES).digits[routes] == CHOICES.index(BIG)
+
+
+def intervals(losses: np.ndarray, keeps: np.ndarray, by_luck: np.ndarray, resamples: int, confidence: float, seed: int) -> dict:
     """Every number of one domain as an Interval: statistics by name, layers' kept shares by ("share", layer).
 
-    losses [documents, time, routes] are nats; the fixed route is chosen anew in each replicate.
+    losses [documents, time, routes] are nats; the fixed route is chosen anew in each replicate. by_luck is from `kept_by_luck`.
     """
     measured = [losses_of(losses), shares(keeps), consistency(keeps), early_exit(keeps), halves(keeps), consecutive(keeps)]
+    measured.append(consistency_less_luck(keeps, by_luck))
 
     def statistic(weights: np.ndarray) -> stats.Numbers:
         return {name: value for each in measured for name, value in each(weights).items()}
@@ -87,6 +102,20 @@ def consistency(keeps: np.ndarray):
     """
     deviations = keeps.mean(axis=1) - keeps.mean()  # every token keeps as many layers, so the mean is no estimate
     return lambda weights: {"consistency": _pairs(weights, deviations, deviations).mean(axis=1)}
+
+
+def consistency_less_luck(keeps: np.ndarray, by_luck: np.ndarray):
+    """C10: `consistency` of the oracle's choices for drawn labels by_luck [draws, documents, time, layers], and what is left without it.
+
+    On drawn labels no choice is better than all big (duo.luck); so layers that are kept there too are kept for their noise.
+    """
+    own, drawn = consistency(keeps), [consistency(each) for each in by_luck]
+
+    def statistic(weights: np.ndarray) -> stats.Numbers:
+        null = np.mean([each(weights)["consistency"] for each in drawn], axis=0)
+        return {"null_consistency": null, "corrected_consistency": own(weights)["consistency"] - null}
+
+    return statistic
 
 
 def early_exit(keeps: np.ndarray):

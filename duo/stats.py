@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, rankdata
 
 from duo.errors import InputError
 
@@ -62,6 +62,45 @@ def weighted_sums(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
     Not a BLAS product: its last digits would depend on the number of threads.
     """
     return np.einsum("rd,d...->r...", weights, sums)
+
+
+class Clusters:
+    """Numbers of single tokens, made statistics for `intervals`: tokens are drawn with their document. documents [tokens]: ids."""
+
+    def __init__(self, documents: np.ndarray):
+        self.documents, self._document = np.unique(documents, return_inverse=True)
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """[documents] sums of values [tokens]."""
+        return np.bincount(self._document, values, minlength=len(self.documents))
+
+    def enough(self, tokens: np.ndarray, documents: int) -> bool:
+        """Whether so many documents, or all where there are fewer, have any of the tokens [tokens] bool."""
+        return (self.sums(tokens) > 0).sum() >= min(documents, len(self.documents))
+
+    def mean(self, weights: np.ndarray, values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        """[replicates] mean of values over the tokens [tokens] bool; a replicate that draws none of them has the full sample's."""
+        total, count = (weighted_sums(weights, self.sums(each)) for each in (values * tokens, tokens))
+        return np.divide(total, count, out=np.full(len(weights), values[tokens].mean()), where=count > 0)
+
+    def rank_correlation(self, weights: np.ndarray, x: np.ndarray, y: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        """[replicates] Spearman's correlation of x and y over the tokens [tokens] bool, 0 where one doesn't vary.
+
+        What rank a token has is settled on the full sample; only documents are drawn anew.
+        """
+        x, y = (_centred_ranks(values, tokens) for values in (x, y))
+        count = np.maximum(weighted_sums(weights, self.sums(tokens)), 1)
+        mean_x, mean_y, xx, yy, xy = (weighted_sums(weights, self.sums(each)) / count for each in (x, y, x * x, y * y, x * y))
+        spread = np.sqrt(np.maximum((xx - mean_x**2) * (yy - mean_y**2), 0))
+        return np.divide(xy - mean_x * mean_y, spread, out=np.zeros(len(weights)), where=spread > 0)
+
+
+def _centred_ranks(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """[tokens] ranks of values among the tokens [tokens] bool, less their mean; 0 for the others."""
+    ranks = np.zeros(len(values))
+    ranks[tokens] = rankdata(values[tokens])
+    ranks[tokens] -= ranks[tokens].mean()
+    return ranks
 
 
 def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from tqdm import tqdm
 
-from duo import artifacts, config, files
+from duo import artifacts, config, files, gain_artifacts
 from duo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -183,8 +183,8 @@ def _numbers(stage: Stage) -> dict[str, float]:
 
 
 def _holds_metrics(path: str) -> bool:
-    """Whether it is one of the JSON files of duo.artifacts, all of which hold metrics."""
-    templates = [file.template for file in vars(artifacts).values() if isinstance(file, files.Json)]
+    """Whether it is one of the JSON files of duo.artifacts and duo.gain_artifacts, all of which hold metrics."""
+    templates = [file.template for file in (vars(artifacts) | vars(gain_artifacts)).values() if isinstance(file, files.Json)]
     return any(fnmatch(path, str(files.ROOT / re.sub(r"{\w+}", "*", template))) for template in templates)
 
 

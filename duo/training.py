@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from duo import files
-from duo.config import Training
 from duo.errors import InputError
 from duo.seeds import stream
+from duo.settings import Training
 
 log = logging.getLogger(__name__)
 

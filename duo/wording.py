@@ -1,7 +1,9 @@
 """What the statistics' names mean, in words, for the report and the pages."""
 
 import re
+from collections.abc import Mapping
 
+_POLICIES = "expected_loss|value|distillation|straight_through|token_table|neighbours"  # what learns from the losses of all routes
 # A name of artifacts.CONTRASTS or of another table of statistics, as a pattern; its groups go into the words in {}.
 _WORDS = {
     "oracle_budget": "the oracle's best budget",
@@ -48,7 +50,40 @@ _WORDS = {
     r"dense-duo_([\d.]+)_accuracy": "the dense model of equal FLOPs less Duo, big by chance {}; accuracies",
     r"frozen-scratch_([\d.]+)_loss": "small after big, frozen, less both from scratch, big by chance {}; losses",
     r"scratch-frozen_([\d.]+)_accuracy": "both from scratch, less small after big, frozen, big by chance {}; accuracies",
+    r"gain_(\d+)": "gain of the oracle at budget {} over the route that labels are drawn from",
+    r"luck_share_(\d+)": "share of the oracle's gain at budget {} that drawn labels give too",
+    r"normalised-all_(\w+)_(\d+)": "oracle at budget {1}, made a proper distribution, less all layers {0}",
+    r"fixed-all_(\w+)_(\d+)": "best fixed route at budget {1}, less all layers {0}",
+    r"ceiling_(\d+)-fixed_\d+": "routes at budget {} that the first teacher prefers without the label, less fixed",
+    r"ceiling_(.+)-fixed_(\d+)": "routes at budget {1} that the teacher '{0}' prefers without the label, less the best fixed route there",
+    r"ceiling_(.+)-all_(\w+)_(\d+)": "routes at budget {2} that the teacher '{0}' prefers without the label, less all layers {1}",
+    r"held_out_(\d+)-fixed_\d+": "fixed route at budget {}, chosen on other documents, less the one chosen on all",
+    r"(shared|reference|committed)_realised_(\d+)-\w+_claimed_\d+": "oracle in context {} at budget {}, realised less claimed",
+    r"(shared|reference|committed)_realised_(\d+)-(shared|reference)_\w+": "oracle at budget {1}, realised: context {0} less context {2}",
+    r"(shared|reference|committed)_realised_(\d+)-fixed_\d+": "oracle in context {} at budget {}, realised, less the best fixed route",
+    r"(shared|reference|committed)_realised_(\d+)-all_big": "oracle in context {} at budget {}, realised, less all layers big",
+    r"agree_(\w+)_(\w+)_(\d+)": "share of the tokens that have the same oracle route at budget {2} in contexts {0} and {1}",
+    r"share_(\w+)_realised_(\d+)": "share of the attainable gap that {} closes at budget {}, realised",
+    r"share_(\w+)_(\d+)": "share of the attainable gap that {} closes at budget {}",
+    r"(\w+)_average_realised_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, realised, less fixed",
+    r"(\w+)_average_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, less fixed",
+    r"(\w+)_realised_(\d+)-fixed_\d+": "routes of {} at budget {}, realised, less fixed",
+    r"(\w+)_(\d+)-fixed_\d+": "routes of {} at budget {}, less fixed",
+    r"spread_(\d+)": "highest less lowest loss at budget {} among all that learn from the losses of all routes",
+    rf"({_POLICIES})_(\d+)-({_POLICIES})_\d+": "routes of {0} less those of {2}, at budget {1}",
+    r"fixed_(\d+)-other_\d+": "fixed route at budget {}, less the routes that other seeds' oracles chose",
+    r"transfer_(\d+)": "share of the oracle's gain over fixed at budget {} that is left with routes of other seeds' oracles",
+    r"other_(\d+)-all_big": "routes of other seeds' oracles at budget {}, less all layers big",
+    "other_budget": "best budget for routes of other seeds' oracles",
+    r"additive_(\d+)-oracle_\d+": "routes at budget {} chosen by what each layer does on its own, less the oracle",
+    r"additive_share_(\d+)": "share of the oracle's gain over the mean at budget {} that choosing by what each layer does on its own gets",
+    r"(\w+)_rank_(\w+)-(\w+)_rank_\w+": "rank correlation with the known {1}: of the {0}, less of the {2}",
+    r"(\w+)_rank_(\w+)": "rank correlation of the {} with the known {}",
+    r"noise_called_difficult_by_(\w+)": "share of the noise whose {} is a tenth of its loss or more",
+    r"(\w+)_(\d+)-random_\d+": "regret of {} at budget {}, less random routes, all tries spent",
 }
+# Before a name that is known: the same statistic of other labels.
+_LABELS = {"null_": "on drawn labels", "corrected_": "luck taken off"}
 
 
 def statistic(name: str) -> str:
@@ -56,4 +91,33 @@ def statistic(name: str) -> str:
     for pattern, words in _WORDS.items():
         if match := re.fullmatch(pattern, name):
             return words.format(*match.groups())
+    for prefix, words in _LABELS.items():
+        rest = name.removeprefix(prefix)
+        if rest != name and (known := statistic(rest)) != rest:
+            return f"{known}, {words}"
     return name
+
+
+def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
+    """What is left of the oracle's gain on a domain at a budget, in sentences; rows of gain_artifacts.GAIN_STATISTICS by name."""
+    own, luck, left, share = (found[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck_share"))
+    (reference,) = (name.split("-")[1].removesuffix(f"_{budget}") for name in found if re.fullmatch(rf"normalised-.+_{budget}", name))
+    route = f"all layers {reference.removeprefix('all_')}"
+    rest = "more than luck" if left["low"] > 0 else "no gain at all" if left["high"] < 0 else "not told apart from luck"
+    sentences = [
+        f"On {domain} the oracle at budget {budget} gains {_nats(own)} over {route}.",
+        f"On labels drawn from the predictions of {route}, which no route can beat in expectation, it gains {_nats(luck)}, all of it luck"
+        f"{'' if None in share.values() else ': {value:.0%} as much ({low:.0%} to {high:.0%})'.format_map(share).replace('%', ' %')}.",
+        f"What is left is {_nats(left)}: {rest}.",
+        f"Made a proper distribution, the oracle is at {_nats(found[f'normalised-{reference}_{budget}'])} from {route}.",
+    ]
+    for name, row in found.items():
+        if ceiling := re.fullmatch(rf"ceiling_(.+)-fixed_{budget}", name):
+            sentences.append(
+                f"Routes that the teacher '{ceiling[1]}' prefers without the label are at {_nats(row)} from the best fixed route there."
+            )
+    return sentences
+
+
+def _nats(row: Mapping) -> str:
+    return f"{row['value']:+.3f} nats a token ({row['low']:+.3f} to {row['high']:+.3f})"

@@ -1,11 +1,13 @@
 """What a report is made of, made up: two models, two domains, hostile words and a picture."""
 
 import base64
+from itertools import product
+from math import exp
 
 import pyarrow as pa
 from made_up import LAYERS, SPACE, noise, selected
 
-from duo import artifacts, evaluate, report
+from duo import artifacts, evaluate, gain_artifacts, report
 
 HOSTILE = "<script>alert('x') & more</script>"
 FIGURES = report.figure_names(["figure-7"])
@@ -24,6 +26,7 @@ def params() -> dict:
         "enumerate": {"models": list(MODELS), "context": "shared", "documents": 4, "tokens": 6},
         "evaluate": {"confidence": 0.9, "resamples": 200},
         "difficulty": {"budget": 2},
+        "contexts": {"reference": "all_big", "documents": 4},
         "corpus": {"text": {"wheels": wheels}, "code": {"glob": "texts/*.txt", "licence": "CC0-1.0", "attribution": "nobody"}},
     }
 
@@ -55,6 +58,45 @@ def claims() -> pa.Table:
     return pa.Table.from_pylist(rows, schema=artifacts.CLAIMS.schema)
 
 
+def gain() -> dict[str, pa.Table]:
+    """GAIN_STATISTICS of two models, GAIN_CURVES, SURVIVAL with each verdict, and CONTEXT_CURVES of one; most is gained at budget 2."""
+    losses = {"oracle": {1: 2.25, 2: 2.0}, "null": {1: 2.5, 2: 2.375}, "ceiling_others": {1: 2.75, 2: 2.625}, "all_big": {LAYERS: 3.0}}
+    statistics, curves, contexts = [], [], []
+    for model, domain in product(MODELS, ("text", "code")):
+        ids = {"model": model, "domain": domain}
+        luck = 0.75 if domain == "text" else 1.0  # of a gain of 1, so that nothing is left on code
+        for budget in (1, 2):
+            own = 3 - losses["oracle"][budget]
+            found = {"gain": own, "null_gain": own * luck, "corrected_gain": own * (1 - luck), "luck_share": luck}
+            found |= {"normalised-all_big": 0.5, "ceiling_others-fixed": -0.125}
+            statistics += [ids | {"name": f"{name}_{budget}"} | _ends("value", value) for name, value in found.items()]
+        for strategy, at in losses.items():
+            curves += [ids | {"strategy": strategy, "budget": budget} | _loss(loss) for budget, loss in at.items()]
+    for domain, context, budget in product(("text", "code"), ("shared", "committed"), (1, 2)):
+        ids = {"model": "duo", "domain": domain, "context": context, "selection": "oracle", "budget": budget}
+        claimed = losses["oracle"][budget]
+        realised = {"claimed": claimed, "realised": claimed + (0.25 if context == "shared" else 0)}
+        contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in realised.items()]
+    survival = []
+    for (claim, verdict), domain in product({"C1": "does not", "C2": "survives", "C16": "undecided"}.items(), ("text", "code")):
+        row = {"claim": claim, "words": f"words of {claim} | {HOSTILE}", "domain": domain, "model": "duo", "statistic": "oracle_1-all_big"}
+        row |= _ends("claimed", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
+        survival.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
+    schemas = {"statistics": gain_artifacts.GAIN_STATISTICS, "curves": gain_artifacts.GAIN_CURVES}
+    schemas |= {"survival": gain_artifacts.SURVIVAL, "contexts": gain_artifacts.CONTEXT_CURVES}
+    found = {"statistics": statistics, "curves": curves, "survival": survival, "contexts": contexts}
+    return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
+
+
+def _ends(name: str, value: float) -> dict[str, float]:
+    ends = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
+    return {name: value, ends[0]: value - 0.0625, ends[1]: value + 0.0625}
+
+
+def _loss(loss: float) -> dict[str, float]:
+    return {"loss": loss, "low": loss - 0.0625, "high": loss + 0.0625, "perplexity": exp(loss)}
+
+
 def passages() -> list[dict]:
     tokens = [{"text": text, "loss": 0.5 * index, "oracle": 1.0, "gap": 0.5 * index - 1} for index, text in enumerate(TEXTS)]
     return [{"domain": domain, "document": "d0", "source": HOSTILE, "licence": "CC0-1.0", "tokens": tokens} for domain in ("text", "code")]
@@ -83,4 +125,5 @@ def inputs() -> dict:
         "figures": figures(),
         "passages": passages(),
         "numbers": {"Training": {"duo": {"loss": 2.5}}},
+        "gain": gain(),
     }

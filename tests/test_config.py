@@ -34,7 +34,7 @@ def refusal(tmp_path: Path, changes: dict) -> str:
 def test_default_params_are_valid_and_short():
     params = config.load(ROOT / "params.yaml")
     assert list(params.corpus) == ["text", "code"]
-    assert len((ROOT / "params.yaml").read_text().splitlines()) < 150
+    assert len((ROOT / "params.yaml").read_text().splitlines()) < 200
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,22 @@ def test_default_params_are_valid_and_short():
         ({"model.width": True}, "model.width: True: input should be a valid integer"),
         ({"seed": None}, "seed: None: input should be a valid integer"),
         ({"pretrain.p_big": 1.5}, "pretrain.p_big: 1.5: input should be less than or equal to 1"),
+        ({"pretrain.p_big": 1.0}, "pretrain.p_big: 1.0 must be above 0 and below 1, or the synthetic domain's model has"),
+        ({"synthetic.documents": 1}, "synthetic.documents: 1: input should be greater than or equal to 2"),
         ({"runtime.device": "gpu"}, "runtime.device: 'gpu': input should be 'cpu' or 'cuda'"),
         ({"model.width": 131}, "model.width: 131 must be divisible by heads (2)"),
         ({"model.width": 132, "model.heads": 12}, "model.width: 132 width / heads (12) must be even, for RoPE"),
         ({"oracle.budgets": [0, 13]}, "oracle.budgets: 13 is above the number of layers (model.layers: 12)"),
         ({"oracle.budgets": [4, 4]}, "oracle.budgets: [4, 4] must be ascending, each once"),
         ({"figures.heat_maps": [5], "oracle.budgets": [4]}, "figures.heat_maps: 5 is not in oracle.budgets [4]"),
+        ({"policies.budgets": [12]}, "policies.budgets: 12 leaves no choice; should be below model.layers (12)"),
+        ({"oracle.budgets": [*range(10), 12]}, "policies.budgets: 10 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]"),
+        ({"policies.temperatures": [0.5, 0.1]}, "policies.temperatures: [0.5, 0.1] must be ascending, each once"),
+        ({"policies.inputs": ["layers", "layers"]}, "policies.inputs: ['layers', 'layers'] must name each once"),
+        (
+            {"policies.train": 1, "policies.neighbours": [129]},
+            "policies.neighbours: [129] asks for more than the tokens of a domain that they are looked for among (policies.train * ",
+        ),
         ({"difficulty.budget": 13}, "difficulty.budget: 13 is not in oracle.budgets"),
         ({"difficulty.passage": 129}, "difficulty.passage: 129 is above the tokens of a document (enumerate.tokens: 128)"),
         ({"oracle.budgets": list(range(12))}, "lacks 12, which difficulty compares with"),
@@ -66,12 +76,25 @@ def test_default_params_are_valid_and_short():
         ({"enumerate.tokens": 1}, "enumerate.tokens: 1: input should be greater than or equal to 2"),
         ({"three_way.tokens": 129}, "three_way.tokens: 129 is above enumerate.tokens (128)"),
         ({"three_way.documents": 33}, "three_way.documents: 33 is above enumerate.documents (32)"),
+        ({"contexts.kinds": ["joint"]}, "contexts.kinds.0: 'joint': input should be 'shared', 'reference' or 'committed'"),
+        ({"contexts.kinds": ["shared", "shared"]}, "contexts.kinds: ['shared', 'shared'] must name each once"),
+        ({"contexts.budgets": [13]}, "contexts.budgets: 13 is above the number of layers (model.layers: 12)"),
+        ({"contexts.budgets": [4, 2]}, "contexts.budgets: [4, 2] must be ascending, each once"),
+        ({"contexts.documents": 33}, "contexts.documents: 33 is above enumerate.documents (32)"),
+        (
+            {"contexts.reference": "all_bog"},
+            "contexts.reference: 'all_bog' is neither of all_big, all_small, random nor a router of small and big",
+        ),
+        ({"contexts.reference": "big-50-skip-50"}, "nor a router of small and big in model 'duo' (those: both-"),
         ({"skips.big": 12}, "skips.big: 12 should be below the number of layers (model.layers: 12), or nothing is skipped"),
         ({"skips.skip": "attention"}, "skips.skip: 'attention': input should be 'ffn' or 'layer'"),
         ({"router.alpha": -1.0}, "router.alpha: -1.0: input should be greater than or equal to 0"),
         ({"router.temperature": [0.2, 2.0]}, "router.temperature: [0.2, 2.0] must not rise"),
         ({"router.temperature": [1.0, 0.0]}, "router.temperature.1: 0.0: input should be greater than 0"),
-        ({"oracle.budgets": [*range(10), 12]}, "routers.both-10.big: 10.0 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]"),
+        (
+            {"oracle.budgets": [*range(10), 12], "policies.budgets": [2]},
+            "routers.both-10.big: 10.0 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
+        ),
         ({"routers.both-4.model": "dense-512"}, "routers.both-4.choices: ['small', 'big'] model 'dense-512' never trained small FFNs"),
         ({"routers.both-4.model": "doo"}, "routers.both-4.model: 'doo' is none of models: ["),
         ({"routers.both-4.big": 12}, "routers.both-4.big: 12.0 should be below the number of layers (model.layers: 12), with skip"),
@@ -97,6 +120,17 @@ def test_default_params_are_valid_and_short():
         ({"ablation.p_big": [0.5, 0.25]}, "ablation.p_big: [0.5, 0.25] must be ascending, each once"),
         ({"ablation.tasks": ["arc_easy", "arc_easy"]}, "ablation.tasks: ['arc_easy', 'arc_easy'] must name each once"),
         ({"ablation.context": 110}, "ablation.context + continuation: 134 is above the context length (tokens.sequence: 128)"),
+        ({"luck.draws": 0}, "luck.draws: 0: input should be greater than or equal to 1"),
+        ({"luck.labels": "random"}, "luck.labels: 'random': input should be 'all_big' or 'all_small'"),
+        ({"luck.temperature": 0.0}, "luck.temperature: 0.0: input should be greater than 0"),
+        ({"luck.teachers": ["skip", "skip"]}, "luck.teachers: ['skip', 'skip'] must name each once"),
+        ({"luck.teachers": ["techer"]}, "luck.teachers: 'techer' is none of models: ["),
+        ({"luck.teachers": ["duo"]}, "luck.teachers: 'duo' is judged itself (enumerate.models: ['duo']); take another, or 'others'"),
+        ({"luck.teachers": ["others"]}, "luck.teachers: 'others' needs two or more of enumerate.models, which are ['duo']"),
+        ({"search.budgets": [4, 12]}, "search.budgets: 12 leaves no choice; should be below model.layers (12)"),
+        ({"search.budgets": [4, 4]}, "search.budgets: [4, 4] must name each once"),
+        ({"search.documents": 33}, "search.documents: 33 is above enumerate.documents (32)"),
+        ({"search.methods": ["beam"]}, "search.methods: ['beam'] lacks random, which the others are compared with"),
         ({"pretrain.mix": {"text": 0.5, "code": 0.4}}, "shares must add up to 1, not 0.9"),
         ({"pretrain.mix": {"text": 1.0}}, "pretrain.mix: ['text'] must name the domains of corpus: ["),
         ({"pretrain.p_skip": 0.75}, "pretrain.p_big + p_skip: 1.25 must be at most 1"),

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from duo import artifacts, config, corpus
-from duo.config import FilesDomain, HuggingFaceDomain, WheelDomain
 from duo.errors import InputError
+from duo.settings import FilesDomain, HuggingFaceDomain, WheelDomain
 
 LEGAL = {"licence": "MIT", "attribution": "its author"}
 SHARES = {"validation": 0.1, "test": 0.2}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duo import results
+from duo import report, results
 from duo.__main__ import _parser
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +32,18 @@ def test_another_number_would_show():
                 other["metrics"][model][domain]["perplexity"][name] = value + 1
                 assert results.readme(README, other) != README, name
                 assert results.page(other) != results.page(PUBLISHED), name
+
+
+def test_another_gain_would_show():
+    """Of every model on the page, of the first in README."""
+    for each in report.gains(PUBLISHED["gain"]):
+        for part in each.parts:
+            other = copy.deepcopy(PUBLISHED)
+            (row,) = (row for row in other["gain"] if row == part)
+            row["value"] += 1
+            assert results.page(other) != results.page(PUBLISHED), part
+            if each.model == PUBLISHED["params"]["enumerate"]["models"][0]:
+                assert results.readme(README, other) != README, part
 
 
 def test_published_pictures_are_there():

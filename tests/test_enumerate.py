@@ -1,6 +1,7 @@
 """The prefix tree against brute force."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from test_model import TINY, make, random_tokens
 
-from duo.config import Runtime
 from duo.enumerate import Enumerator
 from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.settings import Runtime
 
 MACHINE = Runtime(device="cpu", threads=1, compile=False)
 
@@ -119,6 +120,98 @@ def test_documents_in_batches_are_those_alone():
     enumerator = Enumerator(duo, space, MACHINE, "fp32", 64)
     alone = torch.cat([enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1])[0] for i in range(6)])
     torch.testing.assert_close(enumerator.documents(tokens, labels), alone, rtol=1e-5, atol=1e-5)
+
+
+def in_reference(duo, space, tokens, labels, reference) -> torch.Tensor:
+    """The definition of the context: a pass for every route and position, in which the tokens before it keep the reference's routes."""
+    digits = torch.from_numpy(space.digits)
+    losses = torch.empty(*tokens.shape, len(space))
+    for code, position in product(range(len(space)), range(tokens.shape[1])):
+        routes = digits[reference].clone()
+        routes[:, position] = digits[code]
+        big, skipped = (routes == space.choices.index(choice) if choice in space.choices else routes < 0 for choice in (BIG, SKIP))
+        logits = duo(tokens, big, skipped)[:, position]
+        losses[:, position, code] = F.cross_entropy(logits, labels[:, position], reduction="none")
+    return losses
+
+
+@pytest.mark.parametrize("rows", [35, 10_000])
+@pytest.mark.parametrize("choices", [(SMALL, BIG), (SMALL, BIG, SKIP)])
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_tree_in_a_reference_run_equals_its_definition(family, choices, rows):
+    duo, space = make(replace(TINY, family=family)), RouteSpace(TINY.layers, choices)
+    tokens, labels = random_tokens(2, 7), random_tokens(2, 7, seed=1)
+    reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
+    expected = in_reference(duo, space, tokens, labels, reference)
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", rows)
+    torch.testing.assert_close(enumerator.losses(tokens, labels[None], reference=reference)[0], expected, rtol=1e-4, atol=1e-4)
+    shared = enumerator.losses(tokens, labels[None])[0]
+    torch.testing.assert_close(shared[:, 0], expected[:, 0], rtol=1e-4, atol=1e-4)  # nothing stands before the first token
+    assert (shared - expected)[:, 1:].abs().mean() > 0.01
+
+
+def test_documents_keep_their_own_reference():
+    duo, space = make(), RouteSpace(TINY.layers)
+    tokens, labels = random_tokens(6, 7), random_tokens(6, 7, seed=1)
+    reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64)
+    alone = [enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1], reference=reference[i : i + 1])[0] for i in range(6)]
+    torch.testing.assert_close(enumerator.documents(tokens, labels, reference), torch.cat(alone), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("skip", ["ffn", "layer"])
+def test_tokens_follow_routes_of_their_own(skip):
+    duo, space = make(), RouteSpace(TINY.layers, (SMALL, BIG, SKIP))
+    tokens, routes = random_tokens(2, 9), torch.randint(0, len(space), (2, 9), generator=torch.Generator().manual_seed(2))
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64, skip)
+    x, _ = enumerator.follow(enumerator.roots(tokens), routes)
+    digits = torch.from_numpy(space.digits)[routes]
+    torch.testing.assert_close(duo.logits(x), duo(tokens, digits == 1, digits == 2, skip), rtol=1e-4, atol=1e-4)
+
+
+def probabilities(duo, space, tokens) -> torch.Tensor:
+    """[batch, time, routes, vocabulary]"""
+    return torch.stack([duo(tokens, torch.from_numpy(digits == 1)).softmax(-1) for digits in space.digits], dim=2)
+
+
+@pytest.mark.parametrize("rows", [40, 200, 10_000])
+def test_one_walk_gives_losses_expectations_and_normalisers(rows):
+    """Each against its definition on all routes' probabilities; chunks from one route to all."""
+    duo, space = make(replace(TINY, layers=4), scale=1.5), RouteSpace(4)
+    tokens, labels = random_tokens(3, 11), torch.stack([random_tokens(3, 11, seed=1), random_tokens(3, 11, seed=2)])
+    teachers = torch.randn(3, 3, 11, TINY.vocabulary, generator=torch.Generator().manual_seed(4)).log_softmax(-1)
+    enumerator, budgets = Enumerator(duo, space, MACHINE, "fp32", rows), [0, 1, 3]
+    found = enumerator.everything(tokens, labels, teachers, budgets)
+    torch.testing.assert_close(found.losses, enumerator.losses(tokens, labels), rtol=1e-5, atol=1e-5)
+    every = probabilities(duo, space, tokens)
+    expected = torch.einsum("nbtv,btrv->nbtr", teachers.exp(), -every.log())
+    torch.testing.assert_close(found.expected, expected, rtol=1e-4, atol=1e-4)
+    best = torch.stack([every[:, :, space.with_budget(budget)].amax(dim=2).sum(-1).log() for budget in budgets], dim=-1)
+    torch.testing.assert_close(found.log_normaliser, best, rtol=1e-4, atol=1e-5)
+    assert found.log_normaliser[..., 0].abs().max() < 1e-5, "one route alone is a distribution"
+    assert found.log_normaliser[..., 1:].min() > 0.01
+    assert enumerator.everything(tokens, labels, None, []).expected.shape == (0, 3, 11, 16)
+
+
+def test_one_walk_serves_trees_of_one_budget_and_any_context():
+    """Where the last chunk is filled up, and where a token sees a reference run."""
+    duo, space = make(replace(TINY, layers=4)), RouteSpace(4, (SKIP, BIG))
+    tokens, labels = random_tokens(1, 5), random_tokens(1, 5, seed=1)[None]
+    for reference in (None, torch.full((1, 5), 6)):
+        enumerator = Enumerator(duo, space, MACHINE, "fp32", 4 * 5, budget=2)
+        found = enumerator.everything(tokens, labels, None, [2], reference=reference)
+        torch.testing.assert_close(found.losses, enumerator.losses(tokens, labels, reference=reference))
+        assert found.log_normaliser.min() > 0
+
+
+def test_normalised_oracle_is_the_loss_of_a_distribution():
+    """Over all labels, exp(-(lowest loss + log Z)) adds up to 1."""
+    duo, space = make(), RouteSpace(TINY.layers)
+    tokens, every_label = random_tokens(1, 6), torch.arange(TINY.vocabulary)[:, None, None].expand(-1, 1, 6)
+    found = Enumerator(duo, space, MACHINE, "fp32", 64).everything(tokens, every_label, None, [1, 2])
+    for column, budget in enumerate((1, 2)):
+        lowest = found.losses[..., space.with_budget(budget)].amin(-1)
+        torch.testing.assert_close((-lowest - found.log_normaliser[..., column]).exp().sum(0), torch.ones(1, 6))
 
 
 def test_bf16_is_near_fp32():

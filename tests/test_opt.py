@@ -15,11 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from duo import artifacts, config, files, model, opt, pretrain, router, samples, tokens
 from duo.__main__ import merge
-from duo.config import Pretrain, Runtime
 from duo.enumerate import Enumerator
 from duo.errors import InputError
 from duo.model import Duo, Shape
 from duo.routes import RouteSpace
+from duo.settings import Pretrain, Runtime
 
 transformers = pytest.importorskip("transformers")
 

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from matplotlib.colors import to_rgba
 
-from duo.config import OneRouter
 from duo.figures import patterns
 from duo.routes import RouteSpace
+from duo.settings import OneRouter
 
 LAYERS, TOKENS = 24, 10  # more routes, with three choices, than could be listed
 ROUTERS = {

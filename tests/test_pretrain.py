@@ -7,9 +7,9 @@ from made_up import OPTIMIZER
 from safetensors import safe_open
 
 from duo import pretrain
-from duo.config import Pretrain, Runtime
 from duo.model import FFN, Duo, Shape
 from duo.routes import SMALL
+from duo.settings import Pretrain, Runtime
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=3, width=16, heads=2, big=24, small=6)
 MACHINE = Runtime(device="cpu", threads=1, compile=False)

@@ -1,5 +1,6 @@
 import re
 from html.parser import HTMLParser
+from math import exp
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,40 @@ def test_numbers_of_the_run_are_on_the_page(page, given):
 
 def test_every_claim_has_a_verdict_a_domain_and_its_tests_behind_it(page):
     verdicts = re.findall(r"'verdict (\w+)'", str([attributes.get("class") for _, attributes in page.tags]))
-    assert (verdicts.count("holds"), verdicts.count("fails"), verdicts.count("undecided")) == (2 + 4, 2 + 4, 2 + 4)
+    both = 2 + 2  # what becomes of a claim without luck: a verdict a domain, and a test each
+    assert {verdicts.count(kind) for kind in ("holds", "fails", "undecided")} == {2 + 4 + both}
     assert "holds 2, fails 2, undecided 2" in page.words
     told = page.words.split("at its best, less the best fixed route there")[1:]
     rows = [" ".join(row.split("holds")[0].split()) for row in told]
     assert "duo, 1 -0.500 -0.562 to -0.438 < 0" in rows and "seed-2, 2 -0.400 -0.463 to -0.338 < 0" in rows
     assert not re.search(r"\bnan\b|None", page.words)
+
+
+def test_the_second_part_takes_the_gain_apart(page):
+    second = page.words.split("Is the oracle's gain real?")[-1]
+    assert "On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
+    assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in second
+    assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in second
+    assert "Routes that the teacher 'others' prefers without the label are at -0.125 nats" in second
+    apart, every = second.split("The gain taken apart")[1].split("Nor can")[0].split("The same for every model")
+    assert "code seed-2 2 +1.000+0.938 to +1.062 +1.000+0.938 to +1.062 +0.000-0.062 to +0.062" in " ".join(every.split())
+    for words, loss in (("all layers big", 3.0), ("oracle, as claimed", 2.0), ("best route without the label, by others", 2.625)):
+        assert f"{exp(loss):.2f}" in apart.split(words)[1][:20], words
+    realised = second.split("where it claims most")[1]
+    assert f"{exp(2):.2f}" in realised.split("shared")[1] and f"{exp(2.25):.2f}" in realised.split("shared")[1].split("committed")[0]
+    assert "survives 2, does not 2, undecided 2" in second
+
+
+def test_without_a_choice_the_second_part_says_so(given):
+    none = {name: table.slice(0, 0) for name, table in given["gain"].items()}
+    words = Tags(report.render(**given | {"gain": none})).words
+    assert "the oracle had no choice whose gain could be taken apart" in words and "The gain taken apart" not in words
+
+
+def test_a_gain_without_a_share_of_luck_is_told_without_it(given):
+    rows = [row for row in report.rows(given["gain"]["statistics"]) if row["domain"] == "text"]
+    sentences = report.gains({**row, "value": None} if row["name"] == "luck_share_2" else row for row in rows)[0].sentences
+    assert sentences[1].endswith("(+0.688 to +0.812), all of it luck.")
 
 
 def test_coloured_text_is_the_text(given):
@@ -103,6 +132,12 @@ def test_coloured_text_is_the_text(given):
 def test_statistics_have_words():
     assert statistic("lean_4") == "lean of the oracle at budget 4: share of big in the upper half of the layers, less the lower half"
     assert statistic("oracle_1-all_big") != "oracle_1-all_big" and statistic("not known") == "not known"
+    assert statistic("null_lean_4") == f"{statistic('lean_4')}, on drawn labels"
+    assert (
+        statistic("ceiling_seed-2-all_big_4")
+        == "routes at budget 4 that the teacher 'seed-2' prefers without the label, less all layers big"
+    )
+    assert statistic("null_unknown") == "null_unknown"
 
 
 def test_every_picture_of_the_pipeline_is_on_the_page(monkeypatch):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from made_up_page import FIGURES, HOSTILE, TEXTS, inputs
 
-from duo import artifacts, config, files, report, results
+from duo import artifacts, config, files, gain_artifacts, report, results
 from duo.errors import InputError
 
 MARKS = "before\n<!-- results: made -->\nold\n<!-- end of results -->\nafter\n"
@@ -27,6 +27,10 @@ def run(given, tmp_path, monkeypatch) -> Path:
     artifacts.METRICS.write(given["metrics"])
     artifacts.CLAIMS.write(given["verdicts"])
     artifacts.SEEDS.write(given["tables"]["Spread over seeds"])
+    gain = given["gain"]
+    gain_artifacts.GAIN_STATISTICS.write(gain["statistics"])
+    gain_artifacts.SURVIVAL.write(gain["survival"])
+    gain_artifacts.CONTEXT_CURVES.write(gain["contexts"])
     for name, form in product(FIGURES, ("png", "svg")):
         with files.atomic(artifacts.FIGURE.path(name=name, format=form)) as temporary:
             temporary.write_text(f"{name} as {form}")
@@ -67,6 +71,24 @@ def test_claims_show_verdict_estimate_interval_and_every_seed(published):
     assert f"| code | {statistic} | duo, 1 | +0.250 | +0.188 to +0.312 {ending}" in lines
     assert f"| code | {statistic} | seed-2, 2 | +0.125 | +0.062 to +0.188 {ending}" in lines
     assert "holds 2, fails 2, undecided 2" in published["results.md"] and "Of 6 verdicts" in published["README.md"]
+
+
+def test_what_is_left_of_the_gain_is_told(published):
+    page, readme = published["results.md"], published["README.md"]
+    for text in (page, readme):
+        assert "On text the oracle at budget 2 gains +1.000 nats a token (+0.938 to +1.062) over all layers big." in text
+        assert "it gains +0.750 nats a token (+0.688 to +0.812), all of it luck: 75 % as much (69 % to 81 %)." in text
+        assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in text
+        assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in text
+        assert "survives 2, does not 2, undecided 2" in text
+    lines = page.splitlines()
+    left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) |"
+    assert f"| text | seed-2 | 2 | {left}" in lines
+    assert "| text | shared | 2 | 7.4 (6.9 to 7.9) | 9.5 (8.9 to 10.1) |" in lines
+    assert "| code | committed | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines
+    assert f"| C1 | words of C1 \\| {HOSTILE} | does not | does not |" in lines
+    without = "-0.750 (-0.812 to -0.688) | -0.500 (-0.562 to -0.438) | -0.250 (-0.312 to -0.188) | &lt; 0 | survives |"
+    assert f"| C2 | text | oracle with one big layer, less all layers big | duo | {without}" in lines
 
 
 def test_headline_numbers_are_those_of_the_run(published, given):

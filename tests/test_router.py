@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from duo import model, router
-from duo.config import OneRouter, Router, Runtime
 from duo.errors import InputError
 from duo.model import Duo, Shape
+from duo.settings import OneRouter, Router, Runtime
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=4, width=16, heads=2, big=24, small=6)
 MACHINE = Runtime(device="cpu", threads=1, compile=False)

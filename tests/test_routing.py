@@ -8,9 +8,9 @@ import pytest
 from made_up import LAYERS, SPACE, noise, table
 
 from duo import oracle, routing, stats
-from duo.config import OneRouter
 from duo.errors import InputError
 from duo.routes import RouteSpace
+from duo.settings import OneRouter
 
 MIX = {"text": 0.5, "code": 0.5}
 TOKENS, DOCUMENTS = 6, 3

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from duo.errors import InputError
-from duo.samples import choose
+from duo.samples import beginnings, choose
 
 MARK = 7
 
@@ -61,3 +61,30 @@ def test_too_few_documents_is_one_clear_error():
     message = r"4 documents asked, but domain 'a' has 3 test documents of at least 10 tokens \(of 9\); lower enumerate.documents"
     with pytest.raises(InputError, match=message):
         choose(few, 4, 10, seed=1)
+
+
+LENGTHS = [3, 9, 12, 10, 4, 30]
+
+
+def packed() -> np.ndarray:
+    """Rows of 8 tokens, one after the other, of documents of LENGTHS tokens behind the mark; document i counts from 100 (i + 1)."""
+    ids = np.concatenate([[MARK, *range(100 * i, 100 * i + length)] for i, length in enumerate(LENGTHS, 1)])
+    return np.lib.stride_tricks.sliding_window_view(ids, 9)[::8]
+
+
+def test_beginnings_are_those_of_packed_documents():
+    """Across the rows that they are cut into; documents that are too short, or whose end is cut off, are none of them."""
+    found = beginnings("a", packed(), MARK, 3, 9, seed=1, split="train")
+    assert set(found.documents) <= {"1", "2", "3", "5"} and len(set(found.documents)) == 3
+    assert (found.tokens[:, 0] == MARK).all() and found.labels.shape == (3, 9)
+    np.testing.assert_array_equal(found.tokens[:, 1:], found.labels[:, :-1])
+    first = [100 * (int(document) + 1) for document in found.documents]
+    np.testing.assert_array_equal(found.labels, np.array(first)[:, None] + np.arange(9))
+    drawn = [beginnings("a", packed(), MARK, 3, 9, seed, "train").documents for seed in (1, 1, 2, 3, 4)]
+    assert found.documents == drawn[0] == drawn[1] and any(other != drawn[0] for other in drawn)
+
+
+def test_too_few_packed_documents_are_one_error():
+    message = r"policies.train: 5 documents asked, but domain 'a' has 4 train documents of at least 9 tokens \(of 6\)"
+    with pytest.raises(InputError, match=message):
+        beginnings("a", packed(), MARK, 5, 9, seed=1, split="train")

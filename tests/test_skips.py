@@ -1,5 +1,7 @@
 """Statistics of big-or-skip routes, on made-up routes of known make."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,22 @@ def test_documents_that_each_have_layers_of_their_own_are_not_consistent():
     own = np.random.default_rng(0).normal(size=(30, 1, LAYERS)) * 10
     keeps = draw(own + np.random.default_rng(1).random((30, 16, LAYERS)))
     assert interval(skips.consistency, keeps, "consistency").low < 0
+
+
+def test_layers_that_luck_prefers_as_well_leave_no_consistency():
+    """Corrected, choices that follow the same preference as those for drawn labels have none; others keep what they have beyond it."""
+    rng, weights = np.random.default_rng(0), np.array([2, 1, 0.5, 0, 0, -1])
+    own, *by_luck = (draw(rng.gumbel(size=(40, 30, LAYERS)) + weights) for _ in range(4))
+    less_luck = partial(skips.consistency_less_luck, by_luck=np.stack(by_luck))
+    assert interval(skips.consistency, own, "consistency").low > 0
+    found = interval(less_luck, own, "corrected_consistency")
+    assert found.low < 0 < found.high
+    stronger = draw(rng.gumbel(size=(40, 30, LAYERS)) + 2 * weights)
+    expected = value(skips.consistency, stronger, "consistency") - np.mean(
+        [value(skips.consistency, each, "consistency") for each in by_luck]
+    )
+    found = interval(less_luck, stronger, "corrected_consistency")
+    assert found.low > 0 and found.value == pytest.approx(expected)
 
 
 def test_early_exit():
@@ -149,7 +167,10 @@ def test_selection_and_its_tables(tmp_path, monkeypatch):
 
     keeps = skips.kept(selected, 4, 4)
     assert keeps.shape == (4, 6, 4) and (keeps.sum(axis=-1) == 2).all()
-    found = skips.intervals(losses[:2], keeps[:2], 200, 0.95, seed=1)
+    by_luck = skips.kept_by_luck(losses[None].repeat(3, axis=0), ROUTES, 4, seed=1)
+    np.testing.assert_array_equal(by_luck, keeps[None].repeat(3, axis=0))  # the same labels three times, and no ties
+    found = skips.intervals(losses[:2], keeps[:2], by_luck[:, :2], 200, 0.95, seed=1)
+    assert found["null_consistency"] == found["consistency"] and found["corrected_consistency"] == (0, 0, 0)
     assert found["fixed"].value == pytest.approx(losses[:2, :, 3].mean())
     assert found["oracle-fixed"].value == pytest.approx(found["oracle"].value - found["fixed"].value) and found["oracle-fixed"].value <= 0
     shares = skips.layer_shares("a", found, 2)

@@ -7,8 +7,8 @@ from made_up import OPTIMIZER
 from torch import nn
 
 from duo import training
-from duo.config import Training
 from duo.errors import InputError
+from duo.settings import Training
 
 SETTINGS = Training(
     tokens=12 * 4 * 10,

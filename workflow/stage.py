@@ -38,13 +38,14 @@ def run(main: Callable[..., None]) -> None:
     os._exit(status)
 
 
-def fingerprint(name: str, key: str) -> str:
-    """Hash of all that decides what the instance `key` of the stage `name` makes: command, params, dependencies."""
+def fingerprint(name: str, key: str | None = None) -> str:
+    """Hash of all that decides what the stage `name` makes, or its instance `key`: command, params, dependencies."""
     params = config.load().model_dump()
-    group = config.read_yaml(Path("dvc.yaml"))["stages"][name]
-    entry = functools.reduce(operator.getitem, group["foreach"].strip("${}").split("."), params)[key]
-    text = json.dumps(group["do"]).replace("${key}", key)
-    spec = json.loads(re.sub(r"\$\{item\.(\w+)\}", lambda found: str(entry[found[1]]), text))
+    spec = config.read_yaml(Path("dvc.yaml"))["stages"][name]
+    if key is not None:
+        entry = functools.reduce(operator.getitem, spec["foreach"].strip("${}").split("."), params)[key]
+        text = json.dumps(spec["do"]).replace("${key}", key)
+        spec = json.loads(re.sub(r"\$\{item\.(\w+)\}", lambda found: str(entry[found[1]]), text))
     state = {
         "cmd": spec["cmd"],
         "params": {path: functools.reduce(operator.getitem, path.split("."), params) for path in spec["params"]},

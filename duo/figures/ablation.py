@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
 from duo.choices import ENDINGS
-from duo.config import Ablation
 from duo.figures import base
+from duo.settings import Ablation
 
 LINES = {
     "duo": base.Line("Duo: both FFNs trained together", "#0072B2", "o", "-"),

@@ -119,8 +119,9 @@ def logarithmic(axes: Axes, ticks: int = 9) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
 
 
-def legend_below(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+def legend_below(figure: Figure, *panels: Axes) -> None:
+    """One legend of all that these panels label."""
+    handles, labels = zip(*(pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)), strict=True)
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
@@ -139,6 +140,6 @@ def context(setting: Setting) -> str:
     return f"context {setting.context}: {contexts[setting.context]}."
 
 
-def interval(setting: Setting, drawn: str) -> str:
+def interval(setting: Setting, drawn: str, choices: str = "single winning routes chosen anew in each replicate") -> str:
     kind = f"{setting.confidence:.0%} percentile bootstrap intervals"
-    return f"{drawn}: {kind}, documents resampled, single winning routes chosen anew in each replicate."
+    return ", ".join(words for words in (f"{drawn}: {kind}", "documents resampled", choices) if words) + "."

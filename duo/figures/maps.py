@@ -36,12 +36,13 @@ def grid(columns: Mapping[str, tuple[pa.Table, pa.Table]], layers: int, label: s
     return figure
 
 
-def heat_map(axes: Axes, cells: pa.Table, layers: int):
-    """Draw layer x position, layer 1 at the bottom; the scale is 0 to 1 in every map."""
+def heat_map(axes: Axes, cells: pa.Table, layers: int, colours: str = "cividis", ends: tuple[float, float] = (0, 1)):
+    """Draw layer x position, layer 1 at the bottom; the scale has these ends in every map."""
     ordered = cells.sort_by([("layer", "ascending"), ("position", "ascending")])
     shares = ordered["share"].to_numpy().reshape(layers, -1)
     extent = (0.5, shares.shape[1] + 0.5, 0.5, layers + 0.5)
-    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto", interpolation="nearest", extent=extent)
+    low, high = ends
+    image = axes.imshow(shares, cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto", interpolation="nearest", extent=extent)
     axes.set_yticks(range(1, layers + 1, max(1, layers // 6)))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     return image

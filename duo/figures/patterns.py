@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from duo.config import OneRouter
 from duo.figures import base
 from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.settings import OneRouter
 
 # Dark, middle and white in a grey print too.
 COLOURS = {BIG: "#0072B2", SMALL: "#E69F00", SKIP: "#FFFFFF"}

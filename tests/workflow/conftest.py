@@ -1,17 +1,12 @@
 """A toy experiment with the real Snakefile, profiles and duo/: stages that take no time and log that they ran."""
 
-import os
-import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from project import REPOSITORY, Project
 
 from duo.__main__ import use
-
-REPOSITORY = Path(__file__).parents[2]
 
 DVC_YAML = """
 stages:
@@ -66,46 +61,6 @@ with atomic(Path(out)) as temporary:
     if os.environ.get("TOY_HANGS") == out:
         time.sleep(60)
 """
-
-
-class Project:
-    """A project in a directory of its own; `run` gives a finished command, `ran` the outs that stages made since last asked."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        binaries = Path(sys.executable).parent
-        self.environment = os.environ | {
-            "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
-            "DVC_NO_ANALYTICS": "1",
-            "OMP_NUM_THREADS": "1",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
-
-    def run(self, command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        done = subprocess.run(shlex.split(command), cwd=self.root, env=self.environment | environment, capture_output=True, text=True)
-        assert not check or done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        return done
-
-    def ran(self) -> list[str]:
-        log = self.root / "ran.log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return sorted(lines)
-
-    def replace(self, file: str, old: str, new: str) -> None:
-        text = (self.root / file).read_text()
-        assert old in text
-        (self.root / file).write_text(text.replace(old, new))
-
-    def copy(self, root: Path) -> "Project":
-        shutil.copytree(self.root, root)
-        return Project(root)
-
-    def files(self) -> dict[str, bytes]:
-        """Every artifact's bytes, and dvc.lock's, by path."""
-        paths = [path for path in sorted((self.root / "artifacts").rglob("*")) if path.is_file()]
-        paths = [path for path in paths if not path.is_relative_to(self.root / "artifacts/cache")]
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in [*paths, self.root / "dvc.lock"]}
 
 
 @pytest.fixture(scope="session")

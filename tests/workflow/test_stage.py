@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from project import REPOSITORY
 
 from workflow import stage
 
@@ -17,6 +17,11 @@ stages:
       deps: [data.txt]
       params: [pretrain.tokens, "models.${key}"]
       outs: ["artifacts/${key}"]
+  synthetic_model:
+    cmd: python -m synthetic_model
+    deps: [data.txt]
+    params: [synthetic.tokens]
+    outs: [artifacts/synthetic_model]
 """
 CHANGES = {
     "the data": ("data.txt", "tokens", "other tokens"),
@@ -40,3 +45,13 @@ def test_fingerprint_changes_with_what_the_instance_depends_on_alone(tmp_path, m
     assert old in Path(file).read_text()
     Path(file).write_text(Path(file).read_text().replace(old, new))
     assert (stage.fingerprint("pretrain", "skip") == before) == change.startswith("another")
+
+
+def test_a_stage_without_instances_has_a_fingerprint_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / "params.yaml", "params.yaml")
+    Path("dvc.yaml").write_text(DVC_YAML)
+    Path("data.txt").write_text("tokens")
+    before = stage.fingerprint("synthetic_model")
+    Path("dvc.yaml").write_text(DVC_YAML.replace("synthetic.tokens", "synthetic.documents"))
+    assert stage.fingerprint("synthetic_model") != before

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pyarrow as pa
-import torch
 
-from duo import artifacts, config, enumerate, model, routes, runtime, samples, skips
+from duo import artifacts, config, enumerate, luck, model, routes, runtime, samples, skips
 from workflow import stage
 
 
@@ -16,13 +15,16 @@ def main(name: str) -> None:
     duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
     precision, rows = params.enumerate.precision, params.enumerate.rows
     enumerator = enumerate.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip, budget)
-    losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)).numpy()
+    drawn = luck.null_labels(duo, sample, True, params.luck.temperature, params.luck.draws, params.seed, params.runtime, precision)
+    losses, *null = luck.losses(enumerator, sample, np.concatenate([sample.labels[None], drawn]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
     keeps = skips.kept(selected, space.layers, len(sample.documents))
+    by_luck = skips.kept_by_luck(np.stack(null), enumerator.routes, space.layers, params.seed)
     heat_maps, shares, statistics = [], [], []
     for domain in dict.fromkeys(sample.domains):
         rows = np.array(sample.domains) == domain
-        found = skips.intervals(losses[rows], keeps[rows], params.evaluate.resamples, params.evaluate.confidence, params.seed)
+        resamples, confidence = params.evaluate.resamples, params.evaluate.confidence
+        found = skips.intervals(losses[rows], keeps[rows], by_luck[:, rows], resamples, confidence, params.seed)
         heat_maps.append(skips.heat_map(domain, keeps[rows], budget))
         shares.append(skips.layer_shares(domain, found, budget))
         statistics.append(skips.statistics(domain, found))

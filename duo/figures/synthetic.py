@@ -1,0 +1,89 @@
+"""The domain of known difficulty: loss and gaps by difficulty, and how well each recovers it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from duo import difficulty, synthetic
+from duo.figures import base
+from duo.settings import Luck
+
+LOSS = base.Line("loss, all layers small", "#E69F00", "s", "-")
+GAP = base.Line("gap", "#0072B2", "o", "-")
+CORRECTED = base.Line("corrected gap", "#009E73", "D", "-")
+MEANS = {"all_small": LOSS, "gap": GAP, "null_gap": base.Line("null gap", "#D55E00", "v", "-"), "corrected_gap": CORRECTED}
+MEASURES = {"loss": LOSS, "gap": GAP, "corrected_gap": CORRECTED}
+KNOWN = {"difficulty": "difficulty,\nall tokens", "carry": "carry,\ndigits of sums", "entropy": "entropy,\nall tokens"}
+
+
+def recovery(classes: pa.Table, statistics: pa.Table, budget: int, luck: Luck, setting: base.Setting) -> base.Picture:
+    """SYNTHETIC_CLASSES and SYNTHETIC_STATISTICS; documents and tokens of the setting are the synthetic sample's."""
+    with base.style():
+        figure = Figure(figsize=(base.WIDTH, 4.6), layout="constrained")
+        panels = figure.subplot_mosaic([["means", "ranks"], ["means", "alarms"]], width_ratios=[3, 2], height_ratios=[3, 1])
+        left, ranks, alarms = panels["means"], panels["ranks"], panels["alarms"]
+        _means(left, classes)
+        found = {row["name"]: row for row in statistics.to_pylist()}
+        known = {name: words for name, words in KNOWN.items() if f"loss_rank_{name}" in found}
+        _marks(ranks, [(words, {each: found[f"{each}_rank_{name}"] for each in MEASURES}) for name, words in known.items()])
+        ranks.set_title("what recovers what is known?")
+        ranks.set_xlabel("rank correlation")
+        _marks(alarms, [("noise", {each: found[f"noise_called_difficult_by_{each}"] for each in ("gap", "corrected_gap")})])
+        alarms.set_title("false alarms")
+        alarms.set_xlabel("share of noise tokens")
+        alarms.set_xlim(-0.03, 1.03)
+        base.legend_below(figure, left)
+    route = luck.labels.replace("_", "-")
+    caption = (
+        "Made-up sequences of copies, sums with carries and noise, and a model trained on them alone. Left: mean loss with all layers "
+        f"small; gap, that loss less the oracle's at {budget} of {setting.layers} big; null gap, what the oracle gains over {route} on "
+        f"labels drawn from {route} ({luck.draws} a token, temperature {luck.temperature:g}), which is luck alone; corrected gap, the gap "
+        "without it; the black line is the entropy that no model can be below; how many tokens in brackets. Columns are those that must be "
+        "read beside a digit's own to know its carry. Right: Spearman's correlation of each with what is known of tokens; below, share of "
+        f"noise tokens whose gap is at least {difficulty.NO_GAIN:.0%} of their loss, though nothing helps them. Held out: "
+        f"{setting.documents} sequences of {setting.tokens} tokens. {base.constraint(setting)} Horizontal lines: "
+        f"{setting.confidence:.0%} percentile bootstrap intervals, sequences resampled."
+    )
+    return base.Picture(figure, "Is difficulty that is known by construction recovered?", caption)
+
+
+def _means(axes: Axes, classes: pa.Table) -> None:
+    """Means of every kind and difficulty, one below the other, in the order of synthetic.KINDS."""
+    rows = sorted(classes.to_pylist(), key=lambda row: (synthetic.KINDS.index(row["kind"]), row["difficulty"]))
+    labels = [f"{_words(row)} ({row['tokens']:,})" for row in rows]
+    marks = [{name: _interval(row, name) for name in MEANS} for row in rows]
+    _marks(axes, list(zip(labels, marks, strict=True)), MEANS)
+    for place, row in enumerate(rows):
+        axes.vlines(row["entropy"], place - 0.4, place + 0.4, color="#000000", linewidth=1.6, label="entropy" if place == 0 else None)
+    axes.set_title("means by kind of token")
+    axes.set_xlabel("nats a token")
+
+
+def _words(row: dict) -> str:
+    if row["kind"] != "sum":
+        return row["kind"]
+    columns = row["difficulty"] - synthetic.SUM_STEPS
+    return f"sum, {columns} column{'' if columns == 1 else 's'}"
+
+
+def _interval(row: dict, name: str) -> dict:
+    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+
+
+def _marks(axes: Axes, rows: Sequence[tuple[str, dict[str, dict]]], lines: dict[str, base.Line] = MEASURES) -> None:
+    """A mark with its interval for each of `lines` that a row (label, {name: value, low, high}) has."""
+    axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
+    offsets = dict(zip(lines, np.linspace(-0.27, 0.27, len(lines)), strict=True))
+    for place, (_, marks) in enumerate(rows):
+        for name, mark in marks.items():
+            line, y = lines[name], place + offsets[name]
+            axes.hlines(y, mark["low"], mark["high"], color=line.colour)
+            axes.plot(mark["value"], y, line.marker, color=line.colour, markersize=3.5, label=line.label if place == 0 else None)
+    axes.set_yticks(range(len(rows)), [label for label, _ in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="y", color="#eeeeee", linewidth=0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(5))

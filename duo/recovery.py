@@ -1,0 +1,103 @@
+"""What is measured on tokens of the synthetic domain, and whether it recovers what is known of them by construction."""
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from duo import difficulty, luck, stats, synthetic
+from duo.enumerate import Enumerator
+from duo.samples import Sample
+from duo.seeds import stream
+from duo.settings import Luck
+
+COLUMNS = ("all_small", "all_big", "oracle", "gap", "null_gap", "corrected_gap")
+MEASURES = {"loss": "all_small", "gap": "gap", "corrected_gap": "corrected_gap"}  # of difficulty, with their column
+CONTRASTS = (("gap", "loss"), ("corrected_gap", "gap"))
+
+
+def measure(enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budget: int, settings: Luck, seed: int) -> pa.Table:
+    """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of small and big.
+
+    Labels of the null are drawn from the predictions of the route that the settings name, so no route can be expected to beat it:
+    what the oracle gains over it on them, the null gap, is luck alone. The gap without it is the corrected gap.
+    """
+    big = settings.labels == "all_big"
+    model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
+    drawn = luck.null_labels(model, sample, big, settings.temperature, settings.draws, seed, machine, precision)
+    routes = enumerator.space.with_budget(budget)
+    parts = []
+    for some, labels, new, on_leaves in luck.batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
+        losses = enumerator.losses(torch.from_numpy(some.tokens), labels, on_leaves)[:, :new].numpy()
+        all_small, all_big, oracle = losses[..., 0], losses[..., -1], losses[..., routes].min(axis=-1)
+        null = ((all_big if big else all_small) - oracle)[1:].mean(axis=0)
+        gap = all_small[0] - oracle[0]
+        parts.append([all_small[0], all_big[0], oracle[0], gap, null, gap - null])
+    found = dict(zip(COLUMNS, np.concatenate(parts, axis=1).reshape(len(COLUMNS), -1), strict=True))
+    predicted = sequences[:, 1:].ravel()
+    known = {"kind": np.array(synthetic.KINDS)[predicted["kind"]], "difficulty": predicted["difficulty"], "entropy": predicted["entropy"]}
+    ids = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
+    del ids["domain"]
+    return pa.table(ids | known | found)
+
+
+class Recovery:
+    """Whether what was measured on tokens recovers what is known of them; numbers of a table SYNTHETIC_TOKENS, by document drawn."""
+
+    def __init__(self, table: pa.Table):
+        self.clusters = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
+        kinds = table["kind"].to_numpy(zero_copy_only=False)
+        self.difficulty, self.entropy = (table[name].to_numpy() for name in ("difficulty", "entropy"))
+        self.values = {name: table[name].to_numpy().astype(np.float64) for name in COLUMNS}
+        self.kinds = {kind: kinds == kind for kind in synthetic.KINDS if kind in kinds}
+        classes = {
+            (kind, int(steps)): tokens & (self.difficulty == steps)
+            for kind, tokens in self.kinds.items()
+            for steps in np.unique(self.difficulty[tokens])
+        }
+        self.classes = {key: tokens for key, tokens in classes.items() if self.clusters.enough(tokens, difficulty.DOCUMENTS)}
+
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
+        """Statistics by name, and means by (one of COLUMNS, kind, difficulty), each [replicates], under weights [replicates, documents]."""
+        found = {
+            (name, *key): self.clusters.mean(weights, values, tokens)
+            for key, tokens in self.classes.items()
+            for name, values in self.values.items()
+        }
+        for name, (known, tokens) in self._comparisons().items():
+            ranks = {
+                measure: self.clusters.rank_correlation(weights, self.values[column], known, tokens) for measure, column in MEASURES.items()
+            }
+            found |= {f"{measure}_rank_{name}": value for measure, value in ranks.items()}
+            found |= {f"{one}_rank_{name}-{other}_rank_{name}": ranks[one] - ranks[other] for one, other in CONTRASTS}
+        if "noise" in self.kinds:
+            noise, least = self.kinds["noise"], difficulty.NO_GAIN * self.values["all_small"]
+            alarms = {name: self.clusters.mean(weights, self.values[name] >= least, noise) for name in ("gap", "corrected_gap")}
+            found |= {f"noise_called_difficult_by_{name}": value for name, value in alarms.items()}
+        return found
+
+    def _comparisons(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By name, what is known of tokens [tokens], and which of them [tokens] bool it is compared on."""
+        everything = np.ones(len(self.difficulty), bool)
+        among = {"difficulty": (self.difficulty, everything), "entropy": (self.entropy, everything)}
+        if "sum" in self.kinds:
+            among["carry"] = (self.difficulty, self.kinds["sum"])
+        return among
+
+    def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
+        """`numbers` of all documents, each an Interval."""
+        return stats.intervals(self.numbers, len(self.clusters.documents), resamples, confidence, stream(seed, synthetic.NAME))
+
+    def statistics(self, found: dict) -> pa.Table:
+        """SYNTHETIC_STATISTICS; `found` is from `intervals`."""
+        ids = {"model": synthetic.NAME, "domain": synthetic.NAME}
+        return pa.Table.from_pylist([ids | {"name": key, **found[key]._asdict()} for key in found if isinstance(key, str)])
+
+    def class_means(self, found: dict) -> pa.Table:
+        """SYNTHETIC_CLASSES; `found` is from `intervals`."""
+        rows = []
+        for (kind, steps), tokens in self.classes.items():
+            row = {"kind": kind, "difficulty": steps, "tokens": int(tokens.sum()), "entropy": self.entropy[tokens].mean()}
+            for name in COLUMNS:
+                row[name], row[f"{name}_low"], row[f"{name}_high"] = found[name, kind, steps]
+            rows.append(row)
+        return pa.Table.from_pylist(rows)

@@ -1,0 +1,388 @@
+"""What each group of params.yaml holds: its keys, their types, and which values make sense within the group."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Runtime(Group):
+    device: Literal["cpu", "cuda"]
+    threads: Count
+    compile: bool
+
+
+class Wheel(Group):
+    # Patterns keep pip from taking them for options, and the cache's file names inside the cache.
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    members: str
+    field: str | None = None
+    licence: str
+    attribution: str
+    split: Literal["train", "validation", "test"] | None = None
+
+
+class Domain(Group):
+    """Where a domain's text comes from and how it is split; `duo.corpus` reads it."""
+
+    language: Literal["python"] | None = None
+    split_by: Literal["document", "package"] = "document"
+    validation: Share | None = None
+    test: Share | None = None
+    limit: Count | None = None
+
+    @model_validator(mode="after")
+    def _split(self):
+        wheels = getattr(self, "wheels", [])
+        if self.split_by == "package":
+            require(bool(wheels), "split_by", "package", "only wheels are packages; use split_by: document")
+            for key in ("validation", "test"):
+                require(getattr(self, key) is None, key, getattr(self, key), "has no effect with split_by: package; remove it")
+            for split in ("train", "validation", "test"):
+                found = any(wheel.split == split for wheel in wheels)
+                require(found, "wheels", "", f"no wheel has split: {split}; every split needs one")
+            require(all(wheel.split for wheel in wheels), "wheels", "", "every wheel needs a split with split_by: package")
+        else:
+            require(self.validation is not None and self.test is not None, "validation, test", "", "must be given with split_by: document")
+            for key in ("validation", "test"):
+                require(getattr(self, key) > 0, key, getattr(self, key), "must be above 0; later stages need every split")
+            require(self.validation + self.test < 1, "validation + test", self.validation + self.test, "leaves nothing to train on")
+            require(not any(wheel.split for wheel in wheels), "wheels", "", "a split has no effect with split_by: document; remove it")
+        return self
+
+
+class WheelDomain(Domain):
+    source: Literal["wheel"]
+    wheels: Annotated[list[Wheel], Field(min_length=1)]
+
+
+class FilesDomain(Domain):
+    """The user's own text: a glob of .txt (one document a file), .jsonl or .parquet (one a row, `field` holds it)."""
+
+    source: Literal["files"]
+    glob: str
+    field: str | None = None
+    licence: str
+    attribution: str
+
+    @model_validator(mode="after")
+    def _format(self):
+        suffix = Path(self.glob).suffix
+        require(suffix in (".txt", ".jsonl", ".parquet"), "glob", self.glob, "must end in .txt, .jsonl or .parquet")
+        if suffix == ".txt":
+            require(self.field is None, "field", self.field, "has no effect on .txt files; remove it")
+        else:
+            require(self.field is not None, "field", "", f"is missing; it names the text in each row of a {suffix} file")
+        return self
+
+
+class HuggingFaceDomain(Domain):
+    """A data set of the Hugging Face hub, or a local directory in its layout, read as a stream."""
+
+    source: Literal["huggingface"]
+    path: str
+    name: str | None = None
+    revision: str | None = None
+    subset: str = "train"
+    field: str
+    limit: Count
+    licence: str
+    attribution: str
+
+
+SOURCES = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
+# A domain's name is part of file names.
+DomainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discriminator="source")]
+
+
+class Tokens(Group):
+    vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the document mark; ids fit 16 bits
+    sequence: Annotated[int, Field(ge=2)]
+    pretrained: str | None = None  # whose tokenizer, in place of one of our own: a local directory or NAME[@REVISION] on the hub
+
+
+class Model(Group):
+    layers: Count
+    width: Count
+    heads: Count
+    big: Count
+    small: Count
+    pretrained: str | None = None  # an OPT whose weights stay as they are, beside new small FFNs; named as in Tokens
+
+    @model_validator(mode="after")
+    def _heads(self):
+        require(self.width % self.heads == 0, "width", self.width, f"must be divisible by heads ({self.heads})")
+        require(self.width // self.heads % 2 == 0, "width", self.width, f"width / heads ({self.heads}) must be even, for RoPE")
+        return self
+
+
+class Training(Group):
+    """What every training says of itself; `duo.training` runs it."""
+
+    tokens: Count
+    batch: Count
+    learning_rate: Positive
+    warmup: Share
+    final: Share
+    betas: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip: Positive
+    precision: Literal["bf16", "fp32"]
+    validate_every: Count
+    validation_sequences: Count
+    checkpoint_every: Count
+
+
+Mix = dict[str, Share]
+
+
+class Pretrain(Training):
+    mix: Mix
+    p_big: Share
+    p_skip: Share
+
+    @model_validator(mode="after")
+    def _chances(self):
+        require(self.p_big + self.p_skip <= 1, "p_big + p_skip", self.p_big + self.p_skip, "must be at most 1")
+        require_whole(self.mix)
+        return self
+
+
+class Variant(Group):
+    """One training of the backbone: its seed, and what it changes in Pretrain and in the big FFN's width."""
+
+    seed: Annotated[int, Field(ge=0)]
+    p_big: Share | None = None
+    p_skip: Share | None = None
+    big_first: Annotated[float, Field(gt=0, lt=1)] | None = None
+    big: Count | None = None
+
+    def kind(self, p_big: float) -> str:
+        """dense: never but one FFN trained; frozen: small FFNs added to frozen others; duo: all at once. `p_big` is pretrain's."""
+        if (p_big if self.p_big is None else self.p_big) == 1:
+            return "dense"
+        return "frozen" if self.big_first else "duo"
+
+    def but_seed(self) -> "Variant":
+        """The same for all models that differ by their seed alone."""
+        return self.model_copy(update={"seed": 0})
+
+    def settings(self, pretrain: Pretrain) -> Pretrain:
+        """What this model is trained with; big_first and big are for the caller to heed."""
+        return Pretrain(**pretrain.model_dump() | self.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
+
+
+class Enumerate(Group):
+    models: Annotated[list[str], Field(min_length=1)]
+    context: Literal["shared"]
+    documents: Annotated[int, Field(ge=2)]
+    tokens: Annotated[int, Field(ge=2)]
+    shards: Annotated[list[int], Field(min_length=1)]
+    precision: Literal["bf16", "fp32"]
+    rows: Count
+
+    @model_validator(mode="after")
+    def _shards(self):
+        require(self.shards == list(range(len(self.shards))), "shards", self.shards, "must be [0, 1, ...] without gaps")
+        require(len(self.shards) <= self.documents, "shards", self.shards, f"more shards than documents ({self.documents})")
+        return self
+
+
+class Oracle(Group):
+    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    random_routes: Count
+
+    @model_validator(mode="after")
+    def _budgets(self):
+        ascending = self.budgets == sorted(set(self.budgets))
+        require(ascending, "budgets", self.budgets, "must be ascending, each once")
+        return self
+
+
+class Skips(Group):
+    models: Annotated[list[str], Field(min_length=1)]
+    skip: Literal["ffn", "layer"]
+    big: Count
+
+
+class ThreeWay(Group):
+    model: str
+    documents: Annotated[int, Field(ge=2)]
+    tokens: Count
+
+
+class Difficulty(Group):
+    budget: Annotated[int, Field(ge=0)]
+    passage: Count
+
+
+class Router(Training):
+    """How routers are trained; `duo.router` does it."""
+
+    alpha: Annotated[float, Field(ge=0)]
+    temperature: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    backbone: Literal["frozen", "trained"]
+
+    @model_validator(mode="after")
+    def _annealed(self):
+        first, last = self.temperature
+        require(first >= last, "temperature", self.temperature, "must not rise: its last value hardens the choices")
+        return self
+
+
+class OneRouter(Group):
+    """One router: whose layers it chooses among what, and how many of them, on average, big or skipped."""
+
+    model: str
+    mix: Mix
+    choices: Annotated[list[Literal["small", "big", "skip"]], Field(min_length=2)]
+    big: Annotated[float, Field(gt=0)]
+    skip: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _space(self):
+        require(len(set(self.choices)) == len(self.choices), "choices", self.choices, "must name each choice once")
+        require("big" in self.choices, "choices", self.choices, "must hold big, whose number is the budget")
+        three = len(self.choices) == 3
+        require(three == (self.skip is not None), "skip", self.skip, "is given with three choices alone; with two it follows from big")
+        require_whole(self.mix)
+        return self
+
+
+class Ablation(Group):
+    p_big: Annotated[list[Share], Field(min_length=2)]
+    models: Annotated[list[str], Field(min_length=1)]
+    draws: Count
+    items: Annotated[int, Field(ge=2)]
+    context: Count
+    continuation: Count
+    tasks: list[str]
+
+    @model_validator(mode="after")
+    def _ascending(self):
+        require(self.p_big == sorted(set(self.p_big)), "p_big", self.p_big, "must be ascending, each once")
+        for key in ("models", "tasks"):
+            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+        return self
+
+    def chance(self, width: int, small: int, big: int) -> float | None:
+        """The chance of the big FFN at which Duo does the FLOPs of a dense FFN of this inner width; None where it is none of ours."""
+        return next((p for p in self.p_big if abs(small + p * (big - small) - width) < 1), None)
+
+
+class Luck(Group):
+    """How much of the oracle's gain a label that no route could foresee gives too; `duo.luck` reads it."""
+
+    labels: Literal["all_big", "all_small"]
+    temperature: Positive
+    draws: Count
+    teachers: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _once(self):
+        require(len(set(self.teachers)) == len(self.teachers), "teachers", self.teachers, "must name each once")
+        return self
+
+
+class Contexts(Group):
+    """What the other tokens of a sequence do while one token's routes are tried; `duo.contexts` reads it."""
+
+    kinds: Annotated[list[Literal["shared", "reference", "committed"]], Field(min_length=1)]
+    reference: str
+    documents: Annotated[int, Field(ge=2)]
+    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _once(self):
+        require(len(set(self.kinds)) == len(self.kinds), "kinds", self.kinds, "must name each once")
+        require(self.budgets == sorted(set(self.budgets)), "budgets", self.budgets, "must be ascending, each once")
+        return self
+
+
+class Synthetic(Group):
+    """The domain whose difficulty is known; `duo.synthetic` makes it."""
+
+    seed: Annotated[int, Field(ge=0)]
+    tokens: Count
+    documents: Annotated[int, Field(ge=2)]
+
+
+class Policies(Group):
+    """Routers that learn from the exact losses of all routes, and what they must beat; `duo.policies` reads it."""
+
+    train: Count
+    validation: Count
+    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    objectives: Annotated[list[Literal["expected_loss", "value", "distillation", "straight_through"]], Field(min_length=1)]
+    inputs: Annotated[list[Literal["layers", "upfront"]], Field(min_length=1)]
+    networks: Annotated[list[Literal["linear", "mlp"]], Field(min_length=1)]
+    hidden: Count
+    steps: Count
+    batch: Count
+    learning_rate: Positive
+    temperatures: Annotated[list[Positive], Field(min_length=1)]
+    neighbours: Annotated[list[Count], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _ascending(self):
+        for key in ("budgets", "temperatures", "neighbours"):
+            require(getattr(self, key) == sorted(set(getattr(self, key))), key, getattr(self, key), "must be ascending, each once")
+        for key in ("objectives", "inputs", "networks"):
+            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+        return self
+
+
+class Search(Group):
+    """Searches for a token's best route that may look at few routes; `duo.search` runs them."""
+
+    methods: Annotated[list[Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]], Field(min_length=1)]
+    documents: Annotated[int, Field(ge=2)]
+    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    evaluations: Count
+
+    @model_validator(mode="after")
+    def _compared(self):
+        for key in ("methods", "budgets"):
+            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+        require("random" in self.methods, "methods", self.methods, "lacks random, which the others are compared with")
+        return self
+
+
+class Evaluate(Group):
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    resamples: Annotated[int, Field(ge=100)]
+
+
+class Figures(Group):
+    heat_maps: Annotated[list[int], Field(min_length=1)]
+    patterns: Annotated[dict[DomainName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+
+
+REFERENCES = ALL_BIG, ALL_SMALL, RANDOM = "all_big", "all_small", "random"  # in contexts.reference, beside the names of routers
+OTHERS = "others"  # in luck.teachers: the mean of the enumerated models but the one that is judged
+NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
+
+
+def require(true: bool, key: str, value: Any, remedy: str) -> None:
+    if not true:
+        raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")
+
+
+def require_whole(mix: Mix) -> None:
+    total = sum(mix.values())
+    require(abs(total - 1) < 1e-6, "mix", mix, f"shares must add up to 1, not {total:g}")
+
+
+def require_mix(key: str, mix: Mix, domains: list[str]) -> None:
+    require(sorted(mix) == sorted(domains), key, sorted(mix), f"must name the domains of corpus: {domains}")

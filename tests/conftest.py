@@ -1,0 +1,75 @@
+"""The smoke experiment by both drivers, at work beside the other tests: it takes minutes, and they leave a core free."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from project import REPOSITORY, Project, kill
+
+SORT = "python -c 'from duo import dag; dag.sort_lock()'"
+# The other tests go first. Of cores there are as many as stages of the real experiment need; these here use one each.
+DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice snakemake --cores 4"}
+
+
+class Background:
+    """Projects whose drivers run one after the other, each in a copy of a project; `finished` has a Future of the copy by driver."""
+
+    def __init__(self, fresh: Project, drivers: dict[str, str]) -> None:
+        self._pool, self._running = ThreadPoolExecutor(1), None
+        self.finished: dict[str, Future] = {}
+        for name, command in drivers.items():
+            self.finished[name] = self._pool.submit(self._finish, fresh.copy(fresh.root.parent / name), command)
+
+    def _finish(self, project: Project, command: str) -> Project:
+        self._running = project.start(command)
+        assert self._running.wait() == 0, f"{command}\n{project.output()}"
+        return project
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._running and self._running.poll() is None:
+            kill(self._running)
+
+
+@pytest.fixture(scope="session")
+def fresh_smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The repository's files, set to the smoke experiment, with the wheels that this checkout already has. Copy it, don't run it."""
+    root = tmp_path_factory.mktemp("smoke") / "fresh"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, root / name)
+    (root / "dvc.lock").unlink(missing_ok=True)
+    if (REPOSITORY / "artifacts/cache").exists():
+        shutil.copytree(REPOSITORY / "artifacts/cache", root / "artifacts/cache")
+    project = Project(root)
+    project.run("git init -q .")
+    project.run("python -m duo use params/smoke.yaml")
+    return project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def smoke_at_work(request: pytest.FixtureRequest) -> Iterator[Background | None]:
+    """Both drivers on the smoke experiment, from the first test on; none where no test of this run asks for them."""
+    if not any("finished_smoke" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    background = Background(request.getfixturevalue("fresh_smoke"), DRIVERS)
+    yield background
+    background.close()
+
+
+@pytest.fixture(scope="session")
+def finished_smoke(smoke_at_work: Background) -> Project:
+    """The smoke experiment after `dvc repro`. Copy it, don't run it."""
+    return smoke_at_work.finished["dvc"].result()
+
+
+@pytest.fixture(scope="session")
+def finished_by_snakemake(smoke_at_work: Background) -> Project:
+    return smoke_at_work.finished["snakemake"].result()

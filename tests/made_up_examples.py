@@ -1,0 +1,45 @@
+"""Made-up tokens whose best route depends on the sign of what a router reads, beside luck that nothing foretells."""
+
+import numpy as np
+import torch
+
+from duo.routes import RouteSpace
+from duo.samples import Sample
+from duo.settings import Policies
+from duo.supervision import Examples
+
+LAYERS, WIDTH, TIME = 4, 3, 8
+SPACE = RouteSpace(LAYERS)
+DOMAINS = ["text", "code"]
+SETTINGS = Policies(
+    train=1,
+    validation=1,
+    budgets=[1, 2],
+    objectives=["expected_loss"],
+    inputs=["layers", "upfront"],
+    networks=["linear", "mlp"],
+    hidden=4,
+    steps=60,
+    batch=128,
+    learning_rate=3e-2,
+    temperatures=[0.1, 1.0],
+    neighbours=[8, 32],
+)
+
+
+def examples(documents: int, seed: int, luck: float = 0.5) -> Examples:
+    """Where the first number of the input is positive, the first half of the layers should be big, else the second half: 1 nat each.
+
+    A token's id says the sign too, in most cases. Beside it, every route's loss has luck of this deviation.
+    """
+    rng = np.random.default_rng(seed)
+    count = documents * TIME
+    sign = rng.integers(2, size=count)
+    inputs = rng.normal(size=(count, LAYERS, WIDTH))
+    inputs[:, :, 0] += 4.0 * (2 * sign[:, None] - 1)
+    half = SPACE.digits[:, : LAYERS // 2].sum(1), SPACE.digits[:, LAYERS // 2 :].sum(1)
+    losses = 4.0 - np.where(sign[:, None] == 1, half[0], half[1]) + luck * rng.normal(size=(count, len(SPACE)))
+    ids = np.where(rng.random(count) < 0.9, sign, 1 - sign) + 2 * rng.integers(3, size=count)
+    domains = [DOMAINS[index % 2] for index in range(documents)]
+    sample = Sample(domains, [f"d{index}" for index in range(documents)], ids.reshape(documents, TIME), ids.reshape(documents, TIME))
+    return Examples(sample, DOMAINS, torch.tensor(inputs, dtype=torch.float32), torch.tensor(losses, dtype=torch.float32))

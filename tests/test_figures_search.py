@@ -1,0 +1,42 @@
+"""The picture of the searches shows what its table holds, and says on what it rests."""
+
+import pyarrow as pa
+import pytest
+
+from duo.figures import base, search
+
+SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=6, context="shared", random_routes=7, confidence=0.9)
+
+
+@pytest.mark.parametrize("domains", [["text"], ["text", "code"]])
+def test_a_panel_a_domain_and_budget_and_a_line_a_method(domains):
+    rows = [
+        {"domain": domain, "budget": budget, "method": method, "evaluations": evaluations, "regret": (index + 1) / evaluations}
+        | {"regret_low": 0.5 / evaluations, "regret_high": 9.0 / evaluations}
+        for domain in domains
+        for budget in (3, 2)
+        for index, method in enumerate(search.LINES)
+        for evaluations in range(2 if method == "beam" else 1, 6)
+    ]
+    picture = search.regret(pa.Table.from_pylist(rows[::-1]), SETTING)
+    panels = [axes for axes in picture.figure.axes if axes.lines]
+    assert sorted(axes.get_title() for axes in panels) == sorted(f"{domain}, {budget} of 4 big" for domain in domains for budget in (2, 3))
+    for axes in panels:
+        lines = {line.get_label(): line for line in axes.lines}
+        for index, (method, look) in enumerate(search.LINES.items()):
+            at = list(range(2 if method == "beam" else 1, 6))
+            assert lines[look.label].get_xdata().tolist() == at
+            assert lines[look.label].get_ydata().tolist() == [(index + 1) / each for each in at]
+    for words in (
+        "3 held-out documents a domain, their first 6 tokens",
+        "exactly its budget",
+        "context shared",
+        "90% percentile bootstrap",
+    ):
+        assert words in picture.caption
+
+
+def test_methods_that_were_not_asked_for_are_left_out():
+    rows = [{"domain": "text", "budget": 1, "method": "random", "evaluations": 1, "regret": 0.1, "regret_low": 0.0, "regret_high": 0.2}]
+    (axes,) = search.regret(pa.Table.from_pylist(rows), SETTING).figure.axes
+    assert [line.get_label() for line in axes.lines] == ["random routes"]

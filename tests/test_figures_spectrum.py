@@ -1,0 +1,97 @@
+"""Pictures of the oracle against noise, of the spectrum and of other seeds' choices show their tables, and say what is missing."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from duo.figures import base, spectrum
+
+LAYERS = 4
+SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, context="shared", random_routes=7, confidence=0.9)
+ENDS = {"low": 0.1, "high": 0.9}
+
+
+def line(axes, label: str) -> np.ndarray:
+    (found,) = [each for each in axes.lines if each.get_label() == label]
+    return found.get_ydata()
+
+
+def order_statistics(domains: list[str]) -> pa.Table:
+    rows = []
+    for model in ("duo", "seed-2"):
+        for domain in domains:
+            for budget, routes in enumerate((1, 4, 6, 4, 1)):
+                row = {"model": model, "domain": domain, "budget": budget, "routes": routes, "mean": 3.0 + (model == "seed-2")}
+                for name, value in {"oracle": 3 - routes / 10, "predicted": 3 - routes / 5, "effective": routes**0.5}.items():
+                    row |= {name: value, f"{name}_low": value - 0.1, f"{name}_high": value + 0.1}
+                rows.append(row)
+    return pa.Table.from_pylist(rows)
+
+
+@pytest.mark.parametrize("domains", [["text"], ["text", "code", "more"]])
+def test_oracle_prediction_and_effective_number_are_drawn(domains):
+    picture = spectrum.order_statistics(order_statistics(domains), SETTING)
+    above, below = picture.figure.axes[: len(domains)], picture.figure.axes[len(domains) :]
+    assert [axes.get_title() for axes in above] == domains and len(below) == len(domains)
+    assert line(above[-1], "oracle: best route of each token") == pytest.approx(np.exp([2.9, 2.6, 2.4, 2.6, 2.9]))
+    assert line(above[-1], "as many independent normal losses") == pytest.approx(np.exp([2.8, 2.2, 1.8, 2.2, 2.8]))
+    assert line(below[0], "independent routes, effectively") == pytest.approx([1, 2, 6**0.5, 2, 1])
+    for words in ("exactly its budget", "context shared", "5 held-out documents", "90% percentile bootstrap"):
+        assert words in picture.caption
+
+
+def test_spectrum_has_a_line_a_domain_and_layers_from_one():
+    def table(key: str, values: range) -> pa.Table:
+        return pa.Table.from_pylist(
+            [
+                {"model": "duo", "domain": domain, key: at, "value": 0.2 + at / 10 + index} | ENDS
+                for index, domain in enumerate(("text", "code"))
+                for at in values
+            ]
+        )
+
+    tables = table("order", range(1, 5)), table("distance", range(1, 4)), table("layer", range(4))
+    picture = spectrum.spectrum(*tables, SETTING)
+    left, middle, right = picture.figure.axes
+    assert line(left, "code") == pytest.approx([1.3, 1.4, 1.5, 1.6])
+    assert line(middle, "text") == pytest.approx([0.3, 0.4, 0.5])
+    assert right.lines[0].get_xdata().tolist() == [1, 2, 3, 4]
+    for words in ("Walsh-Hadamard", "context shared", "90% percentile bootstrap"):
+        assert words in picture.caption
+
+
+def means(strategies: list[str]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {"domain": domain, "strategy": strategy, "budget": budget, "loss": 2.0 + at / 10 + budget / 100, "low": 1.9, "high": 2.1}
+            for domain in ("text", "code")
+            for at, strategy in enumerate(strategies)
+            for budget in range(LAYERS + 1)
+        ]
+    )
+
+
+def test_other_seeds_choices_are_drawn_beside_the_models_own():
+    picture = spectrum.cross_seed(means(["own", "other", "fixed", "held_out"]), 3, SETTING)
+    drawn = line(picture.figure.axes[1], "chosen by another seed's oracle")
+    assert drawn == pytest.approx(np.exp(2.1 + np.arange(LAYERS + 1) / 100))
+    assert "3 models" in picture.caption and "missing" not in picture.caption
+
+
+def test_one_model_is_drawn_alone_and_the_caption_says_what_is_missing():
+    picture = spectrum.cross_seed(means(["own", "fixed", "held_out"]), 1, SETTING)
+    labels = [each.get_label() for each in picture.figure.axes[0].lines]
+    assert "chosen by another seed's oracle" not in labels
+    assert "need two or more in enumerate.models" in picture.caption
+
+
+def test_the_same_tables_give_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    for _ in range(2):
+        picture = spectrum.order_statistics(order_statistics(["text"]), SETTING)
+        base.save(picture, "order-statistics", "figures_spectrum", asdict(SETTING), [])
+        seen.append([file.read_bytes() for file in sorted((tmp_path / "artifacts/figures").iterdir())])
+    assert seen[0] == seen[1]

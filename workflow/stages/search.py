@@ -1,0 +1,35 @@
+"""Searches for the best route of a token that may try few routes, against the exact answer; enumerate's first model."""
+
+import pyarrow as pa
+import torch
+
+from duo import artifacts, config, gain_artifacts, model, oracle, routes, runtime, samples, search
+from workflow import stage
+
+
+def main() -> None:
+    params = config.load()
+    runtime.prepare(params.runtime.device, params.runtime.threads)
+    name, layers, settings = params.enumerate.models[0], params.model.layers, params.search
+    sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    sample = sample.beginning(settings.documents, params.enumerate.tokens)
+    space = routes.RouteSpace(layers)
+    tables = [artifacts.LOSSES.read(["domain", "document", "losses"], model=name, shard=shard) for shard in params.enumerate.shards]
+    losses = {(domain, document): part for table in tables for domain, document, _, part in oracle.by_document(table, space)}
+    lens = None
+    if "beam" in settings.methods:
+        duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
+        tree = search.Lens(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
+        lens = tree.losses_by_depth(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels), layers - 2)
+    found = search.find(sample, losses, lens, settings, layers, params.seed)
+    curves, statistics = [], []
+    for domain, values in found.items():
+        numbers = search.intervals(values, params.evaluate.resamples, params.evaluate.confidence, params.seed)
+        curves.append(search.curves(name, domain, numbers))
+        statistics.append(search.statistics(name, domain, numbers))
+    gain_artifacts.SEARCH_CURVES.write(pa.concat_tables(curves))
+    gain_artifacts.SEARCH_STATISTICS.write(pa.concat_tables(statistics))
+
+
+if __name__ == "__main__":
+    stage.run(main)
