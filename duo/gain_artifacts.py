@@ -157,7 +157,7 @@ SYNTHETIC_MODEL = File("synthetic_model/model.safetensors")
 SYNTHETIC_HISTORY = Table("synthetic_model/history.parquet", artifacts.HISTORY.schema)
 SYNTHETIC_METRICS = Json("synthetic_model/metrics.json")
 _SYNTHETIC = [
-    field("kind", pa.string(), "structure, noise, operand, copy or sum: the part of the predicted token, of duo.synthetic"),
+    field("kind", pa.string(), "structure, noise, column, copy or sum: the part of the predicted token, of duo.synthetic"),
     field("difficulty", pa.int32(), "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry"),
 ]
 _MEASURED = {

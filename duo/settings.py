@@ -315,6 +315,7 @@ class Synthetic(Group):
 
     seed: Annotated[int, Field(ge=0)]
     tokens: Count
+    batch: Count
     documents: Annotated[int, Field(ge=2)]
 
 

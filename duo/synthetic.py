@@ -2,14 +2,14 @@
 
 A sequence is the mark, then blocks of one copy, one sum and one run of noise each, in random order:
 
-| copy  | COPY, LETTERS random letters, AGAIN, the same letters                                          |
-| sum   | SUM, DIGITS digits, PLUS, DIGITS digits, EQUALS, the last DIGITS digits of the sum of the two  |
-| noise | NOISE, LETTERS random letters                                                                  |
+| copy  | COPY, LETTERS random letters, AGAIN, the same letters             |
+| sum   | SUM, the DIGITS columns of two numbers, EQUALS, the sum's digits  |
+| noise | NOISE, LETTERS random letters                                     |
 
-Digits are those of base BASE, the highest first, so a carry comes from what is written later: the digit of a column is known only
-with the nearest column on its right that is no pass, one whose two digits make BASE - 1 and pass a carry on. To make long chains common, a
-digit of the second number makes a pass with chance PASS; it is uniform over the other digits else. Letters, and digits of the first
-number, are uniform.
+A column is one token for two digits, one of each number, as they stand above each other on paper; the sum has as many digits, any more
+are left out. Digits are those of base BASE, the highest first, so a carry comes from what is written later: the digit of a column is
+known only with the nearest column on its right that is no pass, one whose two digits make BASE - 1 and hand a carry on. To make long chains
+common, a column is a pass with chance PASS, else its second digit is uniform over the others; its first digit, and letters, are uniform.
 
 The difficulty of a token is how much must be looked up to know it: 0 where nothing helps or the place in the sequence says it, 1
 for a letter that is copied, 2 for a sum's digit, and 1 more for every other column that its carry depends on (`carry_columns`). Its
@@ -28,14 +28,15 @@ NAME = "synthetic"  # of the domain and of its model
 BASE, DIGITS, PASS = 4, 6, 0.5
 ALPHABET, LETTERS = 16, 8  # letters there are, and letters of a string
 SUM_STEPS = 2  # difficulty of a digit without a carry
-MARK, COPY, SUM, NOISE, AGAIN, PLUS, EQUALS = range(7)
+MARK, COPY, SUM, NOISE, AGAIN, EQUALS = range(6)
 FIRST_DIGIT = EQUALS + 1
-FIRST_LETTER = FIRST_DIGIT + BASE
+FIRST_COLUMN = FIRST_DIGIT + BASE
+FIRST_LETTER = FIRST_COLUMN + BASE**2
 VOCABULARY = FIRST_LETTER + ALPHABET
-KINDS = ("structure", "noise", "operand", "copy", "sum")
+KINDS = ("structure", "noise", "column", "copy", "sum")
 TOKEN = np.dtype([("id", np.uint16), ("kind", np.uint8), ("difficulty", np.uint8), ("entropy", np.float32)])  # kind: index in KINDS
 
-_LENGTHS = (2 + 2 * LETTERS, 3 + 3 * DIGITS, 1 + LETTERS)  # of copy, sum and noise
+_LENGTHS = (2 + 2 * LETTERS, 2 + 2 * DIGITS, 1 + LETTERS)  # of copy, sum and noise
 BLOCK = sum(_LENGTHS)
 _SEGMENTS = np.split(np.arange(BLOCK), np.cumsum(_LENGTHS)[:-1])
 _ORDERS = np.array([np.concatenate(order) for order in permutations(_SEGMENTS)])  # [orders, BLOCK] places of a block's tokens
@@ -77,15 +78,9 @@ def _sum(first: np.ndarray, passing: np.ndarray, other: np.ndarray) -> np.ndarra
     second = (BASE - 1 - first + np.where(passing, 0, 1 + _below(BASE - 1, other))) % BASE
     powers = BASE ** np.arange(DIGITS - 1, -1, -1)
     total = ((first + second) * powers).sum(axis=-1, keepdims=True) // powers % BASE
-    entropy = -PASS * math.log(PASS) - (1 - PASS) * math.log((1 - PASS) / (BASE - 1))
-    return _joined(
-        SUM,
-        _tokens(FIRST_DIGIT + first, "operand", entropy=math.log(BASE)),
-        PLUS,
-        _tokens(FIRST_DIGIT + second, "operand", entropy=entropy),
-        EQUALS,
-        _tokens(FIRST_DIGIT + total, "sum", SUM_STEPS + carry_columns(first, second)),
-    )
+    entropy = math.log(BASE) - PASS * math.log(PASS) - (1 - PASS) * math.log((1 - PASS) / (BASE - 1))
+    columns = _tokens(FIRST_COLUMN + BASE * first + second, "column", entropy=entropy)
+    return _joined(SUM, columns, EQUALS, _tokens(FIRST_DIGIT + total, "sum", SUM_STEPS + carry_columns(first, second)))
 
 
 def carry_columns(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from duo import recovery
 from duo.figures import base, synthetic
 from duo.settings import Luck
 
-SETTING = base.Setting(model="synthetic", layers=4, documents=12, tokens=48, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="synthetic", layers=4, documents=12, tokens=41, context="shared", random_routes=7, confidence=0.9)
 LUCK = Luck(labels="all_big", temperature=1.0, draws=2, teachers=["teacher"])
 
 
@@ -18,7 +18,7 @@ def test_every_class_and_correlation_is_drawn():
     picture = synthetic.recovery(classes, statistics, 2, LUCK, SETTING)
     means, ranks, alarms = picture.figure.axes
     labels = [label.get_text() for label in means.get_yticklabels()]
-    assert labels[:5] == ["structure (72)", "noise (192)", "operand (144)", "copy (96)", "sum, 0 columns (12)"]
+    assert labels[:5] == ["structure (60)", "noise (192)", "column (72)", "copy (96)", "sum, 0 columns (12)"]
     assert labels[5].startswith("sum, 1 column (")
     drawn = {line.get_label(): line.get_xdata()[0] for line in means.lines}  # of the first class
     assert drawn["corrected gap"] == pytest.approx(0) and drawn["gap"] == drawn["null gap"] == pytest.approx(classes["gap"][0].as_py())
@@ -27,6 +27,6 @@ def test_every_class_and_correlation_is_drawn():
     wanted = [row["value"] for row in statistics.to_pylist() if "_rank_" in row["name"] and "-" not in row["name"]]
     assert values == pytest.approx(sorted(wanted))
     assert len([line for line in alarms.lines if line.get_marker() != "None"]) == 2
-    sample, null = "12 sequences of 48 tokens", "drawn from all-big (2 a token"
+    sample, null = "12 sequences of 41 tokens", "drawn from all-big (2 a token"
     for words in ("at 2 of 4 big", null, sample, "context shared", "90% percentile bootstrap"):
         assert words in picture.caption

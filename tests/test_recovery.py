@@ -66,10 +66,10 @@ def test_classes_are_by_kind_and_difficulty(planted):
     tokens, found = planted
     rows = tokens.class_means(found).to_pylist()
     known = [(row["kind"], row["difficulty"]) for row in rows]
-    assert known[:5] == [("structure", 0), ("noise", 0), ("operand", 0), ("copy", 1), ("sum", 2)]
+    assert known[:5] == [("structure", 0), ("noise", 0), ("column", 0), ("copy", 1), ("sum", 2)]
     for row in rows:
         assert row["corrected_gap"] == pytest.approx(row["difficulty"]) and row["gap_low"] < row["gap"] < row["gap_high"]
-    per_sequence = {"structure": 6, "noise": 16, "operand": 12, "copy": 8}  # of one block
+    per_sequence = {"structure": 5, "noise": 16, "column": 6, "copy": 8}  # of one block
     assert {row["kind"]: row["tokens"] for row in rows if row["kind"] != "sum"} == {kind: 12 * n for kind, n in per_sequence.items()}
     assert rows[1]["entropy"] == pytest.approx(np.log(synthetic.ALPHABET))
 

@@ -1,12 +1,10 @@
 """The synthetic domain is what its description says."""
 
-import math
-
 import numpy as np
 import pytest
 
 from duo import synthetic
-from duo.synthetic import BASE, BLOCK, DIGITS, FIRST_DIGIT, FIRST_LETTER, KINDS, LETTERS
+from duo.synthetic import BASE, BLOCK, DIGITS, FIRST_COLUMN, FIRST_DIGIT, FIRST_LETTER, KINDS, LETTERS
 
 COUNT, LENGTH = 400, 2 * BLOCK + 1
 
@@ -20,6 +18,11 @@ def after(sequences: np.ndarray, mark: int, count: int) -> np.ndarray:
     """[segments, count] of TOKEN: what follows every token with this id."""
     rows, columns = np.nonzero(sequences["id"] == mark)
     return sequences[rows[:, None], columns[:, None] + np.arange(1, count + 1)]
+
+
+def split(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The digits of both numbers in columns of TOKEN."""
+    return np.divmod(columns["id"].astype(int) - FIRST_COLUMN, BASE)
 
 
 def kinds(tokens: np.ndarray) -> set[str]:
@@ -70,13 +73,14 @@ def test_a_copy_repeats_its_string_and_sums_are_right(sequences):
     np.testing.assert_array_equal(first["id"], second["id"])
     assert (string["id"][:, LETTERS] == synthetic.AGAIN).all() and kinds(first) == {"noise"} and kinds(second) == {"copy"}
     assert (second["difficulty"] == 1).all() and (second["entropy"] == 0).all()
-    parts = np.split(after(sequences, synthetic.SUM, 3 * DIGITS + 2), [DIGITS, DIGITS + 1, 2 * DIGITS + 1, 2 * DIGITS + 2], axis=1)
-    numbers = [((part["id"] - FIRST_DIGIT) * BASE ** np.arange(DIGITS - 1, -1, -1)).sum(axis=1) for part in parts[::2]]
+    columns, equals, digits = np.split(after(sequences, synthetic.SUM, 2 * DIGITS + 1), [DIGITS, DIGITS + 1], axis=1)
+    assert kinds(columns) == {"column"} and (equals["id"] == synthetic.EQUALS).all() and kinds(digits) == {"sum"}
+    first, second = split(columns)
+    powers = BASE ** np.arange(DIGITS - 1, -1, -1)
+    numbers = [(each * powers).sum(axis=1) for each in (first, second, digits["id"] - FIRST_DIGIT)]
     np.testing.assert_array_equal((numbers[0] + numbers[1]) % BASE**DIGITS, numbers[2])
-    assert (parts[1]["id"] == synthetic.PLUS).all() and (parts[3]["id"] == synthetic.EQUALS).all()
-    assert [kinds(part) for part in parts[::2]] == [{"operand"}, {"operand"}, {"sum"}]
-    expected = 2 + synthetic.carry_columns(*(part["id"] - FIRST_DIGIT for part in parts[:3:2]))
-    np.testing.assert_array_equal(parts[4]["difficulty"], expected)
+    expected = 2 + synthetic.carry_columns(first, second)
+    np.testing.assert_array_equal(digits["difficulty"], expected)
     assert set(np.unique(expected)) == set(range(2, 2 + DIGITS))
 
 
@@ -93,12 +97,9 @@ def test_noise_is_uniform_and_every_block_has_one_of_each(sequences):
 
 def test_entropy_is_that_of_what_is_drawn(sequences):
     """Of each kind that chance draws, the empirical entropy given what is known before it."""
-    operands = np.split(after(sequences, synthetic.SUM, 2 * DIGITS + 1), [DIGITS, DIGITS + 1], axis=1)
-    first, second = operands[0], operands[2]
-    pairs = np.bincount((BASE * (first["id"] - FIRST_DIGIT) + second["id"] - FIRST_DIGIT).ravel(), minlength=BASE**2).reshape(BASE, BASE)
-    given = pairs / pairs.sum(axis=1, keepdims=True)
-    assert first["entropy"] == pytest.approx(math.log(BASE))
-    assert second["entropy"] == pytest.approx((-(given * np.log(given)).sum(axis=1)).mean(), abs=0.01)
+    columns = after(sequences, synthetic.SUM, DIGITS)
+    shares = np.bincount(columns["id"].ravel() - FIRST_COLUMN) / columns.size
+    assert columns["entropy"] == pytest.approx(-(shares * np.log(shares)).sum(), abs=0.01)
     marks = sequences["entropy"][np.isin(sequences["id"], (synthetic.COPY, synthetic.SUM, synthetic.NOISE))]
     assert marks.reshape(-1, 3) == pytest.approx(np.tile(np.log([3, 2, 1]), (len(marks) // 3, 1)))
     assert (sequences["entropy"][sequences["kind"] == KINDS.index("sum")] == 0).all()

@@ -12,7 +12,8 @@ def main() -> None:
     params = config.load()
     runtime.prepare(params.runtime.device, params.runtime.threads)
     seed, sequence = params.synthetic.seed, params.tokens.sequence
-    settings = params.pretrain.model_copy(update={"tokens": params.synthetic.tokens, "mix": {synthetic.NAME: 1.0}})
+    changes = {"tokens": params.synthetic.tokens, "batch": params.synthetic.batch, "mix": {synthetic.NAME: 1.0}}
+    settings = params.pretrain.model_copy(update=changes)
     shape = replace(model.Shape.of(params.tokens, params.model), vocabulary=synthetic.VOCABULARY)
     rows = {"train": settings.tokens // sequence + 1, "validation": settings.validation_sequences}
     data = {split: {synthetic.NAME: synthetic.draw(count, sequence + 1, seed, split)["id"]} for split, count in rows.items()}
