@@ -190,7 +190,8 @@ SYNTHETIC_CLASSES = table(
     ),
 )
 # MEASURE_rank_KNOWN: Spearman's correlation of the loss with all layers small, the gap or the corrected gap with what is known: difficulty
-# and entropy over all tokens, carry (the difficulty among digits of sums).
+# and entropy over all tokens, carry (the difficulty among digits of sums). noise_called_difficult_by_MEASURE: share of noise where it is at
+# least its median over the tokens of a difficulty above 0.
 SYNTHETIC_STATISTICS = Table("synthetic/statistics.parquet", columns.STATISTICS)
 
 # Searches that may try few routes of a token, against the exact answer. Rows begin where every token has tried a route.

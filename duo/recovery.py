@@ -57,7 +57,10 @@ class Recovery:
         self.classes = {key: tokens for key, tokens in classes.items() if self.clusters.enough(tokens, difficulty.DOCUMENTS)}
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Statistics by name, and means by (one of COLUMNS, kind, difficulty), each [replicates], under weights [replicates, documents]."""
+        """Statistics by name, and means by (one of COLUMNS, kind, difficulty), each [replicates], under weights [replicates, documents].
+
+        A measure calls a token difficult where it is at least its median over the tokens that are, all of the full sample.
+        """
         found = {
             (name, *key): self.clusters.mean(weights, values, tokens)
             for key, tokens in self.classes.items()
@@ -69,10 +72,11 @@ class Recovery:
             }
             found |= {f"{measure}_rank_{name}": value for measure, value in ranks.items()}
             found |= {f"{one}_rank_{name}-{other}_rank_{name}": ranks[one] - ranks[other] for one, other in CONTRASTS}
-        if "noise" in self.kinds:
-            noise, least = self.kinds["noise"], difficulty.NO_GAIN * self.values["all_small"]
-            alarms = {name: self.clusters.mean(weights, self.values[name] >= least, noise) for name in ("gap", "corrected_gap")}
-            found |= {f"noise_called_difficult_by_{name}": value for name, value in alarms.items()}
+        if "noise" in self.kinds and self.difficulty.any():
+            for measure, column in MEASURES.items():
+                usual = np.median(self.values[column][self.difficulty > 0])
+                alarms = self.clusters.mean(weights, self.values[column] >= usual, self.kinds["noise"])
+                found[f"noise_called_difficult_by_{measure}"] = alarms
         return found
 
     def _comparisons(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -79,7 +79,7 @@ _WORDS = {
     r"additive_share_(\d+)": "share of the oracle's gain over the mean at budget {} that choosing by what each layer does on its own gets",
     r"(\w+)_rank_(\w+)-(\w+)_rank_\w+": "rank correlation with the known {1}: of the {0}, less of the {2}",
     r"(\w+)_rank_(\w+)": "rank correlation of the {} with the known {}",
-    r"noise_called_difficult_by_(\w+)": "share of the noise whose {} is a tenth of its loss or more",
+    r"noise_called_difficult_by_(\w+)": "share of the noise whose {} is at least the median of copies and sums",
     r"(\w+)_(\d+)-random_\d+": "regret of {} at budget {}, less random routes, all tries spent",
 }
 # Before a name that is known: the same statistic of other labels.

@@ -55,8 +55,10 @@ def test_planted_difficulty_is_recovered_once_luck_is_off(planted):
 
 
 def test_noise_raises_no_alarm_once_luck_is_off(planted):
-    _, found = planted
-    assert found["noise_called_difficult_by_gap"].low > 0.95
+    tokens, found = planted
+    gap, noise = tokens.values["gap"], tokens.kinds["noise"]
+    share = (gap[noise] >= np.median(gap[tokens.difficulty > 0])).mean()
+    assert found["noise_called_difficult_by_gap"].value == found["noise_called_difficult_by_loss"].value == share > 0.3
     assert found["noise_called_difficult_by_corrected_gap"] == pytest.approx((0, 0, 0))
     assert found["corrected_gap", "noise", 0] == pytest.approx((0, 0, 0), abs=1e-12)
     assert found["gap", "noise", 0].low > 3

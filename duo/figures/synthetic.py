@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from duo import difficulty, synthetic
+from duo import synthetic
 from duo.figures import base
 from duo.settings import Luck
 
 LOSS = base.Line("loss, all layers small", "#E69F00", "s", "-")
 GAP = base.Line("gap", "#0072B2", "o", "-")
 CORRECTED = base.Line("corrected gap", "#009E73", "D", "-")
-MEANS = {"all_small": LOSS, "gap": GAP, "null_gap": base.Line("null gap", "#D55E00", "v", "-"), "corrected_gap": CORRECTED}
+GAPS = {"gap": GAP, "null_gap": base.Line("null gap", "#D55E00", "v", "-"), "corrected_gap": CORRECTED}
 MEASURES = {"loss": LOSS, "gap": GAP, "corrected_gap": CORRECTED}
 KNOWN = {"difficulty": "difficulty,\nall tokens", "carry": "carry,\ndigits of sums", "entropy": "entropy,\nall tokens"}
 
@@ -24,43 +23,48 @@ def recovery(classes: pa.Table, statistics: pa.Table, budget: int, luck: Luck, s
     """SYNTHETIC_CLASSES and SYNTHETIC_STATISTICS; documents and tokens of the setting are the synthetic sample's."""
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 4.6), layout="constrained")
-        panels = figure.subplot_mosaic([["means", "ranks"], ["means", "alarms"]], width_ratios=[3, 2], height_ratios=[3, 1])
-        left, ranks, alarms = panels["means"], panels["ranks"], panels["alarms"]
-        _means(left, classes)
+        panels = figure.subplot_mosaic([["losses", "gaps", "ranks"], ["losses", "gaps", "alarms"]], height_ratios=[3, 1])
+        losses, gaps, ranks, alarms = (panels[name] for name in ("losses", "gaps", "ranks", "alarms"))
+        _means(losses, gaps, classes)
         found = {row["name"]: row for row in statistics.to_pylist()}
         known = {name: words for name, words in KNOWN.items() if f"loss_rank_{name}" in found}
         _marks(ranks, [(words, {each: found[f"{each}_rank_{name}"] for each in MEASURES}) for name, words in known.items()])
-        ranks.set_title("what recovers what is known?")
+        ranks.set_title("is it recovered?")
         ranks.set_xlabel("rank correlation")
-        _marks(alarms, [("noise", {each: found[f"noise_called_difficult_by_{each}"] for each in ("gap", "corrected_gap")})])
+        called = {each: f"noise_called_difficult_by_{each}" for each in MEASURES}
+        _marks(alarms, [("noise", {each: found[name] for each, name in called.items() if name in found})])
         alarms.set_title("false alarms")
         alarms.set_xlabel("share of noise tokens")
         alarms.set_xlim(-0.03, 1.03)
-        base.legend_below(figure, left)
+        entries = zip(losses.get_legend_handles_labels(), gaps.get_legend_handles_labels(), strict=True)
+        figure.legend(*([*one, *other] for one, other in entries), loc="outside lower center", ncols=5)
     route = luck.labels.replace("_", "-")
     caption = (
         "Made-up sequences of copies, sums with carries and noise, and a model trained on them alone. Left: mean loss with all layers "
-        f"small; gap, that loss less the oracle's at {budget} of {setting.layers} big; null gap, what the oracle gains over {route} on "
-        f"labels drawn from {route} ({luck.draws} a token, temperature {luck.temperature:g}), which is luck alone; corrected gap, the gap "
-        "without it; the black line is the entropy that no model can be below; how many tokens in brackets. Columns are those that must be "
-        "read beside a digit's own to know its carry. Right: Spearman's correlation of each with what is known of tokens; below, share of "
-        f"noise tokens whose gap is at least {difficulty.NO_GAIN:.0%} of their loss, though nothing helps them. Held out: "
+        "small; the black line is the entropy that no mean loss can be below; tokens in brackets; columns are those that must be "
+        f"read beside a digit's own to know its carry. Middle: gap, that loss less the oracle's at {budget} of {setting.layers} big; null "
+        f"gap, what the oracle gains over {route} on labels drawn from {route} ({luck.draws} a token, temperature {luck.temperature:g}), "
+        "which is luck alone; corrected gap, the gap without it. Right: Spearman's correlation of each with what is known; below, "
+        "share of noise, which nothing helps, with at least the median of the tokens that something must be looked up for. Held out: "
         f"{setting.documents} sequences of {setting.tokens} tokens. {base.constraint(setting)} Horizontal lines: "
         f"{setting.confidence:.0%} percentile bootstrap intervals, sequences resampled."
     )
     return base.Picture(figure, "Is difficulty that is known by construction recovered?", caption)
 
 
-def _means(axes: Axes, classes: pa.Table) -> None:
-    """Means of every kind and difficulty, one below the other, in the order of synthetic.KINDS."""
+def _means(losses: Axes, gaps: Axes, classes: pa.Table) -> None:
+    """Means of every kind and difficulty, one below the other, in the order of synthetic.KINDS: losses, and gaps beside them."""
     rows = sorted(classes.to_pylist(), key=lambda row: (synthetic.KINDS.index(row["kind"]), row["difficulty"]))
     labels = [f"{_words(row)} ({row['tokens']:,})" for row in rows]
-    marks = [{name: _interval(row, name) for name in MEANS} for row in rows]
-    _marks(axes, list(zip(labels, marks, strict=True)), MEANS)
+    for axes, lines in ((losses, {"all_small": LOSS}), (gaps, GAPS)):
+        marks = [{name: _interval(row, name) for name in lines} for row in rows]
+        _marks(axes, list(zip(labels, marks, strict=True)), lines)
+        axes.set_xlabel("nats a token")
     for place, row in enumerate(rows):
-        axes.vlines(row["entropy"], place - 0.4, place + 0.4, color="#000000", linewidth=1.6, label="entropy" if place == 0 else None)
-    axes.set_title("means by kind of token")
-    axes.set_xlabel("nats a token")
+        losses.vlines(row["entropy"], place - 0.3, place + 0.3, color="#000000", linewidth=1.6, label="entropy" if place == 0 else None)
+    losses.set_title("mean loss")
+    gaps.set_title("mean gaps")
+    gaps.tick_params(labelleft=False)
 
 
 def _words(row: dict) -> str:
@@ -77,7 +81,7 @@ def _interval(row: dict, name: str) -> dict:
 def _marks(axes: Axes, rows: Sequence[tuple[str, dict[str, dict]]], lines: dict[str, base.Line] = MEASURES) -> None:
     """A mark with its interval for each of `lines` that a row (label, {name: value, low, high}) has."""
     axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
-    offsets = dict(zip(lines, np.linspace(-0.27, 0.27, len(lines)), strict=True))
+    offsets = {name: 0.27 * (index - (len(lines) - 1) / 2) for index, name in enumerate(lines)}
     for place, (_, marks) in enumerate(rows):
         for name, mark in marks.items():
             line, y = lines[name], place + offsets[name]
