@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from duo import artifacts, schedules
+from duo import artifacts, schedules, wording
 
 BUDGETS = range(1, 6)
 
@@ -109,3 +109,4 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     assert rows[0]["loss"] == pytest.approx(1.5)  # positions 0 and 1 at budget 1
     names = artifacts.SCHEDULE_STATISTICS.read()["name"].to_pylist()
     assert {"falling-constant", "rising-constant"} <= set(names)
+    assert not [name for name in names if wording.statistic(name) == name], "every statistic has words"
