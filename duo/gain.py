@@ -8,6 +8,8 @@ At budget k, with L the loss of the route whose predictions the null's labels ar
     corrected loss(k)  L on the true labels, less corrected gain(k)
     normalised loss(k) the oracle's loss plus log Z, where Z is the sum over the vocabulary of the highest probability of any route
     ceiling(k)         loss, on the true labels, of the routes that a teacher's predictions prefer
+    calibration        L on the drawn labels, less L on the true ones; below 0 where its predictions are too sure of themselves. The drawn
+                       labels are then more foreseeable than the true ones, and leave less to luck than these do
 
 The corrected gain tells whether there is more than luck, not how much a router could get: who knows more needs luck less, so what is known
 and luck don't add up, and a ceiling may gain more. All are of the same documents, replicate by replicate.
@@ -72,7 +74,7 @@ class Domain:
 
     def _gains(self, losses: stats.Numbers) -> stats.Numbers:
         """Gains and ceilings by name, at the budgets that leave a choice."""
-        found = {}
+        found = {"calibration": losses[NULL_SOURCE] - losses[SOURCE]}
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
             gain, null = losses[SOURCE] - losses["oracle", k], losses[NULL_SOURCE] - losses["null", k]
             found |= {f"gain_{k}": gain, f"null_gain_{k}": null, f"corrected_gain_{k}": gain - null, f"luck_share_{k}": null / gain}

@@ -55,6 +55,7 @@ _WORDS = {
     r"frozen-scratch_([\d.]+)_loss": "small after big, frozen, less both from scratch, big by chance {}; losses",
     r"scratch-frozen_([\d.]+)_accuracy": "both from scratch, less small after big, frozen, big by chance {}; accuracies",
     r"gain_(\d+)": "gain of the oracle at budget {} over the route that labels are drawn from",
+    "calibration": "the route that labels are drawn from, its loss on them less that on true labels",
     r"luck_share_(\d+)": "share of the oracle's gain at budget {} that drawn labels give too",
     rf"normalised-({_ROUTES})_(\d+)": "oracle at budget {1}, made a proper distribution, less {0}",
     rf"fixed-({_ROUTES})_(\d+)": "best fixed route at budget {1}, less {0}",
@@ -119,6 +120,8 @@ def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
         f"On labels drawn from the predictions of {words}, which no route can beat in expectation, it gains {_nats(luck)}, all of it luck"
         f"{'' if None in share.values() else ': {value:.0%} as much ({low:.0%} to {high:.0%})'.format_map(share).replace('%', ' %')}.",
         f"What is left is {_nats(left)}: {rest}.",
+        f"The loss of {words} on the drawn labels is {_nats(found['calibration'])} from that on the true ones, where calibrated "
+        "predictions lose as much on both; the null is only as good as they are.",
         f"Made a proper distribution, the oracle is at {_nats(found[f'normalised-{reference}_{budget}'])} from {words}.",
     ]
     for name, row in found.items():

@@ -76,6 +76,7 @@ def test_labels_of_any_route_are_luck_to_the_others():
     for budget in range(1, LAYERS):
         assert found[f"corrected_gain_{budget}"].low < 0 < found[f"corrected_gain_{budget}"].high and found[f"gain_{budget}"].low > 0
     assert found[f"normalised-route_6_{HALF}"].low > 0
+    assert found["calibration"].low < 0 < found["calibration"].high, "true labels are drawn alike"
 
 
 def test_what_a_route_knows_is_left_and_the_teacher_finds_it(signal):
