@@ -118,7 +118,9 @@ class Params(Group):
         return self
 
     def _check_luck(self) -> None:
-        enumerated = self.enumerate.models
+        enumerated, labels, routes = self.enumerate.models, self.luck.labels, 2**self.model.layers
+        if isinstance(labels, int):
+            require(labels < routes, "luck.labels", labels, f"is no route's code, which are below 2 ** model.layers ({routes})")
         for teacher in self.luck.teachers:
             if teacher == OTHERS:
                 require(len(enumerated) > 1, "luck.teachers", teacher, f"needs two or more of enumerate.models, which are {enumerated}")

@@ -25,7 +25,7 @@ from duo.errors import InputError
 from duo.model import Duo
 from duo.routes import BIG, RouteSpace
 from duo.samples import Sample
-from duo.settings import ALL_BIG, ALL_SMALL, RANDOM, Runtime
+from duo.settings import RANDOM, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def reference_routes(run: str, sample: Sample, layers: int, seed: int) -> np.nda
     if run == RANDOM:
         draw = [seeds.stream(seed, "contexts", RANDOM, *key) for key in zip(sample.domains, sample.documents, strict=True)]
         return np.stack([rng.integers(2**layers, size=sample.tokens.shape[1]) for rng in draw])
-    return np.full(sample.tokens.shape, {ALL_BIG: 2**layers - 1, ALL_SMALL: 0}[run])
+    return np.full(sample.tokens.shape, RouteSpace(layers).named(run))
 
 
 def router_routes(routed: pa.Table, choices: Iterable[str], sample: Sample, layers: int) -> np.ndarray:

@@ -8,6 +8,8 @@ At budget k, with L the loss of the route whose predictions the null's labels ar
     corrected loss(k)  L on the true labels, less corrected gain(k)
     normalised loss(k) the oracle's loss plus log Z, where Z is the sum over the vocabulary of the highest probability of any route
     ceiling(k)         loss, on the true labels, of the routes that a teacher's predictions prefer
+    calibration        L on the drawn labels, less L on the true ones; below 0 where its predictions are too sure of themselves. The drawn
+                       labels are then more foreseeable than the true ones, and leave less to luck than these do
 
 The corrected gain tells whether there is more than luck, not how much a router could get: who knows more needs luck less, so what is known
 and luck don't add up, and a ceiling may gain more. All are of the same documents, replicate by replicate.
@@ -29,8 +31,10 @@ import pyarrow.compute as pc
 from duo import evaluate, files, seeds, stats
 from duo.difficulty import HIGH, NO_GAIN
 from duo.routes import BIG, RouteSpace
+from duo.settings import Luck
 
 TRUE, DRAWN, DIFFERENCE = "true", "drawn", "difference"
+SOURCE, NULL_SOURCE = ("source", None), ("null_source", None)  # the route that labels are drawn from, on true and on drawn ones
 BANDS = 20  # of equally many drawn labels, by loss: luck of a true label is that of the drawn ones in its band
 
 
@@ -39,9 +43,8 @@ class Domain:
     """One model's tokens of one domain, summed by document, documents in order of id."""
 
     evaluated: evaluate.Domain
-    reference: int  # budget of the one route whose predictions the null's labels are drawn from
-    teachers: Sequence[str]
-    losses: dict[tuple[str, int], np.ndarray]  # (strategy, budget): [documents] nats
+    settings: Luck
+    losses: dict[tuple[str, int | None], np.ndarray]  # (strategy, budget), SOURCE or NULL_SOURCE: [documents] nats
     big: dict[tuple[str, int], np.ndarray]  # (labels, budget): [documents, layers] tokens whose oracle route is big
     heat: dict[tuple[str, int], np.ndarray]  # (labels, budget): [layers, positions] share of documents whose oracle route is big
     without_gain: dict[str, Callable[[np.ndarray], np.ndarray]]  # by statistic: [replicates] from weights [replicates, documents]
@@ -61,7 +64,7 @@ class Domain:
         evaluated = self.evaluated.numbers(weights)
         for budget in self.budgets:
             losses["fixed", budget] = evaluated["fixed", budget]
-            losses["corrected", budget] = losses["oracle", budget] + losses["null", self.reference] - losses["null", budget]
+            losses["corrected", budget] = losses["oracle", budget] + losses[NULL_SOURCE] - losses["null", budget]
         shares = {key: stats.weighted_sums(weights, sums).T / tokens for key, sums in self.big.items()}
         for budget in self.budgets:
             shares[DIFFERENCE, budget] = shares[TRUE, budget] - shares[DRAWN, budget]
@@ -71,16 +74,15 @@ class Domain:
 
     def _gains(self, losses: stats.Numbers) -> stats.Numbers:
         """Gains and ceilings by name, at the budgets that leave a choice."""
-        labels, found = route_name(self.reference), {}
-        reference, null_reference = (losses[strategy, self.reference] for strategy in ("oracle", "null"))
+        found = {"calibration": losses[NULL_SOURCE] - losses[SOURCE]}
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
-            gain, null = reference - losses["oracle", k], null_reference - losses["null", k]
+            gain, null = losses[SOURCE] - losses["oracle", k], losses[NULL_SOURCE] - losses["null", k]
             found |= {f"gain_{k}": gain, f"null_gain_{k}": null, f"corrected_gain_{k}": gain - null, f"luck_share_{k}": null / gain}
-            found |= {f"{strategy}-{labels}_{k}": losses[strategy, k] - reference for strategy in ("fixed", "normalised")}
-            for teacher in self.teachers:
+            found |= {f"{strategy}-{self.settings.route}_{k}": losses[strategy, k] - losses[SOURCE] for strategy in ("fixed", "normalised")}
+            for teacher in self.settings.teachers:
                 ceiling = losses[f"ceiling_{teacher}", k]
                 found[f"ceiling_{teacher}-fixed_{k}"] = ceiling - losses["fixed", k]
-                found[f"ceiling_{teacher}-{labels}_{k}"] = ceiling - reference
+                found[f"ceiling_{teacher}-{self.settings.route}_{k}"] = ceiling - losses[SOURCE]
         return found
 
     def _contrasts(self, losses: stats.Numbers) -> stats.Numbers:
@@ -100,15 +102,8 @@ class Domain:
         return stats.intervals(self.numbers, len(self.evaluated.tokens), resamples, confidence, rng)
 
 
-def route_name(budget: int) -> str:
-    """Of the one route at an end of the budgets, as in params luck.labels."""
-    return "all_big" if budget else "all_small"
-
-
-def summarise(
-    luck: pa.Table, evaluated: evaluate.Domain, space: RouteSpace, labels: str, teachers: Sequence[str], difficulty: int
-) -> Domain:
-    """The domain of `evaluated`, from LUCK_TOKENS; labels and teachers as in params luck, difficulty the budget of the gap in C15."""
+def summarise(luck: pa.Table, evaluated: evaluate.Domain, space: RouteSpace, settings: Luck, difficulty: int) -> Domain:
+    """The domain of `evaluated`, from LUCK_TOKENS, which have come by the settings; difficulty is the budget of the gap in C15."""
     part = luck.filter(pc.and_(pc.equal(luck["model"], evaluated.model), pc.equal(luck["domain"], evaluated.name)))
     part = part.sort_by([("budget", "ascending"), ("document", "ascending"), ("position", "ascending")])
     by_budget = {budget: part.filter(pc.equal(part["budget"], budget)) for budget in evaluated.budgets}
@@ -116,7 +111,7 @@ def summarise(
     clusters = stats.Clusters(names)
     losses, big, heat = {}, {}, {}
     for budget, rows in by_budget.items():
-        columns = _losses(rows, teachers)
+        columns = _losses(rows, settings.teachers)
         losses |= {(strategy, budget): clusters.sums(values) for strategy, values in columns.items()}
         for kind, routes in {TRUE: rows["oracle_route"].to_numpy()[:, None], DRAWN: files.matrix(rows["null_route"])}.items():
             chosen = (space.digits[routes] == space.choices.index(BIG)).mean(axis=1)
@@ -124,10 +119,11 @@ def summarise(
             position = rows["position"].to_numpy()
             heat[kind, budget] = np.stack([np.bincount(position, layer) for layer in chosen.T]) / np.bincount(position)
         heat[DIFFERENCE, budget] = heat[TRUE, budget] - heat[DRAWN, budget]
-    end = space.layers if labels == "all_big" else 0
     true, drawn = ([_labels(by_budget[budget], column) for budget in (0, difficulty)] for column in ("oracle_loss", "null_loss"))
-    luck_of_draws = _labels(by_budget[end], "null_loss") - drawn[1]
-    return Domain(evaluated, end, list(teachers), losses, big, heat, without_gain(true, drawn, luck_of_draws, names))
+    source, null_source = (_labels(by_budget[0], column) for column in ("source_loss", "null_source_loss"))
+    losses |= {SOURCE: clusters.sums(source[:, 0]), NULL_SOURCE: clusters.sums(null_source.mean(axis=1))}
+    luck_of_draws = null_source - drawn[1]
+    return Domain(evaluated, settings, losses, big, heat, without_gain(true, drawn, luck_of_draws, names))
 
 
 def _losses(rows: pa.Table, teachers: Sequence[str]) -> dict[str, np.ndarray]:
@@ -198,12 +194,13 @@ def leans(shares: dict[tuple[str, int], np.ndarray]) -> stats.Numbers:
 
 
 def curves(domain: Domain, found: dict) -> pa.Table:
-    """GAIN_CURVES of one domain; the route that labels are drawn from stands once, at its budget."""
-    strategies = ["oracle", "null", "corrected", "normalised", "fixed", *(f"ceiling_{teacher}" for teacher in domain.teachers)]
-    listed = [(strategy, strategy, budget) for strategy in strategies for budget in domain.budgets]
+    """GAIN_CURVES of one domain; the route that labels are drawn from stands once, at its number of big layers."""
+    strategies = ["oracle", "null", "corrected", "normalised", "fixed", *(f"ceiling_{teacher}" for teacher in domain.settings.teachers)]
+    listed = [(strategy, budget, found[strategy, budget]) for strategy in strategies for budget in domain.budgets]
+    space = RouteSpace(domain.layers)
+    source = space.counts(BIG)[space.named(domain.settings.labels)]
     rows = []
-    for name, strategy, budget in [*listed, (route_name(domain.reference), "oracle", domain.reference)]:
-        loss = found[strategy, budget]
+    for name, budget, loss in [*listed, (domain.settings.route, int(source), found[SOURCE])]:
         row = {"strategy": name, "budget": budget, "loss": loss.value, "low": loss.low, "high": loss.high}
         rows.append(row | {"perplexity": exp(loss.value)})
     return _table(domain, rows)

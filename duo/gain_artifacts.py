@@ -18,6 +18,8 @@ LUCK_TOKENS = table(
     field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on the true label"),
     field("oracle_loss", pa.float32(), "that loss", "nats"),
     field("log_normaliser", pa.float32(), "log of the sum over the vocabulary of the highest probability that any route gives", "nats"),
+    field("source_loss", pa.float32(), "loss, on the true label, of the route whose predictions the others are drawn from", "nats"),
+    field("null_source_loss", pa.list_(pa.float32()), "for each draw, its loss on the drawn label", "nats"),
     field("null_route", pa.list_(pa.int32()), "for each draw, the route with the lowest loss on the drawn label"),
     field("null_loss", pa.list_(pa.float32()), "for each draw, that loss", "nats"),
     field("ceiling_route", pa.list_(pa.int32()), "for each teacher, the route with the lowest loss that its predictions let expect"),

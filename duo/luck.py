@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def log_probabilities(model: Duo, tokens: np.ndarray, big: bool, machine: Runtime, precision: str) -> Tensor:
-    """Log-probabilities [time, vocabulary], fp32 on the CPU, of what follows each token of one document [time]; all big or all small."""
-    route = torch.full((len(model.layers),), big, device=machine.device)
+def log_probabilities(model: Duo, tokens: np.ndarray, route: int, machine: Runtime, precision: str) -> Tensor:
+    """Log-probabilities [time, vocabulary], fp32 on the CPU, of what follows each token of one document [time] under a route, its code."""
+    big = torch.from_numpy(RouteSpace(len(model.layers)).decode(np.array(route)) == 1)
     with runtime.autocast(machine.device, precision):
-        logits = model(torch.from_numpy(tokens)[None].to(machine.device), route)[0]
+        logits = model(torch.from_numpy(tokens)[None].to(machine.device), big.to(machine.device))[0]
     return logits.float().log_softmax(-1).cpu()
 
 
@@ -45,15 +45,15 @@ def draw(log_probabilities: Tensor, temperature: float, rng: np.random.Generator
 
 
 def null_labels(
-    model: Duo, sample: Sample, big: bool, temperature: float, draws: int, seed: int, machine: Runtime, precision: str
+    model: Duo, sample: Sample, route: int, temperature: float, draws: int, seed: int, machine: Runtime, precision: str
 ) -> np.ndarray:
-    """Labels [draws, documents, time] from the predictions of the model, all big or all small.
+    """Labels [draws, documents, time] from the predictions of the model under one route of small and big, its code.
 
     Documents are run one at a time and a draw belongs to its document, so neither shards nor batches change a label.
     """
     labels = np.empty((draws, *sample.labels.shape), np.int64)
     for index, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
-        predicted = log_probabilities(model, sample.tokens[index], big, machine, precision)
+        predicted = log_probabilities(model, sample.tokens[index], route, machine, precision)
         for each in range(draws):
             labels[each, index] = draw(predicted, temperature, stream(seed, "luck", *document, each))
     return labels
@@ -93,8 +93,8 @@ def run(
     takes, teachers * batch * time * vocabulary numbers of 4 bytes. InputError where a loss is not finite.
     """
     model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
-    big = settings.labels == "all_big"
-    drawn = null_labels(model, sample, big, settings.temperature, settings.draws, seed, machine, precision)
+    source = enumerator.space.named(settings.labels)
+    drawn = null_labels(model, sample, source, settings.temperature, settings.draws, seed, machine, precision)
     parts = []
     for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
         predicted = [[mean_prediction(models, tokens, machine, precision) for tokens in some.tokens] for models in teachers]
@@ -102,13 +102,13 @@ def run(
         found = enumerator.everything(torch.from_numpy(some.tokens), labels, judges, budgets, on_leaves)
         for index in range(new):
             scores = (each.numpy() for each in (found.losses[:, index], found.expected[:, index], found.log_normaliser[index]))
-            parts.append(select(name, some.take(slice(index, index + 1)), *scores, enumerator.space, budgets, seed))
+            parts.append(select(name, some.take(slice(index, index + 1)), *scores, enumerator.space, source, budgets, seed))
     return pa.concat_tables(parts)
 
 
 def mean_prediction(models: Sequence[Duo], tokens: np.ndarray, machine: Runtime, precision: str) -> Tensor:
     """Log of the mean over models of their probabilities, all layers big, [time, vocabulary], after each of one document's tokens."""
-    predicted = torch.stack([log_probabilities(model, tokens, True, machine, precision) for model in models])
+    predicted = torch.stack([log_probabilities(model, tokens, 2 ** len(model.layers) - 1, machine, precision) for model in models])
     return predicted.logsumexp(dim=0) - np.log(len(models))
 
 
@@ -119,19 +119,21 @@ def select(
     expected: np.ndarray,
     log_normaliser: np.ndarray,
     space: RouteSpace,
+    source: int,
     budgets: Sequence[int],
     seed: int,
 ) -> pa.Table:
     """LUCK_TOKENS of one document, from the scores of all routes in order of their codes; among equal ones by chance.
 
     losses [1 + draws, time, routes] of the true labels, then of the drawn ones; expected [teachers, time, routes]; log_normaliser
-    [time, budgets]; all in nats.
+    [time, budgets]; all in nats. source: code of the route whose predictions the drawn labels are of.
     """
     (domain,), (name,) = document.domains, document.documents
     if not np.isfinite(losses).all():
         raise InputError(f"model {model}, domain {domain}, document {name}: a loss is not finite; train the model again")
     tables = []
     ids = {"model": [model] * losses.shape[1]} | document.columns()
+    ids |= {"source_loss": losses[0, :, source], "null_source_loss": files.fixed_lists(losses[1:, :, source].T)}
     for index, budget in enumerate(budgets):
         routes = space.with_budget(budget)
         # The stream that the stage oracle draws from: equal losses then have the same winner here and there.

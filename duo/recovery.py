@@ -21,15 +21,15 @@ def measure(enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budge
     Labels of the null are drawn from the predictions of the route that the settings name, so no route can be expected to beat it:
     what the oracle gains over it on them, the null gap, is luck alone. The gap without it is the corrected gap.
     """
-    big = settings.labels == "all_big"
+    source = enumerator.space.named(settings.labels)
     model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
-    drawn = luck.null_labels(model, sample, big, settings.temperature, settings.draws, seed, machine, precision)
+    drawn = luck.null_labels(model, sample, source, settings.temperature, settings.draws, seed, machine, precision)
     routes = enumerator.space.with_budget(budget)
     parts = []
     for some, labels, new, on_leaves in luck.batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
         losses = enumerator.losses(torch.from_numpy(some.tokens), labels, on_leaves)[:, :new].numpy()
         all_small, all_big, oracle = losses[..., 0], losses[..., -1], losses[..., routes].min(axis=-1)
-        null = ((all_big if big else all_small) - oracle)[1:].mean(axis=0)
+        null = (losses[..., source] - oracle)[1:].mean(axis=0)
         gap = all_small[0] - oracle[0]
         parts.append([all_small[0], all_big[0], oracle[0], gap, null, gap - null])
     found = dict(zip(COLUMNS, np.concatenate(parts, axis=1).reshape(len(COLUMNS), -1), strict=True))

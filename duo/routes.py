@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from duo.settings import ALL_BIG, ALL_SMALL
+
 SMALL, BIG, SKIP = "small", "big", "skip"
 CHOICES = (SMALL, BIG, SKIP)
 
@@ -40,6 +42,10 @@ class RouteSpace:
     def with_budget(self, budget: int) -> np.ndarray:
         """Codes, ascending, of the routes with exactly `budget` big layers."""
         return np.flatnonzero(self.counts(BIG) == budget)
+
+    def named(self, name: str | int) -> int:
+        """Code of the route all_big or all_small, in the space {small, big}; a route without a name goes by its code."""
+        return {ALL_BIG: len(self) - 1, ALL_SMALL: 0}.get(name, name)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """[..., layers] uint8: the index in `choices` that the routes with these codes [...] take at each layer."""

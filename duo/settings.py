@@ -284,13 +284,20 @@ class Ablation(Group):
 class Luck(Group):
     """How much of the oracle's gain a label that no route could foresee gives too; `duo.luck` reads it."""
 
-    labels: Literal["all_big", "all_small"]
+    labels: str | Annotated[int, Field(ge=0)]
     temperature: Positive
     draws: Count
     teachers: Annotated[list[str], Field(min_length=1)]
 
+    @property
+    def route(self) -> str:
+        """Of `labels`, in the names of statistics: all_big, all_small or route_CODE."""
+        return f"route_{self.labels}" if isinstance(self.labels, int) else self.labels
+
     @model_validator(mode="after")
-    def _once(self):
+    def _known(self):
+        known = isinstance(self.labels, int) or self.labels in (ALL_BIG, ALL_SMALL)
+        require(known, "labels", self.labels, f"is neither {ALL_BIG}, {ALL_SMALL} nor a route's code")
         require(len(set(self.teachers)) == len(self.teachers), "teachers", self.teachers, "must name each once")
         return self
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+_ROUTES = r"all_big|all_small|route_\d+"
 _POLICIES = "expected_loss|value|distillation|straight_through|token_table|neighbours"  # what learns from the losses of all routes
 # A name of artifacts.CONTRASTS or of another table of statistics, as a pattern; its groups go into the words in {}.
 _WORDS = {
@@ -54,12 +55,13 @@ _WORDS = {
     r"frozen-scratch_([\d.]+)_loss": "small after big, frozen, less both from scratch, big by chance {}; losses",
     r"scratch-frozen_([\d.]+)_accuracy": "both from scratch, less small after big, frozen, big by chance {}; accuracies",
     r"gain_(\d+)": "gain of the oracle at budget {} over the route that labels are drawn from",
+    "calibration": "the route that labels are drawn from, its loss on them less that on true labels",
     r"luck_share_(\d+)": "share of the oracle's gain at budget {} that drawn labels give too",
-    r"normalised-all_(\w+)_(\d+)": "oracle at budget {1}, made a proper distribution, less all layers {0}",
-    r"fixed-all_(\w+)_(\d+)": "best fixed route at budget {1}, less all layers {0}",
+    rf"normalised-({_ROUTES})_(\d+)": "oracle at budget {1}, made a proper distribution, less {0}",
+    rf"fixed-({_ROUTES})_(\d+)": "best fixed route at budget {1}, less {0}",
     r"ceiling_(\d+)-fixed_\d+": "routes at budget {} that the first teacher prefers without the label, less fixed",
     r"ceiling_(.+)-fixed_(\d+)": "routes at budget {1} that the teacher '{0}' prefers without the label, less the best fixed route there",
-    r"ceiling_(.+)-all_(\w+)_(\d+)": "routes at budget {2} that the teacher '{0}' prefers without the label, less all layers {1}",
+    rf"ceiling_(.+)-({_ROUTES})_(\d+)": "routes at budget {2} that the teacher '{0}' prefers without the label, less {1}",
     r"held_out_(\d+)-fixed_\d+": "fixed route at budget {}, chosen on other documents, less the one chosen on all",
     r"(shared|reference|committed)_realised_(\d+)-\w+_claimed_\d+": "oracle in context {} at budget {}, realised less claimed",
     r"(shared|reference|committed)_realised_(\d+)-(shared|reference)_\w+": "oracle at budget {1}, realised: context {0} less context {2}",
@@ -93,7 +95,7 @@ def statistic(name: str) -> str:
     """The name in words; a name that is not known here stands for itself."""
     for pattern, words in _WORDS.items():
         if match := re.fullmatch(pattern, name):
-            return words.format(*match.groups())
+            return words.format(*map(route, match.groups()))
     for prefix, words in _LABELS.items():
         rest = name.removeprefix(prefix)
         if rest != name and (known := statistic(rest)) != rest:
@@ -101,18 +103,26 @@ def statistic(name: str) -> str:
     return name
 
 
+def route(name: str) -> str:
+    """A route in words, of its name in a statistic (settings.Luck.route); what isn't one stands for itself."""
+    words = {"all_big": "all layers big", "all_small": "all layers small"}
+    return words.get(name) or re.sub(r"^route_(\d+)$", r"the route with code \1", name)
+
+
 def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
     """What is left of the oracle's gain on a domain at a budget, in sentences; rows of gain_artifacts.GAIN_STATISTICS by name."""
     own, luck, left, share = (found[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck_share"))
     (reference,) = (name.split("-")[1].removesuffix(f"_{budget}") for name in found if re.fullmatch(rf"normalised-.+_{budget}", name))
-    route = f"all layers {reference.removeprefix('all_')}"
+    words = route(reference)
     rest = "more than luck" if left["low"] > 0 else "no gain at all" if left["high"] < 0 else "not told apart from luck"
     sentences = [
-        f"On {domain} the oracle at budget {budget} gains {_nats(own)} over {route}.",
-        f"On labels drawn from the predictions of {route}, which no route can beat in expectation, it gains {_nats(luck)}, all of it luck"
+        f"On {domain} the oracle at budget {budget} gains {_nats(own)} over {words}.",
+        f"On labels drawn from the predictions of {words}, which no route can beat in expectation, it gains {_nats(luck)}, all of it luck"
         f"{'' if None in share.values() else ': {value:.0%} as much ({low:.0%} to {high:.0%})'.format_map(share).replace('%', ' %')}.",
         f"What is left is {_nats(left)}: {rest}.",
-        f"Made a proper distribution, the oracle is at {_nats(found[f'normalised-{reference}_{budget}'])} from {route}.",
+        f"The loss of {words} on the drawn labels is {_nats(found['calibration'])} from that on the true ones, where calibrated "
+        "predictions lose as much on both; the null is only as good as they are.",
+        f"Made a proper distribution, the oracle is at {_nats(found[f'normalised-{reference}_{budget}'])} from {words}.",
     ]
     for name, row in found.items():
         if ceiling := re.fullmatch(rf"ceiling_(.+)-fixed_{budget}", name):

@@ -70,6 +70,7 @@ def gain() -> dict[str, pa.Table]:
             found = {"gain": own, "null_gain": own * luck, "corrected_gain": own * (1 - luck), "luck_share": luck}
             found |= {"normalised-all_big": 0.5, "ceiling_others-fixed": -0.125}
             statistics += [ids | {"name": f"{name}_{budget}"} | _ends("value", value) for name, value in found.items()]
+        statistics.append(ids | {"name": "calibration"} | _ends("value", -0.5))
         for strategy, at in losses.items():
             curves += [ids | {"strategy": strategy, "budget": budget} | _loss(loss) for budget, loss in at.items()]
     for domain, context, budget in product(("text", "code"), ("shared", "committed"), (1, 2)):

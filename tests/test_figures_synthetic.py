@@ -27,6 +27,6 @@ def test_every_class_and_correlation_is_drawn():
     wanted = [row["value"] for row in statistics.to_pylist() if "_rank_" in row["name"] and "-" not in row["name"]]
     assert values == pytest.approx(sorted(wanted))
     assert len([line for line in alarms.lines if line.get_marker() != "None"]) == 3
-    sample, null = "12 sequences of 41 tokens", "drawn from all-big (2 a token"
+    sample, null = "12 sequences of 41 tokens", "drawn from all layers big (2 a token"
     for words in ("at 2 of 4 big", null, sample, "context shared", "90% percentile bootstrap"):
         assert words in picture.caption

@@ -8,36 +8,39 @@ from made_up import LAYERS, SPACE, selected
 
 from duo import artifacts, claims, evaluate, gain, gain_artifacts, luck, survival
 from duo.samples import Sample
+from duo.settings import Luck
 
 DOCUMENTS, TOKENS, WORDS, DRAWS = 24, 16, 12, 3
 BUDGETS = range(LAYERS + 1)
 HALF = LAYERS // 2
 
 
-def made_up(known: bool) -> tuple[gain.Domain, dict]:
-    """Routes that predict at random, though alike. Labels come from all big; or, if `known`, from what one route of each token predicts.
+def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Domain, dict]:
+    """Routes that predict at random, though alike. True labels come from the same route as drawn ones, by default all big; or, if `known`,
+    from what one route of each token predicts.
 
     The teacher predicts as the labels are drawn.
     """
     rng = np.random.default_rng(0)
     everyone = Sample(["text"] * DOCUMENTS, [f"d{index:02}" for index in range(DOCUMENTS)], *np.zeros((2, DOCUMENTS, TOKENS), np.int64))
-    tables, plain = [], {}
+    source, tables, plain = SPACE.named(labels), [], {}
     for index, name in enumerate(everyone.documents):
         logits = rng.normal(size=(TOKENS, 1, WORDS)) + rng.normal(size=(TOKENS, len(SPACE), WORDS))
         predicted = torch.from_numpy(logits).log_softmax(-1)
-        knowing = np.full(TOKENS, len(SPACE) - 1)
+        knowing = np.full(TOKENS, source)
         if known:
             knowing = rng.choice(SPACE.with_budget(HALF), TOKENS)
-        source = predicted[torch.arange(TOKENS), torch.from_numpy(knowing)]
-        labels = [luck.draw(source, 1.0, rng), *(luck.draw(predicted[:, -1], 1.0, rng) for _ in range(DRAWS))]
-        losses = np.stack([-predicted.numpy()[np.arange(TOKENS), :, each] for each in labels]).astype(np.float32)
-        expected = -(source.exp()[:, None] * predicted).sum(-1)[None].numpy()
+        chances = predicted[torch.arange(TOKENS), torch.from_numpy(knowing)]
+        drawn = [luck.draw(chances, 1.0, rng), *(luck.draw(predicted[:, source], 1.0, rng) for _ in range(DRAWS))]
+        losses = np.stack([-predicted.numpy()[np.arange(TOKENS), :, each] for each in drawn]).astype(np.float32)
+        expected = -(chances.exp()[:, None] * predicted).sum(-1)[None].numpy()
         normaliser = np.stack([predicted[:, SPACE.with_budget(budget)].amax(1).logsumexp(-1).numpy() for budget in BUDGETS], axis=1)
         document = everyone.take(slice(index, index + 1))
-        tables.append(luck.select("duo", document, losses, expected, normaliser.astype(np.float32), SPACE, BUDGETS, seed=1))
+        tables.append(luck.select("duo", document, losses, expected, normaliser.astype(np.float32), SPACE, source, BUDGETS, seed=1))
         plain["text", name] = losses[0]
     (evaluated,) = evaluate.domains(selected(plain), SPACE)
-    domain = gain.summarise(pa.concat_tables(tables), evaluated, SPACE, "all_big", ["teacher"], HALF)
+    settings = Luck(labels=labels, temperature=1.0, draws=DRAWS, teachers=["teacher"])
+    domain = gain.summarise(pa.concat_tables(tables), evaluated, SPACE, settings, HALF)
     return domain, domain.intervals(200, 0.95, seed=1)
 
 
@@ -65,6 +68,15 @@ def test_where_luck_is_all_choosing_without_the_label_gains_nothing(luck_alone):
     _, found = luck_alone
     assert found[f"ceiling_teacher-all_big_{HALF}"].high > 0
     assert found[f"normalised-all_big_{HALF}"].low > 0  # a proper distribution is no better than the one that labels come from
+
+
+def test_labels_of_any_route_are_luck_to_the_others():
+    _, found = made_up(known=False, labels=6)
+    assert found[gain.SOURCE].value < found["fixed", SPACE.layers].value, "labels come from another route than all big"
+    for budget in range(1, LAYERS):
+        assert found[f"corrected_gain_{budget}"].low < 0 < found[f"corrected_gain_{budget}"].high and found[f"gain_{budget}"].low > 0
+    assert found[f"normalised-route_6_{HALF}"].low > 0
+    assert found["calibration"].low < 0 < found["calibration"].high, "true labels are drawn alike"
 
 
 def test_what_a_route_knows_is_left_and_the_teacher_finds_it(signal):

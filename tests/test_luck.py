@@ -16,7 +16,9 @@ from duo.settings import Luck, Runtime
 MACHINE = Runtime(device="cpu", threads=1, compile=False)
 SETTINGS = Luck(labels="all_big", temperature=1.0, draws=3, teachers=["teacher"])
 SPACE = RouteSpace(TINY.layers)
+ALL_BIG = SPACE.named("all_big")
 BUDGETS = range(TINY.layers + 1)
+SOURCE = 5
 
 
 def sample(documents: int = 5, tokens: int = 6) -> Sample:
@@ -48,24 +50,24 @@ def test_every_draw_is_a_word_of_some_chance(height):
 def test_labels_belong_to_their_document():
     """Neither the other documents, nor their order, nor how many labels are drawn changes a label."""
     duo, whole = make(scale=1.0), sample()
-    drawn = luck.null_labels(duo, whole, True, 1.0, 3, 7, MACHINE, "fp32")
-    part = luck.null_labels(duo, whole.take(np.array([3, 1])), True, 1.0, 2, 7, MACHINE, "fp32")
+    drawn = luck.null_labels(duo, whole, ALL_BIG, 1.0, 3, 7, MACHINE, "fp32")
+    part = luck.null_labels(duo, whole.take(np.array([3, 1])), ALL_BIG, 1.0, 2, 7, MACHINE, "fp32")
     np.testing.assert_array_equal(part, drawn[:2, [3, 1]])
-    assert (drawn[0] != drawn[1]).any() and (drawn != luck.null_labels(duo, whole, False, 1.0, 3, 7, MACHINE, "fp32")).any()
+    assert (drawn[0] != drawn[1]).any() and (drawn != luck.null_labels(duo, whole, 0, 1.0, 3, 7, MACHINE, "fp32")).any()
 
 
 def test_labels_come_from_the_route_asked_for():
-    """At a low temperature the likeliest word is drawn: of the model with all layers big, or all small."""
+    """At a low temperature the likeliest word is drawn, whatever route it is of."""
     duo, whole = make(scale=1.0), sample()
-    for big in (True, False):
-        likeliest = duo(torch.from_numpy(whole.tokens), torch.full((TINY.layers,), big)).argmax(dim=-1)
-        drawn = luck.null_labels(duo, whole, big, 1e-4, 1, 1, MACHINE, "fp32")
+    for route, big in enumerate(SPACE.digits == 1):
+        likeliest = duo(torch.from_numpy(whole.tokens), torch.from_numpy(big)).argmax(dim=-1)
+        drawn = luck.null_labels(duo, whole, route, 1e-4, 1, 1, MACHINE, "fp32")
         np.testing.assert_array_equal(drawn[0], likeliest.numpy())
 
 
 def test_several_teachers_predict_the_mean_of_their_probabilities():
     models, tokens = [make(), make(scale=1.0)], sample().tokens[0]
-    each = [luck.log_probabilities(model, tokens, True, MACHINE, "fp32").exp() for model in models]
+    each = [luck.log_probabilities(model, tokens, ALL_BIG, MACHINE, "fp32").exp() for model in models]
     torch.testing.assert_close(luck.mean_prediction(models, tokens, MACHINE, "fp32").exp(), (each[0] + each[1]) / 2)
 
 
@@ -78,7 +80,7 @@ def scores(teachers: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_selection_takes_the_lowest_of_each_budget(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     document, (losses, expected, normaliser) = sample().take(slice(0, 1)), scores()
-    table = luck.select("duo", document, losses, expected, normaliser, SPACE, BUDGETS, seed=1)
+    table = luck.select("duo", document, losses, expected, normaliser, SPACE, SOURCE, BUDGETS, seed=1)
     gain_artifacts.LUCK_TOKENS.write(table, model="duo", shard=0)
     for row in gain_artifacts.LUCK_TOKENS.read(model="duo", shard=0).to_pylist():
         budget, token = row["budget"], row["position"]
@@ -89,6 +91,7 @@ def test_selection_takes_the_lowest_of_each_budget(tmp_path, monkeypatch):
         chosen = routes[expected[:, token, routes].argmin(axis=1)]
         assert row["ceiling_route"] == chosen.tolist() and row["ceiling_loss"] == losses[0, token, chosen].tolist()
         assert row["log_normaliser"] == normaliser[token, budget]
+        assert [row["source_loss"], *row["null_source_loss"]] == losses[:, token, SOURCE].tolist()
     assert len(table) == 6 * len(BUDGETS)
 
 
@@ -96,7 +99,7 @@ def test_a_loss_that_is_not_finite_is_one_error():
     losses, expected, normaliser = scores()
     losses[1, 2, 3] = np.nan
     with pytest.raises(InputError, match="model duo, domain text, document d0: a loss is not finite"):
-        luck.select("duo", sample().take(slice(0, 1)), losses, expected, normaliser, SPACE, BUDGETS, seed=1)
+        luck.select("duo", sample().take(slice(0, 1)), losses, expected, normaliser, SPACE, SOURCE, BUDGETS, seed=1)
 
 
 def test_one_pass_gives_what_each_part_alone_does():
@@ -106,7 +109,7 @@ def test_one_pass_gives_what_each_part_alone_does():
     table = luck.run("duo", enumerator, held_out, [[teacher]], SETTINGS, BUDGETS, seed=1)
     assert table["document"].to_pylist()[:: len(BUDGETS) * 6] == held_out.documents
 
-    drawn = luck.null_labels(duo, held_out, True, 1.0, SETTINGS.draws, 1, MACHINE, "fp32")
+    drawn = luck.null_labels(duo, held_out, ALL_BIG, 1.0, SETTINGS.draws, 1, MACHINE, "fp32")
     plain = luck.losses(enumerator, held_out, np.concatenate([held_out.labels[None], drawn]))
     tokens = torch.from_numpy(held_out.tokens)
     predicted = torch.stack([duo(tokens, torch.from_numpy(digits == 1)).log_softmax(-1) for digits in SPACE.digits], dim=2)

@@ -98,18 +98,18 @@ def tiny() -> Duo:
     return make(Shape(**{**vars(TINY), "vocabulary": synthetic.VOCABULARY, "sequence": 24, "layers": 3}))
 
 
-@pytest.mark.parametrize("labels", ["all_big", "all_small"])
+@pytest.mark.parametrize("labels", ["all_big", "all_small", 5])
 def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
     monkeypatch.setattr("duo.files.ROOT", tmp_path)
     settings = Luck(labels=labels, temperature=1.0, draws=2, teachers=["teacher"])
     space = RouteSpace(3)
     sequences, sample = synthetic.held_out(5, 24, seed=1)  # more than a batch
     found = recovery.measure(Enumerator(tiny, space, MACHINE, "fp32", 500), sequences, sample, 2, settings, seed=1)
-    drawn = luck.null_labels(tiny, sample, labels == "all_big", 1.0, 2, 1, MACHINE, "fp32")
+    drawn = luck.null_labels(tiny, sample, space.named(labels), 1.0, 2, 1, MACHINE, "fp32")
     tokens = torch.from_numpy(sample.tokens)
     losses = brute_force(tiny, space, tokens, torch.from_numpy(np.concatenate([sample.labels[None], drawn]))).numpy()
     oracle = losses[..., space.with_budget(2)].min(axis=-1)
-    null = (losses[1:, ..., -1 if labels == "all_big" else 0] - oracle[1:]).mean(axis=0)
+    null = (losses[1:, ..., {"all_big": -1, "all_small": 0, 5: 5}[labels]] - oracle[1:]).mean(axis=0)
     expected = {"all_small": losses[0, ..., 0], "all_big": losses[0, ..., -1], "oracle": oracle[0], "null_gap": null}
     expected |= {"gap": losses[0, ..., 0] - oracle[0], "corrected_gap": losses[0, ..., 0] - oracle[0] - null}
     for name, values in expected.items():

@@ -93,6 +93,7 @@ def test_every_claim_has_a_verdict_a_domain_and_its_tests_behind_it(page):
 def test_the_second_part_takes_the_gain_apart(page):
     second = page.words.split("Is the oracle's gain real?")[-1]
     assert "On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
+    assert "on the drawn labels is -0.500 nats a token (-0.562 to -0.438) from that on the true ones" in second
     assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in second
     assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in second
     assert "Routes that the teacher 'others' prefers without the label are at -0.125 nats" in second

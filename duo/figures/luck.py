@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from duo import wording
 from duo.figures import base, maps
 from duo.settings import Luck
 
-_ROUTES = {"all_big": "all layers big", "all_small": "all layers small"}
 _TRUE = base.Line("true labels", "#0072B2", "o", "-")
 _DRAWN = base.Line("drawn labels: all of it luck", "#56B4E9", "D", "--")
 _CORRECTED = base.Line("true labels, luck taken off", "#009E73", "P", "-")
@@ -46,10 +46,11 @@ def decomposition(curves: pa.Table, statistics: pa.Table, luck: Luck, setting: b
             below.set_xlabel("big layers a token")
             below.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
         panels[0, 0].set_ylabel("perplexity")
-        panels[1, 0].set_ylabel(f"gain over {_ROUTES[luck.labels]}, nats a token")
+        panels[1, 0].set_ylabel(f"gain over {wording.route(luck.route)}, nats a token")
         base.legend_below(figure, panels[0, 0])
+    source = wording.route(luck.route)
     caption = (
-        f"Above, perplexity (logarithmic) against the number of big layers a token; below, what each gains over {_ROUTES[luck.labels]} on "
+        f"Above, perplexity (logarithmic) against the number of big layers a token; below, what each gains over {source} on "
         f"the same labels, token by token, so that the bands are narrower. {_null(luck)} With luck taken off, the "
         "oracle gains what it gains on true labels beyond what it gains on drawn ones: a test for more than luck, no bound. Normalised: "
         "every word has the highest probability that any route of the budget gives it, divided by their sum. The routes that a model "
@@ -150,8 +151,8 @@ def _teacher(name: str) -> str:
 
 def _perplexities(axes: Axes, curves: pa.Table, luck: Luck) -> None:
     """One domain's lines by strategy, and the route that labels are drawn from."""
-    (reference,) = base.of(curves, strategy=luck.labels)["perplexity"].to_pylist()
-    axes.axhline(reference, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label=_ROUTES[luck.labels])
+    (reference,) = base.of(curves, strategy=luck.route)["perplexity"].to_pylist()
+    axes.axhline(reference, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label=wording.route(luck.route))
     for strategy, line in _lines(luck.teachers).items():
         budget, loss, low, high = base.series(curves, strategy)
         _band(axes, line, budget, np.exp(loss), np.exp(low), np.exp(high))
@@ -164,7 +165,7 @@ def _gains(axes: Axes, statistics: pa.Table, luck: Luck) -> None:
     names = {"oracle": "gain", "null": "null_gain", "corrected": "corrected_gain"}
     axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
     for strategy, line in _lines(luck.teachers).items():
-        sign, name = (1, names[strategy]) if strategy in names else (-1, f"{strategy}-{luck.labels}")
+        sign, name = (1, names[strategy]) if strategy in names else (-1, f"{strategy}-{luck.route}")
         budgets = sorted(int(each.removeprefix(f"{name}_")) for each in rows if re.fullmatch(rf"{re.escape(name)}_\d+", each))
         value, *ends = (sign * np.array([rows[f"{name}_{budget}"][column] for budget in budgets]) for column in ("value", "low", "high"))
         _band(axes, line, budgets, value, *ends)
@@ -178,7 +179,7 @@ def _band(axes: Axes, line: base.Line, x: Sequence[int], value: np.ndarray, low:
 def _null(luck: Luck) -> str:
     tempered = "" if luck.temperature == 1 else f" at temperature {luck.temperature:g}"
     return (
-        f"Drawn labels, {luck.draws} a token, come from the model's own predictions with {_ROUTES[luck.labels]}{tempered}, so that no "
+        f"Drawn labels, {luck.draws} a token, come from the model's own predictions with {wording.route(luck.route)}{tempered}, so that no "
         "route is better than that one in expectation, and all that the oracle gains on them is luck."
     )
 

@@ -17,7 +17,7 @@ def main() -> None:
     tables = {budget: (artifacts.SELECTIONS.read(budget=budget), artifacts.ROUTE_SUMS.read(budget=budget)) for budget in budgets}
     curves, statistics, heat_maps, layers = [], [], [], []
     for evaluated in evaluate.domains(tables, space):
-        domain = gain.summarise(tokens, evaluated, space, params.luck.labels, params.luck.teachers, params.difficulty.budget)
+        domain = gain.summarise(tokens, evaluated, space, params.luck, params.difficulty.budget)
         found = domain.intervals(settings.resamples, settings.confidence, params.seed)
         curves.append(gain.curves(domain, found))
         statistics.append(gain.statistics(domain, found))

@@ -15,7 +15,8 @@ def main(name: str) -> None:
     duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
     precision, rows = params.enumerate.precision, params.enumerate.rows
     enumerator = enumerate.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip, budget)
-    drawn = luck.null_labels(duo, sample, True, params.luck.temperature, params.luck.draws, params.seed, params.runtime, precision)
+    source = routes.RouteSpace(space.layers).named(params.luck.labels)
+    drawn = luck.null_labels(duo, sample, source, params.luck.temperature, params.luck.draws, params.seed, params.runtime, precision)
     losses, *null = luck.losses(enumerator, sample, np.concatenate([sample.labels[None], drawn]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
     keeps = skips.kept(selected, space.layers, len(sample.documents))
