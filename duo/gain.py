@@ -4,15 +4,19 @@ At budget k, with L the loss of the route whose predictions the null's labels ar
 
     gain(k)            L on the true labels, less the oracle's loss on them
     null gain(k)       L on the drawn labels, less the oracle's loss on them, mean over the draws: all of it luck
-    corrected gain(k)  gain(k) - null gain(k); more than luck where its interval lies above 0
-    corrected loss(k)  L on the true labels, less corrected gain(k)
+    corrected gain(k)  gain(k) - null gain(k)
+    luck(k)            on the drawn labels, loss of the routes that the predictions they are drawn from prefer, less the oracle's loss
+    corrected loss(k)  the oracle's loss on the true labels, plus luck(k)
     normalised loss(k) the oracle's loss plus log Z, where Z is the sum over the vocabulary of the highest probability of any route
     ceiling(k)         loss, on the true labels, of the routes that a teacher's predictions prefer
     calibration        L on the drawn labels, less L on the true ones; below 0 where its predictions are too sure of themselves. The drawn
                        labels are then more foreseeable than the true ones, and leave less to luck than these do
 
-The corrected gain tells whether there is more than luck, not how much a router could get: who knows more needs luck less, so what is known
-and luck don't add up, and a ceiling may gain more. All are of the same documents, replicate by replicate.
+The corrected gain is 0 in expectation if the true labels came from those predictions too. But L has no budget to keep to: without any
+choice, at k = 0, all layers small lose as much on L in both, and the corrected gain is how much less on the true labels. Luck(k) is of
+choosing alone, 0 where there is no choice; on drawn labels nobody can choose better without the label than by the predictions that these
+come from. Nor is the corrected loss what a router could get: who knows more needs luck less, so what is known and luck don't add up, and
+a ceiling may be lower. All are of the same documents, replicate by replicate.
 
 A statistic NAME of the true labels has beside it null_NAME, the same of the drawn labels, and corrected_NAME, what is left when luck is
 taken off: for what is read off the oracle's curve the same read off the corrected loss (see `contrasts`), for leans the difference of the
@@ -64,7 +68,7 @@ class Domain:
         evaluated = self.evaluated.numbers(weights)
         for budget in self.budgets:
             losses["fixed", budget] = evaluated["fixed", budget]
-            losses["corrected", budget] = losses["oracle", budget] + losses[NULL_SOURCE] - losses["null", budget]
+            losses["corrected", budget] = losses["oracle", budget] + losses["foreseen", budget] - losses["null", budget]
         shares = {key: stats.weighted_sums(weights, sums).T / tokens for key, sums in self.big.items()}
         for budget in self.budgets:
             shares[DIFFERENCE, budget] = shares[TRUE, budget] - shares[DRAWN, budget]
@@ -78,7 +82,9 @@ class Domain:
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
             gain, null = losses[SOURCE] - losses["oracle", k], losses[NULL_SOURCE] - losses["null", k]
             found |= {f"gain_{k}": gain, f"null_gain_{k}": null, f"corrected_gain_{k}": gain - null, f"luck_share_{k}": null / gain}
-            found |= {f"{strategy}-{self.settings.route}_{k}": losses[strategy, k] - losses[SOURCE] for strategy in ("fixed", "normalised")}
+            found[f"luck_{k}"] = losses["foreseen", k] - losses["null", k]
+            others = ("corrected", "fixed", "normalised")
+            found |= {f"{strategy}-{self.settings.route}_{k}": losses[strategy, k] - losses[SOURCE] for strategy in others}
             for teacher in self.settings.teachers:
                 ceiling = losses[f"ceiling_{teacher}", k]
                 found[f"ceiling_{teacher}-fixed_{k}"] = ceiling - losses["fixed", k]
@@ -122,7 +128,7 @@ def summarise(luck: pa.Table, evaluated: evaluate.Domain, space: RouteSpace, set
     true, drawn = ([_labels(by_budget[budget], column) for budget in (0, difficulty)] for column in ("oracle_loss", "null_loss"))
     source, null_source = (_labels(by_budget[0], column) for column in ("source_loss", "null_source_loss"))
     losses |= {SOURCE: clusters.sums(source[:, 0]), NULL_SOURCE: clusters.sums(null_source.mean(axis=1))}
-    luck_of_draws = null_source - drawn[1]
+    luck_of_draws = _labels(by_budget[difficulty], "null_foreseen_loss") - drawn[1]
     return Domain(evaluated, settings, losses, big, heat, without_gain(true, drawn, luck_of_draws, names))
 
 
@@ -131,6 +137,7 @@ def _losses(rows: pa.Table, teachers: Sequence[str]) -> dict[str, np.ndarray]:
     oracle = rows["oracle_loss"].to_numpy().astype(np.float64)
     ceilings = files.matrix(rows["ceiling_loss"]).T
     found = {"oracle": oracle, "null": files.matrix(rows["null_loss"]).mean(axis=1, dtype=np.float64)}
+    found["foreseen"] = files.matrix(rows["null_foreseen_loss"]).mean(axis=1, dtype=np.float64)
     found["normalised"] = oracle + rows["log_normaliser"].to_numpy()
     return found | {f"ceiling_{teacher}": ceiling for teacher, ceiling in zip(teachers, ceilings, strict=True)}
 
@@ -146,8 +153,8 @@ def without_gain(
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """C15: share of the labels of high loss that have no gain, by statistic, as functions of weights [replicates, documents].
 
-    true and drawn: losses with all layers small and of the oracle, nats, [tokens, labels] each; luck, of drawn's shape: what the oracle
-    gains over the route that labels are drawn from; documents [tokens] ids. High is the top fifth of the losses, and a gap between the
+    true and drawn: losses with all layers small and of the oracle, nats, [tokens, labels] each; luck, of drawn's shape: of each drawn
+    label; documents [tokens] ids. High is the top fifth of the losses, and a gap between the
     two below a tenth of the loss is no gain, as in duo.difficulty. corrected_ takes off a true label's gap the luck that drawn labels of
     like loss have: its loss times their mean luck over their mean loss. All of this is settled on the full sample.
     """

@@ -22,6 +22,8 @@ LUCK_TOKENS = table(
     field("null_source_loss", pa.list_(pa.float32()), "for each draw, its loss on the drawn label", "nats"),
     field("null_route", pa.list_(pa.int32()), "for each draw, the route with the lowest loss on the drawn label"),
     field("null_loss", pa.list_(pa.float32()), "for each draw, that loss", "nats"),
+    field("foreseen_route", pa.int32(), "the route with the lowest loss that the predictions which labels are drawn from let expect"),
+    field("null_foreseen_loss", pa.list_(pa.float32()), "for each draw, the loss of that route on the drawn label", "nats"),
     field("ceiling_route", pa.list_(pa.int32()), "for each teacher, the route with the lowest loss that its predictions let expect"),
     field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
 )
@@ -29,7 +31,11 @@ GAIN_CURVES = table(
     "gain/curves.parquet",
     columns.MODEL,
     columns.DOMAIN,
-    field("strategy", pa.string(), "oracle, null, corrected, normalised, fixed, ceiling_TEACHER, or the route of luck.labels"),
+    field(
+        "strategy",
+        pa.string(),
+        "oracle, null (the oracle on drawn labels), corrected, normalised, fixed, ceiling_TEACHER, or the route of luck.labels",
+    ),
     columns.BUDGET,
     *columns.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),
@@ -167,8 +173,8 @@ _MEASURED = {
     "all_big": "loss with all layers big",
     "oracle": "loss under the token's best route of difficulty.budget big layers",
     "gap": "all_small less oracle",
-    "null_gap": "what the oracle gains over the route of luck.labels on labels drawn from that route, mean over draws: luck alone",
-    "corrected_gap": "gap less null_gap",
+    "luck": "on drawn labels, loss of the route that the predictions they are drawn from prefer, less the oracle's; mean over draws",
+    "corrected_gap": "gap less luck",
 }
 SYNTHETIC_TOKENS = table(
     "synthetic/tokens.parquet",

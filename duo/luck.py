@@ -1,9 +1,11 @@
 """How much of the oracle's gain is luck of the label, which the paper, whose oracle chooses with the true label in hand, doesn't ask.
 
 Labels are drawn from the predictions of one route of the model itself, at the same positions of the same text. On these no route is
-better than that one in expectation, whatever it computes; so all that an oracle gains on them over that route is luck: the null. Routes
-are also chosen without any label, by the loss that a teacher's predictions let expect: what a router as good as the teacher could get,
-a ceiling. And the best probability of any route for each word, divided by their sum, is a proper distribution: the normalised oracle.
+better than that one in expectation, whatever it computes; so all that an oracle gains on them over that route is luck: the null. Among
+the routes of a budget, none is better there than the one that those predictions let expect the lowest loss of: it needs no label, and
+what the oracle gains over it is luck, no more and no less. Routes are also chosen by the loss that a teacher's predictions let expect:
+what a router as good as the teacher could get, a ceiling. And the best probability of any route for each word, divided by their sum,
+is a proper distribution: the normalised oracle.
 """
 
 import logging
@@ -59,6 +61,12 @@ def null_labels(
     return labels
 
 
+def source_predictions(model: Duo, tokens: np.ndarray, route: int, temperature: float, machine: Runtime, precision: str) -> Tensor:
+    """Log-probabilities [documents, time, vocabulary] that labels for tokens [documents, time] are drawn with, as by null_labels."""
+    predicted = torch.stack([log_probabilities(model, document, route, machine, precision) for document in tokens])
+    return (predicted / temperature).log_softmax(-1)
+
+
 def batches(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> Iterator[tuple[Sample, Tensor, int, Callable[[int], None]]]:
     """Parts of the sample for the enumerator, with their labels [sets, batch, time], and how many of their documents are new.
 
@@ -90,15 +98,16 @@ def run(
     """LUCK_TOKENS of the model called `name`, which the enumerator holds, on the sample, in one pass of its tree.
 
     A teacher is one model or several, whose mean probabilities, all layers big, are then its predictions. Beside what the enumerator
-    takes, teachers * batch * time * vocabulary numbers of 4 bytes. InputError where a loss is not finite.
+    takes, (1 + teachers) * batch * time * vocabulary numbers of 4 bytes. InputError where a loss is not finite.
     """
     model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
     source = enumerator.space.named(settings.labels)
     drawn = null_labels(model, sample, source, settings.temperature, settings.draws, seed, machine, precision)
     parts = []
     for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
-        predicted = [[mean_prediction(models, tokens, machine, precision) for tokens in some.tokens] for models in teachers]
-        judges = torch.stack([torch.stack(each) for each in predicted])
+        predicted = [torch.stack([mean_prediction(models, tokens, machine, precision) for tokens in some.tokens]) for models in teachers]
+        own = source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
+        judges = torch.stack([*predicted, own])
         found = enumerator.everything(torch.from_numpy(some.tokens), labels, judges, budgets, on_leaves)
         for index in range(new):
             scores = (each.numpy() for each in (found.losses[:, index], found.expected[:, index], found.log_normaliser[index]))
@@ -125,8 +134,9 @@ def select(
 ) -> pa.Table:
     """LUCK_TOKENS of one document, from the scores of all routes in order of their codes; among equal ones by chance.
 
-    losses [1 + draws, time, routes] of the true labels, then of the drawn ones; expected [teachers, time, routes]; log_normaliser
-    [time, budgets]; all in nats. source: code of the route whose predictions the drawn labels are of.
+    losses [1 + draws, time, routes] of the true labels, then of the drawn ones; expected [teachers + 1, time, routes] under the teachers'
+    predictions, then under those that labels are drawn from; log_normaliser [time, budgets]; all in nats.
+    source: code of the route whose predictions the drawn labels are of.
     """
     (domain,), (name,) = document.domains, document.documents
     if not np.isfinite(losses).all():
@@ -147,13 +157,15 @@ def _select(losses: np.ndarray, expected: np.ndarray, routes: np.ndarray, rng: n
     """The columns of LUCK_TOKENS that routes with codes [routes], the last axis of losses and expected, decide at one budget."""
     tokens = np.arange(losses.shape[1])
     own, *null = (oracle.lowest(each, rng) for each in losses)
-    ceiling = [oracle.lowest(each, rng) for each in expected]
+    *ceiling, foreseen = (oracle.lowest(each, rng) for each in expected)
     codes = routes.astype(np.int32)
     return {
         "oracle_route": codes[own],
         "oracle_loss": losses[0, tokens, own],
         "null_route": files.fixed_lists(codes[np.stack(null, axis=1)]),
         "null_loss": files.fixed_lists(np.stack([each[tokens, best] for each, best in zip(losses[1:], null, strict=True)], axis=1)),
+        "foreseen_route": codes[foreseen],
+        "null_foreseen_loss": files.fixed_lists(losses[1:, tokens, foreseen].T),
         "ceiling_route": files.fixed_lists(codes[np.stack(ceiling, axis=1)]),
         "ceiling_loss": files.fixed_lists(np.stack([losses[0, tokens, best] for best in ceiling], axis=1)),
     }

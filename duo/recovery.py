@@ -10,7 +10,7 @@ from duo.samples import Sample
 from duo.seeds import stream
 from duo.settings import Luck
 
-COLUMNS = ("all_small", "all_big", "oracle", "gap", "null_gap", "corrected_gap")
+COLUMNS = ("all_small", "all_big", "oracle", "gap", "luck", "corrected_gap")
 MEASURES = {"loss": "all_small", "gap": "gap", "corrected_gap": "corrected_gap"}  # of difficulty, with their column
 CONTRASTS = (("gap", "loss"), ("corrected_gap", "gap"))
 
@@ -18,8 +18,8 @@ CONTRASTS = (("gap", "loss"), ("corrected_gap", "gap"))
 def measure(enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budget: int, settings: Luck, seed: int) -> pa.Table:
     """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of small and big.
 
-    Labels of the null are drawn from the predictions of the route that the settings name, so no route can be expected to beat it:
-    what the oracle gains over it on them, the null gap, is luck alone. The gap without it is the corrected gap.
+    Labels are drawn, as the settings say, from predictions of the model. What the oracle gains on them over the route that these
+    predictions prefer is luck alone, as in duo.gain. The gap without it is the corrected gap.
     """
     source = enumerator.space.named(settings.labels)
     model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
@@ -27,11 +27,14 @@ def measure(enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budge
     routes = enumerator.space.with_budget(budget)
     parts = []
     for some, labels, new, on_leaves in luck.batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
-        losses = enumerator.losses(torch.from_numpy(some.tokens), labels, on_leaves)[:, :new].numpy()
-        all_small, all_big, oracle = losses[..., 0], losses[..., -1], losses[..., routes].min(axis=-1)
-        null = (losses[..., source] - oracle)[1:].mean(axis=0)
-        gap = all_small[0] - oracle[0]
-        parts.append([all_small[0], all_big[0], oracle[0], gap, null, gap - null])
+        own = luck.source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
+        scores = enumerator.everything(torch.from_numpy(some.tokens), labels, own[None], [], on_leaves)
+        losses, expected = scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy()
+        all_small, all_big, (oracle, *null) = losses[0, ..., 0], losses[0, ..., -1], losses[..., routes].min(axis=-1)
+        foreseen = routes[expected[..., routes].argmin(axis=-1)]
+        lucky = (np.take_along_axis(losses[1:], foreseen[None, ..., None], axis=-1)[..., 0] - null).mean(axis=0)
+        gap = all_small - oracle
+        parts.append([all_small, all_big, oracle, gap, lucky, gap - lucky])
     found = dict(zip(COLUMNS, np.concatenate(parts, axis=1).reshape(len(COLUMNS), -1), strict=True))
     predicted = sequences[:, 1:].ravel()
     known = {"kind": np.array(synthetic.KINDS)[predicted["kind"]], "difficulty": predicted["difficulty"], "entropy": predicted["entropy"]}

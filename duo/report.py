@@ -66,7 +66,7 @@ GAINS = {
     "all_big": "all layers big",
     "fixed": "fixed: best, one for all",
     "oracle": "oracle, as claimed",
-    "null": "the same on drawn labels: luck alone",
+    "null": "the same on drawn labels",
     "corrected": "oracle, luck taken off",
     "normalised": "oracle as a proper distribution",
 }
@@ -151,7 +151,7 @@ def gains(rows: Iterable[dict]) -> list[Gain]:
         at = {int(match[1]): named[name]["value"] for name in named if (match := re.fullmatch(r"gain_(\d+)", name))}
         if at:
             budget = max(at, key=at.get)
-            parts = [named[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain")]
+            parts = [named[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck")]
             found.append(Gain(model, domain, budget, parts, wording.gain(domain, budget, named)))
     return found
 

@@ -55,6 +55,9 @@ _WORDS = {
     r"frozen-scratch_([\d.]+)_loss": "small after big, frozen, less both from scratch, big by chance {}; losses",
     r"scratch-frozen_([\d.]+)_accuracy": "both from scratch, less small after big, frozen, big by chance {}; accuracies",
     r"gain_(\d+)": "gain of the oracle at budget {} over the route that labels are drawn from",
+    r"corrected_gain_(\d+)": "gain of the oracle at budget {} on true labels, less that on drawn ones",
+    r"luck_(\d+)": "luck of the oracle at budget {}: on drawn labels, routes that their own predictions prefer, less the oracle",
+    rf"corrected-({_ROUTES})_(\d+)": "oracle at budget {1}, luck taken off, less {0}",
     "calibration": "the route that labels are drawn from, its loss on them less that on true labels",
     r"luck_share_(\d+)": "share of the oracle's gain at budget {} that drawn labels give too",
     rf"normalised-({_ROUTES})_(\d+)": "oracle at budget {1}, made a proper distribution, less {0}",
@@ -111,15 +114,19 @@ def route(name: str) -> str:
 
 def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
     """What is left of the oracle's gain on a domain at a budget, in sentences; rows of gain_artifacts.GAIN_STATISTICS by name."""
-    own, luck, left, share = (found[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck_share"))
+    own, null, left, luck, share = (found[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck", "luck_share"))
     (reference,) = (name.split("-")[1].removesuffix(f"_{budget}") for name in found if re.fullmatch(rf"normalised-.+_{budget}", name))
     words = route(reference)
-    rest = "more than luck" if left["low"] > 0 else "no gain at all" if left["high"] < 0 else "not told apart from luck"
+    rest = "more than those predictions explain" if left["low"] > 0 else "less" if left["high"] < 0 else "not told apart from none"
+    without = found[f"corrected-{reference}_{budget}"]
+    verdict = "a gain still" if without["high"] < 0 else "no gain" if without["low"] > 0 else "not told apart"
     sentences = [
         f"On {domain} the oracle at budget {budget} gains {_nats(own)} over {words}.",
-        f"On labels drawn from the predictions of {words}, which no route can beat in expectation, it gains {_nats(luck)}, all of it luck"
+        f"On labels drawn from the predictions of {words}, which no route can beat in expectation, it gains {_nats(null)}, all of it luck"
         f"{'' if None in share.values() else ': {value:.0%} as much ({low:.0%} to {high:.0%})'.format_map(share).replace('%', ' %')}.",
-        f"What is left is {_nats(left)}: {rest}.",
+        f"The difference is {_nats(left)}: {rest}.",
+        f"Luck of choosing alone, its gain there over the routes of the budget that those predictions prefer themselves, is {_nats(luck)}; "
+        f"taken off, the oracle is at {_nats(without)} from {words}: {verdict}.",
         f"The loss of {words} on the drawn labels is {_nats(found['calibration'])} from that on the true ones, where calibrated "
         "predictions lose as much on both; the null is only as good as they are.",
         f"Made a proper distribution, the oracle is at {_nats(found[f'normalised-{reference}_{budget}'])} from {words}.",

@@ -68,7 +68,7 @@ def gain() -> dict[str, pa.Table]:
         for budget in (1, 2):
             own = 3 - losses["oracle"][budget]
             found = {"gain": own, "null_gain": own * luck, "corrected_gain": own * (1 - luck), "luck_share": luck}
-            found |= {"normalised-all_big": 0.5, "ceiling_others-fixed": -0.125}
+            found |= {"luck": own * luck, "corrected-all_big": own * (luck - 1), "normalised-all_big": 0.5, "ceiling_others-fixed": -0.125}
             statistics += [ids | {"name": f"{name}_{budget}"} | _ends("value", value) for name, value in found.items()]
         statistics.append(ids | {"name": "calibration"} | _ends("value", -0.5))
         for strategy, at in losses.items():

@@ -73,7 +73,7 @@ def test_several_teachers_predict_the_mean_of_their_probabilities():
 
 def scores(teachers: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    losses, expected = (rng.random((count, 6, len(SPACE))).astype(np.float32) for count in (1 + SETTINGS.draws, teachers))
+    losses, expected = (rng.random((count, 6, len(SPACE))).astype(np.float32) for count in (1 + SETTINGS.draws, teachers + 1))
     return losses, expected, rng.random((6, len(BUDGETS))).astype(np.float32)
 
 
@@ -88,8 +88,9 @@ def test_selection_takes_the_lowest_of_each_budget(tmp_path, monkeypatch):
         best = losses[:, token, routes].argmin(axis=1)
         assert [row["oracle_route"], *row["null_route"]] == routes[best].tolist()
         assert [row["oracle_loss"], *row["null_loss"]] == [losses[index, token, routes[each]] for index, each in enumerate(best)]
-        chosen = routes[expected[:, token, routes].argmin(axis=1)]
-        assert row["ceiling_route"] == chosen.tolist() and row["ceiling_loss"] == losses[0, token, chosen].tolist()
+        *chosen, foreseen = routes[expected[:, token, routes].argmin(axis=1)]
+        assert row["foreseen_route"] == foreseen and row["null_foreseen_loss"] == losses[1:, token, foreseen].tolist()
+        assert row["ceiling_route"] == chosen and row["ceiling_loss"] == losses[0, token, chosen].tolist()
         assert row["log_normaliser"] == normaliser[token, budget]
         assert [row["source_loss"], *row["null_source_loss"]] == losses[:, token, SOURCE].tolist()
     assert len(table) == 6 * len(BUDGETS)
@@ -113,8 +114,8 @@ def test_one_pass_gives_what_each_part_alone_does():
     plain = luck.losses(enumerator, held_out, np.concatenate([held_out.labels[None], drawn]))
     tokens = torch.from_numpy(held_out.tokens)
     predicted = torch.stack([duo(tokens, torch.from_numpy(digits == 1)).log_softmax(-1) for digits in SPACE.digits], dim=2)
-    judged = teacher(tokens, torch.ones(TINY.layers, dtype=torch.bool)).softmax(-1)
-    expected = -(judged[:, :, None] * predicted).sum(-1)
+    everything = torch.ones(TINY.layers, dtype=torch.bool)
+    expected, own = (-(judge(tokens, everything).softmax(-1)[:, :, None] * predicted).sum(-1) for judge in (teacher, duo))
     for budget in BUDGETS:
         routes = SPACE.with_budget(budget)
         rows = table.filter(np.array(table["budget"]) == budget)
@@ -125,6 +126,8 @@ def test_one_pass_gives_what_each_part_alone_does():
         np.testing.assert_allclose(rows["log_normaliser"], normaliser.ravel(), rtol=1e-4, atol=1e-5)
         ceiling = np.take_along_axis(expected.flatten(0, 1).numpy(), matrix(rows["ceiling_route"]), axis=1)
         np.testing.assert_allclose(ceiling[:, 0], expected[..., routes].amin(-1).ravel(), rtol=1e-5)
+        foreseen = np.take_along_axis(own.flatten(0, 1).detach().numpy(), rows["foreseen_route"].to_numpy()[:, None], axis=1)
+        np.testing.assert_allclose(foreseen[:, 0], own[..., routes].amin(-1).detach().ravel(), rtol=1e-5)
 
 
 def test_losses_of_several_labels_are_those_of_each():

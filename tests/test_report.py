@@ -94,8 +94,8 @@ def test_the_second_part_takes_the_gain_apart(page):
     second = page.words.split("Is the oracle's gain real?")[-1]
     assert "On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
     assert "on the drawn labels is -0.500 nats a token (-0.562 to -0.438) from that on the true ones" in second
-    assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in second
-    assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in second
+    assert "The difference is +0.250 nats a token (+0.188 to +0.312): more than those predictions explain." in second
+    assert "The difference is +0.000 nats a token (-0.062 to +0.062): not told apart from none." in second
     assert "Routes that the teacher 'others' prefers without the label are at -0.125 nats" in second
     apart, every = second.split("The gain taken apart")[1].split("Nor can")[0].split("The same for every model")
     assert "code seed-2 2 +1.000+0.938 to +1.062 +1.000+0.938 to +1.062 +0.000-0.062 to +0.062" in " ".join(every.split())

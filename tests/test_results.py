@@ -78,11 +78,11 @@ def test_what_is_left_of_the_gain_is_told(published):
     for text in (page, readme):
         assert "On text the oracle at budget 2 gains +1.000 nats a token (+0.938 to +1.062) over all layers big." in text
         assert "it gains +0.750 nats a token (+0.688 to +0.812), all of it luck: 75 % as much (69 % to 81 %)." in text
-        assert "What is left is +0.250 nats a token (+0.188 to +0.312): more than luck." in text
-        assert "What is left is +0.000 nats a token (-0.062 to +0.062): not told apart from luck." in text
+        assert "The difference is +0.250 nats a token (+0.188 to +0.312): more than those predictions explain." in text
+        assert "The difference is +0.000 nats a token (-0.062 to +0.062): not told apart from none." in text
         assert "survives 2, does not 2, undecided 2" in text
     lines = page.splitlines()
-    left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) |"
+    left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) | +0.750 (+0.688 to +0.812) |"
     assert f"| text | seed-2 | 2 | {left}" in lines
     assert "| text | shared | 2 | 7.4 (6.9 to 7.9) | 9.5 (8.9 to 10.1) |" in lines
     assert "| code | committed | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines

@@ -120,9 +120,9 @@ def logarithmic(axes: Axes, ticks: int = 9) -> None:
 
 
 def legend_below(figure: Figure, *panels: Axes) -> None:
-    """One legend of all that these panels label."""
-    handles, labels = zip(*(pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)), strict=True)
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    """One legend of all that these panels label, each label once."""
+    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
 
 
 def sample(setting: Setting) -> str:

@@ -17,6 +17,7 @@ from duo.settings import Luck
 
 _TRUE = base.Line("true labels", "#0072B2", "o", "-")
 _DRAWN = base.Line("drawn labels: all of it luck", "#56B4E9", "D", "--")
+_DIFFERENCE = base.Line("true less drawn labels", "#000000", "x", ":")
 _CORRECTED = base.Line("true labels, luck taken off", "#009E73", "P", "-")
 _CEILINGS = (("#E69F00", "s", "--"), ("#999999", "X", ":"), ("#000000", "v", (0, (5, 1, 1, 1, 1, 1))))
 # What statistics measure, by a pattern of their names; a row of panels for each pattern.
@@ -47,12 +48,14 @@ def decomposition(curves: pa.Table, statistics: pa.Table, luck: Luck, setting: b
             below.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
         panels[0, 0].set_ylabel("perplexity")
         panels[1, 0].set_ylabel(f"gain over {wording.route(luck.route)}, nats a token")
-        base.legend_below(figure, panels[0, 0])
+        base.legend_below(figure, panels[0, 0], panels[1, 0])
     source = wording.route(luck.route)
     caption = (
         f"Above, perplexity (logarithmic) against the number of big layers a token; below, what each gains over {source} on "
-        f"the same labels, token by token, so that the bands are narrower. {_null(luck)} With luck taken off, the "
-        "oracle gains what it gains on true labels beyond what it gains on drawn ones: a test for more than luck, no bound. Normalised: "
+        f"the same labels, token by token, so that the bands are narrower. {_null(luck)} True less "
+        "drawn labels: the difference of these gains, 0 in expectation if the true labels came from the same predictions. Luck of choosing "
+        "alone is what the oracle gains on drawn labels over the routes of the budget that those predictions prefer; with it taken off the "
+        "oracle's loss on true labels is that much higher, which is no bound for a router. Normalised: "
         "every word has the highest probability that any route of the budget gives it, divided by their sum. The routes that a model "
         "chooses by its predictions, without a label, are scored on the true ones: what a router that knows as much could get. "
         f"{_described(setting)} {base.interval(setting, 'Bands')}"
@@ -162,9 +165,9 @@ def _perplexities(axes: Axes, curves: pa.Table, luck: Luck) -> None:
 def _gains(axes: Axes, statistics: pa.Table, luck: Luck) -> None:
     """One domain's gains over the route that labels are drawn from, with the paired intervals of the statistics."""
     rows = {row["name"]: row for row in statistics.to_pylist()}
-    names = {"oracle": "gain", "null": "null_gain", "corrected": "corrected_gain"}
+    names = {"oracle": "gain", "null": "null_gain", "difference": "corrected_gain"}
     axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
-    for strategy, line in _lines(luck.teachers).items():
+    for strategy, line in {**_lines(luck.teachers), "difference": _DIFFERENCE}.items():
         sign, name = (1, names[strategy]) if strategy in names else (-1, f"{strategy}-{luck.route}")
         budgets = sorted(int(each.removeprefix(f"{name}_")) for each in rows if re.fullmatch(rf"{re.escape(name)}_\d+", each))
         value, *ends = (sign * np.array([rows[f"{name}_{budget}"][column] for budget in budgets]) for column in ("value", "low", "high"))

@@ -14,7 +14,7 @@ from duo.settings import Luck
 LOSS = base.Line("loss, all layers small", "#E69F00", "s", "-")
 GAP = base.Line("gap", "#0072B2", "o", "-")
 CORRECTED = base.Line("corrected gap", "#009E73", "D", "-")
-GAPS = {"gap": GAP, "null_gap": base.Line("null gap", "#D55E00", "v", "-"), "corrected_gap": CORRECTED}
+GAPS = {"gap": GAP, "luck": base.Line("luck", "#D55E00", "v", "-"), "corrected_gap": CORRECTED}
 MEASURES = {"loss": LOSS, "gap": GAP, "corrected_gap": CORRECTED}
 KNOWN = {"difficulty": "difficulty,\nall tokens", "carry": "carry,\ndigits of sums", "entropy": "entropy,\nall tokens"}
 
@@ -42,9 +42,10 @@ def recovery(classes: pa.Table, statistics: pa.Table, budget: int, luck: Luck, s
     caption = (
         "Made-up sequences of copies, sums with carries and noise, and a model trained on them alone. Left: mean loss with all layers "
         "small; the black line is the entropy that no mean loss can be below; tokens in brackets; columns are those that must be "
-        f"read beside a digit's own to know its carry. Middle: gap, that loss less the oracle's at {budget} of {setting.layers} big; null "
-        f"gap, what the oracle gains over {route} on labels drawn from {route} ({luck.draws} a token, temperature {luck.temperature:g}), "
-        "which is luck alone; corrected gap, the gap without it. Right: Spearman's correlation of each with what is known; below, "
+        f"read beside a digit's own to know its carry. Middle: gap, that loss less the oracle's at {budget} of {setting.layers} big; "
+        f"luck, what it gains on labels drawn from the predictions of {route} ({luck.draws} a token, temperature {luck.temperature:g}) "
+        "over the route of as many big layers that these prefer; corrected gap, the gap without it. Right: Spearman's correlation of each "
+        "with what is known; below, "
         "share of noise, which nothing helps, with at least the median of the tokens that something must be looked up for. Held out: "
         f"{setting.documents} sequences of {setting.tokens} tokens. {base.constraint(setting)} Horizontal lines: "
         f"{setting.confidence:.0%} percentile bootstrap intervals, sequences resampled."
