@@ -1,4 +1,4 @@
-"""Which of the paper's claims on the oracle are more than luck of the label. The rule was fixed before the results.
+"""Which of the paper's claims on the oracle are more than luck of the label.
 
 A claim's own test must hold of the statistic as claimed, on the true labels, and of the same statistic when luck is taken off
 (duo.gain, duo.skips). By the rule of duo.claims, for each test and over the tests and models of a claim: it survives where all hold, does
