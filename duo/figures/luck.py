@@ -127,7 +127,7 @@ def survival(rows: pa.Table, luck: Luck, setting: base.Setting) -> base.Picture:
         base.legend_below(figure, panels[0, 0])
     caption = (
         "What the paper's claims on the oracle rest on: on the true labels, as claimed; on drawn ones, where all is luck; and with luck "
-        "taken off. C10 is of routes of big and skipped layers, its drawn labels always from all layers big; all else of small and big. "
+        "taken off. C10 is of routes of big and skipped layers; all else of small and big. "
         f"{_null(luck)} {_described(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Which claims on the oracle are more than luck", caption)
