@@ -35,10 +35,8 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
     yaml = YAML()  # the round-trip loader: keeps comments, and like the safe one makes no objects of a tag's choosing
     yaml.preserve_quotes, yaml.width = True, 4096
     yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
-    for path in (params, Path(file)):
-        config.read_yaml(path)  # for its errors
-    values = yaml.load(params.read_text(encoding="utf-8"))
-    merge(values, yaml.load(Path(file).read_text(encoding="utf-8")))
+    values, patch = (config.read_yaml(path, yaml) for path in (params, Path(file)))
+    merge(values, patch)
     with atomic(params) as temporary:
         with open(temporary, "w", encoding="utf-8") as stream:
             yaml.dump(values, stream)

@@ -214,10 +214,10 @@ class Params(Group):
             require(trained, f"{key}.choices", router.choices, f"model {router.model!r} never trained small FFNs (p_big: 1)")
 
 
-def read_yaml(path: Path) -> dict:
-    """The mapping in a YAML file, as plain Python objects; InputError where there is none."""
+def read_yaml(path: Path, loader: YAML | None = None) -> dict:
+    """The mapping in a YAML file, as plain Python objects unless the loader makes others; InputError where there is none."""
     try:
-        loaded = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        loaded = (loader or YAML(typ="safe", pure=True)).load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (YAMLError, UnicodeDecodeError) as error:
