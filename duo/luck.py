@@ -25,7 +25,7 @@ from duo.model import Duo
 from duo.routes import RouteSpace
 from duo.samples import Sample
 from duo.seeds import stream
-from duo.settings import Luck, Runtime
+from duo.settings import ALL_BIG, Luck, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,9 @@ def run(
 
 def mean_prediction(models: Sequence[Duo], tokens: np.ndarray, machine: Runtime, precision: str) -> Tensor:
     """Log of the mean over models of their probabilities, all layers big, [time, vocabulary], after each of one document's tokens."""
-    predicted = torch.stack([log_probabilities(model, tokens, 2 ** len(model.layers) - 1, machine, precision) for model in models])
-    return predicted.logsumexp(dim=0) - np.log(len(models))
+    all_big = RouteSpace(len(models[0].layers)).named(ALL_BIG)
+    predicted = [log_probabilities(model, tokens, all_big, machine, precision) for model in models]
+    return torch.stack(predicted).logsumexp(dim=0) - np.log(len(models))
 
 
 def select(
