@@ -4,7 +4,6 @@ At budget k, with L the loss of the route whose predictions the null's labels ar
 
     gain(k)            L on the true labels, less the oracle's loss on them
     null gain(k)       L on the drawn labels, less the oracle's loss on them, mean over the draws: all of it luck
-    corrected gain(k)  gain(k) - null gain(k)
     luck(k)            on the drawn labels, loss of the routes that the predictions they are drawn from prefer, less the oracle's loss
     corrected loss(k)  the oracle's loss on the true labels, plus luck(k)
     normalised loss(k) the oracle's loss plus log Z, where Z is the sum over the vocabulary of the highest probability of any route
@@ -12,8 +11,8 @@ At budget k, with L the loss of the route whose predictions the null's labels ar
     calibration        L on the drawn labels, less L on the true ones; below 0 where its predictions are too sure of themselves. The drawn
                        labels are then more foreseeable than the true ones, and leave less to luck than these do
 
-The corrected gain is 0 in expectation if the true labels came from those predictions too. But L has no budget to keep to: without any
-choice, at k = 0, all layers small lose as much on L in both, and the corrected gain is how much less on the true labels. Luck(k) is of
+Gain less null gain is 0 in expectation if the true labels came from those predictions too. But L has no budget to keep to: at k = 0,
+without any choice, both are what all layers small lose against L, and differ where they lose less on the true labels. Luck(k) is of
 choosing alone, 0 where there is no choice; on drawn labels nobody can choose better without the label than by the predictions that these
 come from. Nor is the corrected loss what a router could get: who knows more needs luck less, so what is known and luck don't add up, and
 a ceiling may be lower. All are of the same documents, replicate by replicate.
@@ -81,7 +80,7 @@ class Domain:
         found = {"calibration": losses[NULL_SOURCE] - losses[SOURCE]}
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
             gain, null = losses[SOURCE] - losses["oracle", k], losses[NULL_SOURCE] - losses["null", k]
-            found |= {f"gain_{k}": gain, f"null_gain_{k}": null, f"corrected_gain_{k}": gain - null, f"luck_share_{k}": null / gain}
+            found |= {f"gain_{k}": gain, f"null_gain_{k}": null, f"gain-null_gain_{k}": gain - null, f"luck_share_{k}": null / gain}
             found[f"luck_{k}"] = losses["foreseen", k] - losses["null", k]
             others = ("corrected", "fixed", "normalised")
             found |= {f"{strategy}-{self.settings.route}_{k}": losses[strategy, k] - losses[SOURCE] for strategy in others}

@@ -151,7 +151,7 @@ def gains(rows: Iterable[dict]) -> list[Gain]:
         at = {int(match[1]): named[name]["value"] for name in named if (match := re.fullmatch(r"gain_(\d+)", name))}
         if at:
             budget = max(at, key=at.get)
-            parts = [named[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck")]
+            parts = [named[f"{name}_{budget}"] for name in ("gain", "null_gain", "gain-null_gain", "luck")]
             found.append(Gain(model, domain, budget, parts, wording.gain(domain, budget, named)))
     return found
 

@@ -55,7 +55,7 @@ _WORDS = {
     r"frozen-scratch_([\d.]+)_loss": "small after big, frozen, less both from scratch, big by chance {}; losses",
     r"scratch-frozen_([\d.]+)_accuracy": "both from scratch, less small after big, frozen, big by chance {}; accuracies",
     r"gain_(\d+)": "gain of the oracle at budget {} over the route that labels are drawn from",
-    r"corrected_gain_(\d+)": "gain of the oracle at budget {} on true labels, less that on drawn ones",
+    r"gain-null_gain_(\d+)": "gain of the oracle at budget {} on true labels, less that on drawn ones",
     r"luck_(\d+)": "luck of the oracle at budget {}: on drawn labels, routes that their own predictions prefer, less the oracle",
     rf"corrected-({_ROUTES})_(\d+)": "oracle at budget {1}, luck taken off, less {0}",
     "calibration": "the route that labels are drawn from, its loss on them less that on true labels",
@@ -114,7 +114,8 @@ def route(name: str) -> str:
 
 def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
     """What is left of the oracle's gain on a domain at a budget, in sentences; rows of gain_artifacts.GAIN_STATISTICS by name."""
-    own, null, left, luck, share = (found[f"{name}_{budget}"] for name in ("gain", "null_gain", "corrected_gain", "luck", "luck_share"))
+    names = ("gain", "null_gain", "gain-null_gain", "luck", "luck_share")
+    own, null, left, luck, share = (found[f"{name}_{budget}"] for name in names)
     (reference,) = (name.split("-")[1].removesuffix(f"_{budget}") for name in found if re.fullmatch(rf"normalised-.+_{budget}", name))
     words = route(reference)
     rest = "more than those predictions explain" if left["low"] > 0 else "less" if left["high"] < 0 else "not told apart from none"

@@ -67,7 +67,7 @@ def gain() -> dict[str, pa.Table]:
         luck = 0.75 if domain == "text" else 1.0  # of a gain of 1, so that nothing is left on code
         for budget in (1, 2):
             own = 3 - losses["oracle"][budget]
-            found = {"gain": own, "null_gain": own * luck, "corrected_gain": own * (1 - luck), "luck_share": luck}
+            found = {"gain": own, "null_gain": own * luck, "gain-null_gain": own * (1 - luck), "luck_share": luck}
             found |= {"luck": own * luck, "corrected-all_big": own * (luck - 1), "normalised-all_big": 0.5, "ceiling_others-fixed": -0.125}
             statistics += [ids | {"name": f"{name}_{budget}"} | _ends("value", value) for name, value in found.items()]
         statistics.append(ids | {"name": "calibration"} | _ends("value", -0.5))

@@ -55,12 +55,12 @@ def signal():
 
 
 @pytest.mark.parametrize("budget", range(1, LAYERS))
-def test_what_luck_gives_is_a_gain_and_no_corrected_gain(luck_alone, budget):
+def test_what_luck_gives_is_a_gain_and_no_more_than_the_null_gain(luck_alone, budget):
     _, found = luck_alone
     assert found[f"gain_{budget}"].low > 0 and found[f"null_gain_{budget}"].low > 0
-    corrected = found[f"corrected_gain_{budget}"]
-    assert corrected.low < 0 < corrected.high
-    assert corrected.value == pytest.approx(found[f"gain_{budget}"].value - found[f"null_gain_{budget}"].value)
+    left = found[f"gain-null_gain_{budget}"]
+    assert left.low < 0 < left.high
+    assert left.value == pytest.approx(found[f"gain_{budget}"].value - found[f"null_gain_{budget}"].value)
     assert found[f"luck_share_{budget}"].value == pytest.approx(found[f"null_gain_{budget}"].value / found[f"gain_{budget}"].value)
 
 
@@ -74,14 +74,14 @@ def test_labels_of_any_route_are_luck_to_the_others():
     _, found = made_up(known=False, labels=6)
     assert found[gain.SOURCE].value < found["fixed", SPACE.layers].value, "labels come from another route than all big"
     for budget in range(1, LAYERS):
-        assert found[f"corrected_gain_{budget}"].low < 0 < found[f"corrected_gain_{budget}"].high and found[f"gain_{budget}"].low > 0
+        assert found[f"gain-null_gain_{budget}"].low < 0 < found[f"gain-null_gain_{budget}"].high and found[f"gain_{budget}"].low > 0
     assert found[f"normalised-route_6_{HALF}"].low > 0
     assert found["calibration"].low < 0 < found["calibration"].high, "true labels are drawn alike"
 
 
 def test_what_a_route_knows_is_left_and_the_teacher_finds_it(signal):
     _, found = signal
-    assert found[f"corrected_gain_{HALF}"].low > 0.1
+    assert found[f"gain-null_gain_{HALF}"].low > 0.1
     assert found[f"ceiling_teacher-fixed_{HALF}"].high < -0.1 and found[f"ceiling_teacher-all_big_{HALF}"].high < -0.1
     assert found["ceiling_teacher", HALF].value > found["oracle", HALF].value, "the oracle has luck as well"
 

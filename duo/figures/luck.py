@@ -165,7 +165,7 @@ def _perplexities(axes: Axes, curves: pa.Table, luck: Luck) -> None:
 def _gains(axes: Axes, statistics: pa.Table, luck: Luck) -> None:
     """One domain's gains over the route that labels are drawn from, with the paired intervals of the statistics."""
     rows = {row["name"]: row for row in statistics.to_pylist()}
-    names = {"oracle": "gain", "null": "null_gain", "difference": "corrected_gain"}
+    names = {"oracle": "gain", "null": "null_gain", "difference": "gain-null_gain"}
     axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
     for strategy, line in {**_lines(luck.teachers), "difference": _DIFFERENCE}.items():
         sign, name = (1, names[strategy]) if strategy in names else (-1, f"{strategy}-{luck.route}")

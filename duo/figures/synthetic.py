@@ -45,8 +45,8 @@ def recovery(classes: pa.Table, statistics: pa.Table, budget: int, luck: Luck, s
         f"read beside a digit's own to know its carry. Middle: gap, that loss less the oracle's at {budget} of {setting.layers} big; "
         f"luck, what it gains on labels drawn from the predictions of {route} ({luck.draws} a token, temperature {luck.temperature:g}) "
         "over the route of as many big layers that these prefer; corrected gap, the gap without it. Right: Spearman's correlation of each "
-        "with what is known; below, "
-        "share of noise, which nothing helps, with at least the median of the tokens that something must be looked up for. Held out: "
+        "with what is known; below, share of noise, which nothing helps, with at least the median of the tokens that something must be "
+        "looked up for. Held out: "
         f"{setting.documents} sequences of {setting.tokens} tokens. {base.constraint(setting)} Horizontal lines: "
         f"{setting.confidence:.0%} percentile bootstrap intervals, sequences resampled."
     )
