@@ -24,7 +24,7 @@ _CEILINGS = (("#E69F00", "s", "--"), ("#999999", "X", ":"), ("#000000", "v", (0,
 _UNITS = {
     "*-all_*": "difference of losses, nats a token",
     "*-best_other": "difference of losses, nats a token",
-    "lean_*": "upper less lower half of the layers, share of big",
+    "lean_*": "share of big, upper less lower half",
     "consistency": "variance between layers of the share kept",
     "high_loss_no_gain": "share without gain of the tokens of high loss",
 }
