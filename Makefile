@@ -22,7 +22,7 @@ env: .venv/installed
 paper: env
 	dvc repro
 	python -c 'from duo import dag; dag.sort_lock()'
-	-python -m duo sync
+	python -m duo sync
 	@echo "The report is artifacts/report/index.html; the figures are in artifacts/figures/."
 
 test: env

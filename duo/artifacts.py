@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from duo import columns
 from duo.columns import field, table
-from duo.files import File, Json, Table, matrix
+from duo.files import File, Json, Metrics, Table, matrix
 
 DOCUMENTS = table(
     "corpus/{domain}/documents.parquet",
@@ -47,7 +47,7 @@ TEST_TOKENS = table(
 )
 
 # Tokens, documents and bytes of every domain and split.
-TOKEN_METRICS = Json("tokens/metrics.json")
+TOKEN_METRICS = Metrics("tokens/metrics.json")
 
 MODEL = File("pretrain/{model}/model.safetensors")
 HISTORY = table(
@@ -61,7 +61,7 @@ HISTORY = table(
     ),
     field("value", pa.float64(), "value of the series", "nats a token, for losses"),
 )
-PRETRAIN_METRICS = Json("pretrain/{model}/metrics.json")
+PRETRAIN_METRICS = Metrics("pretrain/{model}/metrics.json")
 
 LOSSES = table(
     "enumerate/{model}-{shard}.parquet",
@@ -149,7 +149,7 @@ SEEDS = table(
 )
 
 # Headline numbers by model, then domain.
-METRICS = Json("evaluate/metrics.json")
+METRICS = Metrics("evaluate/metrics.json")
 
 # The paper's claims and what became of them: one row a claim, domain, test and model.
 CLAIMS = table(
@@ -174,7 +174,7 @@ CLAIMS = table(
 )
 
 # Verdicts by claim and domain, and how often each was given.
-CLAIM_METRICS = Json("results/metrics.json")
+CLAIM_METRICS = Metrics("results/metrics.json")
 
 _SCHEDULE = field("schedule", pa.string(), "of the budget: falling, rising, constant, or shuffled (falling's budgets in random order)")
 _SCHEDULED = field("strategy", pa.string(), "oracle, or mean of all routes, of the budget at the token's position")
@@ -319,7 +319,7 @@ ROUTED = table(
     field("route", pa.int64(), "code in the router's own choices, of which OPT has 3^24; -1 for soft"),
 )
 # Losses and layers used by domain and kind, and FLOPs a token of hard routing against all big and all small.
-ROUTER_METRICS = Json("router/{router}/metrics.json")
+ROUTER_METRICS = Metrics("router/{router}/metrics.json")
 
 ROUTING_CURVES = table(
     "routing/curves.parquet",

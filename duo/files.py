@@ -59,13 +59,13 @@ class File:
 
 @dataclass(frozen=True)
 class Json(File):
-    """A small JSON object; keys are written in the order given."""
+    """A small JSON value; keys of objects are written in the order given."""
 
-    def write(self, value: dict, **keys: Any) -> None:
+    def write(self, value: Any, **keys: Any) -> None:
         with atomic(self.path(**keys)) as temporary:
             temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
-    def read(self, **keys: Any) -> dict:
+    def read(self, **keys: Any) -> Any:
         path = self.path(**keys)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
@@ -73,6 +73,11 @@ class Json(File):
             raise InputError(f"{path}: is missing; run the stage that makes it") from None
         except ValueError as error:
             raise InputError(f"{path}: not valid JSON ({error}); delete it and run its stage again") from None
+
+
+@dataclass(frozen=True)
+class Metrics(Json):
+    """A JSON object of numbers, which may be nested: what a run is compared with others by."""
 
 
 @dataclass(frozen=True)

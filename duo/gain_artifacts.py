@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from duo import artifacts, columns
 from duo.columns import field, table
-from duo.files import File, Json, Table
+from duo.files import File, Metrics, Table
 
 # How much of the oracle's gain is luck of the label (duo.luck). One row a token and budget. Draws are labels drawn for the token from the
 # predictions of the route params luck.labels; lists over teachers are in the order of params luck.teachers.
@@ -163,7 +163,7 @@ ORDER_STATISTICS = table(
 # The model of the synthetic domain, as MODEL, HISTORY and PRETRAIN_METRICS.
 SYNTHETIC_MODEL = File("synthetic_model/model.safetensors")
 SYNTHETIC_HISTORY = Table("synthetic_model/history.parquet", artifacts.HISTORY.schema)
-SYNTHETIC_METRICS = Json("synthetic_model/metrics.json")
+SYNTHETIC_METRICS = Metrics("synthetic_model/metrics.json")
 _SYNTHETIC = [
     field("kind", pa.string(), "structure, noise, column, copy or sum: the part of the predicted token, of duo.synthetic"),
     field("difficulty", pa.int32(), "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry"),

@@ -183,8 +183,8 @@ def _numbers(stage: Stage) -> dict[str, float]:
 
 
 def _holds_metrics(path: str) -> bool:
-    """Whether it is one of the JSON files of duo.artifacts and duo.gain_artifacts, all of which hold metrics."""
-    templates = [file.template for file in (vars(artifacts) | vars(gain_artifacts)).values() if isinstance(file, files.Json)]
+    """Whether it is a file of metrics, by duo.artifacts and duo.gain_artifacts."""
+    templates = [file.template for file in (vars(artifacts) | vars(gain_artifacts)).values() if isinstance(file, files.Metrics)]
     return any(fnmatch(path, str(files.ROOT / re.sub(r"{\w+}", "*", template))) for template in templates)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from mlflow import MlflowClient
 from project import Project, kill
 
 from duo import dag
@@ -153,6 +154,21 @@ def test_every_statistic_has_words(finished_smoke):
     tables = list(finished_smoke.root.glob("artifacts/**/statistics.parquet"))
     names = {name for table in tables for name in pq.read_table(table)["name"].to_pylist()}
     assert len(tables) > 10 and {name for name in names if statistic(name) == name} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished", ["finished_smoke", "finished_by_snakemake"])
+def test_a_whole_run_is_synced_whichever_driver_made_it(request, finished, tmp_path, monkeypatch):
+    """Snakemake has synced at its end already; then nothing is left to do."""
+    project = request.getfixturevalue(finished).copy(tmp_path / "smoke")
+    said = project.run("python -m duo sync").stderr
+    monkeypatch.chdir(project.root)
+    stages = set(dag.Dag().stages)
+    assert f"{0 if finished == 'finished_by_snakemake' else len(stages) + 1} new runs, {len(stages)} finished stages" in said
+    client = MlflowClient("sqlite:///mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("duo").experiment_id])
+    assert {run.info.run_name for run in runs if not run.info.run_name.startswith("pipeline")} == stages
+    assert len(runs) == len(stages) + 1 and {run.info.status for run in runs} == {"FINISHED"}
 
 
 @pytest.mark.slow
