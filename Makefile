@@ -21,7 +21,7 @@ env: .venv/installed
 
 paper: env
 	dvc repro
-	python -c 'from duo import dag; dag.sort_lock()'
+	python -c 'from workflow import dag; dag.sort_lock()'
 	python -m duo sync
 	@echo "The report is artifacts/report/index.html; the figures are in artifacts/figures/."
 

@@ -16,9 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duo import config, enumerate, runtime
-from duo.model import Duo, Layer, Positions, Shape
+from duo.model import device
+from duo.model.transformer import Duo, Layer, Positions, Shape
+from duo.oracle import tree
 from duo.routes import BIG, SMALL, RouteSpace
+from workflow.params import Runtime, load_params
 
 SAMPLE = 6  # routes that the loops run
 DOCUMENTS = 32  # in a pass of the batched loops
@@ -27,21 +29,21 @@ SETS, TEACHERS = 3, 2  # label sets and teachers of the one walk
 
 
 def main() -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
     settings, shape = params.enumerate, Shape.of(params.tokens, params.model)
     duo = Duo(shape).initialise(torch.Generator().manual_seed(0)).eval().requires_grad_(False)
     space = RouteSpace(shape.layers)
     generator = torch.Generator().manual_seed(1)
     tokens, labels = torch.randint(0, shape.vocabulary, (2, DOCUMENTS, settings.tokens), generator=generator)
     digits = torch.from_numpy(space.digits)[torch.randint(0, len(space), (SAMPLE,), generator=generator)]
-    some, wanted = tokens[: enumerate.BATCH], labels[: enumerate.BATCH]
-    enumerator = enumerate.Enumerator(duo, space, params.runtime, settings.precision, settings.rows)
+    some, wanted = tokens[: tree.BATCH], labels[: tree.BATCH]
+    enumerator = tree.Enumerator(duo, space, params.runtime, settings.precision, settings.rows)
 
     def loop(forward: Callable[[Tensor, Tensor], Tensor], documents: int) -> Callable[[], None]:
         @torch.no_grad()
         def passes() -> None:
-            with runtime.autocast(params.runtime.device, settings.precision):
+            with device.autocast(params.runtime.device, settings.precision):
                 for route in digits:
                     F.cross_entropy(
                         forward(tokens[:documents], route).float().flatten(0, 1), labels[:documents].flatten(), reduction="none"
@@ -60,7 +62,7 @@ def main() -> None:
         "products alone": (lambda: tree_products(shape, some.numel(), settings.rows, settings.precision), some.numel() * len(space)),
     }
     every = some.numel() * len(space)
-    null = labels[enumerate.BATCH :][: (SETS - 1) * enumerate.BATCH].view(SETS - 1, *some.shape)
+    null = labels[tree.BATCH :][: (SETS - 1) * tree.BATCH].view(SETS - 1, *some.shape)
     teachers = torch.randn(TEACHERS, *some.shape, shape.vocabulary, generator=generator).log_softmax(-1)
     budgets = range(shape.layers + 1)
     all_big = torch.full_like(some, len(space) - 1)
@@ -77,14 +79,14 @@ def main() -> None:
         print(f"{name:15} {speed / 1e3:9,.1f} k losses/s   tree is {speeds['prefix tree'] / speed:6.2f} x as fast")
 
 
-def tuned_pass(duo: Duo, machine: config.Runtime) -> Callable[[Tensor, Tensor], Tensor]:
+def tuned_pass(duo: Duo, machine: Runtime) -> Callable[[Tensor, Tensor], Tensor]:
     """Logits of tokens under one route [layers], each layer and its one FFN compiled."""
 
     def layer_pass(layer: Layer, x: Tensor, positions: Positions, choice: str) -> Tensor:
         x = layer.attend(x, positions)
         return x + layer.ffns[choice](layer.ffn_norm(x))
 
-    step = runtime.compiled(layer_pass, machine.compile)
+    step = device.compiled(layer_pass, machine.compile)
 
     def run(tokens: Tensor, route: Tensor) -> Tensor:
         x = duo.embedding(tokens)
@@ -120,7 +122,7 @@ def tree_products(shape: Shape, tokens: int, rows: int, precision: str) -> None:
         for _ in range(max(1, nodes // rows)):
             torch.bmm(values, values.transpose(1, 2))
             torch.bmm(scores, values)
-    product(tokens * 2**shape.layers, width, shape.vocabulary, enumerate.LEAF_ROWS)
+    product(tokens * 2**shape.layers, width, shape.vocabulary, tree.LEAF_ROWS)
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -11,15 +11,17 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from duo import config, pretrain, runtime
-from duo.model import Shape
+from duo.model import device
+from duo.model.transformer import Shape
+from duo.training import pretrain
+from workflow.params import Pretrain, load_params
 
 ROUNDS, STEPS = 5, 4
 
 
 def main() -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
     shape = Shape.of(params.tokens, params.model)
     batch = torch.randint(0, shape.vocabulary, (params.pretrain.batch, shape.sequence + 1), generator=torch.Generator().manual_seed(0))
     run = pretrain.Run(shape, params.pretrain, params.runtime, params.seed, Path("no checkpoint"))
@@ -34,7 +36,7 @@ def main() -> None:
         print(f"{name:22} {speed:9,.0f} tokens/s   {speed / peer:5.2f} x the peer's best")
 
 
-def llama_step(shape: Shape, settings: config.Pretrain, batch: torch.Tensor, precision: str, compiled: bool) -> Callable[[], None]:
+def llama_step(shape: Shape, settings: Pretrain, batch: torch.Tensor, precision: str, compiled: bool) -> Callable[[], None]:
     """One optimizer step of the peer: the same sizes, optimizer, clipping and batch."""
     sizes = {
         "hidden_size": shape.width,
@@ -49,7 +51,7 @@ def llama_step(shape: Shape, settings: config.Pretrain, batch: torch.Tensor, pre
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=tuple(settings.betas), fused=True)
 
     def step() -> None:
-        with runtime.autocast("cpu", precision):
+        with device.autocast("cpu", precision):
             # The model shifts labels by itself, so it gets what it predicts: the same number of tokens less one a sequence.
             loss = forward(input_ids=batch[:, :-1], labels=batch[:, :-1]).loss
         loss.backward()

@@ -33,7 +33,7 @@ class Wheel(Group):
 
 
 class Domain(Group):
-    """Where a domain's text comes from and how it is split; `duo.corpus` reads it."""
+    """Where a domain's text comes from and how it is split; `duo.data.corpus` reads it."""
 
     language: Literal["python"] | None = None
     split_by: Literal["document", "package"] = "document"
@@ -128,7 +128,7 @@ class Model(Group):
 
 
 class Training(Group):
-    """What every training says of itself; `duo.training` runs it."""
+    """What every training says of itself; `duo.training.loop` runs it."""
 
     tokens: Count
     batch: Count
@@ -228,7 +228,7 @@ class Difficulty(Group):
 
 
 class Router(Training):
-    """How routers are trained; `duo.router` does it."""
+    """How routers are trained; `duo.routers.gate` does it."""
 
     alpha: Annotated[float, Field(ge=0)]
     temperature: Annotated[list[Positive], Field(min_length=2, max_length=2)]
@@ -282,7 +282,7 @@ class Ablation(Group):
 
 
 class Luck(Group):
-    """How much of the oracle's gain a label that no route could foresee gives too; `duo.luck` reads it."""
+    """How much of the oracle's gain a label that no route could foresee gives too; `duo.oracle.null` reads it."""
 
     labels: str | Annotated[int, Field(ge=0)]
     temperature: Positive
@@ -303,7 +303,7 @@ class Luck(Group):
 
 
 class Contexts(Group):
-    """What the other tokens of a sequence do while one token's routes are tried; `duo.contexts` reads it."""
+    """What the other tokens of a sequence do while one token's routes are tried; `duo.oracle.joint` reads it."""
 
     kinds: Annotated[list[Literal["shared", "reference", "committed"]], Field(min_length=1)]
     reference: str
@@ -318,7 +318,7 @@ class Contexts(Group):
 
 
 class Synthetic(Group):
-    """The domain whose difficulty is known; `duo.synthetic` makes it."""
+    """The domain whose difficulty is known; `duo.data.synthetic` makes it."""
 
     seed: Annotated[int, Field(ge=0)]
     tokens: Count
@@ -327,7 +327,7 @@ class Synthetic(Group):
 
 
 class Policies(Group):
-    """Routers that learn from the exact losses of all routes, and what they must beat; `duo.policies` reads it."""
+    """Routers that learn from the exact losses of all routes, and what they must beat; `duo.routers.policies` reads it."""
 
     train: Count
     validation: Count
@@ -352,7 +352,7 @@ class Policies(Group):
 
 
 class Search(Group):
-    """Searches for a token's best route that may look at few routes; `duo.search` runs them."""
+    """Searches for a token's best route that may look at few routes; `duo.oracle.search` runs them."""
 
     methods: Annotated[list[Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]], Field(min_length=1)]
     documents: Annotated[int, Field(ge=2)]

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from project import REPOSITORY, Project, kill
 
-SORT = "python -c 'from duo import dag; dag.sort_lock()'"
+SORT = "python -c 'from workflow import dag; dag.sort_lock()'"
 # The other tests go first. Of cores there are as many as stages of the real experiment need; these here use one each.
 DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice snakemake --cores 4"}
 

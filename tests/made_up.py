@@ -6,8 +6,12 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from duo import evaluate, files, oracle, tokens
+from duo.data import synthetic, tokenizer
+from duo.oracle import select
 from duo.routes import RouteSpace
+from duo.studies import oracle_curves
+from duo.tables import files
+from duo.tables.data import DOCUMENTS
 
 # A training of seconds: what its settings have in common, whatever is trained.
 OPTIMIZER = {
@@ -22,6 +26,7 @@ OPTIMIZER = {
     "checkpoint_every": 4,
 }
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heron", "jolly", "larch", "naïve", "otter", "quartz", "reed"]
+TEXTS = [f"def name_{number}(value):\n    return value * {number} + sum(range({number * 7}))\n" for number in range(200)]
 LAYERS = 4
 SPACE = RouteSpace(LAYERS)
 Losses = dict[tuple[str, str], np.ndarray]  # (domain, document): [tokens, routes]
@@ -46,13 +51,13 @@ def table(losses: Losses) -> pa.Table:
 
 def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> dict[int, tuple[pa.Table, pa.Table]]:
     """SELECTIONS and ROUTE_SUMS by budget."""
-    return {budget: oracle.apply(model, table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
+    return {budget: select.apply(model, table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
 
 
-def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[evaluate.Domain, dict]]:
+def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[oracle_curves.Domain, dict]]:
     """Every domain of one model with its intervals, by name."""
-    domains = evaluate.domains(selected(losses, budgets), SPACE)
-    return {domain.name: (domain, evaluate.intervals(domain, LAYERS, 200, 0.95, seed=1)) for domain in domains}
+    domains = oracle_curves.domains(selected(losses, budgets), SPACE)
+    return {domain.name: (domain, oracle_curves.intervals(domain, LAYERS, 200, 0.95, seed=1)) for domain in domains}
 
 
 def routing_curves(targets=(1, 3)) -> pa.Table:
@@ -68,4 +73,32 @@ def routing_curves(targets=(1, 3)) -> pa.Table:
 
 def word_tokenizer() -> Tokenizer:
     """A tokenizer of texts made of WORDS."""
-    return tokens.train([" ".join(np.random.default_rng(0).choice(WORDS, 400))], 300)
+    return tokenizer.train([" ".join(np.random.default_rng(0).choice(WORDS, 400))], 300)
+
+
+def corpora(**texts):
+    """A table of documents for the domain `notes`; its splits' texts as given."""
+    rows = [(split, text) for split, each in texts.items() for text in each]
+    columns = {name: [""] * len(rows) for name in ("source", "licence")}
+    columns |= {"id": [f"{split}{index}" for index, (split, _) in enumerate(rows)], "domain": ["notes"] * len(rows)}
+    DOCUMENTS.write(columns | {"split": [split for split, _ in rows], "text": [text for _, text in rows]}, domain="notes")
+    return {"notes": DOCUMENTS.read(domain="notes")}
+
+
+def synthetic_tokens(documents: int = 12) -> pa.Table:
+    """SYNTHETIC_TOKENS where the corrected gap is the difficulty, and gap and loss are that and luck, which noise has most of."""
+    sequences, sample = synthetic.held_out(documents, synthetic.BLOCK, seed=1)
+    known = sequences[:, 1:].ravel()
+    lucky = np.random.default_rng(0).gamma(4, 0.5, known.shape) * (1 + (known["entropy"] > 2))
+    gap = known["difficulty"] + lucky
+    columns = {"kind": np.array(synthetic.KINDS)[known["kind"]], "difficulty": known["difficulty"], "entropy": known["entropy"]}
+    columns |= {
+        "all_small": gap + 1,
+        "all_big": gap,
+        "oracle": gap * 0 + 1,
+        "gap": gap,
+        "luck": lucky,
+        "corrected_gap": known["difficulty"].astype(float),
+    }
+    columns |= {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
+    return pa.table({name: sample.columns()[name] for name in ("document", "position")} | columns)

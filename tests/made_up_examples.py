@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
+from duo.data.evaluation_set import Sample
+from duo.routers.dataset import Examples
 from duo.routes import RouteSpace
-from duo.samples import Sample
 from duo.settings import Policies
-from duo.supervision import Examples
 
 LAYERS, WIDTH, TIME = 4, 3, 8
 SPACE = RouteSpace(LAYERS)

@@ -7,10 +7,13 @@ from math import exp
 import pyarrow as pa
 from made_up import LAYERS, SPACE, noise, selected
 
-from duo import artifacts, evaluate, gain_artifacts, report
+from duo.report import page
+from duo.studies import oracle_curves
+from duo.tables.report import CLAIMS, SURVIVAL
+from duo.tables.studies import CONTEXT_CURVES, GAIN_CURVES, GAIN_STATISTICS, SEEDS
 
 HOSTILE = "<script>alert('x') & more</script>"
-FIGURES = report.figure_names(["figure-7"])
+FIGURES = page.figure_names(["figure-7"])
 MODELS = {"duo": 1, "seed-2": 2}
 PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' width='40' height='20'><rect width='40' height='20'/></svg>"
 TEXTS = ["def", " f", "(", HOSTILE, "):", "\n", "    return", " 'a  b'", "\n\n", "", "\tx"]
@@ -31,13 +34,13 @@ def params() -> dict:
     }
 
 
-def evaluated() -> list[tuple[evaluate.Domain, dict]]:
+def evaluated() -> list[tuple[oracle_curves.Domain, dict]]:
     """Every model's domains with their intervals, at some budgets."""
     tables: dict[int, tuple[pa.Table, pa.Table]] = {}
     for model in MODELS:
         for budget, pair in selected(noise(documents=4), [1, 2, LAYERS], model).items():
             tables[budget] = tuple(pa.concat_tables(both) for both in zip(tables[budget], pair, strict=True)) if budget in tables else pair
-    return [(domain, evaluate.intervals(domain, LAYERS, 200, 0.9, seed=1)) for domain in evaluate.domains(tables, SPACE)]
+    return [(domain, oracle_curves.intervals(domain, LAYERS, 200, 0.9, seed=1)) for domain in oracle_curves.domains(tables, SPACE)]
 
 
 def claims() -> pa.Table:
@@ -46,7 +49,7 @@ def claims() -> pa.Table:
     for claim, figure, statistic, estimates in (
         ("C1", "figure-4a", "oracle-fixed", (-0.5, -0.4)),
         ("C2", "figure-4b", "oracle_half-best_other", (0.25, 0.125)),
-        ("C16", report.COLOURED, "line_start_gap", (float("nan"), float("nan"))),
+        ("C16", page.COLOURED, "line_start_gap", (float("nan"), float("nan"))),
     ):
         for domain, (model, seed) in ((domain, item) for domain in ("text", "code") for item in MODELS.items()):
             estimate = estimates[seed - 1]
@@ -55,7 +58,7 @@ def claims() -> pa.Table:
             row |= {"seed": seed, "statistic": statistic, "estimate": estimate, "low": estimate - 0.0625, "high": estimate + 0.0625}
             row |= {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict, "seeds": "1, 2"}
             rows.append(row | {"seed_low": min(estimates), "seed_high": max(estimates)})
-    return pa.Table.from_pylist(rows, schema=artifacts.CLAIMS.schema)
+    return pa.Table.from_pylist(rows, schema=CLAIMS.schema)
 
 
 def gain() -> dict[str, pa.Table]:
@@ -83,8 +86,8 @@ def gain() -> dict[str, pa.Table]:
         row = {"claim": claim, "words": f"words of {claim} | {HOSTILE}", "domain": domain, "model": "duo", "statistic": "oracle_1-all_big"}
         row |= _ends("claimed", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
         survival.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
-    schemas = {"statistics": gain_artifacts.GAIN_STATISTICS, "curves": gain_artifacts.GAIN_CURVES}
-    schemas |= {"survival": gain_artifacts.SURVIVAL, "contexts": gain_artifacts.CONTEXT_CURVES}
+    schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
+    schemas |= {"survival": SURVIVAL, "contexts": CONTEXT_CURVES}
     found = {"statistics": statistics, "curves": curves, "survival": survival, "contexts": contexts}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
 
@@ -103,26 +106,26 @@ def passages() -> list[dict]:
     return [{"domain": domain, "document": "d0", "source": HOSTILE, "licence": "CC0-1.0", "tokens": tokens} for domain in ("text", "code")]
 
 
-def figures() -> list[report.Embedded]:
+def figures() -> list[page.Embedded]:
     uri = "data:image/svg+xml;base64," + base64.b64encode(PICTURE.encode()).decode()
     provenance = {"stage": "s", "params": {}, "md5": {"f": "0"}}
-    return [report.Embedded(name, uri, f"Title of {name}", f"Caption of {name}.", provenance) for name in FIGURES]
+    return [page.Embedded(name, uri, f"Title of {name}", f"Caption of {name}.", provenance) for name in FIGURES]
 
 
 def inputs() -> dict:
     """The arguments of report.render."""
     found = evaluated()
-    contrasts = pa.concat_tables([evaluate.contrast_table(*pair) for pair in found])
+    contrasts = pa.concat_tables([oracle_curves.contrast_table(*pair) for pair in found])
     metrics: dict[str, dict] = {}
     for domain, numbers in found:
-        metrics.setdefault(domain.model, {})[domain.name] = evaluate.headline(domain, numbers, LAYERS)
+        metrics.setdefault(domain.model, {})[domain.name] = oracle_curves.headline(domain, numbers, LAYERS)
     return {
         "params": params(),
         "verdicts": claims(),
         "metrics": metrics,
         "contrasts": contrasts,
-        "curves": pa.concat_tables([evaluate.curves(*pair) for pair in found]),
-        "tables": {"Spread over seeds": evaluate.spread(contrasts).cast(artifacts.SEEDS.schema)},
+        "curves": pa.concat_tables([oracle_curves.curves(*pair) for pair in found]),
+        "tables": {"Spread over seeds": oracle_curves.spread(contrasts).cast(SEEDS.schema)},
         "figures": figures(),
         "passages": passages(),
         "numbers": {"Training": {"duo": {"loss": 2.5}}},

@@ -3,22 +3,21 @@
 import copy
 import json
 import re
-from pathlib import Path
 
 import pytest
+from project import REPOSITORY as ROOT
 
-from duo import report, results
-from duo.__main__ import _parser
+from duo.report import page, publish
+from workflow.__main__ import _parser
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").glob("*.md"))
 PUBLISHED = json.loads((ROOT / "docs/results.json").read_text(encoding="utf-8"))
 
 
 def test_readme_and_results_give_the_published_numbers():
-    assert results.readme(README, PUBLISHED) == README
-    assert results.page(PUBLISHED) == (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert publish.readme(README, PUBLISHED) == README
+    assert publish.page(PUBLISHED) == (ROOT / "docs/results.md").read_text(encoding="utf-8")
 
 
 def test_another_number_would_show():
@@ -30,20 +29,20 @@ def test_another_number_would_show():
                     continue
                 other = copy.deepcopy(PUBLISHED)
                 other["metrics"][model][domain]["perplexity"][name] = value + 1
-                assert results.readme(README, other) != README, name
-                assert results.page(other) != results.page(PUBLISHED), name
+                assert publish.readme(README, other) != README, name
+                assert publish.page(other) != publish.page(PUBLISHED), name
 
 
 def test_another_gain_would_show():
     """Of every model on the page, of the first in README."""
-    for each in report.gains(PUBLISHED["gain"]):
+    for each in page.gains(PUBLISHED["gain"]):
         for part in each.parts:
             other = copy.deepcopy(PUBLISHED)
             (row,) = (row for row in other["gain"] if row == part)
             row["value"] += 1
-            assert results.page(other) != results.page(PUBLISHED), part
+            assert publish.page(other) != publish.page(PUBLISHED), part
             if each.model == PUBLISHED["params"]["enumerate"]["models"][0]:
-                assert results.readme(README, other) != README, part
+                assert publish.readme(README, other) != README, part
 
 
 def test_published_pictures_are_there():
@@ -56,11 +55,11 @@ def test_published_pictures_are_there():
 def test_commands_exist():
     verbs = set(_parser()._subparsers._group_actions[0].choices)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        assert set(re.findall(r"python -m duo (\w+)", text)) <= verbs, page.name
+    for document in PAGES:
+        text = document.read_text(encoding="utf-8")
+        assert set(re.findall(r"python -m duo (\w+)", text)) <= verbs, document.name
         for target in re.findall(r"[`\n ]make (env|paper|test|ui|lint|lock|\w+)`", text):
-            assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
+            assert f"\n{target}:" in makefile, f"{document.name}: make {target}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -75,9 +74,9 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_params_named_in_the_pages_exist(page):
     """Every `group.key` in backticks that begins with a group of params.yaml."""
-    from duo import config
+    from workflow.params import load_params
 
-    params = config.load(ROOT / "params.yaml").model_dump()
+    params = load_params(ROOT / "params.yaml").model_dump()
     for group, key in re.findall(r"`([a-z_]+)\.([a-z_]+)[^`/]*`", page.read_text(encoding="utf-8")):
         if isinstance(params.get(group), dict) and group not in ("corpus", "models", "routers"):
             assert key in params[group], f"{page.name}: {group}.{key}"

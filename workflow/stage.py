@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from duo import config
 from duo.errors import InputError
+from workflow.params import load_params, read_yaml
 
 
 def run(main: Callable[..., None]) -> None:
@@ -40,8 +40,8 @@ def run(main: Callable[..., None]) -> None:
 
 def fingerprint(name: str, key: str | None = None) -> str:
     """Hash of all that decides what the stage `name` makes, or its instance `key`: command, params, dependencies."""
-    params = config.load().model_dump()
-    spec = config.read_yaml(Path("dvc.yaml"))["stages"][name]
+    params = load_params().model_dump()
+    spec = read_yaml(Path("dvc.yaml"))["stages"][name]
     if key is not None:
         entry = functools.reduce(operator.getitem, spec["foreach"].strip("${}").split("."), params)[key]
         text = json.dumps(spec["do"]).replace("${key}", key)

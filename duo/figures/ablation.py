@@ -5,7 +5,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
-from duo.choices import ENDINGS
+from duo.data.tasks import ENDINGS
 from duo.figures import base
 from duo.settings import Ablation
 

@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from duo import artifacts, files
+from duo.tables import files
+from duo.tables.report import FIGURE
 
 WIDTH = 7.0  # inches: a page of text
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, told apart by the colour-blind
@@ -74,7 +75,7 @@ def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence
     provenance = json.dumps({"stage": stage, "params": params, "md5": hashes})
     words = {"Title": picture.title, "Description": picture.caption, "Source": provenance}
     for format, extra in (("svg", {"Date": None}), ("png", {})):
-        with style(), files.atomic(artifacts.FIGURE.path(name=name, format=format)) as temporary:
+        with style(), files.atomic(FIGURE.path(name=name, format=format)) as temporary:
             picture.figure.savefig(temporary, format=format, dpi=200, metadata=words | extra)
 
 

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from duo import synthetic, wording
+from duo.data import synthetic
 from duo.figures import base
+from duo.report import glossary
 from duo.settings import Luck
 
 LOSS = base.Line("loss, all layers small", "#E69F00", "s", "-")
@@ -38,7 +39,7 @@ def recovery(classes: pa.Table, statistics: pa.Table, budget: int, luck: Luck, s
         alarms.set_xlim(-0.03, 1.03)
         entries = zip(losses.get_legend_handles_labels(), gaps.get_legend_handles_labels(), strict=True)
         figure.legend(*([*one, *other] for one, other in entries), loc="outside lower center", ncols=5)
-    route = wording.route(luck.route)
+    route = glossary.route(luck.route)
     caption = (
         "Made-up sequences of copies, sums with carries and noise, and a model trained on them alone. Left: mean loss with all layers "
         "small; the black line is the entropy that no mean loss can be below; tokens in brackets; columns are those that must be "

@@ -10,9 +10,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from duo import difficulty
 from duo.figures import base
-from duo.schedules import CONTRASTS
+from duo.studies import difficulty
+from duo.studies.schedules import CONTRASTS
 
 SHOWN = 48  # tokens of a sequence that can be told apart
 SCHEDULES = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY, Project
 
-from duo.__main__ import use
+from workflow.__main__ import use
 
 DVC_YAML = """
 stages:
@@ -45,7 +45,7 @@ schedules: [2, 0]
 TOY = """
 import hashlib, os, sys, time
 from pathlib import Path
-from duo.files import atomic
+from duo.tables.files import atomic
 
 out, salt, *inputs = sys.argv[1:]
 with open("ran.log", "a") as log:
@@ -72,7 +72,7 @@ def fresh_toy(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (root / name).parent.mkdir(exist_ok=True)
         source = REPOSITORY / name
         shutil.copytree(source, root / name) if source.is_dir() else shutil.copy(source, root / name)
-    (root / "duo/track.py").write_text("def sync() -> None:\n    pass\n")
+    (root / "workflow/track.py").write_text("def sync() -> None:\n    pass\n")
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / "toy.py").write_text(TOY)
     (root / "patch.yaml").write_text(PATCH)

@@ -1,4 +1,4 @@
-"""dvc.yaml against the scripts, and duo.dag against DVC."""
+"""dvc.yaml against the scripts, and workflow.dag against DVC."""
 
 import ast
 import os
@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from dvc.parsing import DataResolver
+from project import REPOSITORY
 
-from duo import config, dag
 from duo.errors import InputError
+from workflow import dag
+from workflow.params import Params, read_yaml
 
-REPOSITORY = Path(__file__).parents[2]
-OBSERVERS = {"duo/track.py"}  # watches a stage and can't change what it makes (tests/test_track.py), so a change of it reruns none
-DEFINITIONS = config.read_yaml(REPOSITORY / "dvc.yaml")["stages"]
+OBSERVERS = {"workflow/track.py"}  # watches a stage and can't change what it makes (tests/test_track.py), so a change of it reruns none
+DEFINITIONS = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
 
 def tree(path: str) -> ast.Module:
@@ -83,7 +84,7 @@ def params_read(script: str) -> set[str]:
             else:
                 break
             node, parent = parent, parents[parent]
-        found |= {".".join(parts)} if parts else set(config.Params.model_fields)
+        found |= {".".join(parts)} if parts else set(Params.model_fields)
     return found
 
 
@@ -98,7 +99,7 @@ def test_params_that_a_stage_declares_are_what_it_reads(name):
 
 
 def test_resolver_is_the_one_we_know(toy):
-    """duo.dag hands DataResolver a stand-in for the repository; this is what it relies on."""
+    """workflow.dag hands DataResolver a stand-in for the repository; this is what it relies on."""
     assert list(DataResolver.__init__.__annotations__) == ["repo", "wdir", "d"]
     known = dag.Dag()
     listed = toy.run("dvc stage list --name-only").stdout.split()
@@ -136,7 +137,7 @@ def test_a_matrix_has_one_key_of_all_its_axes(toy):
 
 
 def test_parsing_is_light():
-    code = "import sys; from duo.dag import Dag; Dag().groups; print([m for m in ('torch', 'pyarrow', 'mlflow') if m in sys.modules])"
+    code = "import sys; from workflow.dag import Dag; Dag().groups; print([m for m in ('torch', 'pyarrow', 'mlflow') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -173,7 +174,7 @@ def test_why_of_a_stage_that_never_ran_and_of_none(toy):
 
 
 def test_judgement_is_dvcs(toy):
-    """What duo.dag calls unchanged, DVC calls up to date, and the other way round, for directories of artifacts too."""
+    """What workflow.dag calls unchanged, DVC calls up to date, and the other way round, for directories of artifacts too."""
     toy.replace("params.yaml", "width: 32", "width: 64")
     toy.run("dvc repro -q oracle@2 oracle@4 oracle@0 oracle@1")
     toy.replace("params.yaml", "budgets: [0, 1, 2, 4]", "budgets: [0, 1, 2]")
@@ -214,10 +215,10 @@ def test_prune_removes_what_left_the_dag_and_nothing_else(toy):
 
 def test_lock_is_put_in_order_without_any_other_change(toy):
     text = Path("dvc.lock").read_text()
-    stages = list(config.read_yaml(Path("dvc.lock"))["stages"])
+    stages = list(read_yaml(Path("dvc.lock"))["stages"])
     assert stages == list(dag.Dag().stages)
     dag._rewrite_lock(lambda names: list(reversed(names)))
-    assert list(config.read_yaml(Path("dvc.lock"))["stages"]) == list(reversed(stages))
+    assert list(read_yaml(Path("dvc.lock"))["stages"]) == list(reversed(stages))
     dag.sort_lock()
     assert Path("dvc.lock").read_text() == text
 

@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 from project import Project, kill
 
-from duo import dag
-from duo.wording import statistic
+from duo.report.glossary import statistic
+from workflow import dag
 
 NOTHING = "Nothing to be done"
 

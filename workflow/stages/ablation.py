@@ -2,23 +2,29 @@
 
 import pyarrow as pa
 
-from duo import ablation, artifacts, config, model, runtime, samples
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.studies import ablation
+from duo.tables.data import TEST_TOKENS
+from duo.tables.studies import ABLATION_CURVES, ABLATION_LOSSES, ABLATION_STATISTICS
+from duo.tables.training import HARNESS, MODEL
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
-    sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
+    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
     models, tables = [], []
     for name in params.ablation.models:
-        duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
+        duo = transformer.load(MODEL.path(model=name), params.runtime.device)
         kind = params.models[name].kind(params.pretrain.p_big)
         models.append(ablation.compared(name, kind, duo.shape, params.ablation, params.model.small, params.model.big))
         words = params.ablation.draws, params.runtime, params.enumerate.precision, params.seed
         tables.append(ablation.loss_table(models[-1], duo, sample, *words))
     losses = pa.concat_tables(tables)
-    answers = pa.concat_tables([artifacts.HARNESS.read(model=name) for name in params.ablation.models])
+    answers = pa.concat_tables([HARNESS.read(model=name) for name in params.ablation.models])
     costs = {(domain, "loss"): ablation.loss_costs(losses, domain) for domain in losses["domain"].unique().to_pylist()}
     costs |= {(domain, "accuracy"): ablation.error_costs(answers, domain, models) for domain in answers["domain"].unique().to_pylist()}
     curves, statistics = [], []
@@ -26,9 +32,9 @@ def main() -> None:
         found = ablation.evaluate(each, models, measure, params.evaluate, params.seed)
         curves.append(ablation.curves(domain, measure, found, models))
         statistics.append(ablation.statistics(domain, found, models))
-    artifacts.ABLATION_LOSSES.write(losses)
-    artifacts.ABLATION_CURVES.write(pa.concat_tables(curves))
-    artifacts.ABLATION_STATISTICS.write(pa.concat_tables(statistics))
+    ABLATION_LOSSES.write(losses)
+    ABLATION_CURVES.write(pa.concat_tables(curves))
+    ABLATION_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

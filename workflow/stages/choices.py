@@ -1,12 +1,14 @@
 """Multiple-choice items from held-out documents."""
 
-from duo import artifacts, choices, config, tokens
+from duo.data import tasks, tokenizer
+from duo.tables.data import CHOICES, TEST_TOKENS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
-    artifacts.CHOICES.write(choices.make(artifacts.TEST_TOKENS.read(), tokens.load(), params.ablation, params.seed))
+    params = load_params()
+    CHOICES.write(tasks.make(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,14 @@ from collections import Counter
 
 import pyarrow as pa
 
-from duo import artifacts, claims, config
+from duo.report import claims
+from duo.tables.report import CLAIM_METRICS, CLAIMS
+from duo.tables.studies import SKIP_STATISTICS
 from workflow import stage
+from workflow.params import Params, load_params
 
 
-def scope(params: config.Params) -> claims.Scope:
+def scope(params: Params) -> claims.Scope:
     """What this experiment has."""
     sizes, ablation = params.model, params.ablation
     compared = {name: params.models[name] for name in ablation.models}
@@ -30,17 +33,17 @@ def scope(params: config.Params) -> claims.Scope:
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     statistics = {source: table.read() for source, table in claims.SOURCES.items() if source != "skips"}
-    statistics["skips"] = pa.concat_tables(artifacts.SKIP_STATISTICS.read(model=name) for name in params.skips.models)
+    statistics["skips"] = pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models)
     alike = {name: variant.but_seed() for name, variant in params.models.items()}
     models = {
         name: claims.Model(variant.seed, tuple(other for other in alike if alike[other] == alike[name]))
         for name, variant in params.models.items()
     }
     verdicts = claims.judge(claims.claims(scope(params)), statistics, models)
-    artifacts.CLAIMS.write(verdicts)
-    artifacts.CLAIM_METRICS.write(claims.summary(verdicts))
+    CLAIMS.write(verdicts)
+    CLAIM_METRICS.write(claims.summary(verdicts))
 
 
 if __name__ == "__main__":

@@ -2,20 +2,23 @@
 
 import pyarrow as pa
 
-from duo import config, contexts, gain_artifacts
+from duo.oracle import joint
+from duo.tables.oracle import CONTEXT_LOSSES
+from duo.tables.studies import CONTEXT_CURVES, CONTEXT_STATISTICS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     settings, curves, statistics = params.evaluate, [], []
-    tables = {kind: gain_artifacts.CONTEXT_LOSSES.read(context=kind) for kind in params.contexts.kinds}
-    for domain in contexts.gather(tables, params.model.layers):
-        found = contexts.intervals(domain, settings.resamples, settings.confidence, params.seed)
-        curves.append(contexts.curves(domain, found))
-        statistics.append(contexts.statistics(domain, found))
-    gain_artifacts.CONTEXT_CURVES.write(pa.concat_tables(curves))
-    gain_artifacts.CONTEXT_STATISTICS.write(pa.concat_tables(statistics))
+    tables = {kind: CONTEXT_LOSSES.read(context=kind) for kind in params.contexts.kinds}
+    for domain in joint.gather(tables, params.model.layers):
+        found = joint.intervals(domain, settings.resamples, settings.confidence, params.seed)
+        curves.append(joint.curves(domain, found))
+        statistics.append(joint.statistics(domain, found))
+    CONTEXT_CURVES.write(pa.concat_tables(curves))
+    CONTEXT_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

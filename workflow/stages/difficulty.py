@@ -2,19 +2,24 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, difficulty, tokens
+from duo.data import tokenizer as tokens
+from duo.studies import difficulty
+from duo.tables.data import DOCUMENTS
+from duo.tables.oracle import SELECTIONS
+from duo.tables.studies import DIFFICULTY, DIFFICULTY_CLASSES, DIFFICULTY_HISTOGRAM, DIFFICULTY_STATISTICS, PASSAGES
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     model, settings = params.enumerate.models[0], params.evaluate
-    small, big, oracle = (artifacts.SELECTIONS.read(budget=budget) for budget in (0, params.model.layers, params.difficulty.budget))
+    small, big, oracle = (SELECTIONS.read(budget=budget) for budget in (0, params.model.layers, params.difficulty.budget))
     tokenizer = tokens.load()
     tables, histograms, classes, statistics, passages = [], [], [], [], []
     for name, source in params.corpus.items():
         ids = {"model": model, "domain": name}
-        documents = artifacts.DOCUMENTS.read(domain=name)
+        documents = DOCUMENTS.read(domain=name)
         table, described = difficulty.described(difficulty.tokens(model, name, small, big, oracle), documents, tokenizer, source.language)
         domain = difficulty.Domain(table)
         found = domain.intervals(settings.resamples, settings.confidence, params.seed)
@@ -23,11 +28,11 @@ def main() -> None:
         classes.append(difficulty.class_means(ids, domain, found))
         statistics.append(difficulty.statistics(ids, found))
         passages.append(difficulty.passage(table, described, documents, params.difficulty.passage, params.seed))
-    artifacts.DIFFICULTY.write(pa.concat_tables(tables))
-    artifacts.DIFFICULTY_HISTOGRAM.write(pa.concat_tables(histograms))
-    artifacts.DIFFICULTY_CLASSES.write(pa.concat_tables(classes))
-    artifacts.DIFFICULTY_STATISTICS.write(pa.concat_tables(statistics))
-    artifacts.PASSAGES.write(passages)
+    DIFFICULTY.write(pa.concat_tables(tables))
+    DIFFICULTY_HISTOGRAM.write(pa.concat_tables(histograms))
+    DIFFICULTY_CLASSES.write(pa.concat_tables(classes))
+    DIFFICULTY_STATISTICS.write(pa.concat_tables(statistics))
+    PASSAGES.write(passages)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,30 @@
 
 import torch
 
-from duo import artifacts, config, enumerate, files, model, routes, runtime, samples
+from duo import routes
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.oracle import tree
+from duo.tables import files
+from duo.tables.data import TEST_TOKENS
+from duo.tables.oracle import LOSSES
+from duo.tables.training import MODEL
 from workflow import stage
+from workflow.params import load_params
 
 
 def main(name: str, shard: str) -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
-    sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
+    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
     mine = sample.take(slice(int(shard), None, len(params.enumerate.shards)))
     space = routes.RouteSpace(params.model.layers)
-    duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
-    enumerator = enumerate.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
+    duo = transformer.load(MODEL.path(model=name), params.runtime.device)
+    enumerator = tree.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
     losses = enumerator.documents(torch.from_numpy(mine.tokens), torch.from_numpy(mine.labels))
     columns = mine.columns() | {"token": mine.tokens.ravel(), "label": mine.labels.ravel()}
     columns |= {"losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy())}
-    artifacts.LOSSES.write(columns, model=name, shard=shard)
+    LOSSES.write(columns, model=name, shard=shard)
 
 
 if __name__ == "__main__":

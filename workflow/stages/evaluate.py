@@ -2,31 +2,32 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, evaluate
 from duo.routes import RouteSpace
+from duo.studies import oracle_curves
+from duo.tables.oracle import ROUTE_SUMS, SELECTIONS
+from duo.tables.studies import CONTRASTS, CURVES, HEAT_MAPS, LAYER_SHARES, METRICS, SEEDS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     layers, settings = params.model.layers, params.evaluate
-    tables = {
-        budget: (artifacts.SELECTIONS.read(budget=budget), artifacts.ROUTE_SUMS.read(budget=budget)) for budget in params.oracle.budgets
-    }
+    tables = {budget: (SELECTIONS.read(budget=budget), ROUTE_SUMS.read(budget=budget)) for budget in params.oracle.budgets}
     curves, heat_maps, layer_shares, contrasts, metrics = [], [], [], [], {}
-    for domain in evaluate.domains(tables, RouteSpace(layers)):
-        found = evaluate.intervals(domain, layers, settings.resamples, settings.confidence, params.seed)
-        curves.append(evaluate.curves(domain, found))
-        heat_maps.append(evaluate.heat_maps(domain))
-        layer_shares.append(evaluate.layer_shares(domain, found))
-        contrasts.append(evaluate.contrast_table(domain, found))
-        metrics.setdefault(domain.model, {})[domain.name] = evaluate.headline(domain, found, layers)
-    artifacts.CURVES.write(pa.concat_tables(curves))
-    artifacts.HEAT_MAPS.write(pa.concat_tables(heat_maps))
-    artifacts.LAYER_SHARES.write(pa.concat_tables(layer_shares))
-    artifacts.CONTRASTS.write(pa.concat_tables(contrasts))
-    artifacts.SEEDS.write(evaluate.spread(pa.concat_tables(contrasts)))
-    artifacts.METRICS.write(metrics)
+    for domain in oracle_curves.domains(tables, RouteSpace(layers)):
+        found = oracle_curves.intervals(domain, layers, settings.resamples, settings.confidence, params.seed)
+        curves.append(oracle_curves.curves(domain, found))
+        heat_maps.append(oracle_curves.heat_maps(domain))
+        layer_shares.append(oracle_curves.layer_shares(domain, found))
+        contrasts.append(oracle_curves.contrast_table(domain, found))
+        metrics.setdefault(domain.model, {})[domain.name] = oracle_curves.headline(domain, found, layers)
+    CURVES.write(pa.concat_tables(curves))
+    HEAT_MAPS.write(pa.concat_tables(heat_maps))
+    LAYER_SHARES.write(pa.concat_tables(layer_shares))
+    CONTRASTS.write(pa.concat_tables(contrasts))
+    SEEDS.write(oracle_curves.spread(pa.concat_tables(contrasts)))
+    METRICS.write(metrics)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from dataclasses import asdict
 
-from duo import artifacts, config
 from duo.figures import base, oracle
+from duo.tables.studies import CURVES
 from workflow import stage
+from workflow.params import load_params
 
 
 def setting() -> base.Setting:
     """The params that every figure's caption states."""
-    params = config.load()
+    params = load_params()
     return base.Setting(
         model=params.enumerate.models[0],
         layers=params.model.layers,
@@ -23,8 +24,8 @@ def setting() -> base.Setting:
 
 def main() -> None:
     shown = setting()
-    picture = oracle.budget_curves(artifacts.CURVES.read(), shown)
-    base.save(picture, "headline", "headline", asdict(shown), [artifacts.CURVES])
+    picture = oracle.budget_curves(CURVES.read(), shown)
+    base.save(picture, "headline", "headline", asdict(shown), [CURVES])
 
 
 if __name__ == "__main__":

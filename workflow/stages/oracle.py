@@ -4,22 +4,24 @@ from itertools import product
 
 import pyarrow as pa
 
-from duo import artifacts, config, oracle
+from duo.oracle import select
 from duo.routes import RouteSpace
+from duo.tables.oracle import LOSSES, ROUTE_SUMS, SELECTIONS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main(budget: str) -> None:
-    params = config.load()
+    params = load_params()
     space = RouteSpace(params.model.layers)
     selections, sums = [], []
     for model, shard in product(params.enumerate.models, params.enumerate.shards):
-        losses = artifacts.LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
-        parts = oracle.apply(model, losses, space, int(budget), params.oracle.random_routes, params.seed)
+        losses = LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
+        parts = select.apply(model, losses, space, int(budget), params.oracle.random_routes, params.seed)
         selections.append(parts[0])
         sums.append(parts[1])
-    artifacts.SELECTIONS.write(pa.concat_tables(selections), budget=budget)
-    artifacts.ROUTE_SUMS.write(pa.concat_tables(sums), budget=budget)
+    SELECTIONS.write(pa.concat_tables(selections), budget=budget)
+    ROUTE_SUMS.write(pa.concat_tables(sums), budget=budget)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,28 @@
 
 import pyarrow as pa
 
-from duo import artifacts, attained, config, gain_artifacts
+from duo.studies import gap_closed
+from duo.tables.oracle import LUCK_TOKENS
+from duo.tables.routers import BASELINE_ROUTES, BASELINE_SETTINGS, POLICY_ROUTES, POLICY_SETTINGS, ROUTED
+from duo.tables.studies import POLICY_CURVES, POLICY_STATISTICS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     model, objectives, settings = params.enumerate.models[0], params.policies.objectives, params.evaluate
-    routes = [gain_artifacts.POLICY_ROUTES.read(objective=objective) for objective in objectives] + [gain_artifacts.BASELINE_ROUTES.read()]
-    chosen = [gain_artifacts.POLICY_SETTINGS.read(objective=objective) for objective in objectives] + [
-        gain_artifacts.BASELINE_SETTINGS.read()
-    ]
-    luck = pa.concat_tables([gain_artifacts.LUCK_TOKENS.read(model=model, shard=shard) for shard in params.enumerate.shards])
-    routed = {name: artifacts.ROUTED.read(router=name) for name, one in params.routers.items() if one.model == model}
+    routes = [POLICY_ROUTES.read(objective=objective) for objective in objectives] + [BASELINE_ROUTES.read()]
+    chosen = [POLICY_SETTINGS.read(objective=objective) for objective in objectives] + [BASELINE_SETTINGS.read()]
+    luck = pa.concat_tables([LUCK_TOKENS.read(model=model, shard=shard) for shard in params.enumerate.shards])
+    routed = {name: ROUTED.read(router=name) for name, one in params.routers.items() if one.model == model}
     curves, statistics = [], []
-    for domain in attained.gather(model, params.model.layers, routes, chosen, luck, params.routers, routed):
+    for domain in gap_closed.gather(model, params.model.layers, routes, chosen, luck, params.routers, routed):
         found = domain.intervals(settings.resamples, settings.confidence, params.seed)
-        curves.append(attained.curves(domain, found))
-        statistics.append(attained.statistics(domain, found))
-    gain_artifacts.POLICY_CURVES.write(pa.concat_tables(curves))
-    gain_artifacts.POLICY_STATISTICS.write(pa.concat_tables(statistics))
+        curves.append(gap_closed.curves(domain, found))
+        statistics.append(gap_closed.statistics(domain, found))
+    POLICY_CURVES.write(pa.concat_tables(curves))
+    POLICY_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

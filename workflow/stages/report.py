@@ -2,64 +2,103 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, gain_artifacts, report
+from duo.report import page
+from duo.tables.data import TOKEN_METRICS
+from duo.tables.report import CLAIMS, SURVIVAL
+from duo.tables.routers import ROUTER_METRICS
+from duo.tables.studies import (
+    ABLATION_CURVES,
+    ABLATION_STATISTICS,
+    CONTEXT_CURVES,
+    CONTEXT_STATISTICS,
+    CONTRASTS,
+    CROSS_SEED,
+    CROSS_SEED_MEANS,
+    CROSS_SEED_STATISTICS,
+    CURVES,
+    DIFFICULTY_CLASSES,
+    DIFFICULTY_STATISTICS,
+    GAIN_CURVES,
+    GAIN_STATISTICS,
+    METRICS,
+    ORDER_STATISTICS,
+    PASSAGES,
+    POLICY_CURVES,
+    POLICY_STATISTICS,
+    ROUTING_CURVES,
+    ROUTING_STATISTICS,
+    SCHEDULE_STATISTICS,
+    SCHEDULES,
+    SEARCH_STATISTICS,
+    SEEDS,
+    SHAPLEY,
+    SKIP_STATISTICS,
+    SPECTRUM,
+    SPECTRUM_DISTANCES,
+    SPECTRUM_STATISTICS,
+    SYNTHETIC_CLASSES,
+    SYNTHETIC_STATISTICS,
+    THREE_WAY_CURVES,
+)
+from duo.tables.training import PRETRAIN_METRICS, SYNTHETIC_METRICS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
-    contrasts = artifacts.CONTRASTS.read()
-    gain = {"statistics": gain_artifacts.GAIN_STATISTICS, "curves": gain_artifacts.GAIN_CURVES}
-    gain |= {"survival": gain_artifacts.SURVIVAL, "contexts": gain_artifacts.CONTEXT_CURVES}
+    params = load_params()
+    contrasts = CONTRASTS.read()
+    gain = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
+    gain |= {"survival": SURVIVAL, "contexts": CONTEXT_CURVES}
     gain = {name: table.read() for name, table in gain.items()}
-    html = report.render(
+    html = page.render(
         params=params.model_dump(mode="json", exclude_none=True),
-        verdicts=artifacts.CLAIMS.read(),
-        metrics=artifacts.METRICS.read(),
+        verdicts=CLAIMS.read(),
+        metrics=METRICS.read(),
         contrasts=contrasts,
-        curves=artifacts.CURVES.read(),
+        curves=CURVES.read(),
         tables={
-            "Routers, and the oracle on average over a sequence": artifacts.ROUTING_CURVES.read(),
-            "Small, big or skip": artifacts.THREE_WAY_CURVES.read(),
-            "Budgets that change along the sequence": artifacts.SCHEDULES.read(),
-            "Loss and gap by kind of token": artifacts.DIFFICULTY_CLASSES.read(),
-            "Ablations": artifacts.ABLATION_CURVES.read(),
+            "Routers, and the oracle on average over a sequence": ROUTING_CURVES.read(),
+            "Small, big or skip": THREE_WAY_CURVES.read(),
+            "Budgets that change along the sequence": SCHEDULES.read(),
+            "Loss and gap by kind of token": DIFFICULTY_CLASSES.read(),
+            "Ablations": ABLATION_CURVES.read(),
             "Statistics of the oracle": contrasts,
-            "Statistics of routes that skip": pa.concat_tables(artifacts.SKIP_STATISTICS.read(model=name) for name in params.skips.models),
-            "Statistics of budgets along the sequence": artifacts.SCHEDULE_STATISTICS.read(),
-            "Statistics of token difficulty": artifacts.DIFFICULTY_STATISTICS.read(),
-            "Statistics of routers": artifacts.ROUTING_STATISTICS.read(),
-            "Statistics of ablations": artifacts.ABLATION_STATISTICS.read(),
-            "Spread over seeds of training": artifacts.SEEDS.read(),
+            "Statistics of routes that skip": pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models),
+            "Statistics of budgets along the sequence": SCHEDULE_STATISTICS.read(),
+            "Statistics of token difficulty": DIFFICULTY_STATISTICS.read(),
+            "Statistics of routers": ROUTING_STATISTICS.read(),
+            "Statistics of ablations": ABLATION_STATISTICS.read(),
+            "Spread over seeds of training": SEEDS.read(),
             "The oracle's gain taken apart": gain["curves"],
-            "The Gaussian prediction of the oracle, and the routes' effective number": gain_artifacts.ORDER_STATISTICS.read(),
-            "Routes chosen on one seed of training, scored on another": gain_artifacts.CROSS_SEED_MEANS.read(),
-            "The same, pair by pair": gain_artifacts.CROSS_SEED.read(),
+            "The Gaussian prediction of the oracle, and the routes' effective number": ORDER_STATISTICS.read(),
+            "Routes chosen on one seed of training, scored on another": CROSS_SEED_MEANS.read(),
+            "The same, pair by pair": CROSS_SEED.read(),
             "Claimed and realised in every context": gain["contexts"],
-            "Routers that learn from the exact losses, and baselines": gain_artifacts.POLICY_CURVES.read(),
-            "Variance of the loss over routes by how many layers interact": gain_artifacts.SPECTRUM.read(),
-            "The same of pairs of layers, by their distance": gain_artifacts.SPECTRUM_DISTANCES.read(),
-            "Shapley values of the layers": gain_artifacts.SHAPLEY.read(),
-            "The synthetic domain by kind and known difficulty": gain_artifacts.SYNTHETIC_CLASSES.read(),
+            "Routers that learn from the exact losses, and baselines": POLICY_CURVES.read(),
+            "Variance of the loss over routes by how many layers interact": SPECTRUM.read(),
+            "The same of pairs of layers, by their distance": SPECTRUM_DISTANCES.read(),
+            "Shapley values of the layers": SHAPLEY.read(),
+            "The synthetic domain by kind and known difficulty": SYNTHETIC_CLASSES.read(),
             "Statistics of gain and luck": gain["statistics"],
-            "Statistics of choices scored on other seeds or documents": gain_artifacts.CROSS_SEED_STATISTICS.read(),
-            "Statistics of contexts": gain_artifacts.CONTEXT_STATISTICS.read(),
-            "Statistics of these routers": gain_artifacts.POLICY_STATISTICS.read(),
-            "Statistics of searches": gain_artifacts.SEARCH_STATISTICS.read(),
-            "Statistics of additivity": gain_artifacts.SPECTRUM_STATISTICS.read(),
-            "Statistics of the synthetic domain": gain_artifacts.SYNTHETIC_STATISTICS.read(),
+            "Statistics of choices scored on other seeds or documents": CROSS_SEED_STATISTICS.read(),
+            "Statistics of contexts": CONTEXT_STATISTICS.read(),
+            "Statistics of these routers": POLICY_STATISTICS.read(),
+            "Statistics of searches": SEARCH_STATISTICS.read(),
+            "Statistics of additivity": SPECTRUM_STATISTICS.read(),
+            "Statistics of the synthetic domain": SYNTHETIC_STATISTICS.read(),
         },
-        figures=[report.embed(name) for name in report.figure_names(params.figures.patterns)],
-        passages=artifacts.PASSAGES.read(),
+        figures=[page.embed(name) for name in page.figure_names(params.figures.patterns)],
+        passages=PASSAGES.read(),
         numbers={
-            "Text and tokens": artifacts.TOKEN_METRICS.read(),
-            "Training": {name: artifacts.PRETRAIN_METRICS.read(model=name) for name in params.models},
-            "Routers, with what hard routing computes": {name: artifacts.ROUTER_METRICS.read(router=name) for name in params.routers},
-            "Training of the synthetic domain's model": gain_artifacts.SYNTHETIC_METRICS.read(),
+            "Text and tokens": TOKEN_METRICS.read(),
+            "Training": {name: PRETRAIN_METRICS.read(model=name) for name in params.models},
+            "Routers, with what hard routing computes": {name: ROUTER_METRICS.read(router=name) for name in params.routers},
+            "Training of the synthetic domain's model": SYNTHETIC_METRICS.read(),
         },
         gain=gain,
     )
-    report.write(html)
+    page.write(html)
 
 
 if __name__ == "__main__":

@@ -3,37 +3,44 @@
 import numpy as np
 import pyarrow as pa
 
-from duo import artifacts, config, files, model, router, runtime, samples, track
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.routers import gate
 from duo.seeds import stream
-from workflow import stage
+from duo.tables import files
+from duo.tables.data import TEST_TOKENS, packed
+from duo.tables.routers import ROUTED, ROUTER, ROUTER_HISTORY, ROUTER_METRICS
+from duo.tables.training import CHECKPOINT, MODEL
+from workflow import stage, track
+from workflow.params import load_params
 
 
 def main(name: str) -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
     one, settings = params.routers[name], params.router
-    backbone = model.load(artifacts.MODEL.path(model=one.model), params.runtime.device)
-    checkpoint = artifacts.CHECKPOINT.path(fingerprint=stage.fingerprint("router", name))
-    train, validation = artifacts.packed("train"), artifacts.packed("validation")
+    backbone = transformer.load(MODEL.path(model=one.model), params.runtime.device)
+    checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("router", name))
+    train, validation = packed("train"), packed("validation")
     seed = int(stream(params.seed, "router", name).integers(2**31))
     with track.live(f"router@{name}") as live:
-        routed, history = router.train(
+        routed, history = gate.train(
             backbone, one, params.skips.skip, settings, params.runtime, seed, train, validation, checkpoint, live.log
         )
-    with files.atomic(artifacts.ROUTER.path(router=name)) as temporary:
-        router.save(routed, temporary, settings.backbone == "trained")
+    with files.atomic(ROUTER.path(router=name)) as temporary:
+        gate.save(routed, temporary, settings.backbone == "trained")
     steps, series, values = zip(*history, strict=True)
     tokens = np.array(steps) * settings.batch * params.tokens.sequence
-    artifacts.ROUTER_HISTORY.write({"step": steps, "tokens": tokens, "series": series, "value": values}, router=name)
+    ROUTER_HISTORY.write({"step": steps, "tokens": tokens, "series": series, "value": values}, router=name)
 
-    sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
-    found = router.score(routed, one, settings.temperature[1], sample.tokens, sample.labels, params.runtime, params.enumerate.precision)
+    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    found = gate.score(routed, one, settings.temperature[1], sample.tokens, sample.labels, params.runtime, params.enumerate.precision)
     parts = [
         {"kind": [kind] * sample.labels.size} | sample.columns() | {key: each.ravel() for key, each in arrays.items()}
         for kind, arrays in found.items()
     ]
-    artifacts.ROUTED.write(pa.concat_tables([pa.table(part) for part in parts]), router=name)
-    artifacts.ROUTER_METRICS.write(router.summary(routed, found, np.array(sample.domains)), router=name)
+    ROUTED.write(pa.concat_tables([pa.table(part) for part in parts]), router=name)
+    ROUTER_METRICS.write(gate.summary(routed, found, np.array(sample.domains)), router=name)
     for left in checkpoint.parent.glob(f"{checkpoint.stem}*"):
         left.unlink()
 

@@ -2,26 +2,28 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, routing
+from duo.studies import router_curves
+from duo.tables.oracle import ROUTE_SUMS, SELECTIONS
+from duo.tables.routers import ROUTED
+from duo.tables.studies import ROUTING_CURVES, ROUTING_HEAT_MAPS, ROUTING_STATISTICS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     settings = params.evaluate
-    routed = {name: artifacts.ROUTED.read(router=name) for name in params.routers}
-    oracle = {
-        budget: (artifacts.SELECTIONS.read(budget=budget), artifacts.ROUTE_SUMS.read(budget=budget)) for budget in params.oracle.budgets
-    }
+    routed = {name: ROUTED.read(router=name) for name in params.routers}
+    oracle = {budget: (SELECTIONS.read(budget=budget), ROUTE_SUMS.read(budget=budget)) for budget in params.oracle.budgets}
     curves, heat_maps, statistics = [], [], []
-    for each in routing.gather(params.routers, routed, oracle, params.model.layers):
-        found = routing.intervals(each, settings.resamples, settings.confidence, params.seed)
-        curves.append(routing.curves(each, found))
-        heat_maps.append(routing.heat_maps(each))
-        statistics.append(routing.statistics(each, found))
-    artifacts.ROUTING_CURVES.write(pa.concat_tables(curves))
-    artifacts.ROUTING_HEAT_MAPS.write(pa.concat_tables(heat_maps))
-    artifacts.ROUTING_STATISTICS.write(pa.concat_tables(statistics))
+    for each in router_curves.gather(params.routers, routed, oracle, params.model.layers):
+        found = router_curves.intervals(each, settings.resamples, settings.confidence, params.seed)
+        curves.append(router_curves.curves(each, found))
+        heat_maps.append(router_curves.heat_maps(each))
+        statistics.append(router_curves.statistics(each, found))
+    ROUTING_CURVES.write(pa.concat_tables(curves))
+    ROUTING_HEAT_MAPS.write(pa.concat_tables(heat_maps))
+    ROUTING_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

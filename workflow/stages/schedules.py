@@ -2,23 +2,26 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, schedules
+from duo.studies import schedules
+from duo.tables.oracle import SELECTIONS
+from duo.tables.studies import SCHEDULE_POSITIONS, SCHEDULE_STATISTICS, SCHEDULES
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     first, last = params.schedules
-    tables = {budget: artifacts.SELECTIONS.read(budget=budget) for budget in range(last, first + 1)}
+    tables = {budget: SELECTIONS.read(budget=budget) for budget in range(last, first + 1)}
     curves, positions, statistics = [], [], []
     for domain in schedules.scheduled(tables, first, last):
         found = domain.intervals(params.evaluate.resamples, params.evaluate.confidence, params.seed)
         curves.append(schedules.curves(domain, found))
         positions.append(schedules.positions(domain, found))
         statistics.append(schedules.statistics(domain, found))
-    artifacts.SCHEDULES.write(pa.concat_tables(curves))
-    artifacts.SCHEDULE_POSITIONS.write(pa.concat_tables(positions))
-    artifacts.SCHEDULE_STATISTICS.write(pa.concat_tables(statistics))
+    SCHEDULES.write(pa.concat_tables(curves))
+    SCHEDULE_POSITIONS.write(pa.concat_tables(positions))
+    SCHEDULE_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

@@ -3,22 +3,30 @@
 import pyarrow as pa
 import torch
 
-from duo import artifacts, config, gain_artifacts, model, oracle, routes, runtime, samples, search
+from duo import routes
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.oracle import search, select
+from duo.tables.data import TEST_TOKENS
+from duo.tables.oracle import LOSSES
+from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
+from duo.tables.training import MODEL
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
     name, layers, settings = params.enumerate.models[0], params.model.layers, params.search
-    sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
     sample = sample.beginning(settings.documents, params.enumerate.tokens)
     space = routes.RouteSpace(layers)
-    tables = [artifacts.LOSSES.read(["domain", "document", "losses"], model=name, shard=shard) for shard in params.enumerate.shards]
-    losses = {(domain, document): part for table in tables for domain, document, _, part in oracle.by_document(table, space)}
+    tables = [LOSSES.read(["domain", "document", "losses"], model=name, shard=shard) for shard in params.enumerate.shards]
+    losses = {(domain, document): part for table in tables for domain, document, _, part in select.by_document(table, space)}
     lens = None
     if "beam" in settings.methods:
-        duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
+        duo = transformer.load(MODEL.path(model=name), params.runtime.device)
         tree = search.Lens(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
         lens = tree.losses_by_depth(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels), layers - 2)
     found = search.find(sample, losses, lens, settings, layers, params.seed)
@@ -27,8 +35,8 @@ def main() -> None:
         numbers = search.intervals(values, params.evaluate.resamples, params.evaluate.confidence, params.seed)
         curves.append(search.curves(name, domain, numbers))
         statistics.append(search.statistics(name, domain, numbers))
-    gain_artifacts.SEARCH_CURVES.write(pa.concat_tables(curves))
-    gain_artifacts.SEARCH_STATISTICS.write(pa.concat_tables(statistics))
+    SEARCH_CURVES.write(pa.concat_tables(curves))
+    SEARCH_STATISTICS.write(pa.concat_tables(statistics))
 
 
 if __name__ == "__main__":

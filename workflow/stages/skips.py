@@ -3,18 +3,28 @@
 import numpy as np
 import pyarrow as pa
 
-from duo import artifacts, config, enumerate, luck, model, routes, runtime, samples, skips
+from duo import routes
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.oracle import null as luck
+from duo.oracle import tree
+from duo.studies import skips
+from duo.tables.data import TEST_TOKENS
+from duo.tables.oracle import SKIPS
+from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS
+from duo.tables.training import MODEL
 from workflow import stage
+from workflow.params import load_params
 
 
 def main(name: str) -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
-    sample = samples.choose(artifacts.TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
+    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
     space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
-    duo = model.load(artifacts.MODEL.path(model=name), params.runtime.device)
+    duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     precision, rows = params.enumerate.precision, params.enumerate.rows
-    enumerator = enumerate.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip, budget)
+    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip, budget)
     source = routes.RouteSpace(space.layers).named(params.luck.labels)
     drawn = luck.null_labels(duo, sample, source, params.luck.temperature, params.luck.draws, params.seed, params.runtime, precision)
     losses, *null = luck.losses(enumerator, sample, np.concatenate([sample.labels[None], drawn]))
@@ -29,8 +39,8 @@ def main(name: str) -> None:
         heat_maps.append(skips.heat_map(domain, keeps[rows], budget))
         shares.append(skips.layer_shares(domain, found, budget))
         statistics.append(skips.statistics(domain, found))
-    artifacts.SKIPS.write(selected, model=name)
-    tables = {artifacts.SKIP_HEAT_MAPS: heat_maps, artifacts.SKIP_LAYERS: shares, artifacts.SKIP_STATISTICS: statistics}
+    SKIPS.write(selected, model=name)
+    tables = {SKIP_HEAT_MAPS: heat_maps, SKIP_LAYERS: shares, SKIP_STATISTICS: statistics}
     for table, parts in tables.items():
         whole = pa.concat_tables(parts)
         table.write(whole.append_column("model", pa.array([name] * len(whole))), model=name)

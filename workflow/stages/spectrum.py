@@ -2,28 +2,31 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, gain_artifacts, spectrum
 from duo.routes import RouteSpace
+from duo.studies import spectrum
+from duo.tables.oracle import LOSSES
+from duo.tables.studies import ORDER_STATISTICS, SHAPLEY, SPECTRUM, SPECTRUM_DISTANCES, SPECTRUM_STATISTICS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     layers, budgets, settings = params.model.layers, params.oracle.budgets, params.evaluate
     space = RouteSpace(layers)
-    tables = {gain_artifacts.SPECTRUM: [], gain_artifacts.SPECTRUM_DISTANCES: [], gain_artifacts.SHAPLEY: []}
+    tables = {SPECTRUM: [], SPECTRUM_DISTANCES: [], SHAPLEY: []}
     statistics, orders, columns = [], [], ["domain", "document", "losses"]
     for model in params.enumerate.models:
         sums = {}
         for shard in params.enumerate.shards:  # one in memory at a time
-            sums |= spectrum.document_sums(artifacts.LOSSES.read(columns, model=model, shard=shard), space, budgets)
+            sums |= spectrum.document_sums(LOSSES.read(columns, model=model, shard=shard), space, budgets)
         for domain in spectrum.domains(model, sums):
             found = domain.intervals(layers, budgets, settings.resamples, settings.confidence, params.seed)
             for parts, key in zip(tables.values(), ("order", "distance", "layer"), strict=True):
                 parts.append(spectrum.table(domain, found, key))
             statistics.append(spectrum.statistics(domain, found))
             orders.append(spectrum.order_table(domain, found, layers, budgets))
-    tables |= {gain_artifacts.SPECTRUM_STATISTICS: statistics, gain_artifacts.ORDER_STATISTICS: orders}
+    tables |= {SPECTRUM_STATISTICS: statistics, ORDER_STATISTICS: orders}
     for table, parts in tables.items():
         table.write(pa.concat_tables(parts))
 

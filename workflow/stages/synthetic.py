@@ -1,22 +1,29 @@
 """The domain of known difficulty: what its tokens lose and gain, and whether that recovers how difficult they are."""
 
-from duo import config, enumerate, gain_artifacts, model, recovery, routes, runtime, synthetic
+from duo import routes
+from duo.data import synthetic
+from duo.model import device, transformer
+from duo.oracle import tree
+from duo.studies import recovery
+from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS, SYNTHETIC_TOKENS
+from duo.tables.training import SYNTHETIC_MODEL
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
     sequences, sample = synthetic.held_out(params.synthetic.documents, params.tokens.sequence, params.synthetic.seed)
-    duo = model.load(gain_artifacts.SYNTHETIC_MODEL.path(), params.runtime.device)
+    duo = transformer.load(SYNTHETIC_MODEL.path(), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
-    enumerator = enumerate.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
+    enumerator = tree.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
     table = recovery.measure(enumerator, sequences, sample, params.difficulty.budget, params.luck, params.seed)
     tokens = recovery.Recovery(table)
     found = tokens.intervals(params.evaluate.resamples, params.evaluate.confidence, params.seed)
-    gain_artifacts.SYNTHETIC_TOKENS.write(table)
-    gain_artifacts.SYNTHETIC_CLASSES.write(tokens.class_means(found))
-    gain_artifacts.SYNTHETIC_STATISTICS.write(tokens.statistics(found))
+    SYNTHETIC_TOKENS.write(table)
+    SYNTHETIC_CLASSES.write(tokens.class_means(found))
+    SYNTHETIC_STATISTICS.write(tokens.statistics(found))
 
 
 if __name__ == "__main__":

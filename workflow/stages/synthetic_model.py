@@ -4,29 +4,34 @@ from dataclasses import replace
 
 import numpy as np
 
-from duo import artifacts, config, files, gain_artifacts, model, pretrain, runtime, synthetic, track
-from workflow import stage
+from duo.data import synthetic
+from duo.model import device, transformer
+from duo.tables import files
+from duo.tables.training import CHECKPOINT, SYNTHETIC_HISTORY, SYNTHETIC_METRICS, SYNTHETIC_MODEL
+from duo.training import pretrain
+from workflow import stage, track
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
     seed, sequence = params.synthetic.seed, params.tokens.sequence
     changes = {"tokens": params.synthetic.tokens, "batch": params.synthetic.batch, "mix": {synthetic.NAME: 1.0}}
     settings = params.pretrain.model_copy(update=changes)
-    shape = replace(model.Shape.of(params.tokens, params.model), vocabulary=synthetic.VOCABULARY)
+    shape = replace(transformer.Shape.of(params.tokens, params.model), vocabulary=synthetic.VOCABULARY)
     rows = {"train": settings.tokens // sequence + 1, "validation": settings.validation_sequences}
     data = {split: {synthetic.NAME: synthetic.draw(count, sequence + 1, seed, split)["id"]} for split, count in rows.items()}
-    checkpoint = artifacts.CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
+    checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
     with track.live("synthetic_model") as live:
         duo, history = pretrain.train(shape, settings, params.runtime, seed, *data.values(), checkpoint, live.log)
-    with files.atomic(gain_artifacts.SYNTHETIC_MODEL.path()) as temporary:
-        model.save(duo, temporary)
+    with files.atomic(SYNTHETIC_MODEL.path()) as temporary:
+        transformer.save(duo, temporary)
     per_step = settings.batch * sequence
     steps, series, values = zip(*history, strict=True)
-    gain_artifacts.SYNTHETIC_HISTORY.write({"step": steps, "tokens": np.array(steps) * per_step, "series": series, "value": values})
+    SYNTHETIC_HISTORY.write({"step": steps, "tokens": np.array(steps) * per_step, "series": series, "value": values})
     last = {name: value for step, name, value in history if step == steps[-1]}
-    gain_artifacts.SYNTHETIC_METRICS.write({"steps": steps[-1], "tokens": steps[-1] * per_step, **last})
+    SYNTHETIC_METRICS.write({"steps": steps[-1], "tokens": steps[-1] * per_step, **last})
     checkpoint.unlink(missing_ok=True)
 
 

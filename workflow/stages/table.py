@@ -3,25 +3,33 @@
 import pyarrow as pa
 import torch
 
-from duo import artifacts, config, enumerate, files, gain_artifacts, model, routes, runtime, samples
+from duo import routes
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.oracle import tree
+from duo.tables import files
+from duo.tables.data import TEST_TOKENS, packed
+from duo.tables.oracle import TABLE
+from duo.tables.training import MODEL
 from workflow import stage
+from workflow.params import load_params
 
 
 def main(domain: str) -> None:
-    params = config.load()
-    runtime.prepare(params.runtime.device, params.runtime.threads)
-    duo = model.load(artifacts.MODEL.path(model=params.enumerate.models[0]), params.runtime.device)
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
+    duo = transformer.load(MODEL.path(model=params.enumerate.models[0]), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
-    enumerator = enumerate.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
-    mark, parts = artifacts.TEST_TOKENS.read(columns=["tokens"])["tokens"][0][0].as_py(), []
+    enumerator = tree.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
+    mark, parts = TEST_TOKENS.read(columns=["tokens"])["tokens"][0][0].as_py(), []
     for split, documents in {"train": params.policies.train, "validation": params.policies.validation}.items():
-        packed = artifacts.packed(split)[domain]
-        sample = samples.beginnings(domain, packed, mark, documents, params.enumerate.tokens, params.seed, split)
+        rows = packed(split)[domain]
+        sample = evaluation_set.beginnings(domain, rows, mark, documents, params.enumerate.tokens, params.seed, split)
         losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels))
         columns = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
         columns |= {"split": [split] * sample.labels.size, "losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy())}
         parts.append(pa.table(columns))
-    gain_artifacts.TABLE.write(pa.concat_tables(parts), domain=domain)
+    TABLE.write(pa.concat_tables(parts), domain=domain)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,20 @@
 
 import pyarrow as pa
 
-from duo import artifacts, config, three_way
+from duo.oracle import three_way
+from duo.tables.oracle import THREE_WAY
+from duo.tables.studies import THREE_WAY_CURVES
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
+    params = load_params()
     settings = params.evaluate
     parts = [
-        three_way.curves(artifacts.THREE_WAY.read(domain=domain), settings.resamples, settings.confidence, params.seed)
-        for domain in params.corpus
+        three_way.curves(THREE_WAY.read(domain=domain), settings.resamples, settings.confidence, params.seed) for domain in params.corpus
     ]
-    artifacts.THREE_WAY_CURVES.write(pa.concat_tables(parts))
+    THREE_WAY_CURVES.write(pa.concat_tables(parts))
 
 
 if __name__ == "__main__":

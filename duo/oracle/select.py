@@ -1,0 +1,101 @@
+"""Selections over the loss table: which route each token, document or data set would take at a budget.
+
+Everything here reads losses that are already known, so a new budget costs seconds. Random choices belong to a document and
+a purpose: neither the number of shards nor the order of the documents changes a result.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from duo import seeds
+from duo.errors import InputError
+from duo.routes import RouteSpace
+from duo.tables import files
+
+
+def lowest(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[rows] index of the lowest loss in each row of losses [rows, routes]; equal losses are drawn from, each as likely."""
+    ties = losses == losses.min(axis=1, keepdims=True)
+    rank = (rng.random(len(losses)) * ties.sum(axis=1)).astype(np.int64)
+    return (ties.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
+
+
+def best_of_random(losses: np.ndarray, tries: int, rng: np.random.Generator) -> np.ndarray:
+    """[rows] lowest of `tries` losses drawn with replacement from each row of losses [rows, routes], for each row anew."""
+    draws = rng.integers(losses.shape[1], size=(len(losses), tries))
+    return np.take_along_axis(losses, draws, axis=1).min(axis=1)
+
+
+def select(losses: np.ndarray, routes: np.ndarray, tries: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What each strategy that may differ between documents gets on one document, as [tokens] columns of SELECTIONS.
+
+    losses [tokens, routes] are nats under the routes with the given codes [routes], all of one budget.
+    """
+    own = lowest(losses, rng)
+    shared = lowest(losses.sum(axis=0, dtype=np.float64)[None], rng)[0]
+    return {
+        "oracle_route": routes[own],
+        "oracle_loss": losses[np.arange(len(losses)), own],
+        "random_token_loss": best_of_random(losses, tries, rng),
+        "sequence_loss": losses[:, shared],
+        "mean_loss": losses.mean(axis=1, dtype=np.float64).astype(np.float32),
+    }
+
+
+def apply(model: str, table: pa.Table, space: RouteSpace, budget: int, tries: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    """SELECTIONS and ROUTE_SUMS of one model's table LOSSES at one budget: routes with exactly `budget` big layers.
+
+    InputError where no route has the budget, the table is of other routes, or a loss is not finite.
+    """
+    routes = space.with_budget(budget)
+    if not len(routes):
+        raise InputError(f"budget {budget}: should lie between 0 and the number of layers ({space.layers})")
+    # The same routes are tried in every domain and document.
+    tried = np.unique(seeds.stream(seed, "oracle", "random routes for all", budget).choice(routes, tries))
+    drawn = np.isin(routes, tried)
+
+    selections, sums = [], []
+    for domain, document, rows, losses in by_document(table, space):
+        part = losses[:, routes]
+        chosen = select(part, routes, tries, seeds.stream(seed, "oracle", budget, domain, document))
+        columns = {name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "position")}
+        selections.append(pa.table({"model": [model] * len(part)} | columns | chosen))
+        columns = {
+            "model": [model] * len(routes),
+            "domain": [domain] * len(routes),
+            "document": [document] * len(routes),
+            "route": routes,
+            "drawn": drawn,
+        }
+        sums.append(pa.table(columns | {"tokens": np.full(len(routes), len(part)), "loss_sum": part.sum(axis=0, dtype=np.float64)}))
+    return pa.concat_tables(selections), pa.concat_tables(sums)
+
+
+def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, slice, np.ndarray]]:
+    """Domain, document, rows and losses [tokens, routes] of each document of LOSSES.
+
+    InputError where the table is of other routes, or a loss is not finite.
+    """
+    count = table["losses"].type.list_size
+    if count != len(space):
+        raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}; run enumerate again")
+    for domain, document, rows in documents(table):
+        losses = files.matrix(table["losses"].slice(rows.start, rows.stop - rows.start))  # a document's alone: the table is large
+        _check_finite(losses, domain, document)
+        yield domain, document, rows, losses
+
+
+def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
+    """Domain, document and rows of each document of a table with a row a token; its rows stand together."""
+    domains, documents = table["domain"].to_numpy(), table["document"].to_numpy()
+    changes = np.flatnonzero((domains[1:] != domains[:-1]) | (documents[1:] != documents[:-1])) + 1
+    for start, stop in zip([0, *changes], [*changes, len(domains)], strict=True):
+        yield domains[start], documents[start], slice(int(start), int(stop))
+
+
+def _check_finite(losses: np.ndarray, domain: str, document: str) -> None:
+    rows = np.flatnonzero(~np.isfinite(losses).all(axis=1))
+    if len(rows):
+        raise InputError(f"domain {domain}, document {document}, token {rows[0]} of it: a loss is not finite; run enumerate again")

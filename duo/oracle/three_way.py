@@ -1,0 +1,116 @@
+"""Small, big or skip at every layer: the best and the mean of all routes, by the numbers of big and skipped layers.
+
+3 ** 12 losses a token are too many to keep. They are taken from the tree a chunk of routes at a time, and only a minimum,
+where it was, and a sum are kept for each cell (big layers, skipped layers) of each token.
+"""
+
+import logging
+from itertools import product
+from math import exp
+
+import numpy as np
+import pyarrow as pa
+import torch
+from tqdm import tqdm
+
+from duo import seeds, stats
+from duo.data.evaluation_set import Sample
+from duo.errors import InputError
+from duo.oracle.tree import Enumerator
+from duo.routes import BIG, SKIP, RouteSpace
+
+log = logging.getLogger(__name__)
+
+
+class Cells:
+    """Minimum, its route, sum and count of the losses of each (big, skip) cell [cells] and token [tokens], of the routes seen so far.
+
+    Memory: 20 bytes a cell and token, and some 30 a (route, token) pair of one chunk.
+    """
+
+    def __init__(self, space: RouteSpace, tokens: int):
+        self.space = space
+        pairs = [(big, skip) for big in range(space.layers + 1) for skip in range(space.layers + 1 - big)]
+        self.big, self.skip = np.array(pairs).T
+        self._index = np.zeros((space.layers + 1, space.layers + 1), np.int64)
+        self._index[self.big, self.skip] = np.arange(len(pairs))
+        self.lowest = np.full((len(pairs), tokens), np.inf, np.float32)
+        self.route = np.full((len(pairs), tokens), -1, np.int32)
+        self.sum = np.zeros((len(pairs), tokens))
+        self.count = np.zeros(len(pairs), np.int64)
+
+    def add(self, codes: np.ndarray, losses: np.ndarray) -> None:
+        """Take in the losses [routes, tokens] of routes with codes [routes] above all before; equal losses keep the lowest code."""
+        cell = self._index[self.space.count(codes, BIG), self.space.count(codes, SKIP)]
+        order = np.argsort(cell, kind="stable")  # a cell's routes stand together, codes ascending
+        codes, losses = codes[order], losses[order]
+        touched, starts, counts = np.unique(cell[order], return_index=True, return_counts=True)
+        lowest = np.minimum.reduceat(losses, starts)
+        at_lowest = np.where(losses == np.repeat(lowest, counts, axis=0), codes[:, None].astype(np.int32), np.iinfo(np.int32).max)
+        route = np.minimum.reduceat(at_lowest, starts)
+        better = lowest < self.lowest[touched]
+        self.lowest[touched] = np.where(better, lowest, self.lowest[touched])
+        self.route[touched] = np.where(better, route, self.route[touched])
+        self.sum[touched] += np.add.reduceat(losses.astype(np.float64), starts)
+        self.count[touched] += counts
+
+
+def enumerate_routes(enumerator: Enumerator, sample: Sample) -> Cells:
+    """The cells of all routes, for the sample's tokens in the order of its columns. Shows its progress."""
+    tokens, labels = torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)
+    cells = Cells(enumerator.space, labels.numel())
+    routes = len(enumerator.routes)
+    with tqdm(total=routes * labels.numel(), unit="loss", unit_scale=True, disable=None, desc="three_way") as progress:
+
+        def take(codes: np.ndarray, losses: torch.Tensor) -> None:
+            cells.add(codes, losses.reshape(len(codes), -1).numpy())
+            progress.update(losses.numel())
+            if progress.disable and (codes[-1] + 1) * 10 // routes > codes[0] * 10 // routes:
+                log.info("routes %d of %d", codes[-1] + 1, routes)
+
+        enumerator.stream(tokens, labels[None], take)
+    return cells
+
+
+def table(model: str, sample: Sample, cells: Cells) -> pa.Table:
+    """THREE_WAY. InputError where a loss is not finite."""
+    finite = np.isfinite(cells.sum).all(axis=0)
+    columns = {name: np.repeat(values, len(cells.count)) for name, values in sample.columns().items()}
+    if not finite.all():
+        document = columns["document"].reshape(len(finite), -1)[~finite][0, 0]
+        raise InputError(f"model {model}, document {document}: a loss is not finite; train the model again")
+    tokens = len(finite)
+    columns |= {"big": np.tile(cells.big, tokens), "skip": np.tile(cells.skip, tokens), "routes": np.tile(cells.count, tokens)}
+    columns |= {"oracle_route": cells.route.T.ravel(), "oracle_loss": cells.lowest.T.ravel(), "loss_sum": cells.sum.T.ravel()}
+    return pa.table({"model": [model] * (tokens * len(cells.count))} | columns)
+
+
+def curves(cells: pa.Table, resamples: int, confidence: float, seed: int) -> pa.Table:
+    """THREE_WAY_CURVES from THREE_WAY of one domain: oracle and mean of all routes by cell, and less all-big, with intervals."""
+    names, document = np.unique(cells["document"].to_numpy(), return_inverse=True)
+    pairs, cell = np.unique(np.stack([cells["big"].to_numpy(), cells["skip"].to_numpy()]), axis=1, return_inverse=True)
+    losses = {"oracle": cells["oracle_loss"].to_numpy(), "mean": cells["loss_sum"].to_numpy() / cells["routes"].to_numpy()}
+    shape = (len(names), pairs.shape[1])
+    at = np.ravel_multi_index((document, cell), shape)
+    tokens = np.bincount(at, minlength=np.prod(shape)).reshape(shape)
+    sums = {name: np.bincount(at, values, minlength=np.prod(shape)).reshape(shape) for name, values in losses.items()}
+
+    def statistic(weights: np.ndarray) -> stats.Numbers:
+        total = stats.weighted_sums(weights, tokens)
+        found = {}
+        for strategy, values in sums.items():
+            means = stats.weighted_sums(weights, values) / total
+            all_big = means[:, pairs[0].argmax()]
+            for pair, mean in zip(pairs.T.tolist(), means.T, strict=True):
+                found["loss", strategy, *pair], found["from_all_big", strategy, *pair] = mean, mean - all_big
+        return found
+
+    found = stats.intervals(statistic, len(names), resamples, confidence, seeds.stream(seed, "three_way"))
+    same = {name: cells[name][0].as_py() for name in ("model", "domain")}
+    rows = []
+    for strategy, (big, skip) in product(sums, pairs.T.tolist()):
+        loss, difference = (found[number, strategy, big, skip] for number in ("loss", "from_all_big"))
+        row = same | {"strategy": strategy, "big": big, "skip": skip, "loss": loss.value, "low": loss.low, "high": loss.high}
+        row |= {"perplexity": exp(loss.value), "from_all_big": difference.value}
+        rows.append(row | {"from_all_big_low": difference.low, "from_all_big_high": difference.high})
+    return pa.Table.from_pylist(rows)

@@ -1,0 +1,337 @@
+"""Stage 3: routers that learn, a token and layer, which FFN to take (paper, section 3.3).
+
+One linear layer beside each decoder layer reads the FFN's normed input. In training its softmax mixes what the choices would
+add to the residual stream; in use the likeliest choice alone is taken.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from duo.errors import InputError
+from duo.model import device as runtime
+from duo.model.transformer import Duo, Layer, Positions, forward_flops
+from duo.routes import BIG, SKIP, RouteSpace
+from duo.settings import OneRouter, Runtime
+from duo.settings import Router as Settings
+from duo.training import loop
+
+BATCH = 16  # documents scored at once
+HARD, EXACT, SOFT = "hard", "exact", "soft"  # how a router is scored
+
+Weigh = Callable[[int, Tensor], Tensor]  # layer, logits [..., choices] -> weights [..., choices] that add up to 1
+Update = Callable[[Layer, Tensor, Tensor, tuple[str, ...]], Tensor]
+
+
+class Router(nn.Module):
+    """W_l of every layer, without bias. Zero at first, so that every choice is as likely.
+
+    skip: "ffn" where skipping leaves out the FFN; "layer" where it leaves out the attention too: the decision is then taken on
+    the normed input of the layer. The skipped token's keys and values still serve the tokens after it.
+    """
+
+    def __init__(self, layers: int, width: int, choices: tuple[str, ...], skip: str):
+        super().__init__()
+        self.choices, self.whole = choices, skip == "layer" and SKIP in choices
+        self.gates = nn.ModuleList(nn.Linear(width, len(choices), bias=False) for _ in range(layers))
+        for gate in self.gates:
+            nn.init.zeros_(gate.weight)
+
+
+class Routed(nn.Module):
+    """A backbone with the router that decides for it."""
+
+    def __init__(self, backbone: Duo, router: Router):
+        super().__init__()
+        self.backbone, self.router = backbone, router
+
+    @property
+    def space(self) -> RouteSpace:
+        return RouteSpace(len(self.backbone.layers), self.router.choices)
+
+    def forward(self, tokens: Tensor, weigh: Weigh, update: Update) -> tuple[Tensor, Tensor]:
+        """Logits [batch, time, vocabulary] of tokens [batch, time], and the router's [batch, time, layers, choices].
+
+        `weigh` makes a layer's choice of the router's logits; decisions are taken on the stream as they have made it so far,
+        and causal since attention is. `update`, mixed or grouped, computes what the FFNs add.
+        """
+        x, seen, positions = self.backbone.embed(tokens), [], self.backbone.positions(tokens.shape[1])
+        for index, (layer, gate) in enumerate(zip(self.backbone.layers, self.router.gates, strict=True)):
+            x, logits = routed_layer(
+                layer, gate, x, positions, self.router.choices, self.router.whole, lambda logits, index=index: weigh(index, logits), update
+            )
+            seen.append(logits)
+        return self.backbone.logits(x), torch.stack(seen, dim=2)
+
+
+def routed_layer(
+    layer: Layer,
+    gate: nn.Linear,
+    x: Tensor,
+    positions: Positions,
+    choices: tuple[str, ...],
+    whole: bool,
+    weigh: Callable[[Tensor], Tensor],
+    update: Update,
+) -> tuple[Tensor, Tensor]:
+    """One layer as the weighted mix of its choices: the new x [batch, time, width] and the router's logits [batch, time, choices]."""
+    normed_input = layer.attention_norm(x)
+    attention = layer.attention(normed_input, positions)
+    normed = layer.ffn_norm(x + attention)
+    logits = gate(normed_input if whole else normed).float()
+    weights = weigh(logits)
+    if whole:
+        attention = attention * (1 - weights[..., choices.index(SKIP), None])
+    return x + attention + update(layer, normed, weights, choices), logits
+
+
+def mixed(layer: Layer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
+    """The FFNs' updates, weighted; a skip adds nothing. Computes every FFN for every token."""
+    parts = (weights[..., index, None] * layer.ffns[choice](normed) for index, choice in enumerate(choices) if choice != SKIP)
+    return sum(parts)
+
+
+def grouped(layer: Layer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
+    """What `mixed` gives for weights that are all 0 or 1, computing for each token the FFN that it takes and no other."""
+    rows, chosen = normed.flatten(0, 1), weights.argmax(-1).flatten()
+    updates = torch.zeros_like(rows)
+    for index, choice in enumerate(choices):
+        own = (chosen == index).nonzero()[:, 0]
+        if choice != SKIP and len(own):
+            updates[own] = layer.ffns[choice](rows[own]).to(updates.dtype)
+    return updates.view_as(normed)
+
+
+def soft(temperature: float | Tensor) -> Weigh:
+    """Softmax at a temperature."""
+    return lambda layer, logits: (logits / temperature).softmax(-1)
+
+
+def hard(layer: int, logits: Tensor) -> Tensor:
+    """All weight on the likeliest choice; of equals, on the first."""
+    return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+
+
+def along(routes: Tensor, choices: int) -> Weigh:
+    """All weight on given choices: routes [batch, time, layers] int64, indices in the router's choices."""
+    return lambda layer, logits: F.one_hot(routes[..., layer], choices).to(logits.dtype)
+
+
+def highest(logits: Tensor, choices: tuple[str, ...], budget: int) -> Tensor:
+    """Routes [..., layers] with exactly `budget` big layers: those of the highest P(big), of equals the lower.
+
+    logits [..., layers, choices], two choices. Their difference is compared, which orders as P(big) does and never saturates.
+    """
+    big = choices.index(BIG)
+    margin = logits[..., big] - logits[..., 1 - big]
+    order = margin.argsort(dim=-1, descending=True, stable=True)
+    return torch.full_like(order, 1 - big).scatter(-1, order[..., :budget], big)
+
+
+def temperature(step: int, steps: int, ends: list[float]) -> float:
+    """Temperature of the step with this index: geometric from ends[0] to ends[1]."""
+    return ends[0] * (ends[1] / ends[0]) ** (step / max(1, steps - 1))
+
+
+def budget_loss(weights: Tensor, targets: Mapping[int, float]) -> Tensor:
+    """How far the mean use of constrained choices is from its target, squared: a scalar.
+
+    weights [batch, time, layers, choices]; targets: share of the layers wanted for a choice, by its index. The mean use is over
+    layers and over the tokens of a sequence (one budget for all layers, no balance between them); its squared distance is averaged
+    over the sequences and added up over the constrained choices.
+    """
+    use = weights.mean(dim=(1, 2))
+    return sum((use[:, choice] - share).square().mean() for choice, share in targets.items())
+
+
+def targets(one: OneRouter, layers: int) -> dict[int, float]:
+    """Share of the layers wanted for each constrained choice, by its index in one.choices."""
+    wanted = {BIG: one.big} | ({SKIP: one.skip} if one.skip is not None else {})
+    return {one.choices.index(choice): count / layers for choice, count in wanted.items()}
+
+
+def train(
+    backbone: Duo,
+    one: OneRouter,
+    skip: str,
+    settings: Settings,
+    machine: Runtime,
+    seed: int,
+    sequences: dict[str, np.ndarray],
+    validation: dict[str, np.ndarray],
+    checkpoint: Path,
+    observe: loop.Observer = lambda step, values: None,
+) -> tuple[Routed, loop.History]:
+    """Train one router from scratch, or from `checkpoint` where that file exists; the file is removed by whoever calls.
+
+    sequences, validation: by domain, [rows, sequence + 1] token ids. With settings.backbone "trained" the backbone's weights change
+    too, in place.
+    """
+    router = Router(len(backbone.layers), backbone.shape.width, tuple(one.choices), skip).to(machine.device)
+    routed = Routed(backbone.requires_grad_(settings.backbone == "trained"), router)
+    objective = Objective(routed, targets(one, len(backbone.layers)), settings, machine, validation)
+    history = loop.train(objective, settings, sequences, one.mix, seed, "router", checkpoint, observe)
+    return routed.eval().requires_grad_(False), history
+
+
+class Objective:
+    """Loss of the softly routed model plus alpha times the budget loss."""
+
+    def __init__(
+        self, routed: Routed, targets: Mapping[int, float], settings: Settings, machine: Runtime, validation: dict[str, np.ndarray]
+    ):
+        self.module, self.targets, self.settings, self.machine, self.validation = routed, targets, settings, machine, validation
+        choices, whole = routed.router.choices, routed.router.whole
+
+        def soft_layer(layer: Layer, gate: nn.Linear, x: Tensor, positions: Positions, heat: Tensor) -> tuple[Tensor, Tensor]:
+            return routed_layer(layer, gate, x, positions, choices, whole, lambda logits: (logits / heat).softmax(-1), mixed)
+
+        def cross_entropy(backbone: Duo, x: Tensor, labels: Tensor) -> Tensor:
+            return F.cross_entropy(backbone.logits(x).flatten(0, 1).float(), labels.flatten())
+
+        self._layer, self._cross_entropy = (runtime.compiled(function, machine.compile) for function in (soft_layer, cross_entropy))
+
+    def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch [sequences, sequence + 1]; beside it its two parts and the mean number of layers of each choice."""
+        batch = batch.to(self.machine.device)
+        tokens, labels = batch[:, :-1], batch[:, 1:]
+        backbone, router = self.module.backbone, self.module.router
+        heat = torch.tensor(temperature(step, steps, self.settings.temperature), device=self.machine.device)
+        positions, seen = backbone.positions(tokens.shape[1]), []
+        with runtime.autocast(self.machine.device, self.settings.precision):
+            x = backbone.embed(tokens)
+            for layer, gate in zip(backbone.layers, router.gates, strict=True):
+                x, logits = self._layer(layer, gate, x, positions, heat)
+                seen.append(logits)
+            entropy = self._cross_entropy(backbone, x, labels)
+        weights = (torch.stack(seen, dim=2) / heat).softmax(-1)
+        budget = budget_loss(weights, self.targets)
+        use = weights.detach().sum(2).mean((0, 1)).tolist()
+        values = {"cross_entropy": entropy.item(), "budget_loss": budget.item(), "temperature": heat.item()}
+        return entropy + self.settings.alpha * budget, values | dict(zip(router.choices, use, strict=True))
+
+    @torch.no_grad()
+    def validate(self, step: int, steps: int) -> dict[str, float]:
+        """Loss and mean number of big (and skipped) layers under hard routing, on each domain's first validation sequences."""
+        values = {}
+        for domain, rows in self.validation.items():
+            rows = rows[: self.settings.validation_sequences].astype(np.int64)
+            run = execute(self.module, rows[:, :-1], rows[:, 1:], hard, self.machine.device, self.settings.precision)
+            use = run["weights"].sum(2).mean((0, 1)).tolist()
+            values[f"validation/{domain}/loss"] = run["loss"].mean(dtype=np.float64).item()
+            values |= {f"validation/{domain}/{choice}": count for choice, count in zip(self.module.router.choices, use, strict=True)}
+        return values
+
+
+@torch.no_grad()
+def execute(
+    routed: Routed, tokens: np.ndarray, labels: np.ndarray, weigh: Weigh, device: str, precision: str, update: Update = mixed
+) -> dict[str, np.ndarray]:
+    """Run documents, tokens and labels [documents, time] int64, under one way to weigh the choices.
+
+    Returns "loss" [documents, time] in nats, and [documents, time, layers, choices] the router's "logits" and the "weights" used.
+    """
+    parts = []
+    for start in range(0, len(tokens), BATCH):
+        batch, wanted = (torch.from_numpy(part[start : start + BATCH]).to(device) for part in (tokens, labels))
+        with runtime.autocast(device, precision):
+            predicted, logits = routed(batch, weigh, update)
+        losses = F.cross_entropy(predicted.float().transpose(1, 2), wanted, reduction="none")
+        weights = torch.stack([weigh(layer, logits[:, :, layer]) for layer in range(logits.shape[2])], dim=2)
+        parts.append({"loss": losses, "logits": logits, "weights": weights})
+    return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
+
+
+def score(routed: Routed, one: OneRouter, last: float, tokens: np.ndarray, labels: np.ndarray, machine: Runtime, precision: str) -> dict:
+    """Losses, choices and routes of documents, tokens and labels [documents, time], by the way to score.
+
+    `soft`: the mix at the last temperature. `hard`: the likeliest choice, on the stream as routed. `exact`: exactly one.big layers,
+    those of the highest P(big) in the soft run; only where that is a whole number and the choices are two. Each is a dict of
+    arrays [documents, time]: "loss", the mean number of layers "big" and "skip", and "route", a code, -1 for soft.
+    """
+
+    def run(weigh: Weigh) -> dict[str, np.ndarray]:
+        return execute(routed, tokens, labels, weigh, machine.device, precision)
+
+    runs = {SOFT: run(soft(last)), HARD: run(hard)}
+    if is_exact(one):
+        routes = highest(torch.from_numpy(runs[SOFT]["logits"]), routed.router.choices, int(one.big))
+        parts = [
+            execute(routed, tokens[rows], labels[rows], along(routes[rows].to(machine.device), len(one.choices)), machine.device, precision)
+            for rows in (slice(start, start + BATCH) for start in range(0, len(tokens), BATCH))
+        ]
+        runs[EXACT] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {kind: _columns(found, routed.space, kind) for kind, found in runs.items()}
+
+
+def is_exact(one: OneRouter) -> bool:
+    """Whether a token can take exactly one.big big layers, the others being all of the other choice."""
+    return len(one.choices) == 2 and float(one.big).is_integer()
+
+
+def _columns(run: dict[str, np.ndarray], space: RouteSpace, kind: str) -> dict[str, np.ndarray]:
+    weights = run["weights"]
+    use = {
+        choice: weights[..., space.choices.index(choice)].sum(-1) if choice in space.choices else 0 * run["loss"] for choice in (BIG, SKIP)
+    }
+    route = np.full(run["loss"].shape, -1) if kind == SOFT else space.encode(weights.argmax(-1))
+    return {"loss": run["loss"], "route": route, **use}
+
+
+def save(routed: Routed, path: Path, backbone: bool) -> None:
+    """The router's weights in a safetensors file, with the backbone's where that was trained too."""
+    kept = routed.state_dict() if backbone else {f"router.{name}": weight for name, weight in routed.router.state_dict().items()}
+    tensors = {name: weight.contiguous() for name, weight in sorted(kept.items())}
+    kind = json.dumps({"choices": routed.router.choices, "whole": routed.router.whole})
+    safetensors.torch.save_file(tensors, path, metadata={"router": kind})  # one key: the file has them in any order
+
+
+def load(path: Path, backbone: Duo) -> Routed:
+    """The router that `save` wrote beside a backbone, whose weights are replaced by saved ones. InputError where they don't fit."""
+    try:
+        with safe_open(path, "pt") as file:
+            kind = json.loads(file.metadata()["router"])
+        skip = "layer" if kind["whole"] else "ffn"
+        router = Router(len(backbone.layers), backbone.shape.width, tuple(kind["choices"]), skip)
+        routed = Routed(backbone, router)
+        tensors = safetensors.torch.load_file(path)
+        routed.load_state_dict(backbone.state_dict(prefix="backbone.") | tensors)
+    except FileNotFoundError:
+        raise InputError(f"{path}: is missing; run the stage that makes it") from None
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a router of this model ({reason}); delete it and run its stage again") from None
+    return routed.eval().requires_grad_(False)
+
+
+def flops(routed: Routed, tokens: int, big: float, skip: float) -> float:
+    """Floating-point operations of a forward pass in which every token computes what it chose, per token, the router's own included.
+
+    Attention is counted where the whole layer is skipped too: its keys and values serve the tokens after it.
+    """
+    shape = routed.backbone.shape
+    own = 2 * shape.layers * shape.width * len(routed.router.choices)
+    return forward_flops(shape, tokens, big, skip) + own
+
+
+def summary(routed: Routed, found: Mapping[str, dict[str, np.ndarray]], domains: np.ndarray) -> dict:
+    """ROUTER_METRICS from `score`, domains [documents]: losses, layers used, and what hard routing computes."""
+    report = {}
+    for domain in dict.fromkeys(domains.tolist()):
+        kinds = {
+            kind: {name: arrays[name][domains == domain].mean(dtype=np.float64).item() for name in ("loss", BIG, SKIP)}
+            for kind, arrays in found.items()
+        }
+        report[domain] = {kind: means | {"perplexity": math.exp(means["loss"])} for kind, means in kinds.items()}
+    shape, tokens = routed.backbone.shape, found[HARD]["loss"].shape[1]
+    used = (found[HARD][name].mean(dtype=np.float64).item() for name in (BIG, SKIP))
+    alone = {"all_big": forward_flops(shape, tokens, shape.layers), "all_small": forward_flops(shape, tokens, 0)}
+    return report | {"flops_a_token": {"hard": flops(routed, tokens, *used)} | alone}

@@ -1,0 +1,69 @@
+"""How policies fare on tokens whose losses under all routes are known: what they claim, and what they get when all choose at once."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+from torch import Tensor
+
+from duo.model.transformer import Duo
+from duo.oracle import joint
+from duo.routers.dataset import Examples
+from duo.settings import Runtime
+
+NONE = "none"  # input or network of a policy that has none
+
+Key = tuple[str, int]  # constraint and budget
+
+
+class Chosen(NamedTuple):
+    """What a policy does at a constraint and budget: both [tokens]."""
+
+    routes: Tensor  # code
+    losses: Tensor  # nats, claimed
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Columns of gain_artifacts.POLICY_SETTINGS at a constraint and budget."""
+
+    constraint: str
+    budget: int
+    steps: int
+    setting: float
+    price: float
+    validation: float
+
+
+class Policy(Protocol):
+    """Anything that chooses a route for each token."""
+
+    name: str
+    input: str
+    network: str
+    settings: list[Setting]
+
+    def choose(self, examples: Examples) -> dict[Key, Chosen]:
+        """Its choice at every constraint and budget."""
+
+
+def settings(policies: Sequence[Policy]) -> pa.Table:
+    """POLICY_SETTINGS of these policies."""
+    return pa.Table.from_pylist([_ids(policy) | asdict(row) for policy in policies for row in policy.settings])
+
+
+def score(policy: Policy, examples: Examples, backbone: Duo, machine: Runtime, precision: str) -> pa.Table:
+    """POLICY_ROUTES of a policy on these examples."""
+    sample, parts = examples.sample, []
+    for (constraint, budget), chosen in policy.choose(examples).items():
+        routes = chosen.routes.numpy()
+        together = joint.realise(backbone, sample.tokens, routes.reshape(sample.tokens.shape), sample.labels, machine, precision)
+        constants = _ids(policy) | {"constraint": constraint, "budget": budget}
+        columns = {name: pa.repeat(value, len(routes)) for name, value in constants.items()} | sample.columns()
+        parts.append(pa.table(columns | {"route": routes, "loss": chosen.losses.numpy(), "realised": together.ravel()}))
+    return pa.concat_tables(parts)
+
+
+def _ids(policy: Policy) -> dict[str, str]:
+    return {"policy": policy.name, "input": policy.input, "network": policy.network}

@@ -1,0 +1,127 @@
+"""What routes cost when all are tried: file names and schemas with units."""
+
+import pyarrow as pa
+
+from duo.tables import fields
+from duo.tables.fields import field, table
+
+LOSSES = table(
+    "enumerate/{model}-{shard}.parquet",
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.POSITION,
+    field("token", pa.int32(), "id of the context's last token"),
+    field("label", pa.int32(), "id of the predicted token"),
+    field("losses", pa.list_(pa.float32()), "loss under every route, in order of route code", "nats"),
+)
+
+# One row a token. Losses in nats; routes as codes of duo.routes.
+SELECTIONS = table(
+    "oracle/{budget}/tokens.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.POSITION,
+    field("oracle_route", pa.int32(), "the token's best route of this budget"),
+    field("oracle_loss", pa.float32(), "its loss", "nats"),
+    field("random_token_loss", pa.float32(), "lowest loss of n random routes drawn for this token", "nats"),
+    field("sequence_loss", pa.float32(), "loss under the best route of the token's document", "nats"),
+    field("mean_loss", pa.float32(), "mean over all routes of this budget", "nats"),
+)
+
+# One row a document and route of this budget: all that choosing one route for many tokens needs.
+ROUTE_SUMS = table(
+    "oracle/{budget}/routes.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    field("route", pa.int32(), "code"),
+    field("drawn", pa.bool_(), "one of the n random routes that are tried for all tokens alike"),
+    field("tokens", pa.int32(), "tokens of the document"),
+    field("loss_sum", pa.float64(), "sum of the tokens' losses", "nats"),
+)
+
+# Figure 2d. One row a token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big layer.
+SKIPS = table(
+    "skips/{model}/tokens.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.POSITION,
+    field("oracle_route", pa.int32(), "the token's best route"),
+    field("oracle_loss", pa.float32(), "its loss", "nats"),
+    field("fixed_route", pa.int32(), "the route that serves the domain best"),
+    field("fixed_loss", pa.float32(), "the token's loss under it", "nats"),
+    field("mean_loss", pa.float32(), "mean over all routes", "nats"),
+)
+
+_BIG_AND_SKIP = [
+    field("big", pa.int32(), "big layers of the routes"),
+    field("skip", pa.int32(), "skipped layers of the routes"),
+]
+
+# One row a token and cell: all routes of {small, big, skip} with so many big and so many skipped layers.
+THREE_WAY = table(
+    "three_way/{domain}.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.POSITION,
+    *_BIG_AND_SKIP,
+    field("routes", pa.int32(), "how many routes those are"),
+    field("oracle_route", pa.int32(), "the best of them, the lowest code among ties; base 3 digits: 0 small, 1 big, 2 skip"),
+    field("oracle_loss", pa.float32(), "its loss", "nats"),
+    field("loss_sum", pa.float64(), "sum over the routes", "nats"),
+)
+
+# How much of the oracle's gain is luck of the label (duo.luck). One row a token and budget. Draws are labels drawn for the token from the
+# predictions of the route params luck.labels; lists over teachers are in the order of params luck.teachers.
+LUCK_TOKENS = table(
+    "luck/{model}-{shard}.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.POSITION,
+    fields.BUDGET,
+    field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on the true label"),
+    field("oracle_loss", pa.float32(), "that loss", "nats"),
+    field("log_normaliser", pa.float32(), "log of the sum over the vocabulary of the highest probability that any route gives", "nats"),
+    field("source_loss", pa.float32(), "loss, on the true label, of the route whose predictions the others are drawn from", "nats"),
+    field("null_source_loss", pa.list_(pa.float32()), "for each draw, its loss on the drawn label", "nats"),
+    field("null_route", pa.list_(pa.int32()), "for each draw, the route with the lowest loss on the drawn label"),
+    field("null_loss", pa.list_(pa.float32()), "for each draw, that loss", "nats"),
+    field("foreseen_route", pa.int32(), "the route with the lowest loss that the predictions which labels are drawn from let expect"),
+    field("null_foreseen_loss", pa.list_(pa.float32()), "for each draw, the loss of that route on the drawn label", "nats"),
+    field("ceiling_route", pa.list_(pa.int32()), "for each teacher, the route with the lowest loss that its predictions let expect"),
+    field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
+)
+
+# Losses of all routes on training and validation documents, as LOSSES: what routers with exact supervision learn from.
+TABLE = table(
+    "table/{domain}.parquet",
+    fields.DOMAIN,
+    field("split", pa.string(), "train or validation"),
+    field("document", pa.string(), "index of the document in its domain's packed split"),
+    fields.POSITION,
+    field("token", pa.int32(), "id of the context's last token"),
+    field("label", pa.int32(), "id of the predicted token"),
+    field("losses", pa.list_(pa.float32()), "loss under every route, in order of route code", "nats"),
+)
+
+_SELECTION = field(
+    "selection", pa.string(), "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain"
+)
+
+# One row a token, budget and selection.
+CONTEXT_LOSSES = table(
+    "contexts/{context}.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.POSITION,
+    fields.BUDGET,
+    _SELECTION,
+    field("route", pa.int32(), "the chosen route"),
+    field("claimed", pa.float32(), "its loss in this context, which it was chosen by", "nats"),
+    field("realised", pa.float32(), "the token's loss where all tokens run jointly, once, each on its chosen route", "nats"),
+)

@@ -1,0 +1,458 @@
+"""What studies find: file names and schemas with units."""
+
+import pyarrow as pa
+
+from duo.tables import fields
+from duo.tables.fields import field, table
+from duo.tables.files import Json, Metrics, Table
+
+CURVES = table(
+    "evaluate/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field("strategy", pa.string(), "oracle, sequence, random_token, random_all, fixed or mean"),
+    fields.BUDGET,
+    field("loss", pa.float64(), "mean over tokens", "nats a token"),
+    field("low", pa.float64(), "lower end of the interval", "nats a token"),
+    field("high", pa.float64(), "upper end of the interval", "nats a token"),
+    field("perplexity", pa.float64(), "exp(loss)"),
+    field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
+)
+
+HEAT_MAPS = table(
+    "evaluate/heat_maps.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.BUDGET,
+    fields.LAYER,
+    fields.POSITION,
+    field("share", pa.float64(), "share of documents whose oracle route is big here"),
+)
+
+# Share of big by layer alone, with its interval: what the heat maps' claims rest on.
+LAYER_SHARES = table(
+    "evaluate/layers.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.BUDGET,
+    fields.LAYER,
+    field("share", pa.float64(), "share of tokens whose oracle route is big here"),
+    field("low", pa.float64(), "lower end of the interval"),
+    field("high", pa.float64(), "upper end of the interval"),
+)
+
+CONTRASTS = Table("evaluate/contrasts.parquet", fields.STATISTICS)
+
+# The estimates of CONTRASTS over models that differ by their seed alone, apart from their intervals by document.
+SEEDS = table(
+    "evaluate/seeds.parquet",
+    fields.DOMAIN,
+    field("name", pa.string(), "as in CONTRASTS"),
+    field("seeds", pa.int32(), "how many models"),
+    field("mean", pa.float64(), "of their estimates"),
+    field("deviation", pa.float64(), "standard deviation of their estimates; no number where there is one model"),
+    field("low", pa.float64(), "lowest estimate"),
+    field("high", pa.float64(), "highest estimate"),
+)
+
+# Headline numbers by model, then domain.
+METRICS = Metrics("evaluate/metrics.json")
+
+_SCHEDULE = field("schedule", pa.string(), "of the budget: falling, rising, constant, or shuffled (falling's budgets in random order)")
+
+_SCHEDULED = field("strategy", pa.string(), "oracle, or mean of all routes, of the budget at the token's position")
+
+SCHEDULES = table(
+    "schedules/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    _SCHEDULE,
+    _SCHEDULED,
+    *fields.LOSS_INTERVAL,
+    field("perplexity", pa.float64(), "exp(loss)"),
+)
+
+SCHEDULE_POSITIONS = table(
+    "schedules/positions.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    _SCHEDULE,
+    _SCHEDULED,
+    field("first", pa.int32(), "first position of a stretch of the sequence"),
+    field("last", pa.int32(), "its last position"),
+    field("budget", pa.float64(), "mean big layers a token there"),
+    *fields.LOSS_INTERVAL,
+)
+
+SCHEDULE_STATISTICS = Table("schedules/statistics.parquet", fields.STATISTICS)
+
+_CLASS = field("class", pa.string(), "kind of token, of duo.token_classes")
+
+DIFFICULTY = table(
+    "difficulty/tokens.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.POSITION,
+    _CLASS,
+    field("line_start", pa.bool_(), "holds the first character that is not white space of a line, but for a document's first"),
+    field("all_small", pa.float32(), "loss with all layers small", "nats"),
+    field("all_big", pa.float32(), "loss with all layers big", "nats"),
+    field("oracle", pa.float32(), "loss under the token's best route of difficulty.budget big layers", "nats"),
+    field("gap", pa.float32(), "all_small less oracle: the token's difficulty", "nats"),
+)
+
+# Cells without tokens have no row.
+DIFFICULTY_HISTOGRAM = table(
+    "difficulty/histogram.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field("loss", pa.float64(), "lower edge of the cell in loss with all layers small", "nats"),
+    field("gap", pa.float64(), "lower edge of the cell in gap", "nats"),
+    field("width", pa.float64(), "of the cell, both ways", "nats"),
+    field("tokens", pa.int32(), "in the cell"),
+)
+
+DIFFICULTY_CLASSES = table(
+    "difficulty/classes.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    _CLASS,
+    field("tokens", pa.int32(), "of the class"),
+    *(
+        field(f"{name}{end}", pa.float64(), f"{words} of {meaning}", "nats a token")
+        for name, meaning in {"loss": "the loss with all layers small", "gap": "the gap"}.items()
+        for end, words in {"": "mean", "_low": "lower end of the interval", "_high": "upper end of the interval"}.items()
+    ),
+)
+
+DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", fields.STATISTICS)
+
+# A list of one passage a domain, for the coloured text: domain, document, source, licence and tokens, each with its text (a character
+# that several tokens share stands at the first of them), loss (all_small), oracle and gap in nats. Plain text, not escaped.
+PASSAGES = Json("difficulty/passages.json")
+
+_KIND = field("kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others")
+
+_FLOPS_AS = field("p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs")
+
+ABLATION_LOSSES = table(
+    "ablation/losses.parquet",
+    fields.MODEL,
+    _KIND,
+    _FLOPS_AS,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    field("tokens", pa.int32(), "of the document in the sample"),
+    field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
+)
+
+ABLATION_CURVES = table(
+    "ablation/curves.parquet",
+    fields.MODEL,
+    _KIND,
+    field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
+    field("measure", pa.string(), "loss, or accuracy in multiple choice"),
+    _FLOPS_AS,
+    field("flops", pa.float64(), "of the forward pass at the context length", "floating-point operations a token"),
+    field("value", pa.float64(), "mean loss in nats a token, or share of right choices"),
+    field("low", pa.float64(), "lower end of the interval"),
+    field("high", pa.float64(), "upper end of the interval"),
+)
+
+ABLATION_STATISTICS = Table("ablation/statistics.parquet", fields.STATISTICS)
+
+_ROUTER = field("router", pa.string(), "a key of params routers")
+
+_CHOICE = field("choice", pa.string(), "big or skip")
+
+ROUTING_CURVES = table(
+    "routing/curves.parquet",
+    field("router", pa.string(), "a key of params routers; oracle for the oracle on average over a sequence"),
+    fields.MODEL,
+    fields.DOMAIN,
+    field("kind", pa.string(), "hard, exact or soft as in ROUTED; or oracle_average"),
+    field("constraint", pa.string(), "exact: on every token; average: on the mean over a sequence"),
+    field("target", pa.float64(), "big layers a token that are asked"),
+    field("big", pa.float64(), "big layers a token that are used"),
+    field("skip", pa.float64(), "skipped layers a token"),
+    *fields.LOSS_INTERVAL,
+    field("perplexity", pa.float64(), "exp(loss)"),
+)
+
+ROUTING_HEAT_MAPS = table(
+    "routing/heat_maps.parquet",
+    _ROUTER,
+    fields.DOMAIN,
+    _CHOICE,
+    fields.LAYER,
+    fields.POSITION,
+    field("share", pa.float64(), "share of documents, routed hard"),
+)
+
+ROUTING_STATISTICS = Table("routing/statistics.parquet", fields.STATISTICS)
+
+SKIP_HEAT_MAPS = Table("skips/{model}/heat_maps.parquet", HEAT_MAPS.schema)
+
+SKIP_LAYERS = Table("skips/{model}/layers.parquet", LAYER_SHARES.schema)
+
+SKIP_STATISTICS = Table("skips/{model}/statistics.parquet", fields.STATISTICS)
+
+_BIG_AND_SKIP = [
+    field("big", pa.int32(), "big layers of the routes"),
+    field("skip", pa.int32(), "skipped layers of the routes"),
+]
+
+THREE_WAY_CURVES = table(
+    "three_way_curves/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field("strategy", pa.string(), "oracle or mean of the routes"),
+    *_BIG_AND_SKIP,
+    field("loss", pa.float64(), "mean over tokens", "nats a token"),
+    field("low", pa.float64(), "lower end of the interval", "nats a token"),
+    field("high", pa.float64(), "upper end of the interval", "nats a token"),
+    field("perplexity", pa.float64(), "exp(loss)"),
+    field("from_all_big", pa.float64(), "loss less that of all layers big, on the same tokens", "nats a token"),
+    field("from_all_big_low", pa.float64(), "lower end of its interval", "nats a token"),
+    field("from_all_big_high", pa.float64(), "upper end of its interval", "nats a token"),
+)
+
+GAIN_CURVES = table(
+    "gain/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field(
+        "strategy",
+        pa.string(),
+        "oracle, null (the oracle on drawn labels), corrected, normalised, fixed, ceiling_TEACHER, or the route of luck.labels",
+    ),
+    fields.BUDGET,
+    *fields.LOSS_INTERVAL,
+    field("perplexity", pa.float64(), "exp(loss)"),
+)
+
+GAIN_STATISTICS = Table("gain/statistics.parquet", fields.STATISTICS)
+
+_LABELS = field("labels", pa.string(), "true, drawn, or difference: the former less the latter")
+
+GAIN_HEAT_MAPS = table(
+    "gain/heat_maps.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    _LABELS,
+    fields.BUDGET,
+    fields.LAYER,
+    fields.POSITION,
+    field("share", pa.float64(), "share of documents (and draws) whose oracle route is big here, or difference of such shares"),
+)
+
+GAIN_LAYERS = table(
+    "gain/layers.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    _LABELS,
+    fields.BUDGET,
+    fields.LAYER,
+    field("share", pa.float64(), "share of tokens (and draws) whose oracle route is big here, or difference of such shares"),
+    field("low", pa.float64(), "lower end of the interval"),
+    field("high", pa.float64(), "upper end of the interval"),
+)
+
+# A route chosen by one model's oracle, scored by another; self where both are one.
+CROSS_SEED = table(
+    "cross_seed/curves.parquet",
+    fields.DOMAIN,
+    field("chooser", pa.string(), "a key of params models: whose oracle chose each token's route"),
+    field("scorer", pa.string(), "a key of params models: whose losses these are"),
+    fields.BUDGET,
+    *fields.LOSS_INTERVAL,
+    field("perplexity", pa.float64(), "exp(loss)"),
+)
+
+CROSS_SEED_MEANS = table(
+    "cross_seed/means.parquet",
+    fields.DOMAIN,
+    field(
+        "strategy",
+        pa.string(),
+        "own: the scorer's own oracle; other: another model's, none where one model is enumerated; fixed: best single route; held_out: "
+        "best single route of other documents, mean over random halvings; mean: of all routes",
+    ),
+    fields.BUDGET,
+    field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats a token"),
+    *fields.LOSS_INTERVAL[1:],
+    field("perplexity", pa.float64(), "exp(loss)"),
+)
+
+CROSS_SEED_STATISTICS = Table("cross_seed/statistics.parquet", fields.STATISTICS)
+
+_ENDS = [field("low", pa.float64(), "lower end of its interval"), field("high", pa.float64(), "upper end of its interval")]
+
+# Walsh-Hadamard spectrum of each token's losses over all routes, and what follows from it.
+SPECTRUM = table(
+    "spectrum/orders.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field("order", pa.int32(), "how many layers interact"),
+    field("value", pa.float64(), "share of the variance of a token's loss over all routes that interactions of so many layers cause"),
+    *_ENDS,
+)
+
+SPECTRUM_DISTANCES = table(
+    "spectrum/distances.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field("distance", pa.int32(), "layers from one to the other of a pair"),
+    field("value", pa.float64(), "share of that variance that the interaction of one such pair causes, mean over the pairs"),
+    *_ENDS,
+)
+
+SHAPLEY = table(
+    "spectrum/shapley.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.LAYER,
+    field("value", pa.float64(), "Shapley value of the layer's big FFN: its part of all small less all big", "nats a token"),
+    *_ENDS,
+)
+
+SPECTRUM_STATISTICS = Table("spectrum/statistics.parquet", fields.STATISTICS)
+
+# The oracle beside what it would get from independent normal losses of the same mean and deviation, token by token.
+ORDER_STATISTICS = table(
+    "spectrum/order_statistics.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.BUDGET,
+    field("routes", pa.int32(), "of this budget"),
+    field("expected_maximum", pa.float64(), "of so many independent standard normals"),
+    field("mean", pa.float64(), "of a token's losses over the routes, mean over tokens", "nats a token"),
+    field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats a token"),
+    *(
+        field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
+        for name, (meaning, unit) in {
+            "oracle": ("the lowest loss over the routes, mean over tokens", "nats a token"),
+            "predicted": ("mean - expected_maximum * deviation", "nats a token"),
+            "effective": ("how many independent routes would give the oracle's gain over the mean", "routes"),
+        }.items()
+        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+    ),
+)
+
+_SYNTHETIC = [
+    field("kind", pa.string(), "structure, noise, column, copy or sum: the part of the predicted token, of duo.synthetic"),
+    field("difficulty", pa.int32(), "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry"),
+]
+
+_MEASURED = {
+    "all_small": "loss with all layers small",
+    "all_big": "loss with all layers big",
+    "oracle": "loss under the token's best route of difficulty.budget big layers",
+    "gap": "all_small less oracle",
+    "luck": "on drawn labels, loss of the route that the predictions they are drawn from prefer, less the oracle's; mean over draws",
+    "corrected_gap": "gap less luck",
+}
+
+SYNTHETIC_TOKENS = table(
+    "synthetic/tokens.parquet",
+    fields.DOCUMENT,
+    fields.POSITION,
+    field("token", pa.int32(), "id of the context's last token"),
+    field("label", pa.int32(), "id of the predicted token"),
+    *_SYNTHETIC,
+    field("entropy", pa.float32(), "of the chance that the token is drawn with, given all before it", "nats"),
+    *(field(name, pa.float32(), meaning, "nats") for name, meaning in _MEASURED.items()),
+)
+
+SYNTHETIC_CLASSES = table(
+    "synthetic/classes.parquet",
+    *_SYNTHETIC,
+    field("tokens", pa.int32(), "of this kind and difficulty"),
+    field("entropy", pa.float64(), "mean", "nats a token"),
+    *(
+        field(f"{name}{end}", pa.float64(), f"{words} of: {meaning}", "nats a token")
+        for name, meaning in _MEASURED.items()
+        for end, words in {"": "mean", "_low": "lower end of the interval", "_high": "upper end of the interval"}.items()
+    ),
+)
+
+# MEASURE_rank_KNOWN: Spearman's correlation of the loss with all layers small, the gap or the corrected gap with what is known: difficulty
+# and entropy over all tokens, carry (the difficulty among digits of sums). noise_called_difficult_by_MEASURE: share of noise where it is at
+# least its median over the tokens of a difficulty above 0.
+SYNTHETIC_STATISTICS = Table("synthetic/statistics.parquet", fields.STATISTICS)
+
+# Searches that may try few routes of a token, against the exact answer. Rows begin where every token has tried a route.
+SEARCH_CURVES = table(
+    "search/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field("method", pa.string(), "one of params search.methods"),
+    fields.BUDGET,
+    field("evaluations", pa.int32(), "routes tried by each token, or as many layers run"),
+    field("regret", pa.float64(), "mean over tokens of the lowest loss found so far less the lowest there is", "nats a token"),
+    field("regret_low", pa.float64(), "lower end of its interval", "nats a token"),
+    field("regret_high", pa.float64(), "upper end of its interval", "nats a token"),
+    field("found", pa.float64(), "share of tokens whose lowest loss is found"),
+    field("found_low", pa.float64(), "lower end of its interval"),
+    field("found_high", pa.float64(), "upper end of its interval"),
+)
+
+# METHOD_BUDGET-randomcolumns.BUDGET: a method's regret less that of random routes, at the last evaluation.
+SEARCH_STATISTICS = Table("search/statistics.parquet", fields.STATISTICS)
+
+# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random (duo.baselines).
+_POLICY = [
+    field("policy", pa.string(), "an objective of params policies, or a baseline: fixed, token_table, neighbours or random"),
+    field("input", pa.string(), "what it reads: layers, upfront, token or none"),
+    field("network", pa.string(), "linear, mlp or none"),
+]
+
+_CONSTRAINED = [
+    field("constraint", pa.string(), "exact: the budget is every token's; average: the mean over tokens, met on the training documents"),
+    fields.BUDGET,
+]
+
+POLICY_CURVES = table(
+    "policies_curves/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    field("policy", pa.string(), "as in POLICY_ROUTES, or paper: a router of params routers, or ceiling: the first teacher's choice"),
+    *_POLICY[1:],
+    field("chosen", pa.bool_(), "of all inputs and networks of this policy the best on validation, mean over the exact budgets"),
+    field("kind", pa.string(), "claimed or realised, as in POLICY_ROUTES"),
+    *_CONSTRAINED,
+    field("big", pa.float64(), "big layers a token that are used"),
+    *fields.LOSS_INTERVAL,
+    field("perplexity", pa.float64(), "exp(loss)"),
+    *(
+        field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
+        for name, (meaning, unit) in {
+            "from_fixed": ("the loss less fixed's", "nats a token"),
+            "share": ("(fixed - loss) / (fixed - ceiling); no number where the budget is met on average", ""),
+        }.items()
+        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+    ),
+)
+
+POLICY_STATISTICS = Table("policies_curves/statistics.parquet", fields.STATISTICS)
+
+_CONTEXT = field("context", pa.string(), "shared, reference or committed: what the other tokens do while a token's routes are tried")
+
+_SELECTION = field(
+    "selection", pa.string(), "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain"
+)
+
+CONTEXT_CURVES = table(
+    "contexts_curves/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    _CONTEXT,
+    _SELECTION,
+    field("kind", pa.string(), "claimed or realised, as in CONTEXT_LOSSES"),
+    fields.BUDGET,
+    *fields.LOSS_INTERVAL,
+    field("perplexity", pa.float64(), "exp(loss)"),
+)
+
+CONTEXT_STATISTICS = Table("contexts_curves/statistics.parquet", fields.STATISTICS)

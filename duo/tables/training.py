@@ -1,0 +1,52 @@
+"""Trained models: file names and schemas with units."""
+
+import pyarrow as pa
+
+from duo.tables import fields
+from duo.tables.fields import field, table
+from duo.tables.files import File, Metrics, Table
+
+MODEL = File("pretrain/{model}/model.safetensors")
+
+HISTORY = table(
+    "pretrain/{model}/history.parquet",
+    field("step", pa.int32(), "optimizer steps done"),
+    field("tokens", pa.int64(), "training tokens seen"),
+    field(
+        "series",
+        pa.string(),
+        "train, learning_rate, gradient_norm or one of the objective's own, as validation/DOMAIN/all_big",
+    ),
+    field("value", pa.float64(), "value of the series", "nats a token, for losses"),
+)
+
+PRETRAIN_METRICS = Metrics("pretrain/{model}/metrics.json")
+
+# Multiple-choice items: one beginning, four ends, of which one is its document's own.
+_ITEM = field("item", pa.int32(), "index of the item in its domain")
+
+_LABEL = field("label", pa.int32(), "index of the true ending")
+
+# What the evaluation harness made of the items; of tasks other than ours each item is a document of its own.
+HARNESS = table(
+    "harness/{model}.parquet",
+    fields.MODEL,
+    field("p_big", pa.float64(), "chance of the big FFN"),
+    field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
+    fields.DOCUMENT,
+    _ITEM,
+    _LABEL,
+    field("choice", pa.int32(), "index of the ending with the highest log-likelihood a character"),
+    field("correct", pa.bool_(), "the harness's acc_norm"),
+    field("log_likelihoods", pa.list_(pa.float64()), "of the endings", "nats"),
+    field("lengths", pa.list_(pa.int32()), "of the endings", "characters"),
+)
+
+CHECKPOINT = File("checkpoints/{fingerprint}.safetensors")
+
+# The model of the synthetic domain, as MODEL, HISTORY and PRETRAIN_METRICS.
+SYNTHETIC_MODEL = File("synthetic_model/model.safetensors")
+
+SYNTHETIC_HISTORY = Table("synthetic_model/history.parquet", HISTORY.schema)
+
+SYNTHETIC_METRICS = Metrics("synthetic_model/metrics.json")

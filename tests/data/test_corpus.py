@@ -1,0 +1,308 @@
+"""Text from every kind of source, split without leaks; bad sources end in one error that names them."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from project import REPOSITORY
+
+from duo.data import corpus
+from duo.errors import InputError
+from duo.settings import FilesDomain, HuggingFaceDomain, WheelDomain
+from duo.tables.data import CACHE, DOCUMENTS
+from workflow.params import Params, read_yaml
+
+LEGAL = {"licence": "MIT", "attribution": "its author"}
+SHARES = {"validation": 0.1, "test": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def own_artifacts(tmp_path, monkeypatch):
+    monkeypatch.setattr("duo.tables.files.ROOT", tmp_path / "artifacts")
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """An empty folder that is all pip knows."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name, value in {"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}.items():
+        monkeypatch.setenv(name, value)
+    return folder
+
+
+def wheel(index, name, contents, **settings):
+    """Put a wheel with the given members in the index; its entry in params.yaml."""
+    path = index / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    about = {f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", f"{info}/WHEEL": "Wheel-Version: 1.0\n"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in (contents | about).items():
+            archive.writestr(member, content)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"name": name, "version": "1.0", "sha256": sha256, "members": f"{name}/*.py", **LEGAL, **settings}
+
+
+def cached(index, *args, **settings):
+    """Like `wheel`, as if fetched before: pip takes a second."""
+    entry = wheel(index, *args, **settings)
+    path = CACHE.path(name="wheels/box-1.0.whl")
+    path.parent.mkdir(parents=True)
+    (index / "box-1.0-py3-none-any.whl").rename(path)
+    return entry
+
+
+def wheels(*entries, **settings):
+    return WheelDomain.model_validate({"source": "wheel", "wheels": list(entries), **(settings or SHARES)})
+
+
+def files(pattern, **settings):
+    return FilesDomain.model_validate({"source": "files", "glob": str(pattern), **LEGAL, **SHARES, **settings})
+
+
+def ids(documents):
+    return [document.id for document in documents]
+
+
+# Wheels
+
+
+def test_wheel_gives_its_matching_files_in_order_without_blanks_and_repeats(index):
+    members = {"box/b.py": "b = 1\n", "box/a.py": "a = 1\n", "box/__init__.py": "\n", "box/sub/copy.py": "a = 1\n", "box/data.bin": b"\xff"}
+    documents = corpus.read(wheels(wheel(index, "box", members)), "code")
+    assert ids(documents) == ["box/box/a.py", "box/box/b.py"]
+    assert [document.text for document in documents] == ["a = 1\n", "b = 1\n"]
+    assert {(document.source, document.licence) for document in documents} == {("box 1.0: its author", "MIT")}
+
+
+@pytest.mark.parametrize(
+    ("objects", "keys"),
+    [({"Bee": {"extract": "a bee"}}, ["Bee"]), ([{"extract": "x"}, {"extract": "y"}], ["0", "1"])],
+    ids=["dict", "list"],
+)
+def test_json_in_a_wheel_gives_a_document_an_object(index, objects, keys):
+    entry = cached(index, "box", {"box/all.json": json.dumps(objects)}, members="*.json", field="extract")
+    assert ids(corpus.read(wheels(entry), "text")) == [f"box/box/all.json/{key}" for key in keys]
+
+
+def test_wheel_is_fetched_once_and_mended_when_its_cached_file_is_damaged(index):
+    domain = wheels(wheel(index, "box", {"box/a.py": "a = 1"}))
+    first = corpus.read(domain, "code")
+    cached = CACHE.path(name="wheels/box-1.0.whl")
+    cached.write_bytes(cached.read_bytes()[:100])
+    assert corpus.read(domain, "code") == first
+    for path in index.iterdir():
+        path.unlink()
+    assert corpus.read(domain, "code") == first
+
+
+def test_wheel_with_another_hash_is_refused_and_not_kept(index, tmp_path):
+    entry = wheel(index, "box", {"box/a.py": "a = 1"})
+    found, entry["sha256"] = entry["sha256"], "0" * 64
+    with pytest.raises(InputError, match=f"wheel box 1.0: sha256 should be {'0' * 64}, but pip delivered {found}"):
+        corpus.read(wheels(entry), "code")
+    assert not list((tmp_path / "artifacts").rglob("*.whl*"))
+
+
+def test_unknown_wheel_is_one_error(index):
+    entry = wheel(index, "box", {"box/a.py": "a = 1"}) | {"name": "bax"}
+    with pytest.raises(InputError, match=r"wheel bax==1\.0: pip could not download it \(.*bax==1\.0\); check its name"):
+        corpus.read(wheels(entry), "code")
+
+
+def test_no_network_is_one_error(index, monkeypatch):
+    for name, value in {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}.items():
+        monkeypatch.setenv(name, value)
+    entry = wheel(index, "box", {"box/a.py": "a = 1"}) | {"name": "bax"}
+    with pytest.raises(InputError, match=r"wheel bax==1\.0: pip could not download it") as caught:
+        corpus.read(wheels(entry), "code")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_pip_takes_no_wheel_of_a_platform(index, monkeypatch):
+    """Else params.yaml's sha256 would hold on one kind of machine only."""
+    seen = []
+
+    def run(command, **_):
+        seen.extend(command)
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(InputError, match="no reason given"):
+        corpus.read(wheels(wheel(index, "box", {"box/a.py": "a = 1"})), "code")
+    assert seen[seen.index("--platform") + 1] == "any" and seen[seen.index("--abi") + 1] == "none"
+
+
+@pytest.mark.parametrize(
+    ("members", "settings", "message"),
+    [
+        ({"box/a.txt": "a"}, {}, "wheel box 1.0: no file matches members: 'box/\\*.py'"),
+        ({"box/a.py": b"a = '\xff'"}, {}, "wheel box 1.0, box/a.py: not UTF-8 \\(byte 5 is 0xff\\)"),
+        ({"box/a.py": "{"}, {"field": "extract"}, "wheel box 1.0, box/a.py: not valid JSON"),
+        ({"box/a.py": "3"}, {"field": "extract"}, "box/a.py: should hold a JSON object or list of objects, not int"),
+        ({"box/a.py": '{"Bee": {"text": "a"}}'}, {"field": "extract"}, "entry 'Bee': has no key 'extract'; it has text"),
+        ({"box/a.py": '{"Bee": {"extract": 3}}'}, {"field": "extract"}, "entry 'Bee': 'extract' should be text, not int"),
+        ({"box/a.py": '{"Bee": {"extract": "\\ud800"}}'}, {"field": "extract"}, "entry 'Bee': 'extract' is not Unicode text"),
+        ({"box/a.py": " \n"}, {}, "corpus.code: its source holds no text"),
+    ],
+)
+def test_bad_wheel_names_what_is_wrong(index, members, settings, message):
+    with pytest.raises(InputError, match=message):
+        corpus.read(wheels(cached(index, "box", members, **settings)), "code")
+
+
+# Files
+
+
+def test_text_files_are_documents_with_ids_below_the_fixed_folder(tmp_path):
+    (tmp_path / "notes/deep").mkdir(parents=True)
+    (tmp_path / "notes/b.txt").write_text("bee")
+    (tmp_path / "notes/deep/a.txt").write_text("ä sea\r\n", newline="")
+    documents = corpus.read(files(tmp_path / "notes/**/*.txt"), "notes")
+    assert {document.id: document.text for document in documents} == {"b.txt": "bee", "deep/a.txt": "ä sea\r\n"}
+
+
+def test_jsonl_and_parquet_give_a_document_a_row(tmp_path):
+    texts = ["one\u2028line", "", "two", "one\u2028line"]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"body": text}, ensure_ascii=False) + "\n" for text in texts))
+    pq.write_table(pa.table({"body": texts, "other": [1, 2, 3, 4]}), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        documents = corpus.read(files(tmp_path / name, field="body"), "notes")
+        assert {document.id: document.text for document in documents} == {f"{name}#1": "one\u2028line", f"{name}#3": "two"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"", "a.txt: is empty"),
+        ("a.txt", b" \n\t", "a.txt: holds nothing but white space"),
+        ("a.txt", b"caf\xe9", "a.txt: not UTF-8 \\(byte 3 is 0xe9\\); convert it to UTF-8"),
+        ("a.jsonl", b"", "a.jsonl: is empty"),
+        ("a.jsonl", b'{"body": "a"}\n{"body', "a.jsonl, row 2: not valid JSON"),
+        ("a.jsonl", b'{"body": "a"}\n["a"]\n', "a.jsonl, row 2: should be an object with the key 'body', not list"),
+        ("a.jsonl", b'{"text": "a"}', "a.jsonl, row 1: has no key 'body'; it has text"),
+        ("a.parquet", b"PAR1 cut short", "a.parquet: damaged or not Parquet"),
+    ],
+)
+def test_bad_file_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        corpus.read(files(tmp_path / name, **({} if name == "a.txt" else {"field": "body"})), "notes")
+
+
+def test_parquet_without_the_column_and_with_empty_cells(tmp_path):
+    pq.write_table(pa.table({"body": ["a", None]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a.parquet: has no column 'text'; it has body"):
+        corpus.read(files(tmp_path / "a.parquet", field="text"), "notes")
+    with pytest.raises(InputError, match=r"a.parquet, row 2: 'body' should be text, not NoneType"):
+        corpus.read(files(tmp_path / "a.parquet", field="body"), "notes")
+
+
+def test_glob_without_a_file(tmp_path):
+    with pytest.raises(InputError, match=r"corpus.notes.glob: no file matches '.*none/\*.txt'"):
+        corpus.read(files(tmp_path / "none/*.txt"), "notes")
+
+
+def test_repeated_ids_are_refused(monkeypatch):
+    same = [corpus.Document("a", text, "", "MIT") for text in ("one", "two")]
+    monkeypatch.setattr(corpus, "_files", lambda domain, name: same)
+    with pytest.raises(InputError, match="2 documents have the id 'a'"):
+        corpus.read(files("a.txt"), "notes")
+
+
+# Hugging Face
+
+
+def test_hugging_face_data_set_is_read_up_to_its_limit(tmp_path, monkeypatch):
+    pytest.importorskip("datasets", reason="the huggingface extra is not installed")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (tmp_path / "set/data").mkdir(parents=True)
+    for shard, texts in enumerate([["a", "a", " ", "b"], ["c", "d"]]):
+        pq.write_table(pa.table({"body": texts}), tmp_path / f"set/data/train-0000{shard}-of-00002.parquet")
+    settings = {"source": "huggingface", "path": str(tmp_path / "set"), "field": "body", "limit": 3, **LEGAL, **SHARES}
+    documents = corpus.read(HuggingFaceDomain.model_validate(settings), "web")
+    assert [(document.id, document.text) for document in documents] == [("train/0", "a"), ("train/3", "b"), ("train/4", "c")]
+    for wrong, message in [
+        ({"field": "text"}, "row 0: has no key 'text'"),
+        ({"subset": "dev"}, "could not be read"),
+        ({"path": "no/such"}, "could not"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            corpus.read(HuggingFaceDomain.model_validate(settings | wrong), "web")
+
+
+def test_missing_library_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    domain = HuggingFaceDomain.model_validate({"source": "huggingface", "path": "x/y", "field": "text", "limit": 3, **LEGAL, **SHARES})
+    with pytest.raises(InputError, match=r'pip install "duo-lab\[huggingface\]"'):
+        corpus.read(domain, "web")
+
+
+# Split
+
+
+def documents(count, split=None):
+    return [corpus.Document(f"{split}{index}", f"text {index}", "", "MIT", split) for index in range(count)]
+
+
+def test_shares_by_document_are_exact_and_drawn_by_seed():
+    columns = corpus.split(documents(50), files("a.txt"), "notes", seed=1)
+    assert Counter(columns["split"]) == {"train": 35, "validation": 5, "test": 10}
+    assert columns["id"] == ids(documents(50))
+    assert corpus.split(documents(50), files("a.txt"), "notes", seed=1) == columns
+    assert corpus.split(documents(50), files("a.txt"), "notes", seed=2)["split"] != columns["split"]
+
+
+def test_limit_draws_by_seed_and_keeps_the_order():
+    kept = corpus.split(documents(50), files("a.txt", limit=20), "notes", seed=1)
+    numbers = [int(text.split()[1]) for text in kept["text"]]
+    assert len(numbers) == 20 and numbers == sorted(numbers) and numbers != list(range(20))
+    assert Counter(kept["split"]) == {"train": 14, "validation": 2, "test": 4}
+
+
+def test_split_by_package_is_the_wheels_own(index):
+    entries = [wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyz", corpus.SPLITS, strict=True)]
+    domain = wheels(*entries, split_by="package")
+    columns = corpus.split(corpus.read(domain, "code"), domain, "code", seed=1)
+    DOCUMENTS.write(columns, domain="code")
+    written = DOCUMENTS.read(domain="code").to_pydict()
+    assert dict(zip(written["id"], written["split"], strict=True)) == {"x/x/a.py": "train", "y/y/a.py": "validation", "z/z/a.py": "test"}
+
+
+def test_too_few_documents_for_a_split():
+    with pytest.raises(InputError, match="none of its 4 documents falls to the validation split"):
+        corpus.split(documents(4), files("a.txt"), "notes", seed=1)
+
+
+# Documentation
+
+
+def test_examples_in_the_docs_work(tmp_path, monkeypatch):
+    root = REPOSITORY
+    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs/data.md").read_text(), re.DOTALL)
+    values = read_yaml(root / "params.yaml")
+    examples = {}
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.yaml").write_text(block)
+        example = read_yaml(tmp_path / f"{number}.yaml")
+        both = values | {"corpus": example["corpus"], "pretrain": values["pretrain"] | example["pretrain"]}
+        both["routers"] = {name: router | {"mix": both["pretrain"]["mix"]} for name, router in values["routers"].items()}
+        examples |= Params.model_validate(both).corpus
+    assert {type(domain) for domain in examples.values()} == {FilesDomain, HuggingFaceDomain}
+    monkeypatch.chdir(tmp_path)
+    Path("my-text/deep").mkdir(parents=True)
+    for number in range(10):
+        Path(f"my-text/deep/{number}.txt").write_text(f"note {number}")
+    Path("my-text/a.jsonl").write_text("".join(f'{{"body": "letter {number}"}}\n' for number in range(10)))
+    for name in ("notes", "letters"):
+        columns = corpus.split(corpus.read(examples[name], name), examples[name], name, seed=1)
+        assert Counter(columns["split"]) == {"train": 8, "validation": 1, "test": 1}
+    assert columns["id"][0] == "a.jsonl#1"

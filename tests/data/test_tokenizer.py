@@ -1,0 +1,139 @@
+"""Nothing of the text is lost, nothing leaks between splits, and the same text gives the same bytes."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from made_up import TEXTS, corpora
+from project import REPOSITORY as ROOT
+
+from duo.data import tokenizer as tokens
+from duo.errors import InputError
+from duo.seeds import stream
+from duo.tables import files
+from duo.tables.data import PACKED, TEST_TOKENS, TOKEN_METRICS, TOKENIZER
+
+HARD = [
+    "",
+    " ",
+    "\x00\x01\x7f",
+    "\r\n\t  \u2028",
+    "naïve café",
+    "日本語 🐝👩\u200d👩\u200d👧",
+    "e\u0301 ≠ \u00e9",
+    f"a {tokens.MARK} b",
+    "\ufeff\ufffd\U0010ffff",
+]
+
+
+@pytest.fixture(autouse=True)
+def own_artifacts(tmp_path, monkeypatch):
+    monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tokens.train(TEXTS, 300)
+
+
+@pytest.mark.parametrize("text", [*HARD, "".join(map(chr, range(0x800)))])
+def test_any_text_comes_back_whole(tokenizer, text):
+    (ids,) = tokens.encode(tokenizer, [text])
+    assert tokenizer.decode(ids.tolist(), skip_special_tokens=False) == text
+    assert tokens.MARK_ID not in ids
+
+
+def test_saved_tokenizer_encodes_alike(tokenizer):
+    tokens.save(tokenizer)
+    loaded = tokens.load()
+    assert loaded.token_to_id(tokens.MARK) == tokens.MARK_ID
+    assert loaded.get_vocab_size() == 300
+    for mine, its in zip(tokens.encode(tokenizer, HARD + TEXTS), tokens.encode(loaded, HARD + TEXTS), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_many_documents_are_encoded_in_order(tokenizer):
+    many = [f"value {number}" for number in range(2 * tokens.BATCH + 3)]
+    assert [tokenizer.decode(ids.tolist()) for ids in tokens.encode(tokenizer, many)] == many
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_training_is_the_same_in_every_process(tokenizer, threads):
+    script = f"from duo.data import tokenizer; print(tokenizer.train({TEXTS}, 300).to_str())"
+    environment = os.environ | {"RAYON_NUM_THREADS": threads}
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+    assert ran.stdout == tokenizer.to_str() + "\n"
+
+
+def test_vocabulary_that_the_text_cannot_fill():
+    with pytest.raises(InputError, match=r"tokens.vocabulary: 300 is more than .*; the largest possible is 259"):
+        tokens.train(["aaaa"], 300)
+
+
+def test_packing_predicts_every_id_once_and_drops_the_tail():
+    documents = [np.insert(ids, 0, tokens.MARK_ID) for ids in (np.arange(10, 15), np.arange(20, 22), np.arange(30, 37))]
+    rows = tokens.pack(documents, 4, stream(1, "test"))
+    flat = np.concatenate([rows[0, :1], rows[:, 1:].reshape(-1)])
+    starts = np.flatnonzero(flat == tokens.MARK_ID)
+    pieces = np.split(flat, starts)[1:]
+    assert rows.shape == (4, 5) and starts[0] == 0
+    np.testing.assert_array_equal(rows[1:, 0], rows[:-1, -1])
+    whole = [piece.tolist() for piece in pieces[:-1]]
+    assert len(whole) == 2 and all(piece in [document.tolist() for document in documents] for piece in whole)
+    assert rows.tolist() == tokens.pack(documents, 4, stream(1, "test")).tolist()
+    assert {tokens.pack(documents, 4, stream(seed, "test"))[0, 1] for seed in range(20)} == {10, 20, 30}
+
+
+def test_less_than_a_row_packs_to_none():
+    assert tokens.pack([np.arange(4)], 4, stream(1)).shape == (0, 5)
+    assert tokens.pack([np.arange(5)], 4, stream(1)).shape == (1, 5)
+
+
+def test_tables_and_counts():
+    tokens.make(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=TEXTS[170:]), 300, 16, seed=1)
+    tokenizer = tokens.load()
+    packed, tested, counts = PACKED.read(), TEST_TOKENS.read(), TOKEN_METRICS.read()
+    assert files.matrix(packed["tokens"]).shape[1] == 17
+    assert set(packed["split"].to_pylist()) == {"train", "validation"}
+    assert tested["document"].to_pylist() == [f"test{index}" for index in range(170, 200)]
+    assert {ids[0] for ids in tested["tokens"].to_pylist()} == {tokens.MARK_ID}
+    assert [tokenizer.decode(ids[1:]) for ids in tested["tokens"].to_pylist()] == TEXTS[170:]
+    assert {split: each["documents"] for split, each in counts["notes"].items()} == {"train": 150, "validation": 20, "test": 30}
+    assert counts["notes"]["test"]["tokens"] == sum(len(ids) - 1 for ids in tested["tokens"].to_pylist())
+    assert counts["notes"]["train"]["bytes"] == len("".join(TEXTS[:150]).encode())
+    rows = packed["split"].to_pylist().count("train")
+    assert rows == (counts["notes"]["train"]["tokens"] + 150 - 1) // 16
+
+
+def test_held_out_text_does_not_shape_the_tokenizer():
+    def digests(test):
+        tokens.make(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=test), 300, 16, seed=1)
+        return TOKENIZER.digest(), PACKED.digest()
+
+    assert digests(TEXTS[170:]) == digests(["zebra zebra zebra zebra"] * 30)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"test": ["a"]}, r"corpus.notes: document 'test170' is shorter than two tokens \(1 such in the test split\)"),
+        ({"validation": ["ab"], "test": TEXTS[:9]}, "corpus.notes: its validation split is too short for one row of 16 tokens"),
+    ],
+)
+def test_too_little_text_writes_nothing(texts, message):
+    given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": TEXTS[170:]} | texts
+    with pytest.raises(InputError, match=message):
+        tokens.make(corpora(**given), 300, 16, seed=1)
+    assert not (files.ROOT / "tokens").exists()
+
+
+def test_missing_and_damaged_tokenizer():
+    with pytest.raises(InputError, match=r"tokenizer.json: is missing"):
+        tokens.load()
+    path = TOKENIZER.path()
+    path.parent.mkdir()
+    path.write_text('{"version"')
+    with pytest.raises(InputError, match=r"tokenizer.json: damaged"):
+        tokens.load()

@@ -1,0 +1,154 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_up import LAYERS, evaluated, noise, routing_curves
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from duo.figures import base, oracle
+from duo.report import page
+from duo.studies import oracle_curves
+from duo.tables.report import FIGURE
+from duo.tables.studies import CURVES
+
+SETTING = base.Setting(model="duo", layers=LAYERS, documents=4, tokens=6, context="shared", random_routes=7, confidence=0.9)
+
+FINALS = {
+    "duo": {"steps": 3, "validation/text/all_big": 2.0, "validation/text/all_small": 3.0},
+    "dense": {"validation/text/all_big": 2.5},
+}
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pa.Table]:
+    """CURVES, HEAT_MAPS, LAYER_SHARES and CONTRASTS of two domains."""
+    found = evaluated(noise(documents=4))
+    return {
+        "curves": pa.concat_tables([oracle_curves.curves(*pair) for pair in found.values()]),
+        "cells": pa.concat_tables([oracle_curves.heat_maps(domain) for domain, _ in found.values()]),
+        "shares": pa.concat_tables([oracle_curves.layer_shares(*pair) for pair in found.values()]),
+        "contrasts": pa.concat_tables([oracle_curves.contrast_table(*pair) for pair in found.values()]),
+    }
+
+
+@pytest.fixture
+def history() -> pa.Table:
+    series = ["train", "gradient_norm", "learning_rate", "validation/text/all_big", "validation/text/all_small"]
+    rows = [{"step": step, "tokens": step * 100, "series": name, "value": 1.0 + step} for step in range(3) for name in series]
+    return pa.Table.from_pylist(rows)
+
+
+def pictures(tables: dict[str, pa.Table], history: pa.Table) -> dict[str, base.Picture]:
+    return {
+        "4b": oracle.budget_curves(tables["curves"], SETTING),
+        "4a": oracle.oracle_against_random(tables["curves"], routing_curves(), SETTING),
+        "2": oracle.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING),
+        "training": oracle.training(history, FINALS, SETTING),
+        "seeds": oracle.seeds(tables["contrasts"], SETTING),
+    }
+
+
+def test_the_same_tables_give_the_same_bytes(tables, history, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    for _ in range(2):
+        for name, picture in pictures(tables, history).items():
+            base.save(picture, name, "figures", asdict(SETTING), [])
+        seen.append({file.name: file.read_bytes() for file in (tmp_path / "artifacts/figures").iterdir()})
+    assert len(seen[0]) == 10 and seen[0] == seen[1]
+
+
+def test_curves_drawn_are_the_perplexities(tables):
+    axes = oracle.budget_curves(tables["curves"], SETTING).figure.axes
+    assert [panel.get_title() for panel in axes] == ["text", "code"]
+    drawn = {line.get_label(): line for line in axes[1].lines}
+    rows = [row for row in tables["curves"].to_pylist() if row["domain"] == "code" and row["strategy"] == "oracle"]
+    line = drawn["oracle: best route of each token"]
+    assert line.get_xdata().tolist() == [row["budget"] for row in rows]
+    assert line.get_ydata() == pytest.approx([row["perplexity"] for row in rows])
+    assert drawn["all layers big"].get_ydata()[0] == pytest.approx(rows[-1]["perplexity"])
+
+
+def test_strategies_differ_in_colour_and_in_print_without_it():
+    lines = oracle._lines(7).values()
+    assert len({to_hex(line.colour) for line in lines}) == len({line.marker for line in lines}) == len(lines)
+
+
+def test_heat_map_has_the_first_layer_at_the_bottom(tables):
+    axes = oracle.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING).figure.axes
+    image = axes[2].images[0]
+    rows = [row for row in tables["cells"].to_pylist() if (row["domain"], row["budget"]) == ("text", 2)]
+    expected = np.zeros((LAYERS, 6))
+    for row in rows:
+        expected[row["layer"], row["position"]] = row["share"]
+    assert image.origin == "lower" and image.get_clim() == (0, 1)
+    assert np.array_equal(image.get_array(), expected)
+
+
+def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    CURVES.write(tables["curves"])
+    base.save(oracle.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [CURVES])
+    with Image.open(FIGURE.path(name="figure-4b", format="png")) as image:
+        words = image.text
+    assert json.loads(words["Source"]) == {
+        "stage": "headline",
+        "params": asdict(SETTING),
+        "md5": {"artifacts/evaluate/curves.parquet": CURVES.digest()},
+    }
+    for phrase in (
+        "Model duo",
+        "4 held-out documents",
+        "first 6 tokens",
+        "exactly its budget",
+        "context shared",
+        "90% percentile bootstrap",
+        "documents resampled",
+    ):
+        assert phrase in words["Description"]
+    embedded = page.embed("figure-4b")
+    assert (embedded.title, embedded.caption) == (words["Title"], words["Description"])
+    assert embedded.provenance == json.loads(words["Source"])
+
+
+@pytest.mark.parametrize("budgets", [[0], [2], [1, LAYERS]])
+def test_few_budgets_can_be_drawn(tables, budgets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    curves = tables["curves"].filter(pa.compute.is_in(tables["curves"]["budget"], pa.array(budgets, pa.int64())))
+    base.save(oracle.budget_curves(curves, SETTING), "few", "headline", {}, [])
+    base.save(oracle.oracle_against_random(curves, routing_curves(budgets), SETTING), "few", "figures", {}, [])
+    assert FIGURE.path(name="few", format="png").stat().st_size > 1000
+
+
+def test_seeds_stand_side_by_side_and_apart_from_their_intervals(tables):
+    other = tables["contrasts"].set_column(0, "model", pa.array(["second"] * tables["contrasts"].num_rows))
+    picture = oracle.seeds(pa.concat_tables([tables["contrasts"], other]), SETTING)
+    names = [row["name"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code" and row["name"] != "oracle_budget"]
+    small = [name for name in names if name.endswith(("slope", "best_other"))]
+    leans = [name for name in names if name.startswith("lean")]
+    large = [name for name in names if name not in small + leans]
+    for axes, shown in zip(picture.figure.axes[1::2], (large, small, leans), strict=True):  # those of the second domain, code
+        marks = {line.get_label(): line for line in axes.lines if line.get_label() in ("duo", "second")}
+        values = {row["name"]: row["value"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code"}
+        for line in marks.values():
+            assert line.get_xdata().tolist() == [values[name] for name in shown]
+        assert (marks["duo"].get_ydata() < marks["second"].get_ydata()).all()
+        assert marks["duo"].get_marker() != marks["second"].get_marker()
+    assert "differ by their seed alone" in picture.caption
+    assert "spread over seeds is not known" in oracle.seeds(tables["contrasts"], SETTING).caption
+
+
+def test_figures_of_one_model_show_that_model_alone(tables):
+    other = tables["curves"].set_column(0, "model", pa.array(["second"] * tables["curves"].num_rows))
+    both = oracle.budget_curves(pa.concat_tables([other, tables["curves"]]), SETTING).figure.axes[0].lines
+    alone = oracle.budget_curves(tables["curves"], SETTING).figure.axes[0].lines
+    assert [list(line.get_ydata()) for line in both] == [list(line.get_ydata()) for line in alone]
+
+
+def test_last_losses_of_every_model_are_marked(history):
+    axes = oracle.training(history, FINALS, SETTING).figure.axes[-1]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["duo", "dense"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines] == [(2.0, 0), (3.0, 0), (2.5, 1)]

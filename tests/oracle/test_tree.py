@@ -1,0 +1,208 @@
+"""The prefix tree against brute force."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from models import MACHINE, TINY, brute_force, make, random_tokens
+
+from duo.oracle.tree import Enumerator
+from duo.routes import BIG, SKIP, SMALL, RouteSpace
+
+SPACES = [(SMALL, BIG), (SKIP, BIG), (SMALL, BIG, SKIP)]
+
+
+@pytest.mark.parametrize("rows", [1, 48, 10_000])
+def test_tree_equals_brute_force(rows):
+    """Every route, in the order of its code, whatever the size of the chunks; two label sets in one pass."""
+    duo, space = make(), RouteSpace(TINY.layers)
+    tokens, labels = random_tokens(3, 11), torch.stack([random_tokens(3, 11, seed=1), random_tokens(3, 11, seed=2)])
+    expected = brute_force(duo, space, tokens, labels)
+    found = Enumerator(duo, space, MACHINE, "fp32", rows).losses(tokens, labels)
+    assert expected.std(dim=-1).min() > 1e-3, "routes must differ, or the test could not fail"
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("skip", ["ffn", "layer"])
+@pytest.mark.parametrize("choices", SPACES)
+@pytest.mark.parametrize("rows", [80, 10_000])
+def test_bounded_tree_equals_brute_force_filtered(choices, skip, rows):
+    """Exactly the routes with the budget, in the order of their codes, in every space and whatever a skip leaves out."""
+    duo, space = make(replace(TINY, layers=4)), RouteSpace(4, choices)
+    tokens, labels = random_tokens(2, 5), random_tokens(2, 5, seed=1)[None]
+    expected = brute_force(duo, space, tokens, labels, skip)
+    whole = Enumerator(duo, space, MACHINE, "fp32", rows, skip).losses(tokens, labels)
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-4)
+    for budget in range(5):
+        bounded = Enumerator(duo, space, MACHINE, "fp32", rows, skip, budget)
+        assert bounded.routes.tolist() == [
+            code for code, digits in enumerate(space.digits) if list(digits).count(choices.index(BIG)) == budget
+        ]
+        torch.testing.assert_close(bounded.losses(tokens, labels), expected[..., bounded.routes], rtol=1e-4, atol=1e-4)
+
+
+def test_leaving_out_the_layer_is_not_leaving_out_its_ffn():
+    duo, space = make(), RouteSpace(TINY.layers, (SKIP, BIG))
+    tokens, labels = random_tokens(2, 9), random_tokens(2, 9, seed=1)[None]
+    ffn, layer = (Enumerator(duo, space, MACHINE, "fp32", 64, skip).losses(tokens, labels) for skip in ("ffn", "layer"))
+    assert (ffn - layer).abs()[..., :-1].mean() > 0.01
+    torch.testing.assert_close(ffn[..., -1], layer[..., -1])  # nothing is skipped there
+    embedded = duo.logits(duo.embedding(tokens))  # all layers left out
+    torch.testing.assert_close(layer[0, ..., 0], F.cross_entropy(embedded.transpose(1, 2), labels[0], reduction="none"))
+
+
+def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain():
+    """Compiled code sees one shape but for the first, shallow chunks; prefixes that cannot reach the budget are cut off."""
+    duo, space, tokens = make(replace(TINY, layers=8)), RouteSpace(8, (SKIP, BIG)), random_tokens(1, 5)
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 8 * 5, budget=3)
+    grow, shapes = enumerator._compiled_branch, []
+
+    def seen(layer, x, *rest):
+        shapes.append(len(x))
+        return grow(layer, x, *rest)
+
+    enumerator._compiled_branch = seen
+    enumerator.losses(tokens, tokens[None])
+    prefixes = [len({tuple(digits[:depth]) for digits in space.digits[enumerator.routes]}) for depth in range(8)]
+    assert set(shapes) == {8}
+    assert len(shapes) == sum(-(-count // 8) for count in prefixes if count >= 8)
+
+
+def test_chunks_are_handed_over_in_order_and_bounded():
+    duo, space, tokens = make(), RouteSpace(TINY.layers, (SMALL, BIG, SKIP)), random_tokens(2, 5)
+    seen = []
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 70)
+    enumerator.stream(tokens, tokens[None], lambda codes, losses: seen.append((codes, losses)))
+    assert max(len(codes) for codes, _ in seen) == 7
+    assert np.concatenate([codes for codes, _ in seen]).tolist() == list(range(27))
+    together = torch.cat([losses for _, losses in seen]).permute(1, 2, 3, 0)
+    torch.testing.assert_close(together, enumerator.losses(tokens, tokens[None]))
+
+
+def test_tree_equals_brute_force_on_random_routes_of_twelve_layers():
+    shape = replace(TINY, layers=12)
+    duo, space = make(shape), RouteSpace(12)
+    tokens, labels = random_tokens(1, 5), random_tokens(1, 5, seed=1)
+    found = Enumerator(duo, space, MACHINE, "fp32", 640).losses(tokens, labels[None])[0]
+    for code in np.random.default_rng(0).integers(0, len(space), 25):
+        logits = duo(tokens, torch.from_numpy(space.digits[code] == 1))
+        expected = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+        torch.testing.assert_close(found[..., code], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_choices_may_be_in_any_order():
+    duo, tokens, labels = make(), random_tokens(2, 7), random_tokens(2, 7, seed=1)
+    plain = Enumerator(duo, RouteSpace(TINY.layers, (SMALL, BIG)), MACHINE, "fp32", 64).losses(tokens, labels[None])
+    turned = Enumerator(duo, RouteSpace(TINY.layers, (BIG, SMALL)), MACHINE, "fp32", 64).losses(tokens, labels[None])
+    torch.testing.assert_close(turned.flip(-1), plain)
+
+
+def test_documents_in_batches_are_those_alone():
+    duo, space = make(), RouteSpace(TINY.layers)
+    tokens, labels = random_tokens(6, 7), random_tokens(6, 7, seed=1)
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64)
+    alone = torch.cat([enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1])[0] for i in range(6)])
+    torch.testing.assert_close(enumerator.documents(tokens, labels), alone, rtol=1e-5, atol=1e-5)
+
+
+def in_reference(duo, space, tokens, labels, reference) -> torch.Tensor:
+    """The definition of the context: a pass for every route and position, in which the tokens before it keep the reference's routes."""
+    digits = torch.from_numpy(space.digits)
+    losses = torch.empty(*tokens.shape, len(space))
+    for code, position in product(range(len(space)), range(tokens.shape[1])):
+        routes = digits[reference].clone()
+        routes[:, position] = digits[code]
+        big, skipped = (routes == space.choices.index(choice) if choice in space.choices else routes < 0 for choice in (BIG, SKIP))
+        logits = duo(tokens, big, skipped)[:, position]
+        losses[:, position, code] = F.cross_entropy(logits, labels[:, position], reduction="none")
+    return losses
+
+
+@pytest.mark.parametrize("rows", [35, 10_000])
+@pytest.mark.parametrize("choices", [(SMALL, BIG), (SMALL, BIG, SKIP)])
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_tree_in_a_reference_run_equals_its_definition(family, choices, rows):
+    duo, space = make(replace(TINY, family=family)), RouteSpace(TINY.layers, choices)
+    tokens, labels = random_tokens(2, 7), random_tokens(2, 7, seed=1)
+    reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
+    expected = in_reference(duo, space, tokens, labels, reference)
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", rows)
+    torch.testing.assert_close(enumerator.losses(tokens, labels[None], reference=reference)[0], expected, rtol=1e-4, atol=1e-4)
+    shared = enumerator.losses(tokens, labels[None])[0]
+    torch.testing.assert_close(shared[:, 0], expected[:, 0], rtol=1e-4, atol=1e-4)  # nothing stands before the first token
+    assert (shared - expected)[:, 1:].abs().mean() > 0.01
+
+
+def test_documents_keep_their_own_reference():
+    duo, space = make(), RouteSpace(TINY.layers)
+    tokens, labels = random_tokens(6, 7), random_tokens(6, 7, seed=1)
+    reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64)
+    alone = [enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1], reference=reference[i : i + 1])[0] for i in range(6)]
+    torch.testing.assert_close(enumerator.documents(tokens, labels, reference), torch.cat(alone), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("skip", ["ffn", "layer"])
+def test_tokens_follow_routes_of_their_own(skip):
+    duo, space = make(), RouteSpace(TINY.layers, (SMALL, BIG, SKIP))
+    tokens, routes = random_tokens(2, 9), torch.randint(0, len(space), (2, 9), generator=torch.Generator().manual_seed(2))
+    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64, skip)
+    x, _ = enumerator.follow(enumerator.roots(tokens), routes)
+    digits = torch.from_numpy(space.digits)[routes]
+    torch.testing.assert_close(duo.logits(x), duo(tokens, digits == 1, digits == 2, skip), rtol=1e-4, atol=1e-4)
+
+
+def probabilities(duo, space, tokens) -> torch.Tensor:
+    """[batch, time, routes, vocabulary]"""
+    return torch.stack([duo(tokens, torch.from_numpy(digits == 1)).softmax(-1) for digits in space.digits], dim=2)
+
+
+@pytest.mark.parametrize("rows", [40, 200, 10_000])
+def test_one_walk_gives_losses_expectations_and_normalisers(rows):
+    """Each against its definition on all routes' probabilities; chunks from one route to all."""
+    duo, space = make(replace(TINY, layers=4), scale=1.5), RouteSpace(4)
+    tokens, labels = random_tokens(3, 11), torch.stack([random_tokens(3, 11, seed=1), random_tokens(3, 11, seed=2)])
+    teachers = torch.randn(3, 3, 11, TINY.vocabulary, generator=torch.Generator().manual_seed(4)).log_softmax(-1)
+    enumerator, budgets = Enumerator(duo, space, MACHINE, "fp32", rows), [0, 1, 3]
+    found = enumerator.everything(tokens, labels, teachers, budgets)
+    torch.testing.assert_close(found.losses, enumerator.losses(tokens, labels), rtol=1e-5, atol=1e-5)
+    every = probabilities(duo, space, tokens)
+    expected = torch.einsum("nbtv,btrv->nbtr", teachers.exp(), -every.log())
+    torch.testing.assert_close(found.expected, expected, rtol=1e-4, atol=1e-4)
+    best = torch.stack([every[:, :, space.with_budget(budget)].amax(dim=2).sum(-1).log() for budget in budgets], dim=-1)
+    torch.testing.assert_close(found.log_normaliser, best, rtol=1e-4, atol=1e-5)
+    assert found.log_normaliser[..., 0].abs().max() < 1e-5, "one route alone is a distribution"
+    assert found.log_normaliser[..., 1:].min() > 0.01
+    assert enumerator.everything(tokens, labels, None, []).expected.shape == (0, 3, 11, 16)
+
+
+def test_one_walk_serves_trees_of_one_budget_and_any_context():
+    """Where the last chunk is filled up, and where a token sees a reference run."""
+    duo, space = make(replace(TINY, layers=4)), RouteSpace(4, (SKIP, BIG))
+    tokens, labels = random_tokens(1, 5), random_tokens(1, 5, seed=1)[None]
+    for reference in (None, torch.full((1, 5), 6)):
+        enumerator = Enumerator(duo, space, MACHINE, "fp32", 4 * 5, budget=2)
+        found = enumerator.everything(tokens, labels, None, [2], reference=reference)
+        torch.testing.assert_close(found.losses, enumerator.losses(tokens, labels, reference=reference))
+        assert found.log_normaliser.min() > 0
+
+
+def test_normalised_oracle_is_the_loss_of_a_distribution():
+    """Over all labels, exp(-(lowest loss + log Z)) adds up to 1."""
+    duo, space = make(), RouteSpace(TINY.layers)
+    tokens, every_label = random_tokens(1, 6), torch.arange(TINY.vocabulary)[:, None, None].expand(-1, 1, 6)
+    found = Enumerator(duo, space, MACHINE, "fp32", 64).everything(tokens, every_label, None, [1, 2])
+    for column, budget in enumerate((1, 2)):
+        lowest = found.losses[..., space.with_budget(budget)].amin(-1)
+        torch.testing.assert_close((-lowest - found.log_normaliser[..., column]).exp().sum(0), torch.ones(1, 6))
+
+
+def test_bf16_is_near_fp32():
+    duo, space = make(scale=1.0), RouteSpace(TINY.layers)
+    tokens, labels = random_tokens(4, 16), random_tokens(4, 16, seed=1)
+    exact, rounded = (Enumerator(duo, space, MACHINE, precision, 64).losses(tokens, labels[None]) for precision in ("fp32", "bf16"))
+    assert not torch.equal(exact, rounded)
+    torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)

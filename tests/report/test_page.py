@@ -1,0 +1,183 @@
+import re
+from html.parser import HTMLParser
+from math import exp
+from pathlib import Path
+
+import pytest
+from made_up_page import FIGURES, HOSTILE, TEXTS, evaluated, inputs
+from project import REPOSITORY
+
+from duo.errors import InputError
+from duo.report import claims
+from duo.report import page as report
+from duo.report.glossary import statistic
+from duo.tables.report import FIGURE
+from workflow import dag
+from workflow.params import load_params, read_yaml
+
+
+class Tags(HTMLParser):
+    """Every start tag with its attributes, and the text."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags, self.words = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.words += " "
+
+    def handle_data(self, data):
+        self.words += data
+
+
+@pytest.fixture(scope="module")
+def given() -> dict:
+    return inputs()
+
+
+@pytest.fixture(scope="module")
+def page(given) -> Tags:
+    return Tags(report.render(**given))
+
+
+def test_hostile_words_stay_words(page):
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.words.count(HOSTILE) >= 10  # in claims, passages, sources
+
+
+def test_page_fetches_nothing(given):
+    html = report.render(**given)
+    for _, attributes in Tags(html).tags:
+        for name in ("src", "href", "srcset", "data"):
+            assert attributes.get(name, "#").startswith(("data:", "#"))
+    assert not re.search(r"url\(|@import", html)
+
+
+def test_images_and_tables_can_be_heard(page):
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+
+
+def test_anchors_lead_to_one_place_each(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {*FIGURES, report.COLOURED} <= set(ids)
+    targets = {attributes["href"].removeprefix("#") for tag, attributes in page.tags if tag == "a"}
+    assert {"figure-4a", "figure-4b", report.COLOURED} <= targets <= set(ids)
+
+
+def test_numbers_of_the_run_are_on_the_page(page, given):
+    for domain, numbers in evaluated():
+        assert f"{given['metrics'][domain.model][domain.name]['perplexity']['oracle_1']:.2f}" in page.words
+        assert f"{numbers['oracle_budget'].value:g}" in page.words
+    headline = page.words.split("choice of route")[1].split("How to read")[0]
+    assert "all layers big" in headline and "all layers small" not in headline  # budget 0 was not run
+    assert "one 1.0, two 1.0" in page.words and "texts/*.txt" in page.words
+    for warning in ("The oracle sees the answer", "cannot all be made together", "Two kinds of budget", "Hard and soft", "Another seed"):
+        assert warning in page.words
+
+
+def test_every_claim_has_a_verdict_a_domain_and_its_tests_behind_it(page):
+    verdicts = re.findall(r"'verdict (\w+)'", str([attributes.get("class") for _, attributes in page.tags]))
+    both = 2 + 2  # what becomes of a claim without luck: a verdict a domain, and a test each
+    assert {verdicts.count(kind) for kind in ("holds", "fails", "undecided")} == {2 + 4 + both}
+    assert "holds 2, fails 2, undecided 2" in page.words
+    told = page.words.split("at its best, less the best fixed route there")[1:]
+    rows = [" ".join(row.split("holds")[0].split()) for row in told]
+    assert "duo, 1 -0.500 -0.562 to -0.438 < 0" in rows and "seed-2, 2 -0.400 -0.463 to -0.338 < 0" in rows
+    assert not re.search(r"\bnan\b|None", page.words)
+
+
+def test_the_second_part_takes_the_gain_apart(page):
+    second = page.words.split("Is the oracle's gain real?")[-1]
+    assert "On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
+    assert "on the drawn labels is -0.500 nats a token (-0.562 to -0.438) from that on the true ones" in second
+    assert "The difference is +0.250 nats a token (+0.188 to +0.312): more than those predictions explain." in second
+    assert "The difference is +0.000 nats a token (-0.062 to +0.062): not told apart from none." in second
+    assert "Routes that the teacher 'others' prefers without the label are at -0.125 nats" in second
+    apart, every = second.split("The gain taken apart")[1].split("Nor can")[0].split("The same for every model")
+    assert "code seed-2 2 +1.000+0.938 to +1.062 +1.000+0.938 to +1.062 +0.000-0.062 to +0.062" in " ".join(every.split())
+    for words, loss in (("all layers big", 3.0), ("oracle, as claimed", 2.0), ("best route without the label, by others", 2.625)):
+        assert f"{exp(loss):.2f}" in apart.split(words)[1][:20], words
+    realised = second.split("where it claims most")[1]
+    assert f"{exp(2):.2f}" in realised.split("shared")[1] and f"{exp(2.25):.2f}" in realised.split("shared")[1].split("committed")[0]
+    assert "survives 2, does not 2, undecided 2" in second
+
+
+def test_without_a_choice_the_second_part_says_so(given):
+    none = {name: table.slice(0, 0) for name, table in given["gain"].items()}
+    words = Tags(report.render(**given | {"gain": none})).words
+    assert "the oracle had no choice whose gain could be taken apart" in words and "The gain taken apart" not in words
+
+
+def test_a_gain_without_a_share_of_luck_is_told_without_it(given):
+    rows = [row for row in report.rows(given["gain"]["statistics"]) if row["domain"] == "text"]
+    sentences = report.gains({**row, "value": None} if row["name"] == "luck_share_2" else row for row in rows)[0].sentences
+    assert sentences[1].endswith("(+0.688 to +0.812), all of it luck.")
+
+
+def test_coloured_text_is_the_text(given):
+    html = report.render(**given)
+    panels = re.findall(r'<div class="coloured">(.*?)</div>', html, re.DOTALL)
+    assert len(panels) == 2 * len(given["passages"])  # by loss and by gap
+    assert all(Tags(panel).words == "".join(TEXTS) for panel in panels)
+    loss, gap = (re.findall(r"--level: (\d+)%", panel) for panel in panels[:2])
+    assert (
+        loss[0] == gap[0] == "0" and loss[-1] == gap[-1] == "100" and loss[2] == "20" and gap[2] == "0"
+    )  # a loss below the oracle's is no gap
+    assert 'data-values="loss 1.00, oracle 1.00, gap 0.00 nats"' in panels[0]
+
+
+def test_statistics_have_words():
+    assert statistic("lean_4") == "lean of the oracle at budget 4: share of big in the upper half of the layers, less the lower half"
+    assert statistic("oracle_1-all_big") != "oracle_1-all_big" and statistic("not known") == "not known"
+    assert statistic("null_lean_4") == f"{statistic('lean_4')}, on drawn labels"
+    assert (
+        statistic("ceiling_seed-2-all_big_4")
+        == "routes at budget 4 that the teacher 'seed-2' prefers without the label, less all layers big"
+    )
+    assert statistic("null_unknown") == "null_unknown"
+
+
+def test_every_picture_of_the_pipeline_is_on_the_page(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    drawn = {Path(out).stem for out in dag.Dag().makers if out.startswith("artifacts/figures/")}
+    patterns = load_params(REPOSITORY / "params.yaml").figures.patterns
+    assert set(report.figure_names(patterns)) == drawn - {"headline"}  # figure 4b as far as it goes without routers
+
+
+def test_claims_rest_on_pictures_of_the_page():
+    scope = claims.Scope(layers=12, budgets=range(13), routers=2, skipping=True, dense=[0.0, 1.0], frozen=True)
+    for claim in claims.claims(scope):
+        assert claim.figure in (*report.FIGURES, report.COLOURED), claim.name
+        for test in claim.tests:
+            assert statistic(test.name.replace("*", "0.50")) != test.name.replace("*", "0.50"), test.name
+
+
+def test_stage_depends_on_every_template_of_the_page():
+    deps = read_yaml(REPOSITORY / "dvc.yaml")["stages"]["report"]["deps"]
+    environment = report.environment()
+    reached, ahead = set(), {"report.html.jinja"}
+    while ahead:
+        name = ahead.pop()
+        reached.add(name)
+        source = environment.loader.get_source(environment, name)[0]
+        ahead |= set(re.findall(r'{% (?:include|from|extends) "([^"]+)"', source)) - reached
+    assert {f"duo/report/templates/{name}" for name in reached} == {path for path in deps if path.startswith("duo/report/templates/")}
+
+
+def test_a_missing_or_foreign_figure_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"figure-2\.svg: is missing"):
+        report.embed("figure-2")
+    path = FIGURE.path(name="figure-2", format="svg")
+    path.parent.mkdir(parents=True)
+    for content in ("<svg/>", "<svg"):
+        path.write_text(content)
+        with pytest.raises(InputError, match="damaged, or not a figure of ours"):
+            report.embed("figure-2")

@@ -1,0 +1,180 @@
+"""Difficulty on made-up losses: what is planted comes out, and only that."""
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import spearmanr
+
+from duo.data import tokenizer as tokens
+from duo.studies import difficulty
+from duo.tables.studies import DIFFICULTY, DIFFICULTY_CLASSES, DIFFICULTY_HISTOGRAM, DIFFICULTY_STATISTICS, PASSAGES
+
+TIME = 24
+PROSE = "There is one\nline after another. 日本 "
+CODE = "def f(x):\n    return x + 'é'\n\n\nfor y in z:\n    g(y)\n"
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tokens.train([PROSE * 3, CODE * 3], 290)
+
+
+def selections(losses: dict[str, np.ndarray]) -> pa.Table:
+    """SELECTIONS' columns of the model `duo`, and others of another model; losses [documents, time] by domain; documents out of order."""
+    rows = []
+    for model in ("other", "duo"):
+        for domain, values in losses.items():
+            for document in reversed(range(len(values))):
+                for position, value in enumerate(values[document]):
+                    row = {"model": model, "domain": domain, "document": f"{domain}{document}", "position": position}
+                    rows.append(row | {"oracle_loss": np.float32(value if model == "duo" else -1)})
+    return pa.Table.from_pylist(rows)
+
+
+def documents(texts: dict[str, str]) -> pa.Table:
+    """DOCUMENTS' columns."""
+    count = len(texts)
+    return pa.table({"id": list(texts), "text": list(texts.values()), "source": ["a book: someone"] * count, "licence": ["MIT"] * count})
+
+
+def table(classes: np.ndarray, line_starts: np.ndarray, small: np.ndarray, oracle: np.ndarray, big: np.ndarray | None = None) -> pa.Table:
+    """DIFFICULTY of arrays [documents, time]."""
+    count, time = small.shape
+    columns = {"document": np.repeat([f"d{index}" for index in range(count)], time), "position": np.tile(np.arange(time), count)}
+    columns |= {"class": classes.ravel(), "line_start": line_starts.ravel(), "all_small": small.ravel(), "oracle": oracle.ravel()}
+    columns |= {"all_big": (oracle if big is None else big).ravel(), "gap": (small - oracle).ravel()}
+    return pa.table({"model": ["duo"] * small.size, "domain": ["code"] * small.size} | columns)
+
+
+def planted(documents: int = 8, time: int = 40) -> tuple[difficulty.Domain, dict]:
+    """Line starts, one in four: loss 6, gap 0.3. Names: loss 3, gap 2. All with noise."""
+    rng = np.random.default_rng(0)
+    line_starts = np.tile(np.arange(time) % 4 == 0, (documents, 1))
+    small = np.where(line_starts, 6, 3) + rng.uniform(-0.1, 0.1, line_starts.shape)
+    oracle = small - np.where(line_starts, 0.3, 2)
+    domain = difficulty.Domain(table(np.where(line_starts, "keyword", "name"), line_starts, small, oracle))
+    return domain, domain.intervals(200, 0.95, 1)
+
+
+def test_planted_line_starts_and_classes_come_out():
+    domain, found = planted()
+    assert found["line_start_loss"].value == pytest.approx(3, abs=0.05) and found["line_start_loss"].low > 2.9
+    assert found["line_start_gap"].value == pytest.approx(-1.7) and found["line_start_gap"].high < -1.6
+    assert found["line_start_relative_gap"].value == pytest.approx(0.3 / 6 - 2 / 3, abs=0.01)
+    assert found["high_loss_no_gain"].value == 1  # the highest fifth of losses are line starts, whose gap is a twentieth
+    assert found["loss_gap_rank"].high < 0
+    rows = difficulty.class_means({"model": "duo", "domain": "code"}, domain, found).to_pylist()
+    assert [(row["class"], row["tokens"]) for row in rows] == [("keyword", 80), ("name", 240)]
+    for row, (loss, gap) in zip(rows, [(6, 0.3), (3, 2)], strict=True):
+        assert row["loss_low"] <= row["loss"] <= row["loss_high"] and row["loss"] == pytest.approx(loss, abs=0.05)
+        assert row["gap"] == pytest.approx(gap)
+
+
+def test_no_gain_is_a_gap_below_a_tenth_of_a_high_loss():
+    small = np.tile(np.linspace(1, 10, 50), (6, 1))  # the ten highest are high
+    none = np.tile(np.arange(50) % 2 == 0, (6, 1))
+    oracle, big = small - np.where(none, 0.05, 0.5) * small, small + 1.0
+    found = difficulty.Domain(table(np.full(small.shape, "name"), none, small, oracle, big)).intervals(100, 0.95, 1)
+    assert found["high_loss_no_gain"] == pytest.approx((0.5, 0.5, 0.5))
+    assert found["high_loss_no_gain_all_big"].value == 1
+
+
+def test_rank_correlation_is_spearman_s():
+    rng = np.random.default_rng(1)
+    small = rng.gamma(2, 2, (6, 30)).round(1)  # with ties
+    oracle = small * rng.uniform(0, 1, small.shape).round(1)
+    found = difficulty.Domain(table(np.full(small.shape, "name"), small < 0, small, oracle)).intervals(300, 0.95, 1)
+    assert found["loss_gap_rank"].value == pytest.approx(spearmanr(small.ravel(), (small - oracle).ravel()).statistic)
+    assert found["loss_gap_rank"].low < found["loss_gap_rank"].value < found["loss_gap_rank"].high
+
+
+def test_what_too_few_documents_have_is_left_out():
+    small = np.random.default_rng(2).gamma(2, 2, (8, 10))
+    classes, line_starts = np.full(small.shape, "name", dtype="<U10"), np.zeros(small.shape, bool)
+    classes[:4, 0], line_starts[:4, 1] = "number", True
+    domain = difficulty.Domain(table(classes, line_starts, small, small / 2))
+    found = domain.intervals(100, 0.95, 1)
+    assert not any(str(key).startswith("line_start") for key in found) and "loss_gap_rank" in found
+    assert difficulty.class_means({"model": "duo", "domain": "code"}, domain, found)["class"].to_pylist() == ["name"]
+
+
+def test_a_replicate_without_a_class_takes_the_sample_s_mean():
+    classes = np.array([["number"] * 2 + ["name"] * 2] * 5 + [["name"] * 4] * 3)
+    small = np.arange(32.0).reshape(8, 4)
+    domain = difficulty.Domain(table(classes, classes == "none", small, small / 2))
+    weights = np.array([[0.0] * 5 + [1, 1, 6], [1.0] * 8])
+    assert domain.numbers(weights)["loss", "number"].tolist() == [small[:5, :2].mean()] * 2
+
+
+def test_histogram_counts_every_token_once():
+    domain, _ = planted()
+    cells = difficulty.histogram({"model": "duo", "domain": "code"}, domain).to_pylist()
+    assert sum(cell["tokens"] for cell in cells) == 8 * 40
+    for cell in cells:
+        inside = (domain.loss >= cell["loss"]) & (domain.loss < cell["loss"] + cell["width"])
+        inside &= (domain.gap >= cell["gap"]) & (domain.gap < cell["gap"] + cell["width"])
+        assert inside.sum() == cell["tokens"] > 0
+
+
+def test_tokens_are_the_first_model_s_in_order():
+    small, big, oracle = ({"text": np.full((3, 2), 1.0), "code": np.arange(6.0).reshape(3, 2) + add} for add in (5, 3, 1))
+    found = difficulty.tokens("duo", "code", *map(selections, (small, big, oracle)))
+    assert found["document"].to_pylist() == ["code0", "code0", "code1", "code1", "code2", "code2"]
+    assert found["position"].to_pylist() == [0, 1] * 3
+    assert found["all_small"].to_pylist() == [5, 6, 7, 8, 9, 10] and found["all_big"].to_pylist() == [3, 4, 5, 6, 7, 8]
+    assert found["gap"].to_pylist() == [4] * 6
+
+
+def described(tokenizer, texts: dict[str, str], language: str | None):
+    losses = {"code": np.random.default_rng(3).gamma(2, 2, (len(texts), TIME))}
+    found = difficulty.tokens("duo", "code", *[selections(losses)] * 3)
+    return *difficulty.described(found, documents(texts), tokenizer, language), losses["code"]
+
+
+def test_classes_follow_the_language_and_the_log_counts_what_is_not_of_it(tokenizer, caplog):
+    caplog.set_level(logging.INFO)
+    texts = {"code1": CODE, "code0": "it isn't '''Python, is it? " + PROSE, "code2": CODE}  # not in order
+    found, _, _ = described(tokenizer, texts, "python")
+    classes = np.array(found["class"].to_pylist()).reshape(3, TIME)
+    assert classes[1].tolist() == classes[2].tolist() and classes[1][0] == "keyword" and "operator" in classes[1]
+    assert classes[0][0] == "word start" and "keyword" not in classes[0]
+    assert "code: 1 of 3 documents are not python" in caplog.text
+    plain, _, _ = described(tokenizer, texts, None)
+    assert set(plain["class"].to_pylist()) <= {"word start", "continuation", "punctuation", "digit", "whitespace"}
+
+
+def test_passage_is_the_beginning_of_a_document_with_its_losses_and_origin(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
+    texts = {f"code{index}": (CODE if index == 4 else "x" * 40 + "日") for index in range(6)}
+    found, kinds, losses = described(tokenizer, texts, None)
+    passage = difficulty.passage(found, kinds, documents(texts), 20, seed=1)
+    PASSAGES.write([passage])
+    assert PASSAGES.read() == [passage]
+    assert {key: passage[key] for key in ("domain", "document", "source", "licence")} == {
+        "domain": "code",
+        "document": "code4",  # the one with line starts
+        "source": "a book: someone",
+        "licence": "MIT",
+    }
+    text = "".join(token["text"] for token in passage["tokens"])
+    assert len(passage["tokens"]) == 20 and CODE.startswith(text) and "\n    return" in text
+    assert [token["loss"] for token in passage["tokens"]] == pytest.approx(losses[4, :20])
+    without = {name: "one long line" + "日" * 20 for name in texts}
+    found, kinds, _ = described(tokenizer, without, None)
+    chosen = {difficulty.passage(found, kinds, documents(without), 20, seed)["document"] for seed in range(20)}
+    assert len(chosen) > 1  # by seed
+
+
+def test_tables_fit_their_schemas(tmp_path, monkeypatch, tokenizer):
+    monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
+    found, _, _ = described(tokenizer, {f"code{index}": CODE for index in range(2)}, "python")
+    domain, ids = difficulty.Domain(found), {"model": "duo", "domain": "code"}
+    numbers = domain.intervals(100, 0.95, 1)
+    DIFFICULTY.write(found)
+    DIFFICULTY_HISTOGRAM.write(difficulty.histogram(ids, domain))
+    DIFFICULTY_CLASSES.write(difficulty.class_means(ids, domain, numbers))
+    DIFFICULTY_STATISTICS.write(difficulty.statistics(ids, numbers))
+    assert {"keyword", "name", "operator"} <= set(DIFFICULTY_CLASSES.read()["class"].to_pylist())
+    assert np.isfinite(DIFFICULTY_STATISTICS.read()["value"].to_numpy()).all()

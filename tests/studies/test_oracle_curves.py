@@ -1,0 +1,152 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_up import LAYERS, SPACE, evaluated, noise, selected
+
+from duo.studies import oracle_curves
+from duo.tables.studies import CONTRASTS, CURVES, HEAT_MAPS, LAYER_SHARES, METRICS, SEEDS
+
+
+def test_curves_are_means_over_tokens_and_perplexity_is_their_exp():
+    losses = noise(documents=3)
+    losses["text", "d0"] = losses["text", "d0"][:2]  # documents of unlike length
+    domain, found = evaluated(losses)["text"]
+    every = np.concatenate([part for (name, _), part in losses.items() if name == "text"]).astype(np.float64)
+    rows = {(row["strategy"], row["budget"]): row for row in oracle_curves.curves(domain, found).to_pylist()}
+    for budget in range(LAYERS + 1):
+        part = every[:, SPACE.with_budget(budget)]
+        assert rows["oracle", budget]["loss"] == pytest.approx(part.min(axis=1).mean())
+        assert rows["mean", budget]["loss"] == pytest.approx(part.mean())
+        assert rows["fixed", budget]["loss"] == pytest.approx(part.mean(axis=0).min())
+        assert rows["fixed", budget]["route"] == SPACE.with_budget(budget)[part.mean(axis=0).argmin()]
+        assert rows["fixed", budget]["perplexity"] == pytest.approx(np.exp(part.mean(axis=0).min()))
+        strict = ["oracle", "sequence", "fixed", "mean"]
+        assert sorted(strict, key=lambda name: rows[name, budget]["loss"]) == strict or budget in (0, LAYERS)
+        tried = SPACE.with_budget(budget).tolist().index(rows["random_all", budget]["route"])
+        assert rows["random_all", budget]["loss"] == pytest.approx(part.mean(axis=0)[tried])
+
+
+def test_fixed_is_chosen_anew_in_each_replicate():
+    # Two routes, each good on half of the documents: whichever half a replicate draws more of, its route wins there, so
+    # no replicate is worse than the even draw, while either route alone is worse in about half of them.
+    losses = {}
+    for i in range(20):
+        part = np.full((4, len(SPACE)), 9.0)
+        part[:, SPACE.with_budget(1)[0]] = 1.0 if i < 10 else 3.0
+        part[:, SPACE.with_budget(1)[1]] = 3.0 if i < 10 else 1.0
+        losses["text", f"d{i:02d}"] = part
+    _, found = evaluated(losses, budgets=[1])["text"]
+    assert found["fixed", 1].value == pytest.approx(2.0)
+    assert found["fixed", 1].high == pytest.approx(2.0)
+    assert found["fixed", 1].low < 1.8
+
+
+def test_planted_preferences_come_out_in_maps_shares_and_leans():
+    # Being big in the last layer helps at even positions, in the first at odd ones.
+    digits = SPACE.digits.astype(np.float32)
+    part = np.stack([5 - (digits[:, -1] if position % 2 == 0 else digits[:, 0]) for position in range(8)])
+    domain, found = evaluated({("text", f"d{i}"): part for i in range(4)}, budgets=[1])["text"]
+    cells = oracle_curves.heat_maps(domain).to_pandas().pivot(index="layer", columns="position", values="share")
+    assert (cells.loc[LAYERS - 1] == [1, 0] * 4).all()
+    assert (cells.loc[0] == [0, 1] * 4).all()
+    assert (cells.loc[1 : LAYERS - 2] == 0).all(axis=None)
+    shares = oracle_curves.layer_shares(domain, found).to_pandas().set_index("layer")
+    assert shares["share"].tolist() == [0.5, 0, 0, 0.5]
+    assert found["lean_1"].value == 0
+    upper = np.stack([5 - digits[:, -1]] * 8)
+    _, found = evaluated({("text", f"d{i}"): upper for i in range(4)}, budgets=[1])["text"]
+    assert found["lean_1"].value == pytest.approx(1 / 2)  # all of it in one of the two upper layers
+
+
+def test_contrasts_are_differences_at_the_oracle_s_best_budget():
+    domain, found = evaluated(noise(documents=5))["code"]
+    best = int(found["oracle_budget"].value)
+    assert found["oracle", best].value == min(found["oracle", budget].value for budget in range(LAYERS + 1))
+    assert found["oracle-fixed"].value == pytest.approx(found["oracle", best].value - found["fixed", best].value)
+    assert found["oracle_1-all_big"].value == pytest.approx(found["oracle", 1].value - found["mean", LAYERS].value)
+    for end, budget in {"all_small": 0, "all_big": LAYERS}.items():
+        assert found[f"oracle_best-{end}"].value == pytest.approx(found["oracle", best].value - found["mean", budget].value)
+    metrics = oracle_curves.headline(domain, found, LAYERS)
+    assert metrics["perplexity"]["oracle_lowest"] == pytest.approx(np.exp(found["oracle", best].value))
+    assert metrics["tokens"] == 30 and metrics["documents"] == 5
+
+
+def planted(*by_budget: float) -> dict:
+    """Losses that are the same for all routes of a budget: those of budget 0, 1, ... in order."""
+    part = np.array(by_budget)[SPACE.counts("big")]
+    return {("text", f"d{i}"): np.tile(part + i / 10, (4, 1)) for i in range(4)}
+
+
+def test_slope_and_lowest_are_those_of_planted_curves():
+    _, line = evaluated(planted(9.0, 8.5, 8.0, 7.5, 7.0))["text"]
+    assert [*line["fixed_slope"]] == pytest.approx([-0.5] * 3)
+    assert [*line["fixed_all_big-best_other"]] == pytest.approx([-0.5] * 3)
+    assert [*line["oracle_half-best_other"]] == pytest.approx([1.0] * 3)
+    _, bowl = evaluated(planted(9.0, 7.0, 4.0, 5.0, 8.0))["text"]
+    assert [*bowl["oracle_half-best_other"]] == pytest.approx([-1.0] * 3)
+    assert [*bowl["fixed_all_big-best_other"]] == pytest.approx([4.0] * 3)
+    assert bowl["fixed_slope"].value == pytest.approx(np.polyfit(range(5), [9, 7, 4, 5, 8], 1)[0])
+
+
+def test_best_other_budget_is_found_anew_in_each_replicate():
+    # Budget 2 gets 2.0 everywhere; budgets 1 and 3 are better on half of the documents each, and as good on average. The best of
+    # these two in a replicate is never above 2.0, so the difference is never below zero.
+    losses = {}
+    for i in range(20):
+        by_budget = np.array([9.0, 1.0, 2.0, 3.0, 9.0] if i < 10 else [9.0, 3.0, 2.0, 1.0, 9.0])
+        losses["text", f"d{i:02d}"] = np.tile(by_budget[SPACE.counts("big")], (4, 1))
+    _, found = evaluated(losses)["text"]
+    assert found["oracle_half-best_other"].low == pytest.approx(0.0)
+    assert found["oracle_half-best_other"].high > 0.2
+
+
+def test_models_keep_to_themselves_and_share_the_replicates():
+    losses = {"one": noise(), "two": {key: part + 1 for key, part in noise().items()}}
+    pairs = [selected(part, model=model) for model, part in losses.items()]
+    tables = {
+        budget: tuple(pa.concat_tables(parts) for parts in zip(*(pair[budget] for pair in pairs), strict=True)) for budget in pairs[0]
+    }
+    found = {
+        (domain.model, domain.name): oracle_curves.intervals(domain, LAYERS, 200, 0.95, seed=1)
+        for domain in oracle_curves.domains(tables, SPACE)
+    }
+    assert list(found) == [(model, domain) for model in losses for domain in ("text", "code")]
+    for domain in ("text", "code"):
+        shift = np.subtract(found["two", domain]["fixed", 2], found["one", domain]["fixed", 2])
+        assert shift == pytest.approx([1.0] * 3)
+        assert [*found["one", domain]["oracle-fixed"]] == pytest.approx([*found["two", domain]["oracle-fixed"]])
+
+
+def test_spread_over_seeds_is_that_of_the_estimates():
+    rows = [
+        {"model": f"m{i}", "domain": domain, "name": "lean_2", "value": value, "low": -9.0, "high": 9.0}
+        for i, (domain, value) in enumerate([("text", 1.0), ("text", 2.0), ("text", 6.0), ("code", 5.0)])
+    ]
+    text, code = oracle_curves.spread(pa.Table.from_pylist(rows)).to_pylist()
+    assert text == {
+        "domain": "text",
+        "name": "lean_2",
+        "seeds": 3,
+        "mean": 3.0,
+        "deviation": pytest.approx(7**0.5),
+        "low": 1.0,
+        "high": 6.0,
+    }
+    assert (code["seeds"], code["mean"], code["low"], code["high"]) == (1, 5.0, 5.0, 5.0) and np.isnan(code["deviation"])
+
+
+@pytest.mark.parametrize("budgets", [[2], [0, 2], [1, LAYERS], [LAYERS]])
+def test_any_budgets_will_do(budgets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    domain, found = evaluated(noise(), budgets)["text"]
+    metrics = oracle_curves.headline(domain, found, LAYERS)
+    assert ("all_small" in metrics["perplexity"]) == (0 in budgets)
+    assert ("all_big" in metrics["perplexity"]) == (LAYERS in budgets)
+    contrasts = oracle_curves.contrast_table(domain, found)
+    assert ("oracle_1-all_big" in contrasts["name"].to_pylist()) == (1 in budgets and LAYERS in budgets)
+    CURVES.write(oracle_curves.curves(domain, found))
+    HEAT_MAPS.write(oracle_curves.heat_maps(domain))
+    LAYER_SHARES.write(oracle_curves.layer_shares(domain, found))
+    CONTRASTS.write(contrasts)
+    SEEDS.write(oracle_curves.spread(contrasts))
+    METRICS.write({"duo": {"text": metrics}})

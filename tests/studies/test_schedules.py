@@ -1,0 +1,114 @@
+"""Schedules spend the same total, and cost what a token's loss at the budget of its position is."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from duo.report import glossary
+from duo.studies import schedules
+from duo.tables.studies import SCHEDULE_POSITIONS, SCHEDULE_STATISTICS, SCHEDULES
+
+BUDGETS = range(1, 6)
+
+
+@pytest.mark.parametrize(("first", "last"), [(6, 2), (3, 1), (2, 6), (12, 0), (5, 3)])
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 64, 99, 127, 128, 1000])
+def test_a_staircase_and_its_reverse_spend_what_the_mean_does(first, last, length):
+    steps = schedules.staircase(first, last, length)
+    assert steps.dtype == np.int64 and len(steps) == length
+    assert (steps + steps[::-1] == first + last).all()  # antisymmetric about the middle, hence:
+    assert steps.sum() == length * (first + last) // 2
+    assert (np.diff(steps) * np.sign(last - first) >= 0).all()
+    assert min(first, last) <= steps.min() and steps.max() <= max(first, last)
+
+
+@pytest.mark.parametrize("length", [5, 13, 64, 127, 128])
+def test_a_staircase_is_as_even_as_can_be(length):
+    steps, counts = np.unique(schedules.staircase(6, 2, length), return_counts=True)
+    assert steps.tolist() == [2, 3, 4, 5, 6]
+    assert counts.max() - counts.min() <= 1
+
+
+def test_a_staircase_by_hand():
+    assert schedules.staircase(6, 2, 10).tolist() == [6, 6, 5, 5, 4, 4, 3, 3, 2, 2]
+    assert schedules.staircase(2, 6, 7).tolist() == [2, 3, 3, 4, 5, 5, 6]
+
+
+def test_all_schedules_have_one_total():
+    for length in (31, 32):
+        assert {int(budgets.sum()) for budgets in schedules.schedules(6, 2, length).values()} == {4 * length}
+
+
+def tables(loss, documents: int = 6, time: int = 10) -> dict[int, pa.Table]:
+    """SELECTIONS' columns at each budget, of loss(model, domain, budget, document, position); rows out of order, as shards leave them."""
+    found = {}
+    for budget in BUDGETS:
+        rows = []
+        for model in ("one", "two"):
+            for domain in ("text", "code"):
+                for document in [*range(1, documents, 2), *range(0, documents, 2)]:
+                    for position in range(time):
+                        value = loss(model, domain, budget, document, position)
+                        row = {"model": model, "domain": domain, "document": f"d{document}", "position": position}
+                        rows.append(row | {"oracle_loss": value, "mean_loss": 2 * value})
+        found[budget] = pa.Table.from_pylist(rows)
+    return found
+
+
+def found(loss) -> dict[tuple[str, str], tuple[schedules.Scheduled, dict]]:
+    return {(each.model, each.domain): (each, each.intervals(200, 0.95, 1)) for each in schedules.scheduled(tables(loss), 5, 1)}
+
+
+def test_a_token_costs_its_loss_at_the_budget_of_its_position():
+    def loss(model, domain, budget, document, position):
+        return {"one": 1, "two": 3}[model] + {"text": 0, "code": 10}[domain] + budget * (position + 1) / (document + 1)
+
+    every = found(loss)
+    assert list(every) == [("one", "text"), ("one", "code"), ("two", "text"), ("two", "code")]
+    for (model, domain), (scheduled, numbers) in every.items():
+        for name in ("falling", "rising", "constant"):
+            steps = schedules.schedules(5, 1, 10)[name]
+            expected = np.mean([loss(model, domain, steps[p], d, p) for d in range(6) for p in range(10)])
+            assert numbers[name, "oracle"].value == pytest.approx(expected)
+            assert numbers[name, "mean"].value == pytest.approx(2 * expected)
+        assert scheduled.budgets["shuffled"].sum() == scheduled.budgets["falling"].sum()
+
+
+def test_where_loss_is_linear_in_budget_no_schedule_matters():
+    _, numbers = found(lambda model, domain, budget, document, position: 9 - budget + document)["one", "text"]
+    for first, second in schedules.CONTRASTS:
+        assert numbers[f"{first}-{second}"] == pytest.approx((0, 0, 0))
+
+
+def test_where_big_layers_help_early_tokens_the_falling_budget_wins():
+    def loss(model, domain, budget, document, position):
+        return 9 - budget * (position < 5) + document * 0.1
+
+    _, numbers = found(loss)["two", "code"]
+    assert numbers["falling-constant"].high < 0 < numbers["rising-constant"].low
+    assert numbers["falling-shuffled"].high < 0 < numbers["rising-shuffled"].low
+    assert numbers["falling-constant"].value == pytest.approx(-numbers["rising-constant"].value)
+
+
+def test_a_loss_convex_in_budget_costs_every_uneven_schedule_and_its_shuffle_alike():
+    def loss(model, domain, budget, document, position):
+        return (budget - 3) ** 2
+
+    _, numbers = found(loss)["one", "code"]
+    assert numbers["falling-constant"].value == numbers["rising-constant"].value == pytest.approx(2)  # the mean of 4, 1, 0, 1, 4
+    assert numbers["falling-shuffled"].value == numbers["rising-shuffled"].value == pytest.approx(0)
+
+
+def test_tables_fit_their_schemas(tmp_path, monkeypatch):
+    monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
+    scheduled, numbers = found(lambda model, domain, budget, document, position: budget + position)["one", "text"]
+    SCHEDULES.write(schedules.curves(scheduled, numbers))
+    SCHEDULE_POSITIONS.write(schedules.positions(scheduled, numbers))
+    SCHEDULE_STATISTICS.write(schedules.statistics(scheduled, numbers))
+    rows = [row for row in SCHEDULE_POSITIONS.read().to_pylist() if (row["schedule"], row["strategy"]) == ("rising", "oracle")]
+    assert [position for row in rows for position in range(row["first"], row["last"] + 1)] == list(range(10))
+    assert rows[0]["budget"] == 1 and rows[-1]["budget"] == 5
+    assert rows[0]["loss"] == pytest.approx(1.5)  # positions 0 and 1 at budget 1
+    names = SCHEDULE_STATISTICS.read()["name"].to_pylist()
+    assert {"falling-constant", "rising-constant"} <= set(names)
+    assert not [name for name in names if glossary.statistic(name) == name], "every statistic has words"

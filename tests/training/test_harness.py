@@ -1,0 +1,147 @@
+"""EleutherAI's harness asks our model what we would ask it, and touches no network for our items."""
+
+import os
+import socket
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from made_up import WORDS, word_tokenizer
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the harness is imported
+
+from duo.data import tasks
+from duo.data import tokenizer as tokens
+from duo.errors import InputError
+from duo.model.transformer import Duo, Shape
+from duo.tables.training import HARNESS
+from duo.training import harness
+from workflow.params import Runtime, load_params
+
+SHAPE = Shape(vocabulary=300, sequence=24, layers=2, width=16, heads=2, big=32, small=8)
+MACHINE = Runtime(device="cpu", threads=1, compile=False)
+SETTINGS = load_params("params.yaml").ablation.model_copy(update={"items": 10, "context": 6, "continuation": 4})
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return word_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def items(tokenizer) -> pa.Table:
+    rng = np.random.default_rng(1)
+    texts = ["\n".join(" ".join(rng.choice(WORDS, 9)) for _ in range(6)) for _ in range(6)]
+    ids = [np.insert(each, 0, tokens.MARK_ID) for each in tokens.encode(tokenizer, texts)]
+    columns = {"domain": ["text"] * 6 + ["code"] * 6, "document": [f"d{index}" for index in range(6)] * 2}
+    return tasks.make(pa.table(columns | {"tokens": pa.array(ids * 2, pa.list_(pa.uint16()))}), tokenizer, SETTINGS, 1)
+
+
+@pytest.fixture(scope="module")
+def duo() -> Duo:
+    return Duo(SHAPE).initialise(torch.Generator().manual_seed(0)).requires_grad_(False)
+
+
+def as_model(duo, tokenizer, p_big=1.0, seed=1) -> harness.HarnessModel:
+    return harness.HarnessModel(duo, tokenizer, tokens.MARK_ID, p_big, MACHINE, "fp32", seed)
+
+
+def own_scores(duo: Duo, tokenizer, item: dict, big: bool) -> list[float]:
+    """Log-likelihoods of the endings by the plain forward pass, one at a time."""
+    found = []
+    for ending in item["endings"]:
+        context, whole = (tokenizer.encode(text, add_special_tokens=False).ids for text in (item["context"], item["context"] + ending))
+        ids = torch.tensor([tokens.MARK_ID, *whole])
+        chances = duo(ids[None, :-1], torch.full((2,), big))[0].log_softmax(-1)
+        found.append(sum(chances[at, whole[at]].item() for at in range(len(context), len(whole))))
+    return found
+
+
+@pytest.mark.parametrize("p_big", [0.0, 1.0])
+def test_the_harness_gives_the_choice_of_our_own_scoring(duo, tokenizer, items, p_big, monkeypatch):
+    def refuse(*words):
+        raise AssertionError(f"the network was asked: {words}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    answers = harness.run(as_model(duo, tokenizer, p_big), items, []).to_pylist()
+    assert len(answers) == len(items) == 20
+    for item, answer in zip(items.to_pylist(), answers, strict=True):
+        scores = own_scores(duo, tokenizer, item, p_big == 1)
+        choice = int(np.argmax([score / len(ending) for score, ending in zip(scores, item["endings"], strict=True)]))
+        assert answer["log_likelihoods"] == pytest.approx(scores, rel=1e-5)
+        assert (answer["choice"], answer["correct"]) == (choice, choice == item["label"])
+        assert [answer[key] for key in ("domain", "document", "item", "label")] == [
+            item[key] for key in ("domain", "document", "item", "label")
+        ]
+        assert answer["p_big"] == p_big
+
+
+def test_random_routes_depend_on_seed_and_context_not_on_the_batch(duo, tokenizer, items, monkeypatch):
+    first, other = (harness.run(as_model(duo, tokenizer, 0.5, seed), items, [])["log_likelihoods"].to_pylist() for seed in (1, 2))
+    monkeypatch.setattr(harness, "BATCH", 3)
+    again = harness.run(as_model(duo, tokenizer, 0.5), items, [])["log_likelihoods"].to_pylist()
+    assert np.allclose(first, again, rtol=1e-5) and not np.allclose(first, other, rtol=1e-5)
+
+
+def test_answers_fit_their_table(duo, tokenizer, items, tmp_path, monkeypatch):
+    monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
+    answers = harness.run(as_model(duo, tokenizer), items, [])
+    HARNESS.write(answers.append_column("model", pa.array(["duo"] * len(answers))), model="duo")
+    assert HARNESS.read(model="duo")["lengths"].to_pylist() == [list(map(len, each)) for each in items["endings"].to_pylist()]
+
+
+def test_of_a_text_beyond_the_context_length_the_beginning_is_left_out(duo, tokenizer):
+    model = as_model(duo, tokenizer)
+    long = list(range(1, 60))
+    (short_value, _), (long_value, _) = model._score([(long[-21:], [7, 8, 9]), (long, [7, 8, 9])])
+    model_sees_all = model._score([(long[-22:], [7, 8, 9])])[0][0]
+    assert long_value == pytest.approx(model_sees_all, rel=1e-5) and short_value != pytest.approx(long_value, rel=1e-5)
+    assert len(model._score([([1], long)])) == 1
+
+
+def test_greedy_is_what_the_model_would_say(duo, tokenizer):
+    model = as_model(duo, tokenizer)
+    likeliest = duo(torch.tensor([[0, 5, 6]]), torch.ones(2, dtype=torch.bool))[0, -1].argmax().item()
+    assert [greedy for _, greedy in model._score([([0, 5, 6], [likeliest]), ([0, 5, 6], [likeliest - 1])])] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: [", "is no task that the harness can load"),
+        ("task: mine\noutput_type: unheard_of\ndataset_path: json\n", "is no task that the harness can load: .*unheard_of"),
+        (None, "is no task that the harness can load"),
+    ],
+)
+def test_a_task_that_does_not_parse_or_exist_is_one_error(duo, tokenizer, items, tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(harness, "TaskManager", lambda **words: manager(**{"include_defaults": False} | words))
+    file = tmp_path / "mine.yaml"
+    if text:
+        file.write_text(text)
+    with pytest.raises(InputError, match=rf"ablation.tasks: '{file}' {message}") as caught:
+        harness.run(as_model(duo, tokenizer), items, [str(file)])
+    assert len(str(caught.value).splitlines()) == 1
+
+
+manager = harness.TaskManager
+
+
+def test_another_task_runs_beside_ours_if_it_is_multiple_choice(duo, tokenizer, items, tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "TaskManager", lambda **words: manager(**{"include_defaults": False} | words))
+    data, file = tmp_path / "data.jsonl", tmp_path / "mine.yaml"
+    data.write_text('{"q": "amber", "ends": ["birch", "cedar", "reed"], "a": 2}\n' * 2)
+    source = f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}, cache_dir: {tmp_path}}}\ntest_split: test\ntask: mine\n"
+    asks = "doc_to_text: q\ndoc_to_target: a\ndoc_to_choice: ends\n"
+    file.write_text(source + asks + "output_type: multiple_choice\n")
+    answers = harness.run(as_model(duo, tokenizer), items, [str(file)]).to_pylist()
+    assert [(row["document"], row["lengths"]) for row in answers if row["domain"] == "mine"] == [("0", [5, 5, 4]), ("1", [5, 5, 4])]
+    file.write_text(
+        source + asks + "output_type: multiple_choice\nmetric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]\n"
+    )
+    with pytest.raises(InputError, match="mine has no metric acc_norm"):
+        harness.run(as_model(duo, tokenizer), items, [str(file)])
+    file.write_text(source + "doc_to_text: q\ndoc_to_target: q\noutput_type: generate_until\n")
+    with pytest.raises(InputError, match=r"mine is of output_type generate_until; only multiple_choice can be run"):
+        harness.run(as_model(duo, tokenizer), items, [str(file)])

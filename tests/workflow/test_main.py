@@ -1,0 +1,147 @@
+"""The helper verbs; why and prune are tested with the DAG, in tests/workflow/test_dag.py."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from project import REPOSITORY
+
+from duo.errors import InputError
+from workflow import __main__ as verbs
+from workflow import dag
+from workflow.params import Model, load_params
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    copy = tmp_path / "params.yaml"
+    copy.write_text((REPOSITORY / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    return copy
+
+
+def patch(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "patch.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "target, change, expected",
+    [  # the examples of RFC 7396, appendix A, that have mappings on both sides
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merge_follows_the_rfc(target, change, expected):
+    verbs.merge(target, change)
+    assert target == expected
+
+
+def test_no_change_leaves_every_byte(params, tmp_path):
+    before = params.read_bytes()
+    verbs.use(patch(tmp_path, "seed: 1"), params)
+    assert params.read_bytes() == before
+
+
+def test_use_keeps_comments_and_all_other_values(params, tmp_path):
+    before = params.read_text(encoding="utf-8").splitlines()
+    verbs.use(patch(tmp_path, "model: {width: 256}"), params)
+    after = params.read_text(encoding="utf-8").splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert changed == [(old, old.replace("128", "256")) for old, _ in changed] and len(changed) == 1
+    assert "# of the residual stream" in changed[0][1]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("model: {widht: 256}", "with .*patch.yaml: model.widht: unknown key; did you mean 'width'"),
+        ("model: {width: 131}", "width: 131 must be divisible by heads"),
+        ("seed: null", "seed: is missing"),
+        ("- 1", "patch.yaml: should hold a mapping"),
+        ("a: [", "patch.yaml: not valid YAML"),
+    ],
+)
+def test_what_would_not_load_changes_nothing(params, tmp_path, text, message):
+    before = params.read_bytes()
+    with pytest.raises(InputError, match=message):
+        verbs.use(patch(tmp_path, text), params)
+    assert params.read_bytes() == before and not list(tmp_path.glob("*.tmp"))
+
+
+def test_smoke_is_small(params):
+    verbs.use(str(REPOSITORY / "params/smoke.yaml"), params)
+    smoke = load_params(params)
+    assert smoke.oracle.budgets == list(range(smoke.model.layers + 1)) and smoke.model.layers == 4
+    assert smoke.pretrain.tokens < 1e5 and not smoke.runtime.compile
+
+
+def test_full_has_three_seeds_every_budget_and_five_widths(params, tmp_path, monkeypatch):
+    verbs.use(str(REPOSITORY / "params/full.yaml"), params)
+    full = load_params(params)
+    assert len({full.models[name].seed for name in full.enumerate.models}) == len(full.enumerate.models) == 3
+    assert full.enumerate.documents * full.enumerate.tokens == 16_384 and full.luck.teachers == ["teacher", "others"]
+    assert {router.big for router in full.routers.values() if set(router.choices) == {"small", "big"}} >= set(range(1, 12))
+    widths = [full.models[name].big for name in full.ablation.models if full.models[name].p_big == 1]
+    assert [(width - full.model.small) / (full.model.big - full.model.small) for width in widths] == full.ablation.p_big
+
+
+@pytest.mark.parametrize(("file", "most"), [(None, 100), ("smoke", 100), ("full", 150), ("paper", 150)])  # a stage costs seconds
+def test_every_experiment_is_a_dag_that_dvc_can_carry(params, tmp_path, monkeypatch, file, most):
+    if file:
+        verbs.use(str(REPOSITORY / f"params/{file}.yaml"), params)
+    shutil.copy(REPOSITORY / "dvc.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    stages = dag.Dag().stages
+    assert 20 < len(stages) < most
+    assert len(dag.Dag().makers) == sum(len(stage.outs) for stage in stages.values())  # no file has two makers
+
+
+def test_paper_is_the_papers(params):
+    verbs.use(str(REPOSITORY / "params/paper.yaml"), params)
+    paper = load_params(params)
+    assert paper.model == Model(layers=12, width=2560, heads=20, big=10240, small=640)
+    assert paper.tokens.vocabulary == 32000 and paper.pretrain.tokens == 300_000_000_000 and paper.pretrain.p_big == 0.5
+    assert paper.oracle.budgets == list(range(13)) and paper.enumerate.documents == 1024
+    assert paper.runtime.device == "cuda"
+
+
+def run(*words: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "duo", *words], cwd=cwd, capture_output=True, text=True)
+
+
+def test_help_lists_the_verbs():
+    shown = run("--help").stdout
+    assert all(f"\n    {verb} " in shown for verb in ("use", "why", "prune", "sync", "ui", "publish"))
+
+
+def test_unknown_stage_is_one_line():
+    failed = run("why", "pretrian")
+    assert failed.returncode == 1
+    assert failed.stderr == "error: dvc.yaml: no stage 'pretrian'; did you mean 'pretrain'?\n"
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "('torch', 'pyarrow', 'dvc', 'mlflow')"
+    code = f"import sys; from workflow import __main__; __main__._parser(); print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):
+    unfinished = SimpleNamespace(
+        stages={"corpus@text": 0, "claims": 0}, changes=lambda address: ("never ran",) if address == "claims" else ()
+    )
+    monkeypatch.setattr(dag, "Dag", lambda: unfinished)
+    with pytest.raises(InputError, match=r"^claims: not up to date; run `dvc repro` first"):
+        verbs.publish()

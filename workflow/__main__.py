@@ -1,0 +1,129 @@
+"""The helper verbs beside DVC and Snakemake.
+
+Each imports what it needs when it runs, so that `--help` and bad words answer at once.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from duo.errors import InputError
+
+
+def merge(target: Any, patch: Any) -> None:
+    """Apply an RFC 7396 merge patch in place: null removes a key, a mapping is merged, any other value replaces. Uses up the patch."""
+    for key, value in list(patch.items()):
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict):
+            if not isinstance(target.get(key), dict):
+                target[key] = value  # the merge of a mapping with itself drops its nulls
+            merge(target[key], value)
+        else:
+            target[key] = value
+
+
+def use(file: str, params: Path = Path("params.yaml")) -> None:
+    """Merge `file` into params.yaml, which keeps its comments. Checked first: what would not load changes nothing."""
+    from ruamel.yaml import YAML
+
+    from duo.tables.files import atomic
+    from workflow.params import load_params, read_yaml
+
+    yaml = YAML()  # the round-trip loader: keeps comments, and like the safe one makes no objects of a tag's choosing
+    yaml.preserve_quotes, yaml.width = True, 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
+    values, patch = (read_yaml(path, yaml) for path in (params, Path(file)))
+    merge(values, patch)
+    with atomic(params) as temporary:
+        with open(temporary, "w", encoding="utf-8") as stream:
+            yaml.dump(values, stream)
+        try:
+            load_params(temporary)
+        except InputError as error:
+            raise InputError(str(error).replace(str(temporary), f"{params} with {file}")) from None
+    print(f"{params}: changed as {file} says; `git checkout {params}` takes it back")
+
+
+def why(stage: str) -> None:
+    """Say what changed since the stage last ran."""
+    from workflow import dag
+
+    for address, lines in dag.Dag().why(stage).items():
+        print(f"{address}: {'nothing changed' if not lines else ''}".rstrip())
+        for line in lines:
+            print(f"  {line}")
+
+
+def prune(dry_run: bool) -> None:
+    """Remove what no longer belongs to the DAG, and say what."""
+    from workflow import dag
+
+    for line in dag.prune(dry_run):
+        print(f"{'would remove' if dry_run else 'removed'} {line}")
+
+
+def sync() -> None:
+    """Bring the artifacts into MLflow's database."""
+    from workflow import track
+
+    track.sync()
+
+
+def ui(port: int) -> None:
+    """Serve MLflow's pages on this machine until interrupted."""
+    from workflow import track
+
+    track.ui(port)
+
+
+def publish() -> None:
+    """Write docs/results.md, its numbers and pictures, and README's part, from the artifacts of a finished run."""
+    from duo.report import publish as results
+    from workflow import dag
+
+    known = dag.Dag()
+    stale = [address for address in known.stages if known.changes(address)]
+    if stale:
+        raise InputError(f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed")
+    for path in results.publish():
+        print(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m duo", description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(function: Any, text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(function.__name__, help=text, description=text)
+        added.set_defaults(run=function)
+        return added
+
+    verb(use, "merge a file such as params/smoke.yaml into params.yaml").add_argument("file")
+    verb(why, "say which param, file or command changed since the stage last ran").add_argument(
+        "stage", help="e.g. oracle@4, or oracle for all"
+    )
+    verb(prune, "remove artifacts, checkpoints and records that no longer belong to the DAG").add_argument(
+        "--dry-run", action="store_true", help="only list them"
+    )
+    verb(sync, "bring the artifacts into MLflow's database")
+    verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
+    verb(publish, "write the pictures and numbers that README and docs show from the artifacts of a finished run")
+    return parser
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run one verb; bad input ends in one message and exit status 1."""
+    arguments = vars(_parser().parse_args(words))
+    del arguments["verb"]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        arguments.pop("run")(**arguments)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""The DAG of dvc.yaml as Python objects: what Snakemake's rules, `why` and `prune` are made from.
+
+DVC judges what is out of date by hashes. `Dag.changes` gives the same judgement from dvc.lock, params.yaml and the source
+files alone, without reading an artifact, so that Snakemake plans exactly the stages that DVC would run.
+The parser of dvc.yaml is DVC's own, `dvc.parsing.DataResolver`; it is no public interface, hence used here alone and held to
+what is expected of it by tests/workflow/test_dag.py.
+"""
+
+import copy
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.fs import LocalFileSystem
+from dvc.parsing import DataResolver
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
+
+from duo.errors import InputError
+from workflow.params import read_yaml
+
+ARTIFACTS, STATES, LOCK = Path("artifacts"), Path(".pipeline"), Path("dvc.lock")
+ABSENT = "(not set)"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage instance. `address` is its name for DVC: the group's name, with @key where the group has instances."""
+
+    address: str
+    group: str
+    cmd: str
+    deps: tuple[str, ...]
+    params: dict[str, Any]  # dotted name -> value in params.yaml
+    outs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Stage instances that differ by one key; in `outs` the key is written {key}, as Snakemake's wildcards are."""
+
+    name: str
+    keys: tuple[str, ...]  # none where the stage has a single instance
+    outs: tuple[str, ...]
+    meta: dict[str, Any]  # threads, mem_mb, gpu
+
+    def address(self, key: str | None = None) -> str:
+        return self.name if key is None else f"{self.name}@{key}"
+
+
+class Dag:
+    """dvc.yaml resolved with params.yaml, beside what dvc.lock says was run. Paths are relative to the working directory."""
+
+    def __init__(self) -> None:
+        self.values = read_yaml(Path("params.yaml"))
+        self._definitions = read_yaml(Path("dvc.yaml"))["stages"]
+        self._locked = (read_yaml(LOCK).get("stages") or {}) if LOCK.exists() else {}
+        self._changes: dict[str, tuple[str, ...]] = {}
+
+    @cached_property
+    def stages(self) -> dict[str, Stage]:
+        """Every stage instance by its address, in dvc.yaml's order."""
+        return {address: self._stage(address, found) for address, found in _resolve(self._definitions).items()}
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        return [self._group(name, definition) for name, definition in self._definitions.items()]
+
+    @cached_property
+    def makers(self) -> dict[str, str]:
+        """Address of the stage that makes each out."""
+        return {out: stage.address for stage in self.stages.values() for out in stage.outs}
+
+    def named(self, name: str) -> list[Stage]:
+        """The stage at this address, or all of a group. InputError, with the nearest name, where there is none."""
+        found = [stage for stage in self.stages.values() if name in (stage.address, stage.group)]
+        if not found:
+            known = list(dict.fromkeys([group.name for group in self.groups] + list(self.stages)))
+            near = difflib.get_close_matches(name, known, n=1)
+            raise InputError(f"dvc.yaml: no stage {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"))
+        return found
+
+    def inside(self, path: str) -> list[str]:
+        """The outs that a dependency stands for: itself, or all that lie in it where it is a directory."""
+        return [out for out in self.makers if out == path or out.startswith(path + "/")]
+
+    def upstream(self, stage: Stage) -> list[str]:
+        """The outs of other stages that this one reads."""
+        return [out for path in stage.deps for out in self.inside(path)]
+
+    def changes(self, address: str) -> tuple[str, ...]:
+        """What changed since the run that dvc.lock records, a line each; empty where the stage need not run."""
+        if address not in self._changes:
+            stage, locked = self.stages[address], self._locked.get(address)
+            self._changes[address] = tuple(self._compare(stage, locked)) if locked else ("never ran",)
+        return self._changes[address]
+
+    def why(self, name: str) -> dict[str, list[str]]:
+        """For each stage instance of that name: what changed, its outs on disk included."""
+        return {stage.address: [*self.changes(stage.address), *self._damage(stage)] for stage in self.named(name)}
+
+    def write_state(self, stage: Stage) -> str:
+        """Path of the stage's state file: what it would run. Its time is now where that differs from dvc.lock, else long ago.
+
+        This file alone tells Snakemake whether to call DVC; the times of sources and artifacts, which git and the cache
+        move about, do not.
+        """
+        path = STATES / f"{stage.address}.json"
+        text = json.dumps({"cmd": stage.cmd, "params": stage.params}, indent=1) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        os.utime(path, None if self.changes(stage.address) else (0, 0))
+        return str(path)
+
+    def strays(self) -> list[Path]:
+        """Files that belong to no stage of the DAG: under artifacts/ (the cache of downloads apart) and state files."""
+        kept = {Path(out) for out in self.makers} | {STATES / f"{address}.json" for address in self.stages}
+        files = [path for path in (*sorted(ARTIFACTS.rglob("*")), *sorted(STATES.glob("*.json"))) if not path.is_dir()]
+        return [path for path in files if path not in kept and not path.is_relative_to(ARTIFACTS / "cache")]
+
+    def stray_entries(self) -> list[str]:
+        """Stages that dvc.lock knows and dvc.yaml doesn't."""
+        return [address for address in self._locked if address not in self.stages]
+
+    def _stage(self, address: str, found: dict) -> Stage:
+        params = {name: _lookup(self.values, name) for name in found.get("params", [])}
+        return Stage(address, address.split("@")[0], found["cmd"], tuple(found.get("deps", [])), params, _outs(found))
+
+    def _group(self, name: str, definition: dict) -> Group:
+        keys = tuple(address.split("@", 1)[1] for address in self.stages if address.startswith(name + "@"))
+        together = "{key}"
+        if "foreach" in definition:
+            each = _iterable(self.values, definition["foreach"])
+            definition = {**definition, "foreach": {"{key}": next(iter(each.values()))} if isinstance(each, dict) else ["{key}"]}
+        elif "matrix" in definition:  # its outs name an instance as DVC does: one value of each axis, joined
+            definition = {**definition, "matrix": {axis: ["{key}"] for axis in definition["matrix"]}}
+            together = "-".join(["{key}"] * len(definition["matrix"]))
+        (found,) = _resolve({name: definition}).values()
+        return Group(name, keys, tuple(out.replace(together, "{key}") for out in _outs(found)), found.get("meta", {}))
+
+    def _compare(self, stage: Stage, locked: dict) -> Iterable[str]:
+        if stage.cmd != locked["cmd"]:
+            yield f"command: {locked['cmd']} -> {stage.cmd}"
+        yield from _differences("", locked.get("params", {}).get("params.yaml", {}), stage.params)
+        before = {entry["path"]: entry.get("md5") for entry in locked.get("deps", [])}
+        for path in stage.deps:
+            if self.inside(path):
+                yield from self._compare_artifact(path, before.get(path))
+            elif not Path(path).is_file():
+                yield f"{path}: is missing"
+            elif _md5(path) != before.get(path):
+                yield f"{path}: {'changed' if path in before else 'is a new dependency'}"
+        yield from (f"{path}: is no dependency any more" for path in before if path not in stage.deps)
+        outs = {entry["path"] for entry in locked.get("outs", [])}
+        yield from (f"{path}: is a new out" for path in stage.outs if path not in outs)
+        yield from (f"{path}: is no out any more" for path in sorted(outs.difference(stage.outs)))
+
+    def _compare_artifact(self, path: str, before: str | None) -> Iterable[str]:
+        pending = [maker for maker in dict.fromkeys(self.makers[out] for out in self.inside(path)) if self.changes(maker)]
+        if pending:
+            yield f"{path}: {', '.join(pending)} will run"
+        elif self._locked_hash(path) != before:
+            yield f"{path}: {'changed' if before else 'is a new dependency'}"
+
+    def _locked_hash(self, path: str) -> str | None:
+        """The hash that DVC gives this file or directory of artifacts, from the hashes in dvc.lock."""
+        if path in self.makers:
+            return self._locked_outs.get(path)
+        tree = Tree()
+        leftover = {str(file) for file in self.strays() if file.is_relative_to(path) and file.suffix != ".tmp"}
+        for file in [*self.inside(path), *leftover]:
+            known = self._locked_outs.get(file) or _md5(file)
+            tree.add(Path(file).relative_to(path).parts, None, HashInfo("md5", known))
+        tree.digest()
+        return tree.hash_info.value
+
+    @cached_property
+    def _locked_outs(self) -> dict[str, str]:
+        entries = [self._locked[address] for address in self.stages if address in self._locked]
+        return {out["path"]: out.get("md5") for entry in entries for out in entry.get("outs", [])}
+
+    def _damage(self, stage: Stage) -> list[str]:
+        lines = [f"{out}: is missing" for out in stage.outs if not Path(out).exists()]
+        known = [out for out in stage.outs if Path(out).exists() and out in self._locked_outs]
+        return lines + [f"{out}: is not what the stage wrote" for out in known if _md5(out) != self._locked_outs[out]]
+
+
+def sort_lock() -> None:
+    """Put dvc.lock, which parallel runs write as they finish, in dvc.yaml's order; nothing else in it changes."""
+    if LOCK.exists():
+        order = list(Dag().stages)
+        _rewrite_lock(lambda names: sorted(names, key=lambda name: order.index(name) if name in order else len(order)))
+
+
+def prune(dry_run: bool = False) -> list[str]:
+    """Remove what no longer belongs to the DAG, checkpoints too; a line for each thing removed, or that would be."""
+    dag = Dag()
+    strays, entries = dag.strays(), dag.stray_entries()
+    if not dry_run:
+        for path in strays:
+            path.unlink()
+        _remove_empty(ARTIFACTS)
+        if entries:
+            _rewrite_lock(lambda names: [name for name in names if name not in entries])
+    return [*map(str, strays), *(f"{LOCK}: {entry}" for entry in entries)]
+
+
+def _resolve(definitions: dict) -> dict[str, dict]:
+    """Stages by address with every ${...} replaced, as DVC does it."""
+    repo = SimpleNamespace(fs=LocalFileSystem(), config={})
+    try:
+        return DataResolver(repo, "", {"stages": copy.deepcopy(definitions)}).resolve()["stages"]
+    except DvcException as error:
+        raise InputError(f"dvc.yaml: {error}") from None
+
+
+def _outs(found: dict) -> tuple[str, ...]:
+    """Paths of outs and metrics, which stand in dvc.yaml as a path or as {path: options}."""
+    return tuple(out if isinstance(out, str) else next(iter(out)) for kind in ("outs", "metrics") for out in found.get(kind, []))
+
+
+def _lookup(values: Any, name: str) -> Any:
+    for part in name.split("."):
+        values = values.get(part, ABSENT) if isinstance(values, dict) else ABSENT
+    return values
+
+
+def _iterable(values: dict, foreach: Any) -> Any:
+    """What a foreach runs over: written out, or the name of a param in ${}."""
+    return _lookup(values, foreach.strip("${} ")) if isinstance(foreach, str) else foreach
+
+
+def _differences(name: str, before: Any, now: Any) -> Iterable[str]:
+    """Lines "name: old -> new" for the innermost values that differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _differences(f"{name}.{key}" if name else key, before.get(key, ABSENT), now.get(key, ABSENT))
+    elif before != now:
+        yield f"{name}: {_short(before)} -> {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _md5(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _rewrite_lock(choose: Any) -> None:
+    """Replace dvc.lock by one with the stages that `choose` makes of their names, in the order it gives them."""
+    from duo.tables.files import atomic
+
+    text = LOCK.read_text(encoding="utf-8")
+    lock = parse_yaml_for_update(text, str(LOCK))
+    stages = lock["stages"]
+    lock["stages"] = {name: stages[name] for name in choose(list(stages))}
+    chosen = dumps_yaml(lock)
+    if chosen != text:
+        with atomic(LOCK) as temporary:
+            temporary.write_text(chosen, encoding="utf-8")
+
+
+def _remove_empty(root: Path) -> None:
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
