@@ -5,7 +5,8 @@ Against four baselines in one process, all of params.yaml's shape and precision:
 - batched loop: the same, with a pass for many documents at once;
 - tuned loop: batched, compiled, and computing only the FFNs that the route names;
 - products alone: every matrix product that the tree needs, in its sizes and numbers, with nothing between them.
-The loops run a sample of the routes. Beside them stand the tree in the context `reference` and the one walk that gives null, ceiling
+The loops run a sample of the routes. Beside them stand the tree in the context `reference` and the one walk that
+gives null, ceiling
 and normalised oracle too, each against the plain tree in turns, so that all see the same load.
 """
 
@@ -46,7 +47,9 @@ def main() -> None:
             with device.autocast(params.runtime.device, settings.precision):
                 for route in digits:
                     F.cross_entropy(
-                        forward(tokens[:documents], route).float().flatten(0, 1), labels[:documents].flatten(), reduction="none"
+                        forward(tokens[:documents], route).float().flatten(0, 1),
+                        labels[:documents].flatten(),
+                        reduction="none",
                     )
 
         return passes
@@ -59,7 +62,10 @@ def main() -> None:
         "plain loop": (loop(plain, 1), settings.tokens * SAMPLE),
         "batched loop": (loop(plain, DOCUMENTS), tokens.numel() * SAMPLE),
         "tuned loop": (loop(tuned_pass(duo, params.runtime), DOCUMENTS), tokens.numel() * SAMPLE),
-        "products alone": (lambda: tree_products(shape, some.numel(), settings.rows, settings.precision), some.numel() * len(space)),
+        "products alone": (
+            lambda: tree_products(shape, some.numel(), settings.rows, settings.precision),
+            some.numel() * len(space),
+        ),
     }
     every = some.numel() * len(space)
     null = labels[tree.BATCH :][: (SETS - 1) * tree.BATCH].view(SETS - 1, *some.shape)
@@ -73,7 +79,9 @@ def main() -> None:
     }
     times = in_turns(trees)
     for name, taken in times.items():
-        print(f"tree, {name:9} {every / taken / 1e3:9,.1f} k losses/s   takes {taken / times['plain']:6.2f} x as long as the plain one")
+        print(
+            f"tree, {name:9} {every / taken / 1e3:9,.1f} k losses/s   takes {taken / times['plain']:6.2f} x as long as the plain one"
+        )
     speeds = {name: count / seconds(run) for name, (run, count) in losses.items()}
     for name, speed in speeds.items():
         print(f"{name:15} {speed / 1e3:9,.1f} k losses/s   tree is {speeds['prefix tree'] / speed:6.2f} x as fast")

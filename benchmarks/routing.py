@@ -1,8 +1,8 @@
 """What hard routing saves in fact: python -m benchmarks.routing ROUTER
 
-Runs a batch of held-out tokens through one trained router of params.yaml, computing for each token only the FFN that it takes, and
-through the same model all big and all small, in turns, so that all see the same load; all eager, in the precision of enumerate.
-Prints tokens a second and floating-point operations a token, and both against all big.
+Runs a batch of held-out tokens through one trained router of params.yaml, computing for each token only the FFN that
+it takes, and through the same model all big and all small, in turns, so that all see the same load; all eager, in the
+precision of enumerate. Prints tokens a second and floating-point operations a token, and both against all big.
 """
 
 import sys
@@ -27,9 +27,11 @@ def main(name: str) -> None:
     one = params.routers[name]
     backbone = transformer.load(MODEL.path(model=one.model), params.runtime.device)
     routed = gate.load(ROUTER.path(router=name), backbone).to(params.runtime.device)
-    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    sample = evaluation_set.choose(
+        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
+    )
     sample = sample.take(slice(gate.BATCH))
-    machine, precision = params.runtime, params.enumerate.precision
+    machine, precision = params.runtime, params.route_losses.precision
 
     def run(weigh: gate.Weigh) -> dict[str, np.ndarray]:
         return gate.execute(routed, sample.tokens, sample.labels, weigh, machine.device, precision, gate.grouped)
@@ -49,8 +51,13 @@ def main(name: str) -> None:
         }
         cost = gate.flops(routed, sample.labels.shape[1], used[BIG], used[SKIP])
         if way == "hard":
-            speed, work = speeds[way] / speeds["all big"], cost / gate.flops(routed, sample.labels.shape[1], len(backbone.layers), 0.0)
-        print(f"{way:10} {speeds[way]:9,.0f} tokens/s {cost / 1e6:8.2f} MFLOP a token   {used[BIG]:5.2f} big, {used[SKIP]:5.2f} skipped")
+            speed, work = (
+                speeds[way] / speeds["all big"],
+                cost / gate.flops(routed, sample.labels.shape[1], len(backbone.layers), 0.0),
+            )
+        print(
+            f"{way:10} {speeds[way]:9,.0f} tokens/s {cost / 1e6:8.2f} MFLOP a token   {used[BIG]:5.2f} big, {used[SKIP]:5.2f} skipped"
+        )
     print(f"hard against all big: {speed:.2f} x the tokens a second at {work:.2f} x the operations")
 
 

@@ -1,7 +1,8 @@
 """Training speed against Hugging Face's LlamaForCausalLM of the all-big shape: python -m benchmarks.training
 
-Both train on the same batches of params.yaml's shape on this machine, in turns, so that both see the same load. The peer
-runs at its own best of fp32 and bf16, eager and compiled; ours as params.yaml says. Prints tokens a second and ratios.
+Both train on the same batches of params.yaml's shape on this machine, in turns, so that both see the same load. The
+peer runs at its own best of fp32 and bf16, eager and compiled; ours as params.yaml says. Prints tokens a second and
+ratios.
 """
 
 import time
@@ -23,7 +24,9 @@ def main() -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
     shape = Shape.of(params.tokens, params.model)
-    batch = torch.randint(0, shape.vocabulary, (params.pretrain.batch, shape.sequence + 1), generator=torch.Generator().manual_seed(0))
+    batch = torch.randint(
+        0, shape.vocabulary, (params.pretrain.batch, shape.sequence + 1), generator=torch.Generator().manual_seed(0)
+    )
     run = pretrain.Run(shape, params.pretrain, params.runtime, params.seed, Path("no checkpoint"))
     contestants = {"duo": lambda: run.advance(batch)}
     for precision in ("fp32", "bf16"):
@@ -36,7 +39,9 @@ def main() -> None:
         print(f"{name:22} {speed:9,.0f} tokens/s   {speed / peer:5.2f} x the peer's best")
 
 
-def llama_step(shape: Shape, settings: Pretrain, batch: torch.Tensor, precision: str, compiled: bool) -> Callable[[], None]:
+def llama_step(
+    shape: Shape, settings: Pretrain, batch: torch.Tensor, precision: str, compiled: bool
+) -> Callable[[], None]:
     """One optimizer step of the peer: the same sizes, optimizer, clipping and batch."""
     sizes = {
         "hidden_size": shape.width,
@@ -45,17 +50,24 @@ def llama_step(shape: Shape, settings: Pretrain, batch: torch.Tensor, precision:
         "num_attention_heads": shape.heads,
     }
     model = LlamaForCausalLM(
-        LlamaConfig(vocab_size=shape.vocabulary, max_position_embeddings=shape.sequence, tie_word_embeddings=True, use_cache=False, **sizes)
+        LlamaConfig(
+            vocab_size=shape.vocabulary,
+            max_position_embeddings=shape.sequence,
+            tie_word_embeddings=True,
+            use_cache=False,
+            **sizes,
+        )
     )
     forward = torch.compile(model) if compiled else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=tuple(settings.betas), fused=True)
 
     def step() -> None:
         with device.autocast("cpu", precision):
-            # The model shifts labels by itself, so it gets what it predicts: the same number of tokens less one a sequence.
+            # The model shifts labels by itself, so it gets what it predicts: the same number of tokens less one a
+            # sequence.
             loss = forward(input_ids=batch[:, :-1], labels=batch[:, :-1]).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

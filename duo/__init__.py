@@ -1,3 +1,5 @@
-"""A laboratory for adaptive computation in language models: routes, enumeration, oracles, routers and their statistics."""
+"""A laboratory for adaptive computation in language models: routes, enumeration, oracles, routers and their
+statistics.
+"""
 
 __version__ = "0.1.0"

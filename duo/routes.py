@@ -28,7 +28,9 @@ class RouteSpace:
 
     @cached_property
     def digits(self) -> np.ndarray:
-        """[routes, layers] uint8: the index in `choices` that each route takes at each layer, routes in order of code."""
+        """[routes, layers] uint8: the index in `choices` that each route takes at each layer, routes in order of
+        code.
+        """
         return self.decode(np.arange(len(self)))
 
     def counts(self, choice: str) -> np.ndarray:

@@ -47,17 +47,41 @@ class Domain(Group):
         if self.split_by == "package":
             require(bool(wheels), "split_by", "package", "only wheels are packages; use split_by: document")
             for key in ("validation", "test"):
-                require(getattr(self, key) is None, key, getattr(self, key), "has no effect with split_by: package; remove it")
+                require(
+                    getattr(self, key) is None,
+                    key,
+                    getattr(self, key),
+                    "has no effect with split_by: package; remove it",
+                )
             for split in ("train", "validation", "test"):
                 found = any(wheel.split == split for wheel in wheels)
                 require(found, "wheels", "", f"no wheel has split: {split}; every split needs one")
-            require(all(wheel.split for wheel in wheels), "wheels", "", "every wheel needs a split with split_by: package")
+            require(
+                all(wheel.split for wheel in wheels), "wheels", "", "every wheel needs a split with split_by: package"
+            )
         else:
-            require(self.validation is not None and self.test is not None, "validation, test", "", "must be given with split_by: document")
+            require(
+                self.validation is not None and self.test is not None,
+                "validation, test",
+                "",
+                "must be given with split_by: document",
+            )
             for key in ("validation", "test"):
-                require(getattr(self, key) > 0, key, getattr(self, key), "must be above 0; later stages need every split")
-            require(self.validation + self.test < 1, "validation + test", self.validation + self.test, "leaves nothing to train on")
-            require(not any(wheel.split for wheel in wheels), "wheels", "", "a split has no effect with split_by: document; remove it")
+                require(
+                    getattr(self, key) > 0, key, getattr(self, key), "must be above 0; later stages need every split"
+                )
+            require(
+                self.validation + self.test < 1,
+                "validation + test",
+                self.validation + self.test,
+                "leaves nothing to train on",
+            )
+            require(
+                not any(wheel.split for wheel in wheels),
+                "wheels",
+                "",
+                "a split has no effect with split_by: document; remove it",
+            )
         return self
 
 
@@ -82,7 +106,9 @@ class FilesDomain(Domain):
         if suffix == ".txt":
             require(self.field is None, "field", self.field, "has no effect on .txt files; remove it")
         else:
-            require(self.field is not None, "field", "", f"is missing; it names the text in each row of a {suffix} file")
+            require(
+                self.field is not None, "field", "", f"is missing; it names the text in each row of a {suffix} file"
+            )
         return self
 
 
@@ -109,7 +135,9 @@ AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discr
 class Tokens(Group):
     vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the document mark; ids fit 16 bits
     sequence: Annotated[int, Field(ge=2)]
-    pretrained: str | None = None  # whose tokenizer, in place of one of our own: a local directory or NAME[@REVISION] on the hub
+    pretrained: str | None = (
+        None  # whose tokenizer, in place of one of our own: a local directory or NAME[@REVISION] on the hub
+    )
 
 
 class Model(Group):
@@ -123,7 +151,12 @@ class Model(Group):
     @model_validator(mode="after")
     def _heads(self):
         require(self.width % self.heads == 0, "width", self.width, f"must be divisible by heads ({self.heads})")
-        require(self.width // self.heads % 2 == 0, "width", self.width, f"width / heads ({self.heads}) must be even, for RoPE")
+        require(
+            self.width // self.heads % 2 == 0,
+            "width",
+            self.width,
+            f"width / heads ({self.heads}) must be even, for RoPE",
+        )
         return self
 
 
@@ -133,11 +166,11 @@ class Training(Group):
     tokens: Count
     batch: Count
     learning_rate: Positive
-    warmup: Share
-    final: Share
+    warmup_fraction: Share
+    final_lr_ratio: Share
     betas: Annotated[list[Share], Field(min_length=2, max_length=2)]
     weight_decay: Annotated[float, Field(ge=0)]
-    clip: Positive
+    grad_clip: Positive
     precision: Literal["bf16", "fp32"]
     validate_every: Count
     validation_sequences: Count
@@ -169,7 +202,10 @@ class Variant(Group):
     big: Count | None = None
 
     def kind(self, p_big: float) -> str:
-        """dense: never but one FFN trained; frozen: small FFNs added to frozen others; duo: all at once. `p_big` is pretrain's."""
+        """dense: never but one FFN trained; frozen: small FFNs added to frozen others; duo: all at once.
+
+        `p_big` is pretrain's.
+        """
         if (p_big if self.p_big is None else self.p_big) == 1:
             return "dense"
         return "frozen" if self.big_first else "duo"
@@ -183,19 +219,20 @@ class Variant(Group):
         return Pretrain(**pretrain.model_dump() | self.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
 
 
-class Enumerate(Group):
-    models: Annotated[list[str], Field(min_length=1)]
-    context: Literal["shared"]
+class EvaluationSet(Group):
     documents: Annotated[int, Field(ge=2)]
     tokens: Annotated[int, Field(ge=2)]
+
+
+class RouteLosses(Group):
+    models: Annotated[list[str], Field(min_length=1)]
     shards: Annotated[list[int], Field(min_length=1)]
     precision: Literal["bf16", "fp32"]
-    rows: Count
+    chunk: Count
 
     @model_validator(mode="after")
     def _shards(self):
         require(self.shards == list(range(len(self.shards))), "shards", self.shards, "must be [0, 1, ...] without gaps")
-        require(len(self.shards) <= self.documents, "shards", self.shards, f"more shards than documents ({self.documents})")
         return self
 
 
@@ -212,7 +249,7 @@ class Oracle(Group):
 
 class Skips(Group):
     models: Annotated[list[str], Field(min_length=1)]
-    skip: Literal["ffn", "layer"]
+    scope: Literal["ffn", "layer"]
     big: Count
 
 
@@ -255,7 +292,12 @@ class OneRouter(Group):
         require(len(set(self.choices)) == len(self.choices), "choices", self.choices, "must name each choice once")
         require("big" in self.choices, "choices", self.choices, "must hold big, whose number is the budget")
         three = len(self.choices) == 3
-        require(three == (self.skip is not None), "skip", self.skip, "is given with three choices alone; with two it follows from big")
+        require(
+            three == (self.skip is not None),
+            "skip",
+            self.skip,
+            "is given with three choices alone; with two it follows from big",
+        )
         require_whole(self.mix)
         return self
 
@@ -273,46 +315,51 @@ class Ablation(Group):
     def _ascending(self):
         require(self.p_big == sorted(set(self.p_big)), "p_big", self.p_big, "must be ascending, each once")
         for key in ("models", "tasks"):
-            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+            require(
+                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
+            )
         return self
 
     def chance(self, width: int, small: int, big: int) -> float | None:
-        """The chance of the big FFN at which Duo does the FLOPs of a dense FFN of this inner width; None where it is none of ours."""
+        """The chance of the big FFN at which Duo does the FLOPs of a dense FFN of this inner width;
+
+        None where it is none of ours.
+        """
         return next((p for p in self.p_big if abs(small + p * (big - small) - width) < 1), None)
 
 
-class Luck(Group):
-    """How much of the oracle's gain a label that no route could foresee gives too; `duo.oracle.null` reads it."""
+class SampledLabels(Group):
+    """The label-resampling null of the oracle's gain; `duo.oracle.null` reads it."""
 
-    labels: str | Annotated[int, Field(ge=0)]
+    reference: str | Annotated[int, Field(ge=0)]
     temperature: Positive
-    draws: Count
+    samples: Count
     teachers: Annotated[list[str], Field(min_length=1)]
 
     @property
     def route(self) -> str:
-        """Of `labels`, in the names of statistics: all_big, all_small or route_CODE."""
-        return f"route_{self.labels}" if isinstance(self.labels, int) else self.labels
+        """Of `reference`, in the names of statistics: all_big, all_small or route_CODE."""
+        return f"route_{self.reference}" if isinstance(self.reference, int) else self.reference
 
     @model_validator(mode="after")
     def _known(self):
-        known = isinstance(self.labels, int) or self.labels in (ALL_BIG, ALL_SMALL)
-        require(known, "labels", self.labels, f"is neither {ALL_BIG}, {ALL_SMALL} nor a route's code")
+        known = isinstance(self.reference, int) or self.reference in (ALL_BIG, ALL_SMALL)
+        require(known, "reference", self.reference, f"is neither {ALL_BIG}, {ALL_SMALL} nor a route's code")
         require(len(set(self.teachers)) == len(self.teachers), "teachers", self.teachers, "must name each once")
         return self
 
 
-class Contexts(Group):
+class Joint(Group):
     """What the other tokens of a sequence do while one token's routes are tried; `duo.oracle.joint` reads it."""
 
-    kinds: Annotated[list[Literal["shared", "reference", "committed"]], Field(min_length=1)]
+    contexts: Annotated[list[Literal["shared", "reference", "greedy"]], Field(min_length=1)]
     reference: str
     documents: Annotated[int, Field(ge=2)]
     budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _once(self):
-        require(len(set(self.kinds)) == len(self.kinds), "kinds", self.kinds, "must name each once")
+        require(len(set(self.contexts)) == len(self.contexts), "contexts", self.contexts, "must name each once")
         require(self.budgets == sorted(set(self.budgets)), "budgets", self.budgets, "must be ascending, each once")
         return self
 
@@ -327,12 +374,17 @@ class Synthetic(Group):
 
 
 class Policies(Group):
-    """Routers that learn from the exact losses of all routes, and what they must beat; `duo.routers.policies` reads it."""
+    """Routers that learn from the exact losses of all routes, and what they must beat;
 
-    train: Count
-    validation: Count
+    `duo.routers.policies` reads it.
+    """
+
+    train_documents: Count
+    validation_documents: Count
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
-    objectives: Annotated[list[Literal["expected_loss", "value", "distillation", "straight_through"]], Field(min_length=1)]
+    objectives: Annotated[
+        list[Literal["expected_loss", "value", "distillation", "straight_through"]], Field(min_length=1)
+    ]
     inputs: Annotated[list[Literal["layers", "upfront"]], Field(min_length=1)]
     networks: Annotated[list[Literal["linear", "mlp"]], Field(min_length=1)]
     hidden: Count
@@ -345,16 +397,25 @@ class Policies(Group):
     @model_validator(mode="after")
     def _ascending(self):
         for key in ("budgets", "temperatures", "neighbours"):
-            require(getattr(self, key) == sorted(set(getattr(self, key))), key, getattr(self, key), "must be ascending, each once")
+            require(
+                getattr(self, key) == sorted(set(getattr(self, key))),
+                key,
+                getattr(self, key),
+                "must be ascending, each once",
+            )
         for key in ("objectives", "inputs", "networks"):
-            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+            require(
+                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
+            )
         return self
 
 
 class Search(Group):
     """Searches for a token's best route that may look at few routes; `duo.oracle.search` runs them."""
 
-    methods: Annotated[list[Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]], Field(min_length=1)]
+    methods: Annotated[
+        list[Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]], Field(min_length=1)
+    ]
     documents: Annotated[int, Field(ge=2)]
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     evaluations: Count
@@ -362,12 +423,14 @@ class Search(Group):
     @model_validator(mode="after")
     def _compared(self):
         for key in ("methods", "budgets"):
-            require(len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once")
+            require(
+                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
+            )
         require("random" in self.methods, "methods", self.methods, "lacks random, which the others are compared with")
         return self
 
 
-class Evaluate(Group):
+class Bootstrap(Group):
     confidence: Annotated[float, Field(gt=0, lt=1)]
     resamples: Annotated[int, Field(ge=100)]
 
@@ -377,8 +440,12 @@ class Figures(Group):
     patterns: Annotated[dict[DomainName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
 
 
-REFERENCES = ALL_BIG, ALL_SMALL, RANDOM = "all_big", "all_small", "random"  # in contexts.reference, beside the names of routers
-OTHERS = "others"  # in luck.teachers: the mean of the enumerated models but the one that is judged
+REFERENCES = ALL_BIG, ALL_SMALL, RANDOM = (
+    "all_big",
+    "all_small",
+    "random",
+)  # in joint.reference, beside the names of routers
+OTHERS = "others"  # in sampled_labels.teachers: the mean of the enumerated models but the one that is judged
 NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
 
 

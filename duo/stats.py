@@ -1,4 +1,6 @@
-"""Intervals by cluster bootstrap: documents are drawn with replacement, never tokens, since tokens of a document are alike."""
+"""Intervals by cluster bootstrap: documents are drawn with replacement, never tokens, since tokens of a document are
+alike.
+"""
 
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
@@ -21,16 +23,21 @@ Numbers = dict[Hashable, np.ndarray]
 
 
 def intervals(
-    statistic: Callable[[np.ndarray], Numbers], documents: int, resamples: int, confidence: float, rng: np.random.Generator
+    statistic: Callable[[np.ndarray], Numbers],
+    documents: int,
+    resamples: int,
+    confidence: float,
+    rng: np.random.Generator,
 ) -> dict[Hashable, Interval]:
-    """Estimates and intervals of all numbers that `statistic` returns, from the same replicates, so differences are paired.
+    """Estimates and intervals of all numbers that `statistic` returns, from the same replicates, so differences are
+    paired.
 
-    statistic(weights [replicates, documents]) says, for each replicate, what the numbers are where every document counts
-    as often as its weight; it returns {name: [replicates]}. A winner that it chooses is thus chosen anew in each replicate.
-    A number that no replicate changes gets an interval of width zero. InputError below two documents.
+    statistic(weights [replicates, documents]) says, for each replicate, what the numbers are where every document
+    counts as often as its weight; it returns {name: [replicates]}. A winner that it chooses is thus chosen anew in
+    each replicate. A number that no replicate changes gets an interval of width zero. InputError below two documents.
     """
     if documents < 2:
-        raise InputError(f"{documents} document: an interval needs at least 2 a domain (enumerate.documents)")
+        raise InputError(f"{documents} document: an interval needs at least 2 a domain (evaluation_set.documents)")
     estimate = statistic(np.ones((1, documents)))
 
     def replicate(drawn: np.ndarray, axis: int) -> np.ndarray:
@@ -53,7 +60,9 @@ def intervals(
 def _weights(drawn: np.ndarray, documents: int) -> np.ndarray:
     """How often each document was drawn: [replicates, documents] of drawn [replicates, draws]."""
     cells = drawn + documents * np.arange(len(drawn))[:, None]
-    return np.bincount(cells.ravel(), minlength=len(drawn) * documents).reshape(len(drawn), documents).astype(np.float64)
+    return (
+        np.bincount(cells.ravel(), minlength=len(drawn) * documents).reshape(len(drawn), documents).astype(np.float64)
+    )
 
 
 def weighted_sums(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
@@ -65,7 +74,9 @@ def weighted_sums(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
 
 
 class Clusters:
-    """Numbers of single tokens, made statistics for `intervals`: tokens are drawn with their document. documents [tokens]: ids."""
+    """Numbers of single tokens, made statistics for `intervals`: tokens are drawn with their document. documents
+    [tokens]: ids.
+    """
 
     def __init__(self, documents: np.ndarray):
         self.documents, self._document = np.unique(documents, return_inverse=True)
@@ -79,7 +90,9 @@ class Clusters:
         return (self.sums(tokens) > 0).sum() >= min(documents, len(self.documents))
 
     def mean(self, weights: np.ndarray, values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """[replicates] mean of values over the tokens [tokens] bool; a replicate that draws none of them has the full sample's."""
+        """[replicates] mean of values over the tokens [tokens] bool; a replicate that draws none of them has the full
+        sample's.
+        """
         total, count = (weighted_sums(weights, self.sums(each)) for each in (values * tokens, tokens))
         return np.divide(total, count, out=np.full(len(weights), values[tokens].mean()), where=count > 0)
 
@@ -90,7 +103,9 @@ class Clusters:
         """
         x, y = (_centred_ranks(values, tokens) for values in (x, y))
         count = np.maximum(weighted_sums(weights, self.sums(tokens)), 1)
-        mean_x, mean_y, xx, yy, xy = (weighted_sums(weights, self.sums(each)) / count for each in (x, y, x * x, y * y, x * y))
+        mean_x, mean_y, xx, yy, xy = (
+            weighted_sums(weights, self.sums(each)) / count for each in (x, y, x * x, y * y, x * y)
+        )
         spread = np.sqrt(np.maximum((xx - mean_x**2) * (yy - mean_y**2), 0))
         return np.divide(xy - mean_x * mean_y, spread, out=np.zeros(len(weights)), where=spread > 0)
 
@@ -104,7 +119,8 @@ def _centred_ranks(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 
 def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """[replicates] slopes of the least-squares lines through points y [points, replicates] over x, [points, replicates] or [points, 1].
+    """[replicates] slopes of the least-squares lines through points y [points, replicates] over x, [points,
+    replicates] or [points, 1].
 
     0 where all x are one.
     """

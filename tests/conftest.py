@@ -14,7 +14,10 @@ DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice sna
 
 
 class Background:
-    """Projects whose drivers run one after the other, each in a copy of a project; `finished` has a Future of the copy by driver."""
+    """Projects whose drivers run one after the other, each in a copy of a project;
+
+    `finished` has a Future of the copy by driver.
+    """
 
     def __init__(self, fresh: Project, drivers: dict[str, str]) -> None:
         self._pool, self._running = ThreadPoolExecutor(1), None
@@ -35,10 +38,17 @@ class Background:
 
 @pytest.fixture(scope="session")
 def fresh_smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The repository's files, set to the smoke experiment, with the wheels that this checkout already has. Copy it, don't run it."""
+    """The repository's files, set to the smoke experiment, with the wheels that this checkout already has.
+
+    Copy it, don't run it.
+    """
     root = tmp_path_factory.mktemp("smoke") / "fresh"
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
         if (REPOSITORY / name).is_file():

@@ -1,4 +1,6 @@
-"""Made-up inputs that several tests share: losses of all routes and what evaluate finds in them, settings of a training, words."""
+"""Made-up inputs that several tests share: losses of all routes and what evaluate finds in them, settings of a
+training, words.
+"""
 
 from itertools import product
 
@@ -16,17 +18,34 @@ from duo.tables.data import DOCUMENTS
 # A training of seconds: what its settings have in common, whatever is trained.
 OPTIMIZER = {
     "learning_rate": 1e-2,
-    "warmup": 0.2,
-    "final": 0.1,
+    "warmup_fraction": 0.2,
+    "final_lr_ratio": 0.1,
     "betas": [0.9, 0.95],
     "weight_decay": 0.1,
-    "clip": 1.0,
+    "grad_clip": 1.0,
     "precision": "fp32",
     "validation_sequences": 3,
     "checkpoint_every": 4,
 }
-WORDS = ["amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heron", "jolly", "larch", "naïve", "otter", "quartz", "reed"]
-TEXTS = [f"def name_{number}(value):\n    return value * {number} + sum(range({number * 7}))\n" for number in range(200)]
+WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "flint",
+    "grove",
+    "heron",
+    "jolly",
+    "larch",
+    "naïve",
+    "otter",
+    "quartz",
+    "reed",
+]
+TEXTS = [
+    f"def name_{number}(value):\n    return value * {number} + sum(range({number * 7}))\n" for number in range(200)
+]
 LAYERS = 4
 SPACE = RouteSpace(LAYERS)
 Losses = dict[tuple[str, str], np.ndarray]  # (domain, document): [tokens, routes]
@@ -42,11 +61,13 @@ def noise(documents: int = 3, tokens: int = 6) -> Losses:
 
 
 def table(losses: Losses) -> pa.Table:
-    """The columns of LOSSES that the oracle reads."""
+    """The columns of ROUTE_LOSSES that the oracle reads."""
     rows = [(*key, position) for key, part in losses.items() for position in range(len(part))]
     domains, documents, positions = (list(column) for column in zip(*rows, strict=True))
     values = files.fixed_lists(np.concatenate(list(losses.values())).astype(np.float32))
-    return pa.table({"domain": domains, "document": documents, "position": pa.array(positions, pa.int32()), "losses": values})
+    return pa.table(
+        {"domain": domains, "document": documents, "position": pa.array(positions, pa.int32()), "losses": values}
+    )
 
 
 def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> dict[int, tuple[pa.Table, pa.Table]]:
@@ -61,10 +82,17 @@ def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[orac
 
 
 def routing_curves(targets=(1, 3)) -> pa.Table:
-    """The columns of ROUTING_CURVES that figures read: hard a quarter above its target, soft a quarter below, 2 - 0.1 nats a layer."""
+    """The columns of ROUTER_CURVES that figures read: hard a quarter above its target, soft a quarter below, 2 - 0.1
+    nats a layer.
+    """
     rows = []
     for domain, target in product(("text", "code"), targets):
-        for kind, used in {"hard": target + 0.25, "exact": target, "soft": target - 0.25, "oracle_average": target}.items():
+        for kind, used in {
+            "hard": target + 0.25,
+            "exact": target,
+            "soft": target - 0.25,
+            "oracle_average": target,
+        }.items():
             loss = 2.0 - 0.1 * used
             row = {"domain": domain, "kind": kind, "target": float(target), "big": float(used)}
             rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1})
@@ -81,17 +109,25 @@ def corpora(**texts):
     rows = [(split, text) for split, each in texts.items() for text in each]
     columns = {name: [""] * len(rows) for name in ("source", "licence")}
     columns |= {"id": [f"{split}{index}" for index, (split, _) in enumerate(rows)], "domain": ["notes"] * len(rows)}
-    DOCUMENTS.write(columns | {"split": [split for split, _ in rows], "text": [text for _, text in rows]}, domain="notes")
+    DOCUMENTS.write(
+        columns | {"split": [split for split, _ in rows], "text": [text for _, text in rows]}, domain="notes"
+    )
     return {"notes": DOCUMENTS.read(domain="notes")}
 
 
 def synthetic_tokens(documents: int = 12) -> pa.Table:
-    """SYNTHETIC_TOKENS where the corrected gap is the difficulty, and gap and loss are that and luck, which noise has most of."""
+    """SYNTHETIC_TOKENS where the corrected gap is the difficulty, and gap and loss are that and luck, which noise has
+    most of.
+    """
     sequences, sample = synthetic.held_out(documents, synthetic.BLOCK, seed=1)
     known = sequences[:, 1:].ravel()
     lucky = np.random.default_rng(0).gamma(4, 0.5, known.shape) * (1 + (known["entropy"] > 2))
     gap = known["difficulty"] + lucky
-    columns = {"kind": np.array(synthetic.KINDS)[known["kind"]], "difficulty": known["difficulty"], "entropy": known["entropy"]}
+    columns = {
+        "kind": np.array(synthetic.KINDS)[known["kind"]],
+        "difficulty": known["difficulty"],
+        "entropy": known["entropy"],
+    }
     columns |= {
         "all_small": gap + 1,
         "all_big": gap,

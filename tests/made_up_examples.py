@@ -12,8 +12,8 @@ LAYERS, WIDTH, TIME = 4, 3, 8
 SPACE = RouteSpace(LAYERS)
 DOMAINS = ["text", "code"]
 SETTINGS = Policies(
-    train=1,
-    validation=1,
+    train_documents=1,
+    validation_documents=1,
     budgets=[1, 2],
     objectives=["expected_loss"],
     inputs=["layers", "upfront"],
@@ -28,7 +28,8 @@ SETTINGS = Policies(
 
 
 def examples(documents: int, seed: int, luck: float = 0.5) -> Examples:
-    """Where the first number of the input is positive, the first half of the layers should be big, else the second half: 1 nat each.
+    """Where the first number of the input is positive, the first half of the layers should be big, else the second
+    half: 1 nat each.
 
     A token's id says the sign too, in most cases. Beside it, every route's loss has luck of this deviation.
     """
@@ -41,5 +42,9 @@ def examples(documents: int, seed: int, luck: float = 0.5) -> Examples:
     losses = 4.0 - np.where(sign[:, None] == 1, half[0], half[1]) + luck * rng.normal(size=(count, len(SPACE)))
     ids = np.where(rng.random(count) < 0.9, sign, 1 - sign) + 2 * rng.integers(3, size=count)
     domains = [DOMAINS[index % 2] for index in range(documents)]
-    sample = Sample(domains, [f"d{index}" for index in range(documents)], ids.reshape(documents, TIME), ids.reshape(documents, TIME))
-    return Examples(sample, DOMAINS, torch.tensor(inputs, dtype=torch.float32), torch.tensor(losses, dtype=torch.float32))
+    sample = Sample(
+        domains, [f"d{index}" for index in range(documents)], ids.reshape(documents, TIME), ids.reshape(documents, TIME)
+    )
+    return Examples(
+        sample, DOMAINS, torch.tensor(inputs, dtype=torch.float32), torch.tensor(losses, dtype=torch.float32)
+    )

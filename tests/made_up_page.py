@@ -9,8 +9,8 @@ from made_up import LAYERS, SPACE, noise, selected
 
 from duo.report import page
 from duo.studies import oracle_curves
-from duo.tables.report import CLAIMS, SURVIVAL
-from duo.tables.studies import CONTEXT_CURVES, GAIN_CURVES, GAIN_STATISTICS, SEEDS
+from duo.tables.report import CLAIMS, CORRECTED_CLAIMS
+from duo.tables.studies import GAIN_CURVES, GAIN_STATISTICS, JOINT_CURVES, SEED_SPREAD
 
 HOSTILE = "<script>alert('x') & more</script>"
 FIGURES = page.figure_names(["figure-7"])
@@ -26,11 +26,15 @@ def params() -> dict:
         "models": {model: {"seed": seed} for model, seed in MODELS.items()},
         "pretrain": {"tokens": 4_200_000},
         "oracle": {"random_routes": 7},
-        "enumerate": {"models": list(MODELS), "context": "shared", "documents": 4, "tokens": 6},
-        "evaluate": {"confidence": 0.9, "resamples": 200},
+        "route_losses": {"models": list(MODELS)},
+        "evaluation_set": {"documents": 4, "tokens": 6},
+        "bootstrap": {"confidence": 0.9, "resamples": 200},
         "difficulty": {"budget": 2},
-        "contexts": {"reference": "all_big", "documents": 4},
-        "corpus": {"text": {"wheels": wheels}, "code": {"glob": "texts/*.txt", "licence": "CC0-1.0", "attribution": "nobody"}},
+        "joint": {"reference": "all_big", "documents": 4},
+        "corpus": {
+            "text": {"wheels": wheels},
+            "code": {"glob": "texts/*.txt", "licence": "CC0-1.0", "attribution": "nobody"},
+        },
     }
 
 
@@ -39,8 +43,15 @@ def evaluated() -> list[tuple[oracle_curves.Domain, dict]]:
     tables: dict[int, tuple[pa.Table, pa.Table]] = {}
     for model in MODELS:
         for budget, pair in selected(noise(documents=4), [1, 2, LAYERS], model).items():
-            tables[budget] = tuple(pa.concat_tables(both) for both in zip(tables[budget], pair, strict=True)) if budget in tables else pair
-    return [(domain, oracle_curves.intervals(domain, LAYERS, 200, 0.9, seed=1)) for domain in oracle_curves.domains(tables, SPACE)]
+            tables[budget] = (
+                tuple(pa.concat_tables(both) for both in zip(tables[budget], pair, strict=True))
+                if budget in tables
+                else pair
+            )
+    return [
+        (domain, oracle_curves.intervals(domain, LAYERS, 200, 0.9, seed=1))
+        for domain in oracle_curves.domains(tables, SPACE)
+    ]
 
 
 def claims() -> pa.Table:
@@ -54,16 +65,36 @@ def claims() -> pa.Table:
         for domain, (model, seed) in ((domain, item) for domain in ("text", "code") for item in MODELS.items()):
             estimate = estimates[seed - 1]
             verdict = "holds" if estimate < 0 else "fails" if estimate > 0 else "undecided"
-            row = {"claim": claim, "words": f"words of {claim} | {HOSTILE}", "figure": figure, "link": "", "domain": domain, "model": model}
-            row |= {"seed": seed, "statistic": statistic, "estimate": estimate, "low": estimate - 0.0625, "high": estimate + 0.0625}
+            row = {
+                "claim": claim,
+                "words": f"words of {claim} | {HOSTILE}",
+                "figure": figure,
+                "link": "",
+                "domain": domain,
+                "model": model,
+            }
+            row |= {
+                "seed": seed,
+                "statistic": statistic,
+                "estimate": estimate,
+                "low": estimate - 0.0625,
+                "high": estimate + 0.0625,
+            }
             row |= {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict, "seeds": "1, 2"}
             rows.append(row | {"seed_low": min(estimates), "seed_high": max(estimates)})
     return pa.Table.from_pylist(rows, schema=CLAIMS.schema)
 
 
 def gain() -> dict[str, pa.Table]:
-    """GAIN_STATISTICS of two models, GAIN_CURVES, SURVIVAL with each verdict, and CONTEXT_CURVES of one; most is gained at budget 2."""
-    losses = {"oracle": {1: 2.25, 2: 2.0}, "null": {1: 2.5, 2: 2.375}, "ceiling_others": {1: 2.75, 2: 2.625}, "all_big": {LAYERS: 3.0}}
+    """GAIN_STATISTICS of two models, GAIN_CURVES, CORRECTED_CLAIMS with each verdict, and JOINT_CURVES of one; most
+    is gained at budget 2.
+    """
+    losses = {
+        "oracle": {1: 2.25, 2: 2.0},
+        "null": {1: 2.5, 2: 2.375},
+        "ceiling_others": {1: 2.75, 2: 2.625},
+        "all_big": {LAYERS: 3.0},
+    }
     statistics, curves, contexts = [], [], []
     for model, domain in product(MODELS, ("text", "code")):
         ids = {"model": model, "domain": domain}
@@ -71,24 +102,37 @@ def gain() -> dict[str, pa.Table]:
         for budget in (1, 2):
             own = 3 - losses["oracle"][budget]
             found = {"gain": own, "null_gain": own * luck, "gain-null_gain": own * (1 - luck), "luck_share": luck}
-            found |= {"luck": own * luck, "corrected-all_big": own * (luck - 1), "normalised-all_big": 0.5, "ceiling_others-fixed": -0.125}
+            found |= {
+                "luck": own * luck,
+                "corrected-all_big": own * (luck - 1),
+                "normalised-all_big": 0.5,
+                "ceiling_others-fixed": -0.125,
+            }
             statistics += [ids | {"name": f"{name}_{budget}"} | _ends("value", value) for name, value in found.items()]
         statistics.append(ids | {"name": "calibration"} | _ends("value", -0.5))
         for strategy, at in losses.items():
             curves += [ids | {"strategy": strategy, "budget": budget} | _loss(loss) for budget, loss in at.items()]
-    for domain, context, budget in product(("text", "code"), ("shared", "committed"), (1, 2)):
+    for domain, context, budget in product(("text", "code"), ("shared", "greedy"), (1, 2)):
         ids = {"model": "duo", "domain": domain, "context": context, "selection": "oracle", "budget": budget}
-        claimed = losses["oracle"][budget]
-        realised = {"claimed": claimed, "realised": claimed + (0.25 if context == "shared" else 0)}
-        contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in realised.items()]
+        isolated = losses["oracle"][budget]
+        joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
+        contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]
     survival = []
-    for (claim, verdict), domain in product({"C1": "does not", "C2": "survives", "C16": "undecided"}.items(), ("text", "code")):
-        row = {"claim": claim, "words": f"words of {claim} | {HOSTILE}", "domain": domain, "model": "duo", "statistic": "oracle_1-all_big"}
-        row |= _ends("claimed", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
+    for (claim, verdict), domain in product(
+        {"C1": "does not", "C2": "survives", "C16": "undecided"}.items(), ("text", "code")
+    ):
+        row = {
+            "claim": claim,
+            "words": f"words of {claim} | {HOSTILE}",
+            "domain": domain,
+            "model": "duo",
+            "statistic": "oracle_1-all_big",
+        }
+        row |= _ends("true", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
         survival.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
     schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
-    schemas |= {"survival": SURVIVAL, "contexts": CONTEXT_CURVES}
-    found = {"statistics": statistics, "curves": curves, "survival": survival, "contexts": contexts}
+    schemas |= {"corrected_claims": CORRECTED_CLAIMS, "joint": JOINT_CURVES}
+    found = {"statistics": statistics, "curves": curves, "corrected_claims": survival, "joint": contexts}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
 
 
@@ -102,8 +146,13 @@ def _loss(loss: float) -> dict[str, float]:
 
 
 def passages() -> list[dict]:
-    tokens = [{"text": text, "loss": 0.5 * index, "oracle": 1.0, "gap": 0.5 * index - 1} for index, text in enumerate(TEXTS)]
-    return [{"domain": domain, "document": "d0", "source": HOSTILE, "licence": "CC0-1.0", "tokens": tokens} for domain in ("text", "code")]
+    tokens = [
+        {"text": text, "loss": 0.5 * index, "oracle": 1.0, "gap": 0.5 * index - 1} for index, text in enumerate(TEXTS)
+    ]
+    return [
+        {"domain": domain, "document": "d0", "source": HOSTILE, "licence": "CC0-1.0", "tokens": tokens}
+        for domain in ("text", "code")
+    ]
 
 
 def figures() -> list[page.Embedded]:
@@ -125,7 +174,7 @@ def inputs() -> dict:
         "metrics": metrics,
         "contrasts": contrasts,
         "curves": pa.concat_tables([oracle_curves.curves(*pair) for pair in found]),
-        "tables": {"Spread over seeds": oracle_curves.spread(contrasts).cast(SEEDS.schema)},
+        "tables": {"Spread over seeds": oracle_curves.spread(contrasts).cast(SEED_SPREAD.schema)},
         "figures": figures(),
         "passages": passages(),
         "numbers": {"Training": {"duo": {"loss": 2.5}}},

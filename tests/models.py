@@ -15,7 +15,11 @@ def make(shape: Shape = TINY, scale: float = 2.0) -> Duo:
     """A random model; its weights scaled up so that every part of it matters to the logits."""
     duo = Duo(shape).initialise(torch.Generator().manual_seed(3)).eval().requires_grad_(False)
     for name, weight in duo.named_parameters():
-        weight *= 1.0 + 0.3 * torch.rand(len(weight), generator=torch.Generator().manual_seed(len(name))) if "norm" in name else scale
+        weight *= (
+            1.0 + 0.3 * torch.rand(len(weight), generator=torch.Generator().manual_seed(len(name)))
+            if "norm" in name
+            else scale
+        )
     return duo
 
 
@@ -29,5 +33,7 @@ def brute_force(duo, space, tokens, labels, skip="ffn") -> torch.Tensor:
     for digits in space.digits:
         big, skipped = (torch.tensor([space.choices[digit] == choice for digit in digits]) for choice in (BIG, SKIP))
         logits = duo(tokens, big, skipped, skip)
-        losses.append(torch.stack([F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") for wanted in labels]))
+        losses.append(
+            torch.stack([F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") for wanted in labels])
+        )
     return torch.stack(losses, dim=-1)

@@ -14,7 +14,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 class Project:
-    """A project in a directory of its own; `run` gives a finished command, `ran` the outs that stages made since last asked."""
+    """A project in a directory of its own;
+
+    `run` gives a finished command, `ran` the outs that stages made since last asked.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -28,7 +31,9 @@ class Project:
         }
 
     def run(self, command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        done = subprocess.run(shlex.split(command), cwd=self.root, env=self.environment | environment, capture_output=True, text=True)
+        done = subprocess.run(
+            shlex.split(command), cwd=self.root, env=self.environment | environment, capture_output=True, text=True
+        )
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done
 
@@ -37,7 +42,9 @@ class Project:
         with open(self.root / "output.log", "ab") as log:
             streams = {"stdout": log, "stderr": subprocess.STDOUT}
             words = shlex.split(command)
-            return subprocess.Popen(words, cwd=self.root, env=self.environment | environment, start_new_session=True, **streams)
+            return subprocess.Popen(
+                words, cwd=self.root, env=self.environment | environment, start_new_session=True, **streams
+            )
 
     def output(self) -> str:
         """What commands that were started have said."""

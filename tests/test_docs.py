@@ -1,4 +1,6 @@
-"""The documents say what the project does: numbers are those of docs/results.json, commands exist, links lead somewhere."""
+"""The documents say what the project does: numbers are those of docs/results.json, commands exist, links lead
+somewhere.
+"""
 
 import copy
 import json
@@ -11,7 +13,9 @@ from duo.report import page, publish
 from workflow.__main__ import _parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
 PUBLISHED = json.loads((ROOT / "docs/results.json").read_text(encoding="utf-8"))
 
 
@@ -41,7 +45,7 @@ def test_another_gain_would_show():
             (row,) = (row for row in other["gain"] if row == part)
             row["value"] += 1
             assert publish.page(other) != publish.page(PUBLISHED), part
-            if each.model == PUBLISHED["params"]["enumerate"]["models"][0]:
+            if each.model == PUBLISHED["params"]["route_losses"]["models"][0]:
                 assert publish.readme(README, other) != README, part
 
 
@@ -49,7 +53,9 @@ def test_published_pictures_are_there():
     for figure in PUBLISHED["figures"]:
         for form in ("png", "svg"):
             assert (ROOT / "docs/figures" / f"{figure['name']}.{form}").stat().st_size > 1000
-    assert {path.stem for path in (ROOT / "docs/figures").iterdir()} == {figure["name"] for figure in PUBLISHED["figures"]}
+    assert {path.stem for path in (ROOT / "docs/figures").iterdir()} == {
+        figure["name"] for figure in PUBLISHED["figures"]
+    }
 
 
 def test_commands_exist():

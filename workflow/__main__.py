@@ -13,7 +13,10 @@ from duo.errors import InputError
 
 
 def merge(target: Any, patch: Any) -> None:
-    """Apply an RFC 7396 merge patch in place: null removes a key, a mapping is merged, any other value replaces. Uses up the patch."""
+    """Apply an RFC 7396 merge patch in place: null removes a key, a mapping is merged, any other value replaces.
+
+    Uses up the patch.
+    """
     for key, value in list(patch.items()):
         if value is None:
             target.pop(key, None)
@@ -87,7 +90,9 @@ def publish() -> None:
     known = dag.Dag()
     stale = [address for address in known.stages if known.changes(address)]
     if stale:
-        raise InputError(f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed")
+        raise InputError(
+            f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed"
+        )
     for path in results.publish():
         print(path)
 

@@ -1,9 +1,9 @@
 """The DAG of dvc.yaml as Python objects: what Snakemake's rules, `why` and `prune` are made from.
 
-DVC judges what is out of date by hashes. `Dag.changes` gives the same judgement from dvc.lock, params.yaml and the source
-files alone, without reading an artifact, so that Snakemake plans exactly the stages that DVC would run.
-The parser of dvc.yaml is DVC's own, `dvc.parsing.DataResolver`; it is no public interface, hence used here alone and held to
-what is expected of it by tests/workflow/test_dag.py.
+DVC judges what is out of date by hashes. `Dag.changes` gives the same judgement from dvc.lock, params.yaml and the
+source files alone, without reading an artifact, so that Snakemake plans exactly the stages that DVC would run. The
+parser of dvc.yaml is DVC's own, `dvc.parsing.DataResolver`; it is no public interface, hence used here alone and held
+to what is expected of it by tests/workflow/test_dag.py.
 """
 
 import copy
@@ -58,7 +58,10 @@ class Group:
 
 
 class Dag:
-    """dvc.yaml resolved with params.yaml, beside what dvc.lock says was run. Paths are relative to the working directory."""
+    """dvc.yaml resolved with params.yaml, beside what dvc.lock says was run.
+
+    Paths are relative to the working directory.
+    """
 
     def __init__(self) -> None:
         self.values = read_yaml(Path("params.yaml"))
@@ -86,7 +89,10 @@ class Dag:
         if not found:
             known = list(dict.fromkeys([group.name for group in self.groups] + list(self.stages)))
             near = difflib.get_close_matches(name, known, n=1)
-            raise InputError(f"dvc.yaml: no stage {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"))
+            raise InputError(
+                f"dvc.yaml: no stage {name!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
+            )
         return found
 
     def inside(self, path: str) -> list[str]:
@@ -109,7 +115,8 @@ class Dag:
         return {stage.address: [*self.changes(stage.address), *self._damage(stage)] for stage in self.named(name)}
 
     def write_state(self, stage: Stage) -> str:
-        """Path of the stage's state file: what it would run. Its time is now where that differs from dvc.lock, else long ago.
+        """Path of the stage's state file: what it would run. Its time is now where that differs from dvc.lock, else
+        long ago.
 
         This file alone tells Snakemake whether to call DVC; the times of sources and artifacts, which git and the cache
         move about, do not.
@@ -141,7 +148,10 @@ class Dag:
         together = "{key}"
         if "foreach" in definition:
             each = _iterable(self.values, definition["foreach"])
-            definition = {**definition, "foreach": {"{key}": next(iter(each.values()))} if isinstance(each, dict) else ["{key}"]}
+            definition = {
+                **definition,
+                "foreach": {"{key}": next(iter(each.values()))} if isinstance(each, dict) else ["{key}"],
+            }
         elif "matrix" in definition:  # its outs name an instance as DVC does: one value of each axis, joined
             definition = {**definition, "matrix": {axis: ["{key}"] for axis in definition["matrix"]}}
             together = "-".join(["{key}"] * len(definition["matrix"]))
@@ -166,7 +176,9 @@ class Dag:
         yield from (f"{path}: is no out any more" for path in sorted(outs.difference(stage.outs)))
 
     def _compare_artifact(self, path: str, before: str | None) -> Iterable[str]:
-        pending = [maker for maker in dict.fromkeys(self.makers[out] for out in self.inside(path)) if self.changes(maker)]
+        pending = [
+            maker for maker in dict.fromkeys(self.makers[out] for out in self.inside(path)) if self.changes(maker)
+        ]
         if pending:
             yield f"{path}: {', '.join(pending)} will run"
         elif self._locked_hash(path) != before:
@@ -226,7 +238,9 @@ def _resolve(definitions: dict) -> dict[str, dict]:
 
 def _outs(found: dict) -> tuple[str, ...]:
     """Paths of outs and metrics, which stand in dvc.yaml as a path or as {path: options}."""
-    return tuple(out if isinstance(out, str) else next(iter(out)) for kind in ("outs", "metrics") for out in found.get(kind, []))
+    return tuple(
+        out if isinstance(out, str) else next(iter(out)) for kind in ("outs", "metrics") for out in found.get(kind, [])
+    )
 
 
 def _lookup(values: Any, name: str) -> Any:

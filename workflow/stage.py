@@ -1,4 +1,6 @@
-"""What every stage script shares: its log, its lock, the one-line error with which it ends on bad input, its fingerprint."""
+"""What every stage script shares: its log, its lock, the one-line error with which it ends on bad input, its
+fingerprint.
+"""
 
 import functools
 import hashlib
@@ -32,7 +34,8 @@ def run(main: Callable[..., None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 1
-    # All is on disk. The interpreter's own way out would abort where the thread of the live curves is still inside a library.
+    # All is on disk. The interpreter's own way out would abort where the thread of the live curves is still inside a
+    # library.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -1,9 +1,11 @@
-"""MLflow as a projection of the artifacts: the files and dvc.lock are the truth, runs are made from them and never read back.
+"""MLflow as a projection of the artifacts: the files and dvc.lock are the truth, runs are made from them and never
+read back.
 
-A stage instance is known by its fingerprint: its address, command, params and the hashes of what it reads, as dvc.lock records
-them. `sync` makes one run a fingerprint, nested under one run a state of the pipeline; where the runs are there already, it
-adds nothing. `live` shows a stage's curves while it works, in the run that `sync` completes later. Where the runs go is
-MLflow's own business: MLFLOW_TRACKING_URI (default sqlite:///mlflow.db) and MLFLOW_EXPERIMENT_NAME (default duo).
+A stage instance is known by its fingerprint: its address, command, params and the hashes of what it reads, as
+dvc.lock records them. `sync` makes one run a fingerprint, nested under one run a state of the pipeline; where the
+runs are there already, it adds nothing. `live` shows a stage's curves while it works, in the run that `sync`
+completes later. Where the runs go is MLflow's own business: MLFLOW_TRACKING_URI (default sqlite:///mlflow.db) and
+MLFLOW_EXPERIMENT_NAME (default duo).
 """
 
 import hashlib
@@ -36,7 +38,8 @@ from workflow.params import read_yaml
 
 log = logging.getLogger(__name__)
 
-# Set before MLflow is imported anywhere. Its seven retries would make everybody wait minutes for a server that isn't there.
+# Set before MLflow is imported anywhere. Its seven retries would make everybody wait minutes for a server that isn't
+# there.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -92,7 +95,8 @@ def recorded() -> list[Stage]:
 
 
 def upcoming(address: str) -> Stage:
-    """The stage instance as dvc.lock will record it once it has run, from dvc.yaml, params.yaml and the files it reads now.
+    """The stage instance as dvc.lock will record it once it has run, from dvc.yaml, params.yaml and the files it
+    reads now.
 
     Its dependencies must be files; for a directory, OSError.
     """
@@ -113,7 +117,9 @@ def sync() -> None:
     with _explained(), _tracker() as tracker:
         before = tracker.created
         _sync_pipeline(tracker, stages, state)
-        log.info("tracking: %d new runs, %d finished stages, in %s", tracker.created - before, len(stages), _shown(_uri()))
+        log.info(
+            "tracking: %d new runs, %d finished stages, in %s", tracker.created - before, len(stages), _shown(_uri())
+        )
 
 
 def _sync_pipeline(tracker: "_Tracker", stages: list[Stage], state: list[Stage]) -> None:
@@ -186,15 +192,19 @@ def _numbers(stage: Stage) -> dict[str, float]:
 def _holds_metrics(path: str) -> bool:
     """Whether it is a file of metrics, by the schemas in duo.tables."""
     families = (data, training, oracle, routers, studies, report)
-    templates = [file.template for family in families for file in vars(family).values() if isinstance(file, files.Metrics)]
+    templates = [
+        file.template for family in families for file in vars(family).values() if isinstance(file, files.Metrics)
+    ]
     return any(fnmatch(path, str(files.ROOT / re.sub(r"{\w+}", "*", template))) for template in templates)
 
 
 class Live:
-    """Sends a stage's curves to its run while it works, from a thread of its own; never raises, never holds the stage up.
+    """Sends a stage's curves to its run while it works, from a thread of its own; never raises, never holds the stage
+    up.
 
-    Points gather until the next delivery. At the first failure one warning is logged and the rest is dropped: `sync` brings
-    all points from the stage's history table in any case. As a context it closes itself, as failed where an error leaves it.
+    Points gather until the next delivery. At the first failure one warning is logged and the rest is dropped: `sync`
+    brings all points from the stage's history table in any case. As a context it closes itself, as failed where an
+    error leaves it.
     """
 
     def __init__(self, address: str) -> None:
@@ -324,7 +334,11 @@ class _Tracker:
 
     def curves(self, run: Any, points: Iterable[tuple[int, dict[str, float]]]) -> None:
         # MLflow drops a point that equals an old one in all, its time included; so a point's time is its step.
-        entries = [self.entities.Metric(_name(key), float(value), step, step) for step, values in points for key, value in values.items()]
+        entries = [
+            self.entities.Metric(_name(key), float(value), step, step)
+            for step, values in points
+            for key, value in values.items()
+        ]
         for some in _chunks(entries, self.limits.MAX_METRICS_PER_BATCH):
             self.client.log_batch(run.info.run_id, metrics=some)
 
@@ -381,7 +395,9 @@ def _explained() -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         remedy = "start it, or set MLFLOW_TRACKING_URI to another; results are not affected"
-        raise InputError(f"MLFLOW_TRACKING_URI: {_shown(_uri())} doesn't answer as it should ({_reason(error)}); {remedy}") from None
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: {_shown(_uri())} doesn't answer as it should ({_reason(error)}); {remedy}"
+        ) from None
 
 
 def _uri() -> str:
@@ -420,7 +436,10 @@ def _require_free(port: int) -> None:
 
 
 def _git_tags() -> dict[str, str]:
-    """The commit that is checked out, and whether files differ from it; nothing outside git. DVC itself rewrites dvc.lock."""
+    """The commit that is checked out, and whether files differ from it; nothing outside git.
+
+    DVC itself rewrites dvc.lock.
+    """
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
     if commit.returncode:
         return {}

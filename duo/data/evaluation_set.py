@@ -1,4 +1,6 @@
-"""The held-out tokens that every comparison is made on: the same documents and tokens for every model, route and router."""
+"""The held-out tokens that every comparison is made on: the same documents and tokens for every model, route and
+router.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,9 @@ from duo.seeds import stream
 
 @dataclass(frozen=True)
 class Sample:
-    """The first tokens of some test documents. tokens [documents, time] begin with the mark; labels are the tokens after them."""
+    """The first tokens of some test documents. tokens [documents, time] begin with the mark; labels are the tokens
+    after them.
+    """
 
     domains: list[str]
     documents: list[str]
@@ -20,7 +24,12 @@ class Sample:
 
     def take(self, rows: slice | np.ndarray) -> "Sample":
         """The sample of the documents at these rows."""
-        return Sample(list(np.array(self.domains)[rows]), list(np.array(self.documents)[rows]), self.tokens[rows], self.labels[rows])
+        return Sample(
+            list(np.array(self.domains)[rows]),
+            list(np.array(self.documents)[rows]),
+            self.tokens[rows],
+            self.labels[rows],
+        )
 
     def of(self, domain: str) -> "Sample":
         """The documents of one domain."""
@@ -44,10 +53,11 @@ class Sample:
 
 
 def choose(table: pa.Table, documents: int, tokens: int, seed: int) -> Sample:
-    """The first `tokens` tokens of `documents` documents of every domain, drawn by seed among those that are long enough.
+    """The first `tokens` tokens of `documents` documents of every domain, drawn by seed among those that are long
+    enough.
 
-    table as artifacts.TEST_TOKENS. Fewer tokens or documents give the beginning of the larger sample as long as the same documents are
-    long enough. InputError where a domain has too few that are.
+    table as artifacts.TEST_TOKENS. Fewer tokens or documents give the beginning of the larger sample as long as the
+    same documents are long enough. InputError where a domain has too few that are.
     """
     domains, names, rows = table["domain"].to_pylist(), table["document"].to_pylist(), table["tokens"].to_pylist()
     chosen = []
@@ -57,26 +67,31 @@ def choose(table: pa.Table, documents: int, tokens: int, seed: int) -> Sample:
         if len(enough) < documents:
             raise InputError(
                 f"params.yaml: {documents} documents asked, but domain {domain!r} has {len(enough)} test documents of at least {tokens} "
-                f"tokens (of {len(held_out)}); lower enumerate.documents or enumerate.tokens, or hold out more text"
+                f"tokens (of {len(held_out)}); lower evaluation_set.documents or evaluation_set.tokens, or hold out more text"
             )
         chosen += [enough[index] for index in stream(seed, "documents", domain).permutation(len(enough))[:documents]]
     ids = np.array([rows[index][: tokens + 1] for index in chosen], np.int64)
     return Sample([domains[index] for index in chosen], [names[index] for index in chosen], ids[:, :-1], ids[:, 1:])
 
 
-def beginnings(domain: str, packed: np.ndarray, mark: int, documents: int, tokens: int, seed: int, split: str) -> Sample:
+def beginnings(
+    domain: str, packed: np.ndarray, mark: int, documents: int, tokens: int, seed: int, split: str
+) -> Sample:
     """The first `tokens` tokens of `documents` documents of a domain, drawn by seed among those that are long enough.
 
-    packed: rows [rows, sequence + 1] of artifacts.PACKED, all of one split: documents one after the other, each behind the mark. So they
-    begin as those that `choose` takes do; a document's name is its index in the split. InputError where there are too few.
+    packed: rows [rows, sequence + 1] of artifacts.PACKED, all of one split: documents one after the other, each
+    behind the mark. So they begin as those that `choose` takes do; a document's name is its index in the split.
+    InputError where there are too few.
     """
-    ids = np.concatenate([packed[:, :-1].ravel(), packed[-1:, -1]]).astype(np.int64)  # the last id of a row is the next one's first
+    ids = np.concatenate([packed[:, :-1].ravel(), packed[-1:, -1]]).astype(
+        np.int64
+    )  # the last id of a row is the next one's first
     starts = np.flatnonzero(ids == mark)
     enough = np.flatnonzero(np.diff([*starts, len(ids)]) > tokens)
     if len(enough) < documents:
         raise InputError(
-            f"params.yaml: policies.{split}: {documents} documents asked, but domain {domain!r} has {len(enough)} {split} documents of at "
-            f"least {tokens} tokens (of {len(starts)}); lower policies.{split} or enumerate.tokens"
+            f"params.yaml: policies.{split}_documents: {documents} documents asked, but domain {domain!r} has {len(enough)} {split} documents of at "
+            f"least {tokens} tokens (of {len(starts)}); lower policies.{split}_documents or evaluation_set.tokens"
         )
     drawn = enough[stream(seed, "documents", split, domain).permutation(len(enough))[:documents]]
     windows = ids[starts[drawn, None] + np.arange(tokens + 1)]

@@ -1,4 +1,5 @@
-"""A domain whose difficulty is known by construction: does a token's loss, its gap, or the gap freed of luck recover it?
+"""A domain whose difficulty is known by construction: does a token's loss, its gap, or the gap freed of luck recover
+it?
 
 A sequence is the mark, then blocks of one copy, one sum and one run of noise each, in random order:
 
@@ -6,14 +7,16 @@ A sequence is the mark, then blocks of one copy, one sum and one run of noise ea
 | sum   | SUM, the DIGITS columns of two numbers, EQUALS, the sum's digits  |
 | noise | NOISE, LETTERS random letters                                     |
 
-A column is one token for two digits, one of each number, as they stand above each other on paper; the sum has as many digits, any more
-are left out. Digits are those of base BASE, the highest first, so a carry comes from what is written later: the digit of a column is
-known only with the nearest column on its right that is no pass, one whose two digits make BASE - 1 and hand a carry on. To make long chains
-common, a column is a pass with chance PASS, else its second digit is uniform over the others; its first digit, and letters, are uniform.
+A column is one token for two digits, one of each number, as they stand above each other on paper; the sum has as many
+digits, any more are left out. Digits are those of base BASE, the highest first, so a carry comes from what is written
+later: the digit of a column is known only with the nearest column on its right that is no pass, one whose two digits
+make BASE - 1 and hand a carry on. To make long chains common, a column is a pass with chance PASS, else its second
+digit is uniform over the others; its first digit, and letters, are uniform.
 
-The difficulty of a token is how much must be looked up to know it: 0 where nothing helps or the place in the sequence says it, 1
-for a letter that is copied, 2 for a sum's digit, and 1 more for every other column that its carry depends on (`carry_columns`). Its
-entropy, that of the chance it is drawn with given all before it, is known as well: no model's mean loss can be below it.
+The difficulty of a token is how much must be looked up to know it: 0 where nothing helps or the place in the sequence
+says it, 1 for a letter that is copied, 2 for a sum's digit, and 1 more for every other column that its carry depends
+on (`carry_columns`). Its entropy, that of the chance it is drawn with given all before it, is known as well: no
+model's mean loss can be below it.
 """
 
 import math
@@ -34,12 +37,16 @@ FIRST_COLUMN = FIRST_DIGIT + BASE
 FIRST_LETTER = FIRST_COLUMN + BASE**2
 VOCABULARY = FIRST_LETTER + ALPHABET
 KINDS = ("structure", "noise", "column", "copy", "sum")
-TOKEN = np.dtype([("id", np.uint16), ("kind", np.uint8), ("difficulty", np.uint8), ("entropy", np.float32)])  # kind: index in KINDS
+TOKEN = np.dtype(
+    [("id", np.uint16), ("kind", np.uint8), ("difficulty", np.uint8), ("entropy", np.float32)]
+)  # kind: index in KINDS
 
 _LENGTHS = (2 + 2 * LETTERS, 2 + 2 * DIGITS, 1 + LETTERS)  # of copy, sum and noise
 BLOCK = sum(_LENGTHS)
 _SEGMENTS = np.split(np.arange(BLOCK), np.cumsum(_LENGTHS)[:-1])
-_ORDERS = np.array([np.concatenate(order) for order in permutations(_SEGMENTS)])  # [orders, BLOCK] places of a block's tokens
+_ORDERS = np.array(
+    [np.concatenate(order) for order in permutations(_SEGMENTS)]
+)  # [orders, BLOCK] places of a block's tokens
 _DRAWS = (1, LETTERS, LETTERS, DIGITS, DIGITS, DIGITS)  # uniform numbers that a block is made of
 
 
@@ -84,10 +91,11 @@ def _sum(first: np.ndarray, passing: np.ndarray, other: np.ndarray) -> np.ndarra
 
 
 def carry_columns(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """[..., digits] how many columns but its own must be read to know the carry into each column of first + second, highest first.
+    """[..., digits] how many columns but its own must be read to know the carry into each column of first + second,
+    highest first.
 
-    These are the passes on its right and the column after them, if there is one. But a pass that isn't the highest column hands on what
-    comes in, which the column on its left shows, as its digit of the sum is written before: 1.
+    These are the passes on its right and the column after them, if there is one. But a pass that isn't the highest
+    column hands on what comes in, which the column on its left shows, as its digit of the sum is written before: 1.
     """
     passing = first + second == BASE - 1
     columns = np.zeros(first.shape, np.int64)
@@ -113,7 +121,9 @@ def _tokens(ids: np.ndarray, kind: str, steps: np.ndarray | int = 0, entropy: fl
 def _joined(*parts: np.ndarray | int) -> np.ndarray:
     """Parts one after the other; an id is one token of structure."""
     shape = next(part.shape[:-1] for part in parts if isinstance(part, np.ndarray))
-    arrays = [part if isinstance(part, np.ndarray) else _tokens(np.full((*shape, 1), part), "structure") for part in parts]
+    arrays = [
+        part if isinstance(part, np.ndarray) else _tokens(np.full((*shape, 1), part), "structure") for part in parts
+    ]
     return np.concatenate(arrays, axis=-1)
 
 

@@ -1,7 +1,9 @@
-"""Multiple choice from held-out documents: which of four endings is the true one? Built as HellaSwag is used (paper, figure 8b).
+"""Multiple choice from held-out documents: which of four endings is the true one? Built as HellaSwag is used (paper,
+figure 8b).
 
-Contexts and endings are whole words: each begins with white space (but for a document's beginning) and none ends with any. A byte-level
-BPE joins nothing across such a place, so the tokens of a context and then of any ending are those of the text of both.
+Contexts and endings are whole words: each begins with white space (but for a document's beginning) and none ends with
+any. A byte-level BPE joins nothing across such a place, so the tokens of a context and then of any ending are those
+of the text of both.
 """
 
 from typing import NamedTuple
@@ -28,7 +30,8 @@ class Window(NamedTuple):
 
 
 def make(table: pa.Table, tokenizer: Tokenizer, settings: Ablation, seed: int) -> pa.Table:
-    """Columns of artifacts.CHOICES: `settings.items` items of every domain, chosen by seed. table as artifacts.TEST_TOKENS.
+    """Columns of artifacts.CHOICES: `settings.items` items of every domain, chosen by seed. table as
+    artifacts.TEST_TOKENS.
 
     InputError where a domain's test documents hold fewer.
     """
@@ -50,23 +53,33 @@ def make(table: pa.Table, tokenizer: Tokenizer, settings: Ablation, seed: int) -
 
 
 def windows(documents: list[str], ids: list[list[int]], tokenizer: Tokenizer, settings: Ablation) -> list[Window]:
-    """All windows, in order, that don't overlap and whose text gives their tokens back; no ending occurs twice. ids begin with the mark."""
-    places = [(index, place) for index, each in enumerate(ids) for place in _places(each, _edges(each, tokenizer), settings)]
+    """All windows, in order, that don't overlap and whose text gives their tokens back; no ending occurs twice. ids
+    begin with the mark.
+    """
+    places = [
+        (index, place) for index, each in enumerate(ids) for place in _places(each, _edges(each, tokenizer), settings)
+    ]
     cut = settings.context
     pieces = [ids[index][place : place + cut + settings.continuation] for index, place in places]
     contexts = tokenizer.decode_batch([piece[:cut] for piece in pieces], skip_special_tokens=False)
     endings = tokenizer.decode_batch([piece[cut:] for piece in pieces], skip_special_tokens=False)
     again = [tokens.encode(tokenizer, texts, "choices") for texts in (contexts, endings)]
     found = {}
-    for (index, place), piece, context, ending, first, second in zip(places, pieces, contexts, endings, *again, strict=True):
-        kept = first.tolist() == piece[:cut] and second.tolist() == piece[cut:]  # not where a character's bytes were cut apart
+    for (index, place), piece, context, ending, first, second in zip(
+        places, pieces, contexts, endings, *again, strict=True
+    ):
+        kept = (
+            first.tolist() == piece[:cut] and second.tolist() == piece[cut:]
+        )  # not where a character's bytes were cut apart
         if kept and context == context.rstrip() and ending[0].isspace():
             found.setdefault(ending, Window(documents[index], place - 1, context, ending))
     return list(found.values())
 
 
 def _edges(ids: list[int], tokenizer: Tokenizer) -> np.ndarray:
-    """[tokens + 1] bool: whether white space begins before each token, where the document's text begins, or where it ends."""
+    """[tokens + 1] bool: whether white space begins before each token, where the document's text begins, or where it
+    ends.
+    """
     texts = tokenizer.decode_batch([[each] for each in ids], skip_special_tokens=False)
     begins, ends = (np.array([text[part].isspace() for text in texts]) for part in (slice(1), slice(-1, None)))
     edges = np.append(begins, True)
@@ -92,14 +105,18 @@ def _places(ids: list[int], edges: np.ndarray, settings: Ablation) -> list[int]:
 
 
 def _spread(found: list[Window], items: int, rng: np.random.Generator) -> list[Window]:
-    """`items` windows drawn so that documents have as like numbers of them as they can, in order of position in the document."""
+    """`items` windows drawn so that documents have as like numbers of them as they can, in order of position in the
+    document.
+    """
     drawn = [found[index] for index in rng.permutation(len(found))]
     seen, turn = {}, []
     for window in drawn:
         turn.append(seen.setdefault(window.document, 0))
         seen[window.document] += 1
     chosen = [drawn[index] for index in np.argsort(turn, kind="stable")[:items]]
-    return sorted(chosen, key=lambda window: window.position)  # stable: windows of the same position stay in random order
+    return sorted(
+        chosen, key=lambda window: window.position
+    )  # stable: windows of the same position stay in random order
 
 
 def _wrong_endings(item: int, chosen: list[Window]) -> list[str]:

@@ -1,7 +1,8 @@
-"""What kind of token each token is: a word's start, a name, white space; whether it starts a line; the text that it stands for.
+"""What kind of token each token is: a word's start, a name, white space; whether it starts a line; the text that it
+stands for.
 
-A token's place in its document comes from the tokenizer's offsets, in characters. Tokens of a byte-level BPE may share a character that
-takes several bytes; each of them then has that character's class.
+A token's place in its document comes from the tokenizer's offsets, in characters. Tokens of a byte-level BPE may
+share a character that takes several bytes; each of them then has that character's class.
 """
 
 import io
@@ -11,8 +12,8 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Python's kinds of tokens with our classes; names are told apart from keywords. What stands inside an f-string is string, as it was to
-# Python before 3.12.
+# Python's kinds of tokens with our classes; names are told apart from keywords. What stands inside an f-string is
+# string, as it was to Python before 3.12.
 _PYTHON = {
     "NUMBER": "number",
     "STRING": "string",
@@ -42,14 +43,18 @@ class Tokens:
 def describe(text: str, offsets: Offsets, language: str | None) -> Tokens:
     """Pieces, classes and line starts of the tokens at the given offsets, the first ones of `text`.
 
-    Classes are those of `python_classes` with language "python", else of `text_classes`. NotPython where the text is none.
+    Classes are those of `python_classes` with language "python", else of `text_classes`. NotPython where the text is
+    none.
     """
     classes = python_classes(text, offsets) if language == "python" else text_classes(text, offsets)
     return Tokens(pieces(text, offsets), classes, line_starts(text, offsets))
 
 
 def pieces(text: str, offsets: Offsets) -> list[str]:
-    """The text of each token; together they are the beginning of `text`. A shared character goes to the first of its tokens."""
+    """The text of each token; together they are the beginning of `text`.
+
+    A shared character goes to the first of its tokens.
+    """
     ends = [0, *(end for _, end in offsets)]
     return [text[start:end] for start, end in itertools.pairwise(ends)]
 
@@ -71,7 +76,8 @@ def line_starts(text: str, offsets: Offsets) -> list[bool]:
 def text_classes(text: str, offsets: Offsets) -> list[str]:
     """Class of each token by its first character that is not white space.
 
-    A letter is a word start where no letter stands before it and no token before it has a part of it, else a continuation.
+    A letter is a word start where no letter stands before it and no token before it has a part of it, else a
+    continuation.
     """
     found, reached = [], 0
     for start, end in offsets:
@@ -90,7 +96,8 @@ def text_classes(text: str, offsets: Offsets) -> list[str]:
 
 
 def python_classes(text: str, offsets: Offsets) -> list[str]:
-    """Class of each token by what Python's own tokenizer finds at its first character that is not white space, or else its first.
+    """Class of each token by what Python's own tokenizer finds at its first character that is not white space, or
+    else its first.
 
     NotPython where that tokenizer refuses the text.
     """
@@ -117,7 +124,9 @@ def _paint(text: str) -> list[str]:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             kind = tokenize.tok_name[token.type]
             name = _python_class(kind, token.string)
-            first, last = (min(starts[min(row, len(starts)) - 1] + column, len(text)) for row, column in (token.start, token.end))
+            first, last = (
+                min(starts[min(row, len(starts)) - 1] + column, len(text)) for row, column in (token.start, token.end)
+            )
             if kind.endswith("STRING_START"):
                 opened.append(first)
             elif kind.endswith("STRING_END"):

@@ -1,7 +1,8 @@
-"""From text to token ids: a byte-level BPE that loses nothing, or the tokenizer of a pretrained model; and tables of its ids.
+"""From text to token ids: a byte-level BPE that loses nothing, or the tokenizer of a pretrained model; and tables of
+its ids.
 
-Every document is preceded by a mark when it is packed for training or run for evaluation, so that its first token is predicted
-like any other: MARK, id 0, or what the pretrained model begins its texts with.
+Every document is preceded by a mark when it is packed for training or run for evaluation, so that its first token is
+predicted like any other: MARK, id 0, or what the pretrained model begins its texts with.
 """
 
 import sys
@@ -26,7 +27,10 @@ BATCH = 256  # documents encoded at once; bounds the memory that their intermedi
 
 
 def train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """A byte-level BPE of exactly `vocabulary` entries, the mark among them; InputError where the texts don't give as many."""
+    """A byte-level BPE of exactly `vocabulary` entries, the mark among them;
+
+    InputError where the texts don't give as many.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -40,7 +44,9 @@ def train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     _as_plain_text(tokenizer)
     if tokenizer.get_vocab_size() < vocabulary:
         largest = tokenizer.get_vocab_size()
-        raise InputError(f"tokens.vocabulary: {vocabulary} is more than the training text gives; the largest possible is {largest}")
+        raise InputError(
+            f"tokens.vocabulary: {vocabulary} is more than the training text gives; the largest possible is {largest}"
+        )
     return tokenizer
 
 
@@ -52,7 +58,9 @@ def pretrained(name: str, vocabulary: int) -> tuple[Tokenizer, int]:
     loaded = hub.from_pretrained("AutoTokenizer", name, "tokens.pretrained")
     tokenizer, mark = getattr(loaded, "backend_tokenizer", None), loaded.bos_token_id
     if tokenizer is None or mark is None:
-        raise InputError(f"tokens.pretrained: {name!r} has no fast tokenizer with a token for the beginning of a text (bos_token)")
+        raise InputError(
+            f"tokens.pretrained: {name!r} has no fast tokenizer with a token for the beginning of a text (bos_token)"
+        )
     largest = max(tokenizer.get_vocab().values())
     if largest >= vocabulary:
         raise InputError(f"tokens.vocabulary: {vocabulary} is too small for {name!r}, whose largest id is {largest}")
@@ -115,7 +123,10 @@ def make(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int
     if model:
         tokenizer, mark = pretrained(model, vocabulary)
     else:
-        tokenizer, mark = train([text for (_, split), each in texts.items() if split == "train" for text in each], vocabulary), MARK_ID
+        tokenizer, mark = (
+            train([text for (_, split), each in texts.items() if split == "train" for text in each], vocabulary),
+            MARK_ID,
+        )
     ids = {(domain, split): encode(tokenizer, each, f"{domain} {split}") for (domain, split), each in texts.items()}
     _check_lengths(ids, corpora)
     marked = {key: [np.insert(document, 0, mark) for document in each] for key, each in ids.items()}
@@ -153,7 +164,9 @@ def _packed(ids: dict[tuple[str, str], list[np.ndarray]], sequence: int, seed: i
     rows = {key: pack(each, sequence, stream(seed, "tokens", *key)) for key, each in ids.items() if key[1] != "test"}
     for (domain, split), each in rows.items():
         if not len(each):
-            raise InputError(f"corpus.{domain}: its {split} split is too short for one row of {sequence} tokens (tokens.sequence)")
+            raise InputError(
+                f"corpus.{domain}: its {split} split is too short for one row of {sequence} tokens (tokens.sequence)"
+            )
     return {
         "domain": [domain for (domain, _), each in rows.items() for _ in each],
         "split": [split for (_, split), each in rows.items() for _ in each],

@@ -1,4 +1,6 @@
-"""Figure 8: Duo at a chance of the big FFN against dense models of equal FLOPs and frozen big FFNs, by loss and multiple choice."""
+"""Figure 8: Duo at a chance of the big FFN against dense models of equal FLOPs and frozen big FFNs, by loss and
+multiple choice.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +22,23 @@ SHIFT = 0.012  # between kinds along the axis, so that no interval hides another
 
 
 def chances(curves: pa.Table, setting: base.Setting, settings: Ablation) -> base.Picture:
-    """Figure 8: loss and accuracy against the chance of the big FFN, a row a domain. curves as artifacts.ABLATION_CURVES."""
+    """Figure 8: loss and accuracy against the chance of the big FFN, a row a domain. curves as
+    artifacts.ABLATION_CURVES.
+    """
     domains = curves["domain"].unique().to_pylist()
-    shown = [(domain, measure) for domain in domains for measure in NAMES if len(base.of(curves, domain=domain, measure=measure))]
+    shown = [
+        (domain, measure)
+        for domain in domains
+        for measure in NAMES
+        if len(base.of(curves, domain=domain, measure=measure))
+    ]
     with base.style():
         figure, panels = base.panels(len(shown), columns=2, height=2.6)
         for axes, (domain, measure) in zip(panels, shown, strict=True):
             _panel(axes, base.of(curves, domain=domain, measure=measure))
-            if measure == "accuracy" and (domain, "loss") in shown:  # our own items: other tasks may have more or fewer endings
+            if (
+                measure == "accuracy" and (domain, "loss") in shown
+            ):  # our own items: other tasks may have more or fewer endings
                 axes.axhline(1 / ENDINGS, color="#999999", linestyle="-.", linewidth=0.8, label="guessing")
             axes.set_title(domain)
             axes.set_ylabel(NAMES[measure])
@@ -52,7 +63,9 @@ def _panel(axes: Axes, curves: pa.Table) -> None:
             continue
         place, value, low, high = (rows[name].to_numpy() for name in ("p_big", "value", "low", "high"))
         style = {"color": line.colour, "marker": line.marker, "linestyle": line.dashes, "label": line.label}
-        axes.errorbar(place + SHIFT * (index - 1), value, yerr=[value - low, high - value], capsize=2, elinewidth=0.8, **style)
+        axes.errorbar(
+            place + SHIFT * (index - 1), value, yerr=[value - low, high - value], capsize=2, elinewidth=0.8, **style
+        )
     places, first = np.unique(curves["p_big"].to_numpy(), return_index=True)
     flops = curves["flops"].to_numpy()[first]
     axes.set_xticks(places, [f"{place:g}\n{COUNT(count)}" for place, count in zip(places, flops, strict=True)])

@@ -20,7 +20,14 @@ from duo.tables import files
 from duo.tables.report import FIGURE
 
 WIDTH = 7.0  # inches: a page of text
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, told apart by the colour-blind
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)  # Okabe and Ito's, told apart by the colour-blind
 MARKERS = ("o", "s", "^", "D", "v", "P")  # for print in grey
 STYLE = {
     "font.size": 8,
@@ -38,13 +45,15 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Setting:
-    """The params that a figure's numbers rest on; captions state them and files carry them. `model` is enumerate's first."""
+    """The params that a figure's numbers rest on; captions state them and files carry them.
+
+    `model` is enumerate's first.
+    """
 
     model: str
     layers: int
     documents: int
     tokens: int
-    context: str
     random_routes: int
     confidence: float
 
@@ -122,7 +131,9 @@ def logarithmic(axes: Axes, ticks: int = 9) -> None:
 
 def legend_below(figure: Figure, *panels: Axes) -> None:
     """One legend of all that these panels label, each label once."""
-    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
 
 
@@ -130,15 +141,15 @@ def sample(setting: Setting) -> str:
     return f"{setting.documents} held-out documents a domain, their first {setting.tokens} tokens."
 
 
+# What is meant by the context of the losses of all routes.
+CONTEXT = (
+    "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot all be "
+    "realised together."
+)
+
+
 def constraint(setting: Setting) -> str:
-    return f"Every token has exactly its budget of big layers, of {setting.layers}; {context(setting)}"
-
-
-def context(setting: Setting) -> str:
-    contexts = {
-        "shared": "all tokens of a sequence take the route under trial, so the choices of different tokens cannot all be realised together"
-    }
-    return f"context {setting.context}: {contexts[setting.context]}."
+    return f"Every token has exactly its budget of big layers, of {setting.layers}; {CONTEXT}"
 
 
 def interval(setting: Setting, drawn: str, choices: str = "single winning routes chosen anew in each replicate") -> str:

@@ -18,13 +18,14 @@ _LINES = {
     "token_table": base.Line("token-id table", "#E69F00", "v", ":"),
     "neighbours": base.Line("nearest neighbours", "#56B4E9", "P", ":"),
 }
-_ROWS = {"claimed": "as claimed", "realised": "as realised"}
+_ROWS = {"isolated": "as isolated", "joint": "as joint"}
 
 
 def shares(curves: pa.Table, statistics: pa.Table, teacher: str, setting: base.Setting) -> base.Picture:
-    """Share of the attainable gap closed, a column of panels a domain: claimed above, realised below.
+    """Share of the attainable gap closed, a column of panels a domain: isolated above, joint below.
 
-    curves as gain_artifacts.POLICY_CURVES, statistics as POLICY_STATISTICS; teacher: the first of params luck.teachers.
+    curves as gain_artifacts.POLICY_CURVES, statistics as GAP_CLOSED_STATISTICS; teacher: the first of params
+    sampled_labels.teachers.
     """
     exact = base.of(curves, constraint="exact", chosen=True)
     domains = exact["domain"].unique().to_pylist()
@@ -37,7 +38,9 @@ def shares(curves: pa.Table, statistics: pa.Table, teacher: str, setting: base.S
             _panel(axes, part.filter(pc.is_in(part["budget"], pa.array(known[domain], pa.int32()))), kind)
             axes.set_title(f"{domain}, {_ROWS[kind]}")
             axes.set_xticks(range(len(known[domain])), [str(budget) for budget in known[domain]])
-        handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        handles = {
+            label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     judge = "the other models" if teacher == "others" else f"model {teacher}"
     caption = (
@@ -48,7 +51,7 @@ def shares(curves: pa.Table, statistics: pa.Table, teacher: str, setting: base.S
         "their own routes together, which the paper's router always has. Random routes are in the tables. "
         f"{_without(known, exact)}{_agreement(statistics)} "
         f"Model {setting.model}; {base.sample(setting)} Every token has exactly its budget of big layers, of {setting.layers}; context "
-        f"{setting.context}. Vertical lines, which the axis may cut: {setting.confidence:.0%} percentile bootstrap intervals, documents "
+        f"shared. Vertical lines, which the axis may cut: {setting.confidence:.0%} percentile bootstrap intervals, documents "
         "resampled, every router as it was trained and chosen."
     )
     return base.Picture(figure, "How much of the attainable gap routers close", caption)
@@ -57,7 +60,9 @@ def shares(curves: pa.Table, statistics: pa.Table, teacher: str, setting: base.S
 def _chosen(curves: pa.Table) -> str:
     """Input and network of every policy that has a choice of them."""
     rows = {row["policy"]: row for row in curves.to_pylist() if row["policy"] in _LINES and row["network"] != "none"}
-    return "; ".join(f"{_LINES[policy].label}: {row['input']}, {row['network']}" for policy, row in rows.items() if policy != "paper")
+    return "; ".join(
+        f"{_LINES[policy].label}: {row['input']}, {row['network']}" for policy, row in rows.items() if policy != "paper"
+    )
 
 
 def _known(curves: pa.Table) -> list[int]:
@@ -98,13 +103,17 @@ def _without(known: dict[str, list[int]], curves: pa.Table) -> str:
     """Which budgets are left out, and why."""
     budgets = sorted(set(curves["budget"].to_pylist()))
     missing = [
-        f"{domain} at {', '.join(str(k) for k in budgets if k not in own)}" for domain, own in known.items() if set(own) != set(budgets)
+        f"{domain} at {', '.join(str(k) for k in budgets if k not in own)}"
+        for domain, own in known.items()
+        if set(own) != set(budgets)
     ]
     return f"Left out, since the interval of the gap holds 0: {'; '.join(missing)}. " if missing else ""
 
 
 def _agreement(statistics: pa.Table) -> str:
-    """Whether the good routers agree, in words: those whose interval lies below fixed, two at a time, by domain and budget."""
+    """Whether the good routers agree, in words: those whose interval lies below fixed, two at a time, by domain and
+    budget.
+    """
     rows = {(row["domain"], row["name"]): row for row in statistics.to_pylist()}
     pairs = []
     for (domain, name), row in rows.items():
@@ -118,7 +127,7 @@ def _agreement(statistics: pa.Table) -> str:
     agreed = sum(row["low"] <= 0 <= row["high"] for row in pairs)
     largest = max(abs(row["value"]) for row in pairs)
     told = (
-        f"Of the {len(pairs)} differences between two that are both better than fixed beyond doubt (claimed, by domain and budget), "
+        f"Of the {len(pairs)} differences between two that are both better than fixed beyond doubt (isolated, by domain and budget), "
         f"{agreed} have intervals that hold 0; the largest is {largest:.3f} nats a token. "
     )
     if agreed == len(pairs):

@@ -7,10 +7,10 @@ from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
 
-_CONTEXTS = {  # colour and marker; claimed is hollow and dashed, realised filled
+_CONTEXTS = {  # colour and marker; isolated is hollow and dashed, joint filled
     "shared": ("#0072B2", "o"),
     "reference": ("#D55E00", "s"),
-    "committed": ("#009E73", "D"),
+    "greedy": ("#009E73", "D"),
 }
 _RUNS = {
     "all_big": "with all layers big",
@@ -19,10 +19,11 @@ _RUNS = {
 }
 
 
-def claimed_and_realised(curves: pa.Table, reference: str, setting: base.Setting) -> base.Picture:
-    """Perplexity against budget, a panel a domain: the oracle in every context, and fixed. curves as gain_artifacts.CONTEXT_CURVES.
+def isolated_and_joint(curves: pa.Table, reference: str, setting: base.Setting) -> base.Picture:
+    """Perplexity against budget, a panel a domain: the oracle in every context, and fixed. curves as
+    gain_artifacts.CONTEXT_CURVES.
 
-    reference: as params contexts.reference.
+    reference: as params joint.reference.
     """
     domains, contexts = (curves[name].unique().to_pylist() for name in ("domain", "context"))
     with base.style():
@@ -32,7 +33,7 @@ def claimed_and_realised(curves: pa.Table, reference: str, setting: base.Setting
             _fixed(axes, part, setting.layers)
             for context, shift in zip(contexts, np.linspace(-0.1, 0.1, len(contexts)), strict=True):
                 colour, marker = _CONTEXTS[context]
-                for kind, dashes, fill in (("claimed", "--", "none"), ("realised", "-", colour)):
+                for kind, dashes, fill in (("isolated", "--", "none"), ("joint", "-", colour)):
                     budget, loss, low, high = _series(part, context, "oracle", kind)
                     at = budget + shift  # side by side, so that no interval hides another's
                     axes.vlines(at, np.exp(low), np.exp(high), color=colour, linewidth=0.8)
@@ -48,28 +49,28 @@ def claimed_and_realised(curves: pa.Table, reference: str, setting: base.Setting
     meanings = {
         "shared": "they take the route on trial too",
         "reference": f"they keep the routes of one run {run}",
-        "committed": "those before keep the routes that won, so that claimed and realised are one but for rounding",
+        "greedy": "those before keep the routes that won, so that isolated and joint are one but for rounding",
     }
     told = "; in ".join(f"{context}, {meanings[context]}" for context in contexts)
     caption = (
-        "Perplexity (logarithmic) of each token's best route, against the number of big layers a token: as claimed in the context in "
-        "which it was found best, and as realised when all tokens run jointly, once, on their chosen routes. Contexts say what the "
-        f"other tokens of the sequence do: in {told}. Fixed is one route for all tokens of a domain, realised. Model {setting.model}; "
+        "Perplexity (logarithmic) of each token's best route, against the number of big layers a token: as isolated in the context in "
+        "which it was found best, and as joint when all tokens run jointly, once, on their chosen routes. Contexts say what the "
+        f"other tokens of the sequence do: in {told}. Fixed is one route for all tokens of a domain, joint. Model {setting.model}; "
         f"{base.sample(setting)} Every token has exactly its budget of big layers, of {setting.layers}. "
         f"Vertical lines and the grey band: {setting.confidence:.0%} percentile bootstrap intervals, documents resampled, routes as chosen "
         "on all of them."
     )
-    return base.Picture(figure, "Claimed and realised: what the oracle's choices give together", caption)
+    return base.Picture(figure, "Isolated and joint: what the oracle's choices give together", caption)
 
 
 def _fixed(axes: Axes, curves: pa.Table, layers: int) -> None:
     """The fixed route of the first context that has one, and all layers big, where there is such a budget."""
-    fixed = base.of(curves, selection="fixed", kind="realised")
+    fixed = base.of(curves, selection="fixed", kind="joint")
     for context in fixed["context"].unique().to_pylist()[:1]:
-        budget, loss, low, high = _series(fixed, context, "fixed", "realised")
+        budget, loss, low, high = _series(fixed, context, "fixed", "joint")
         axes.fill_between(budget, np.exp(low), np.exp(high), color="#000000", alpha=0.08, linewidth=0)
         axes.plot(budget, np.exp(loss), color="#000000", marker="^", linestyle="-.", label="fixed")
-    for all_big in base.of(curves, selection="oracle", kind="realised", budget=layers)["perplexity"].to_pylist()[:1]:
+    for all_big in base.of(curves, selection="oracle", kind="joint", budget=layers)["perplexity"].to_pylist()[:1]:
         axes.axhline(all_big, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label="all layers big")
 
 

@@ -14,13 +14,15 @@ from duo.figures import base
 def grid(columns: Mapping[str, tuple[pa.Table, pa.Table]], layers: int, label: str) -> Figure:
     """A row a domain; for each title in columns a map of its cells, and by layer alone its shares with their intervals.
 
-    cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES, of one model and budget each; label says what is shared. The
-    dashed line is the budget's share of the layers.
+    cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES, of one model and budget each; label says what is
+    shared. The dashed line is the budget's share of the layers.
     """
     domains = next(iter(columns.values()))[0]["domain"].unique().to_pylist()
     reach = _reach([shares for _, shares in columns.values()], layers)
     figure = Figure(figsize=(base.WIDTH, 0.6 + 2.1 * len(domains)), layout="constrained")
-    panels = figure.subplots(len(domains), 2 * len(columns), squeeze=False, sharey=True, width_ratios=[3, 1] * len(columns))
+    panels = figure.subplots(
+        len(domains), 2 * len(columns), squeeze=False, sharey=True, width_ratios=[3, 1] * len(columns)
+    )
     for row, domain in enumerate(domains):
         for column, (title, (cells, shares)) in enumerate(columns.items()):
             map_axes, share_axes = panels[row, 2 * column : 2 * column + 2]
@@ -42,7 +44,9 @@ def heat_map(axes: Axes, cells: pa.Table, layers: int, colours: str = "cividis",
     shares = ordered["share"].to_numpy().reshape(layers, -1)
     extent = (0.5, shares.shape[1] + 0.5, 0.5, layers + 0.5)
     low, high = ends
-    image = axes.imshow(shares, cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto", interpolation="nearest", extent=extent)
+    image = axes.imshow(
+        shares, cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto", interpolation="nearest", extent=extent
+    )
     axes.set_yticks(range(1, layers + 1, max(1, layers // 6)))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     return image
@@ -50,7 +54,11 @@ def heat_map(axes: Axes, cells: pa.Table, layers: int, colours: str = "cividis",
 
 def _reach(tables: list[pa.Table], layers: int) -> float:
     """Farthest that an interval gets from the share without preference, rounded up to 0.05: one scale for all panels."""
-    farthest = [np.abs(table[end].to_numpy() - table["budget"].to_numpy() / layers).max() for table in tables for end in ("low", "high")]
+    farthest = [
+        np.abs(table[end].to_numpy() - table["budget"].to_numpy() / layers).max()
+        for table in tables
+        for end in ("low", "high")
+    ]
     return max(0.05, np.ceil(max(farthest) * 20) / 20)
 
 

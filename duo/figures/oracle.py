@@ -46,7 +46,9 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
             for strategy, line in _lines(setting.random_routes).items():
                 budget, loss, low, high = base.series(part, strategy)
                 axes.fill_between(budget, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
-                axes.plot(budget, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label)
+                axes.plot(
+                    budget, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label
+                )
             if routed is not None:
                 _routed_curves(axes, base.of(routed, domain=domain))
             _perplexity_axis(axes, domain, setting.layers)
@@ -103,7 +105,10 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
     cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES; a row of panels a domain, a pair of panels a budget.
     """
     cells, shares = (base.of(table, model=setting.model) for table in (cells, shares))
-    columns = {f"{budget} of {setting.layers} big": (base.of(cells, budget=budget), base.of(shares, budget=budget)) for budget in budgets}
+    columns = {
+        f"{budget} of {setting.layers} big": (base.of(cells, budget=budget), base.of(shares, budget=budget))
+        for budget in budgets
+    }
     with base.style():
         figure = maps.grid(columns, setting.layers, "share of documents whose token takes the big FFN under the oracle")
     caption = (
@@ -126,7 +131,9 @@ def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting:
         mosaic = [["loss", "gradient_norm"], ["loss", "learning_rate"], ["finals", "finals"]]
         heights = [1.4, 1.4, 0.8 + 0.17 * len(finals)]
         panels = figure.subplot_mosaic(mosaic, width_ratios=[2, 1], height_ratios=heights)
-        panels["loss"].plot(*_history(history, "train"), color="#999999", linewidth=0.8, label="training batch, random routes")
+        panels["loss"].plot(
+            *_history(history, "train"), color="#999999", linewidth=0.8, label="training batch, random routes"
+        )
         for name in names:
             look = _validation_look(name, domains)
             panels["loss"].plot(*_history(history, name), markersize=3, **look)
@@ -150,7 +157,9 @@ def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting:
 
 
 def seeds(contrasts: pa.Table, setting: base.Setting) -> base.Picture:
-    """Every difference and lean of artifacts.CONTRASTS, a mark and an interval for each model; a column of panels a domain."""
+    """Every difference and lean of artifacts.CONTRASTS, a mark and an interval for each model; a column of panels a
+    domain.
+    """
     models, domains = (contrasts[name].unique().to_pylist() for name in ("model", "domain"))
     kinds = _kinds(contrasts["name"].unique().to_pylist())
     rows = [len(kind) * (0.10 + 0.08 * len(models)) for kind in kinds.values()]
@@ -169,7 +178,9 @@ def seeds(contrasts: pa.Table, setting: base.Setting) -> base.Picture:
                 axes.set_title(domain)
         base.legend_below(figure, grid[0, 0])
     one = (
-        "One model was enumerated, so the spread over seeds is not known." if len(models) == 1 else "The models differ by their seed alone."
+        "One model was enumerated, so the spread over seeds is not known."
+        if len(models) == 1
+        else "The models differ by their seed alone."
     )
     caption = (
         "What the claims on the oracle compare, a mark a model. Above, differences of mean losses, small ones by themselves; below, "
@@ -188,7 +199,12 @@ def _validation_look(series: str, domains: list[str]) -> dict[str, str]:
     _, domain, route = series.split("/")
     dashes, marker = ("-", "o") if route == "all_big" else ("--", "s")
     colour = base.COLOURS[domains.index(domain) % len(base.COLOURS)]
-    return {"color": colour, "linestyle": dashes, "marker": marker, "label": f"validation, {domain}, {route.replace('_', '-')}"}
+    return {
+        "color": colour,
+        "linestyle": dashes,
+        "marker": marker,
+        "label": f"validation, {domain}, {route.replace('_', '-')}",
+    }
 
 
 def _final_losses(axes: Axes, finals: Mapping[str, dict[str, float]], domains: list[str]) -> None:
@@ -235,7 +251,9 @@ def _short(name: str) -> str:
 
 
 def _routed_curves(axes: Axes, routed: pa.Table) -> None:
-    """One domain's routers and oracle on average: a line at the target where the budget is exact or the oracle's, else marks."""
+    """One domain's routers and oracle on average: a line at the target where the budget is exact or the oracle's,
+    else marks.
+    """
     for kind, line in _ROUTED.items():
         rows = base.of(routed, kind=kind).sort_by("target")
         x = "target" if line.dashes else "big"
@@ -245,7 +263,9 @@ def _routed_curves(axes: Axes, routed: pa.Table) -> None:
             axes.fill_between(at, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
         else:
             axes.vlines(at, np.exp(low), np.exp(high), color=line.colour, linewidth=0.8)
-        axes.plot(at, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label, **hollow)
+        axes.plot(
+            at, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label, **hollow
+        )
 
 
 def _reference(axes: Axes, curves: pa.Table, layers: int) -> None:

@@ -17,7 +17,10 @@ COLOURS = {BIG: "#0072B2", SMALL: "#E69F00", SKIP: "#FFFFFF"}
 
 
 def one_sequence(name: str, routers: dict[str, OneRouter], routed: dict[str, pa.Table], layers: int) -> base.Picture:
-    """A panel a router and domain: the hard choices in the domain's first held-out document. routed: ROUTED by router."""
+    """A panel a router and domain: the hard choices in the domain's first held-out document. routed:
+
+    ROUTED by router.
+    """
     domains = next(iter(routed.values()))["domain"].unique().to_pylist()
     shown = {}
     with base.style():
@@ -53,9 +56,13 @@ def _draw(axes: Axes, digits: np.ndarray, choices: tuple[str, ...], domain: str)
     colours = ListedColormap([COLOURS[choice] for choice in choices])
     bounds = BoundaryNorm(np.arange(len(choices) + 1) - 0.5, len(choices))
     extent = (0.5, tokens + 0.5, 0.5, layers + 0.5)
-    axes.imshow(digits.T, cmap=colours, norm=bounds, origin="lower", aspect="auto", interpolation="nearest", extent=extent)
+    axes.imshow(
+        digits.T, cmap=colours, norm=bounds, origin="lower", aspect="auto", interpolation="nearest", extent=extent
+    )
     axes.spines[["top", "right"]].set_visible(True)
     axes.set_yticks(range(1, layers + 1, max(1, layers // 4)))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    shares = ", ".join(f"{(digits == choices.index(choice)).mean():.0%} {choice}" for choice in COLOURS if choice in choices)
+    shares = ", ".join(
+        f"{(digits == choices.index(choice)).mean():.0%} {choice}" for choice in COLOURS if choice in choices
+    )
     axes.set_title(f"{domain}: {shares}")

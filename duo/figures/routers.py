@@ -19,7 +19,9 @@ class Shown(NamedTuple):
 
 
 def heat_maps(cells: pa.Table, shown: Sequence[Shown], setting: base.Setting) -> base.Picture:
-    """Share of one choice by layer and position for each router. cells as artifacts.ROUTING_HEAT_MAPS; a row of panels a domain."""
+    """Share of one choice by layer and position for each router. cells as artifacts.ROUTING_HEAT_MAPS; a row of
+    panels a domain.
+    """
     domains = cells["domain"].unique().to_pylist()
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 0.9 + 1.9 * len(domains)), layout="constrained")
@@ -29,7 +31,10 @@ def heat_maps(cells: pa.Table, shown: Sequence[Shown], setting: base.Setting) ->
                 axes = grid[row, column]
                 image = maps.heat_map(axes, base.of(cells, domain=domain, router=router, choice=choice), setting.layers)
                 if row == 0:
-                    axes.set_title(f"{router}\n{target:g} of {setting.layers} {'skipped' if choice == SKIP else choice}", fontsize=6)
+                    axes.set_title(
+                        f"{router}\n{target:g} of {setting.layers} {'skipped' if choice == SKIP else choice}",
+                        fontsize=6,
+                    )
             grid[row, 0].set_ylabel(f"{domain}\nlayer (1 is next to the input)")
         for axes in grid[-1]:
             axes.set_xlabel("position")

@@ -20,7 +20,10 @@ LINES = {
 
 
 def regret(curves: pa.Table, setting: base.Setting) -> base.Picture:
-    """Regret against evaluations, a column of panels a domain, a row a budget. curves: SEARCH_CURVES, of `setting.documents` a domain."""
+    """Regret against evaluations, a column of panels a domain, a row a budget. curves:
+
+    SEARCH_CURVES, of `setting.documents` a domain.
+    """
     domains, budgets = curves["domain"].unique().to_pylist(), sorted(curves["budget"].unique().to_pylist())
     methods = [method for method in LINES if method in curves["method"].unique().to_pylist()]
     with base.style():
@@ -31,16 +34,28 @@ def regret(curves: pa.Table, setting: base.Setting) -> base.Picture:
                 for method in methods:
                     part = base.of(curves, domain=domain, budget=budget, method=method).sort_by("evaluations")
                     line = LINES[method]
-                    at, value, low, high = (part[name].to_numpy() for name in ("evaluations", "regret", "regret_low", "regret_high"))
+                    at, value, low, high = (
+                        part[name].to_numpy() for name in ("evaluations", "regret", "regret_low", "regret_high")
+                    )
                     axes.fill_between(at, low, high, color=line.colour, alpha=0.12, linewidth=0)
-                    axes.plot(at, value, color=line.colour, marker=line.marker, markevery=0.12, linestyle=line.dashes, label=line.label)
+                    axes.plot(
+                        at,
+                        value,
+                        color=line.colour,
+                        marker=line.marker,
+                        markevery=0.12,
+                        linestyle=line.dashes,
+                        label=line.label,
+                    )
                 axes.set_title(f"{domain}, {budget} of {setting.layers} big")
                 axes.set_xscale("log")
                 axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axes.xaxis.set_major_formatter("{x:g}")
                 axes.xaxis.set_minor_locator(NullLocator())
                 axes.set_yscale("symlog", linthresh=LINEAR)  # regrets end at 0
-                axes.yaxis.set_major_locator(FixedLocator([0, *(digit * LINEAR * 10**power for power in range(4) for digit in (1, 2, 5))]))
+                axes.yaxis.set_major_locator(
+                    FixedLocator([0, *(digit * LINEAR * 10**power for power in range(4) for digit in (1, 2, 5))])
+                )
                 axes.yaxis.set_major_formatter("{x:g}")
                 axes.yaxis.set_minor_locator(NullLocator())
             row[0].set_ylabel("regret, nats a token")

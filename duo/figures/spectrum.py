@@ -1,4 +1,6 @@
-"""The oracle against independent noise, the spectrum of a token's losses over its routes, and choices made for another model."""
+"""The oracle against independent noise, the spectrum of a token's losses over its routes, and choices made for
+another model.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +25,9 @@ _CROSSED = {
 
 
 def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
-    """Above, oracle and prediction against budget; below, effective and true number of routes. gain_artifacts.ORDER_STATISTICS."""
+    """Above, oracle and prediction against budget; below, effective and true number of routes.
+    gain_artifacts.ORDER_STATISTICS.
+    """
     table = base.of(table, model=setting.model)
     domains = table["domain"].unique().to_pylist()
     with base.style():
@@ -38,7 +42,12 @@ def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
             above.set_ylabel("perplexity")
             base.logarithmic(above)
             _curve(below, base.Line("routes of the budget", "#000000", "s", "--"), budget, routes)
-            _curve(below, base.Line("independent routes, effectively", "#009E73", "P", "-."), budget, *_estimate(rows, "effective"))
+            _curve(
+                below,
+                base.Line("independent routes, effectively", "#009E73", "P", "-."),
+                budget,
+                *_estimate(rows, "effective"),
+            )
             below.set_ylabel("routes")
             below.set_yscale("log")
             for axes in (above, below):
@@ -71,12 +80,16 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
             table = base.of(table, model=setting.model)
             for index, domain in enumerate(table["domain"].unique().to_pylist()):
                 rows = base.of(table, domain=domain).sort_by(key)
-                look = base.Line(domain, base.COLOURS[index % 6], base.MARKERS[index % 6], ("-", "--", "-.", ":")[index % 4])
+                look = base.Line(
+                    domain, base.COLOURS[index % 6], base.MARKERS[index % 6], ("-", "--", "-.", ":")[index % 4]
+                )
                 at, *value = _columns(rows, key, "value", "low", "high")
                 _curve(axes, look, at + int(key == "layer"), *value)
                 if key == "order":  # what single coefficients of the size of the last, of all layers, would add up to
                     noise = value[0][-1] * comb(int(at[-1]), at)
-                    axes.plot(at, noise, color=look.colour, linestyle=":", linewidth=0.8, label=f"white noise, {domain}")
+                    axes.plot(
+                        at, noise, color=look.colour, linestyle=":", linewidth=0.8, label=f"white noise, {domain}"
+                    )
             if key == "order":
                 axes.set_yscale("log")
             else:
@@ -91,13 +104,16 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
         "there would be if every interaction were as small as that of all layers, as rounding makes them. Middle, the share of one pair "
         "of layers, mean over the pairs that lie so far apart. Right, the Shapley value of each layer's big FFN: they add up to the loss "
         "with all layers small less that with all big. Shares are of means over tokens. Routes of "
-        f"every budget, each alike; {base.context(setting)} {base.sample(setting)} {base.interval(setting, 'Bands', '')}"
+        f"every budget, each alike; {base.CONTEXT} {base.sample(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "Do layers add up?", caption)
 
 
 def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Picture:
-    """Perplexity against budget of routes chosen by the model itself, by other seeds, and of fixed ones. CROSS_SEED_MEANS."""
+    """Perplexity against budget of routes chosen by the model itself, by other seeds, and of fixed ones.
+
+    CROSS_SEED_MEANS.
+    """
     domains = means["domain"].unique().to_pylist()
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
@@ -120,7 +136,7 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
             "is scored. Seeds share tokens and labels but not weights: what a choice keeps for another seed may still be luck of the label."
         )
     else:
-        drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two or more in enumerate.models."
+        drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two or more in route_losses.models."
     caption = (
         f"Perplexity (logarithmic) against budget {drawn} The held-out route serves the half of the documents that it was not chosen on, "
         f"mean over random halvings. {base.sample(setting)} {base.constraint(setting)} "
@@ -146,7 +162,9 @@ def _curve(axes: Axes, line: base.Line, at: np.ndarray, value: np.ndarray, *ends
 
 def _reference(axes: Axes, budget: np.ndarray, loss: np.ndarray, layers: int) -> None:
     """A line at the perplexity of the model with all layers big."""
-    axes.axhline(np.exp(loss[budget == layers][0]), color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label="all layers big")
+    axes.axhline(
+        np.exp(loss[budget == layers][0]), color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label="all layers big"
+    )
 
 
 def _layer_axis(axes: Axes, label: str, layers: int) -> None:

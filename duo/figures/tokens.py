@@ -28,9 +28,11 @@ LOSSES = {
 
 
 def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], setting: base.Setting) -> base.Picture:
-    """Figure 4c: perplexity along the sequence under each schedule, and what the schedules differ by over the whole of it.
+    """Figure 4c: perplexity along the sequence under each schedule, and what the schedules differ by over the whole
+    of it.
 
-    positions as artifacts.SCHEDULE_POSITIONS, statistics as artifacts.SCHEDULE_STATISTICS; budgets: the first and the last token's.
+    positions as artifacts.SCHEDULE_POSITIONS, statistics as artifacts.SCHEDULE_STATISTICS; budgets: the first and the
+    last token's.
     """
     positions, statistics = (base.of(table, model=setting.model) for table in (positions, statistics))
     domains = positions["domain"].unique().to_pylist()
@@ -49,7 +51,7 @@ def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], set
         f"A budget that goes from {first} at the first token to {last} at the last (falling), its reverse (rising), and the constant mean, "
         "all of the same total over the sequence. Left: perplexity (logarithmic) of the oracle by stretch, no interval. Right: "
         "paired differences in loss, of the oracle and of the mean over all routes of the budget; shuffled is the falling budgets in "
-        f"random order, in expectation. {_sample(setting)} Every token has exactly the budget of its position; {base.context(setting)} "
+        f"random order, in expectation. {_sample(setting)} Every token has exactly the budget of its position; {base.CONTEXT} "
         f"{_interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "A budget that changes along the sequence (the paper's figure 4c)", caption)
@@ -60,7 +62,8 @@ def losses_and_gaps(
 ) -> base.Picture:
     """Figure 5: losses along the beginning of one document a domain, and how many tokens have which loss and gap.
 
-    tokens as artifacts.DIFFICULTY, histogram as artifacts.DIFFICULTY_HISTOGRAM; documents: the id of the one shown, by domain.
+    tokens as artifacts.DIFFICULTY, histogram as artifacts.DIFFICULTY_HISTOGRAM; documents: the id of the one shown,
+    by domain.
     """
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 2.4 * len(documents) + 0.4), layout="constrained")
@@ -69,7 +72,13 @@ def losses_and_gaps(
         for (along, joint), (domain, document) in zip(grid, documents.items(), strict=True):
             rows = base.of(tokens, domain=domain, document=document).slice(0, SHOWN)
             for name, line in LOSSES.items():
-                style = {"color": line.colour, "marker": line.marker, "linestyle": line.dashes, "markersize": 3, "linewidth": 0.8}
+                style = {
+                    "color": line.colour,
+                    "marker": line.marker,
+                    "linestyle": line.dashes,
+                    "markersize": 3,
+                    "linewidth": 0.8,
+                }
                 along.plot(rows["position"].to_numpy() + 1, rows[name].to_numpy(), label=line.label, **style)
             along.set_title(f"{domain}: one document")
             along.set_xlabel("position")
@@ -88,7 +97,10 @@ def losses_and_gaps(
 
 
 def classes(means: pa.Table, domains: Sequence[str], budget: int, setting: base.Setting) -> base.Picture:
-    """Mean loss and gap of each class of token. `means` as artifacts.DIFFICULTY_CLASSES; a domain without classes has empty panels."""
+    """Mean loss and gap of each class of token.
+
+    `means` as artifacts.DIFFICULTY_CLASSES; a domain without classes has empty panels.
+    """
     parts = [base.of(means, domain=domain).sort_by("loss") for domain in domains]
     with base.style():
         sizes = [len(part) + 2 for part in parts]
@@ -152,7 +164,9 @@ def _joint(axes: Axes, cells: pa.Table, most: int):
     width = cells["width"][0].as_py()
     edges = [np.arange(values.min(), values.max() + 1.5 * width, width) for values in (loss, gap)]
     drawn, *_ = np.histogram2d(loss + width / 2, gap + width / 2, edges, weights=counts)
-    image = axes.pcolormesh(*edges, np.ma.masked_equal(drawn.T, 0), cmap="cividis_r", norm=LogNorm(1, max(2, most)), linewidth=0)
+    image = axes.pcolormesh(
+        *edges, np.ma.masked_equal(drawn.T, 0), cmap="cividis_r", norm=LogNorm(1, max(2, most)), linewidth=0
+    )
     reach = np.array([0, edges[0][-1]])
     axes.plot(reach, reach, color="#D55E00", linestyle="--")
     axes.plot(reach, difficulty.NO_GAIN * reach, color="#D55E00", linestyle=":")

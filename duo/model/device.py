@@ -38,4 +38,6 @@ def compiled(function: Callable, enabled: bool) -> Callable:
     if not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
         log.warning("no C++ compiler (g++ or clang++) found: running eager, some five times slower")
         return function
-    return torch.compile(function, dynamic=False, options={"cpp_wrapper": True})  # calls between kernels in C++ too: 5 to 10 % faster
+    return torch.compile(
+        function, dynamic=False, options={"cpp_wrapper": True}
+    )  # calls between kernels in C++ too: 5 to 10 % faster

@@ -28,8 +28,8 @@ NEEDED = {
 def fill(model: Duo, name: str) -> None:
     """Give the model, of the family opt, all weights of a pretrained OPT; the small FFNs keep theirs.
 
-    name: a local directory or NAME[@REVISION] on the Hugging Face hub. InputError where it can't be read, holds no safetensors, is
-    another kind of model, or has other sizes than the model; the model is then as it was.
+    name: a local directory or NAME[@REVISION] on the Hugging Face hub. InputError where it can't be read, holds no
+    safetensors, is another kind of model, or has other sizes than the model; the model is then as it was.
     """
     _check(pretrained.from_pretrained("AutoConfig", name, KEY).to_dict(), model.shape, name)
     # Only safetensors: the other format that checkpoints come in can run code when it is read.
@@ -46,7 +46,10 @@ def translate(weights: dict[str, Tensor], shape: Shape) -> dict[str, Tensor]:
 
     def both(mine: str, *its: str) -> dict[str, Tensor]:
         """Weight and bias of one module, from its own or from several stacked."""
-        return {f"{mine}.{part}": torch.cat([weights[f"model.decoder.{name}.{part}"] for name in its]) for part in ("weight", "bias")}
+        return {
+            f"{mine}.{part}": torch.cat([weights[f"model.decoder.{name}.{part}"] for name in its])
+            for part in ("weight", "bias")
+        }
 
     found = both("norm", "final_layer_norm")
     found["embedding.weight"] = weights["model.decoder.embed_tokens.weight"]
@@ -63,11 +66,15 @@ def translate(weights: dict[str, Tensor], shape: Shape) -> dict[str, Tensor]:
 
 
 def _check(config: dict, shape: Shape, name: str) -> None:
-    """InputError where the checkpoint is no OPT of the known kind, or where params.yaml gives other sizes than it has."""
+    """InputError where the checkpoint is no OPT of the known kind, or where params.yaml gives other sizes than it
+    has.
+    """
     needed = NEEDED if config.get("model_type") != "opt" else NEEDED | {"word_embed_proj_dim": config["hidden_size"]}
     for entry, value in needed.items():
         if config.get(entry) != value:
-            raise InputError(f"{KEY}: {name!r} has {entry} {config.get(entry)!r} in its config.json; only {value!r} is supported")
+            raise InputError(
+                f"{KEY}: {name!r} has {entry} {config.get(entry)!r} in its config.json; only {value!r} is supported"
+            )
     sizes = {
         "model.layers": (shape.layers, config["num_hidden_layers"]),
         "model.width": (shape.width, config["hidden_size"]),

@@ -1,4 +1,6 @@
-"""Pretrained models: from a local directory or from the Hugging Face hub, by transformers, imported only here and where it is needed."""
+"""Pretrained models: from a local directory or from the Hugging Face hub, by transformers, imported only here and
+where it is needed.
+"""
 
 from pathlib import Path
 from typing import Any

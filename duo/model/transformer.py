@@ -1,8 +1,8 @@
 """The Duo transformer: attention shared, and beside it in every layer a big and a small FFN (paper, section 3).
 
-A decoder like Llama 2's: RMSNorm before attention and before the pair of FFNs, rotary positions, SwiGLU, no biases, tied
-embeddings; or one like OPT, whose parts FAMILIES names (paper, appendix A). What a token's FFN is, at each layer, is said from
-outside by a route; the model itself decides nothing.
+A decoder like Llama 2's: RMSNorm before attention and before the pair of FFNs, rotary positions, SwiGLU, no biases,
+tied embeddings; or one like OPT, whose parts FAMILIES names (paper, appendix A). What a token's FFN is, at each
+layer, is said from outside by a route; the model itself decides nothing.
 """
 
 import json
@@ -28,7 +28,10 @@ ROPE_BASE = 10_000.0
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a Duo model. `big` and `small` are the FFNs' inner widths, `sequence` the context length, `family` one of FAMILIES."""
+    """Sizes of a Duo model.
+
+    `big` and `small` are the FFNs' inner widths, `sequence` the context length, `family` one of FAMILIES.
+    """
 
     vocabulary: int
     sequence: int
@@ -119,8 +122,9 @@ class Attention(nn.Module):
 class Grouping(NamedTuple):
     """Which tokens of a batch take which FFN at one layer, as a permutation that puts big first, then small, then skip.
 
-    The FFNs then run on slices: the big one on rows before `stop`, the small one on rows from `start` on. Both are the same
-    for nearly all steps, so that compiled code sees one shape; in the rows between them, which both compute, a mask decides.
+    The FFNs then run on slices: the big one on rows before `stop`, the small one on rows from `start` on. Both are
+    the same for nearly all steps, so that compiled code sees one shape; in the rows between them, which both compute,
+    a mask decides.
     """
 
     order: Tensor  # [tokens] int64: which token stands at each row
@@ -140,7 +144,9 @@ class Layer(nn.Module):
         self.attention_norm = family.norm(shape.width)
         self.attention = Attention(shape.width, shape.heads, family.bias)
         self.ffn_norm = family.norm(shape.width)
-        self.ffns = nn.ModuleDict({SMALL: family.ffn(shape.width, shape.small), BIG: family.ffn(shape.width, shape.big)})
+        self.ffns = nn.ModuleDict(
+            {SMALL: family.ffn(shape.width, shape.small), BIG: family.ffn(shape.width, shape.big)}
+        )
 
     def attend(self, x: Tensor, positions: Positions) -> Tensor:
         """The residual stream after attention, [batch, time, width]."""
@@ -204,7 +210,9 @@ class Duo(nn.Module):
         self.norm = FAMILIES[shape.family].norm(shape.width)
         rotary = FAMILIES[shape.family].rotary
         self.places = None if rotary else nn.Embedding(shape.sequence, shape.width)
-        self.register_buffer("rope", _rope_table(shape.sequence, shape.width // shape.heads) if rotary else None, persistent=False)
+        self.register_buffer(
+            "rope", _rope_table(shape.sequence, shape.width // shape.heads) if rotary else None, persistent=False
+        )
         self.register_buffer("mask", torch.full((shape.sequence, shape.sequence), -torch.inf).triu(1), persistent=False)
 
     def positions(self, time: int) -> Positions:
@@ -232,10 +240,10 @@ class Duo(nn.Module):
     def forward(self, tokens: Tensor, big: Tensor, skip: Tensor | None = None, left_out: str = "ffn") -> Tensor:
         """Logits [batch, time, vocabulary] of tokens [batch, time] under routes.
 
-        big [layers], [batch, time, layers] or anything that broadcasts to the latter, bool: True takes the big FFN, False
-        the small one; where `skip` (same shapes) is True, the layer's FFN is left out, or with left_out "layer" its attention too
-        (what later tokens see of that token there stays). Every FFN is computed for every token: the plain reading of a route,
-        which training and enumeration, being faster, are tested against.
+        big [layers], [batch, time, layers] or anything that broadcasts to the latter, bool: True takes the big FFN,
+        False the small one; where `skip` (same shapes) is True, the layer's FFN is left out, or with left_out "layer"
+        its attention too (what later tokens see of that token there stays). Every FFN is computed for every token:
+        the plain reading of a route, which training and enumeration, being faster, are tested against.
         """
         batch, time = tokens.shape
         positions = self.positions(time)
@@ -259,7 +267,8 @@ class Duo(nn.Module):
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """Causal attention, [batch, heads, time, size]."""
     if q.device.type == "cpu" and q.requires_grad:
-        # Torch's fused attention for CPUs has a backward pass in bf16 that takes as long as the rest of the step (docs/log.md).
+        # Torch's fused attention for CPUs has a backward pass in bf16 that takes as long as the rest of the step
+        # (docs/log.md).
         scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + mask
         return scores.softmax(-1).to(v.dtype) @ v
     return F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -280,14 +289,20 @@ def _rotate(x: Tensor, rope: Tensor) -> Tensor:
 
 
 def forward_flops(shape: Shape, tokens: int, big: float, skip: float = 0.0) -> float:
-    """Floating-point operations of the matrix products of one forward pass over sequences of `tokens` tokens, per token.
+    """Floating-point operations of the matrix products of one forward pass over sequences of `tokens` tokens, per
+    token.
 
-    `big` and `skip` are mean numbers of layers a token with the big FFN and with none; the rest are small. A product of [m, k] and
-    [k, n] counts 2 m k n; attention counts the whole square of scores, as an uncut product does. Norms, biases, positions and
-    softmax are left out.
+    `big` and `skip` are mean numbers of layers a token with the big FFN and with none; the rest are small. A product
+    of [m, k] and [k, n] counts 2 m k n; attention counts the whole square of scores, as an uncut product does. Norms,
+    biases, positions and softmax are left out.
     """
     attention = 2 * 4 * shape.width**2 + 2 * 2 * tokens * shape.width
-    ffns = 2 * FAMILIES[shape.family].matrices * shape.width * (big * shape.big + (shape.layers - big - skip) * shape.small)
+    ffns = (
+        2
+        * FAMILIES[shape.family].matrices
+        * shape.width
+        * (big * shape.big + (shape.layers - big - skip) * shape.small)
+    )
     return shape.layers * attention + ffns + 2 * shape.width * shape.vocabulary
 
 
@@ -307,5 +322,7 @@ def load(path: Path, device: str = "cpu") -> Duo:
     except FileNotFoundError:
         raise InputError(f"{path}: is missing; run the stage that makes it") from None
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: not a Duo model ({str(error).splitlines()[0]}); delete it and run its stage again") from None
+        raise InputError(
+            f"{path}: not a Duo model ({str(error).splitlines()[0]}); delete it and run its stage again"
+        ) from None
     return model.eval().requires_grad_(False).to(device)

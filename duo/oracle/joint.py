@@ -1,9 +1,11 @@
-"""What the other tokens of a sequence do while one token's routes are tried, and what the routes so chosen give when all run together.
+"""What the other tokens of a sequence do while one token's routes are tried, and what the routes so chosen give when
+all run together.
 
-The paper doesn't say (PAPER.md: contexts). In `shared` they take the route on trial too; in `reference` they keep the routes of one run.
-Either way the choices of different tokens rest on pasts that are never there together, so the loss that a choice claims need not be
-the one that it gives: the realised loss, of all tokens on their chosen routes, run jointly, once. In `committed` every token is tried
-behind the winners before it, from left to right, so that claimed and realised loss are the same but for rounding.
+The paper doesn't say (PAPER.md: contexts). In `shared` they take the route on trial too; in `reference` they keep the
+routes of one run. Either way the choices of different tokens rest on pasts that are never there together, so the loss
+that a choice claims need not be the one that it gives: the joint loss, of all tokens on their chosen routes, run
+jointly, once. In `greedy` every token is tried behind the winners before it, from left to right, so that isolated and
+joint loss are the same but for rounding.
 """
 
 import logging
@@ -32,34 +34,41 @@ from duo.tables import files
 
 log = logging.getLogger(__name__)
 
-SHARED, REFERENCE, COMMITTED = "shared", "reference", "committed"
+SHARED, REFERENCE, GREEDY = "shared", "reference", "greedy"
 ORACLE, SEQUENCE, FIXED = "oracle", "sequence", "fixed"  # for whom a route is chosen: a token, a document, a domain
-CLAIMED, REALISED = "claimed", "realised"
+ISOLATED, JOINT = "isolated", "joint"
 BATCH = 16  # documents run jointly at once
-COMMITTED_ROWS = 2048  # a token is tried alone, so its tree is small: in chunks of more rows hardly one would be full, and compiled
+GREEDY_ROWS = (
+    2048  # a token is tried alone, so its tree is small: in chunks of more rows hardly one would be full, and compiled
+)
 
 
 class Chosen(NamedTuple):
     """The route of every token of a sample, and the loss that made it win."""
 
     routes: np.ndarray  # [documents, time] codes
-    claimed: np.ndarray  # [documents, time] nats
+    isolated: np.ndarray  # [documents, time] nats
 
 
 Choices = dict[tuple[int, str], Chosen]  # by budget and selection
 
 
 @torch.no_grad()
-def realise(model: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray, machine: Runtime, precision: str) -> np.ndarray:
+def run_jointly(
+    model: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray, machine: Runtime, precision: str
+) -> np.ndarray:
     """Losses in nats, fp32 [documents, time], of all tokens run jointly, each on its own route of small and big layers.
 
-    tokens, routes (codes) and labels [documents, time] int64. A token attends to those before it as their own routes make them.
+    tokens, routes (codes) and labels [documents, time] int64. A token attends to those before it as their own routes
+    make them.
     """
     enumerator = Enumerator(model, RouteSpace(len(model.layers)), machine, precision, rows=1)
     parts = []
     with device.autocast(machine.device, precision):
         for start in range(0, len(tokens), BATCH):
-            some, taken, wanted = (torch.from_numpy(np.ascontiguousarray(each[start : start + BATCH])) for each in (tokens, routes, labels))
+            some, taken, wanted = (
+                torch.from_numpy(np.ascontiguousarray(each[start : start + BATCH])) for each in (tokens, routes, labels)
+            )
             x, _ = enumerator.follow(enumerator.roots(some), taken)
             losses = label_losses(model, x.flatten(0, 1), wanted.to(machine.device).flatten()[:, None])
             parts.append(losses.view(some.shape).cpu().numpy())
@@ -67,7 +76,8 @@ def realise(model: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarr
 
 
 def enumerated(tables: Iterable[pa.Table], sample: Sample) -> np.ndarray:
-    """Losses [documents, time, routes] of the sample in the context `shared`, from tables LOSSES of longer or equal documents.
+    """Losses [documents, time, routes] of the sample in the context `shared`, from tables ROUTE_LOSSES of longer or
+    equal documents.
 
     InputError where a document of the sample is in none of them.
     """
@@ -84,9 +94,13 @@ def enumerated(tables: Iterable[pa.Table], sample: Sample) -> np.ndarray:
 
 
 def reference_routes(run: str, sample: Sample, layers: int, seed: int) -> np.ndarray:
-    """Codes [documents, time] of the routes in the reference run: all_big, all_small, or random, a route for every token."""
+    """Codes [documents, time] of the routes in the reference run: all_big, all_small, or random, a route for every
+    token.
+    """
     if run == RANDOM:
-        draw = [seeds.stream(seed, "contexts", RANDOM, *key) for key in zip(sample.domains, sample.documents, strict=True)]
+        draw = [
+            seeds.stream(seed, "contexts", RANDOM, *key) for key in zip(sample.domains, sample.documents, strict=True)
+        ]
         return np.stack([rng.integers(2**layers, size=sample.tokens.shape[1]) for rng in draw])
     return np.full(sample.tokens.shape, RouteSpace(layers).named(run))
 
@@ -102,12 +116,17 @@ def router_routes(routed: pa.Table, choices: Iterable[str], sample: Sample, laye
     found = {(domain, document): codes[rows] for domain, document, rows in select.documents(hard)}
     for key in zip(sample.domains, sample.documents, strict=True):
         if key not in found:
-            raise InputError(f"domain {key[0]}, document {key[1]}: its routes are missing in the router's table; run router again")
-    return np.stack([found[key][: sample.tokens.shape[1]] for key in zip(sample.domains, sample.documents, strict=True)])
+            raise InputError(
+                f"domain {key[0]}, document {key[1]}: its routes are missing in the router's table; run router again"
+            )
+    return np.stack(
+        [found[key][: sample.tokens.shape[1]] for key in zip(sample.domains, sample.documents, strict=True)]
+    )
 
 
 def choose(losses: np.ndarray, sample: Sample, budgets: Iterable[int], layers: int, seed: int) -> Choices:
-    """The best route of each budget for every token (oracle), document (sequence) and domain (fixed), by losses [documents, time, routes].
+    """The best route of each budget for every token (oracle), document (sequence) and domain (fixed), by losses
+    [documents, time, routes].
 
     Equal losses are drawn from as in oracle.select, with the same draws.
     """
@@ -124,20 +143,23 @@ def choose(losses: np.ndarray, sample: Sample, budgets: Iterable[int], layers: i
             rows = np.array(sample.domains) == domain
             columns[FIXED][rows] = part[rows].sum(axis=(0, 1), dtype=np.float64).argmin()
         for selection, column in columns.items():
-            claimed = np.take_along_axis(part, column[..., None], axis=2)[..., 0]
-            found[budget, selection] = Chosen(codes[column], claimed)
+            isolated = np.take_along_axis(part, column[..., None], axis=2)[..., 0]
+            found[budget, selection] = Chosen(codes[column], isolated)
     return found
 
 
-def committed(model: Duo, sample: Sample, budgets: Iterable[int], machine: Runtime, precision: str, rows: int, seed: int) -> Choices:
+def greedy(
+    model: Duo, sample: Sample, budgets: Iterable[int], machine: Runtime, precision: str, rows: int, seed: int
+) -> Choices:
     """The oracle's choices from left to right. Shows its progress.
 
-    There is no other selection: one route for many tokens commits all of them at once, which is what `shared` tries already.
+    There is no other selection: one route for many tokens commits all of them at once, which is what `shared` tries
+    already.
     """
     space, budgets, found = RouteSpace(len(model.layers)), list(budgets), {}
-    with tqdm(total=len(budgets) * sample.tokens.shape[1], unit="position", disable=None, desc=COMMITTED) as progress:
+    with tqdm(total=len(budgets) * sample.tokens.shape[1], unit="position", disable=None, desc=GREEDY) as progress:
         for budget in budgets:
-            enumerator = Enumerator(model, space, machine, precision, min(rows, COMMITTED_ROWS), budget=budget)
+            enumerator = Enumerator(model, space, machine, precision, min(rows, GREEDY_ROWS), budget=budget)
             found[budget, ORACLE] = commit(enumerator, sample, seed, progress.update)
             if progress.disable:
                 log.info("budget %d done", budget)
@@ -145,11 +167,18 @@ def committed(model: Duo, sample: Sample, budgets: Iterable[int], machine: Runti
 
 
 @torch.no_grad()
-def commit(enumerator: Enumerator, sample: Sample, seed: int, on_position: Callable[[int], object] = lambda count: None) -> Chosen:
-    """Try every token, with the enumerator's budget, behind those before it on the routes that won; all sequences side by side."""
+def commit(
+    enumerator: Enumerator, sample: Sample, seed: int, on_position: Callable[[int], object] = lambda count: None
+) -> Chosen:
+    """Try every token, with the enumerator's budget, behind those before it on the routes that won; all sequences
+    side by side.
+    """
     tokens, labels = torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)
-    draw = [seeds.stream(seed, "oracle", enumerator.budget, *key) for key in zip(sample.domains, sample.documents, strict=True)]
-    routes, claimed = np.empty(sample.tokens.shape, np.int64), np.empty(sample.tokens.shape, np.float32)
+    draw = [
+        seeds.stream(seed, "oracle", enumerator.budget, *key)
+        for key in zip(sample.domains, sample.documents, strict=True)
+    ]
+    routes, isolated = np.empty(sample.tokens.shape, np.int64), np.empty(sample.tokens.shape, np.float32)
     with device.autocast(enumerator.machine.device, enumerator.precision):
         # The pasts of any run do to begin with: a position is overwritten before a token looks at it.
         roots = enumerator.roots(tokens, torch.full_like(tokens, int(enumerator.routes[0])))
@@ -158,24 +187,28 @@ def commit(enumerator: Enumerator, sample: Sample, seed: int, on_position: Calla
             losses = enumerator.losses_from(here, labels[None, :, column])[0, :, 0].numpy()
             winners = np.array([select.lowest(each[None], rng)[0] for each, rng in zip(losses, draw, strict=True)])
             routes[:, position] = enumerator.routes[winners]
-            claimed[:, position] = losses[np.arange(len(losses)), winners]
+            isolated[:, position] = losses[np.arange(len(losses)), winners]
             _, seen = enumerator.follow(here, torch.from_numpy(routes[:, column]))
             for past, own in zip(roots.pasts, seen, strict=True):
                 past.keys[:, :, column] = own.keys
                 past.values[:, :, column] = own.values
             on_position(1)
-    return Chosen(routes, claimed)
+    return Chosen(routes, isolated)
 
 
 def table(name: str, model: Duo, sample: Sample, choices: Choices, machine: Runtime, precision: str) -> pa.Table:
-    """CONTEXT_LOSSES of one context, the chosen routes run jointly. InputError where a loss is not finite."""
+    """JOINT_LOSSES of one context, the chosen routes run jointly. InputError where a loss is not finite."""
     parts = []
     for (budget, selection), chosen in choices.items():
-        realised = realise(model, sample.tokens, chosen.routes, sample.labels, machine, precision)
-        if not (np.isfinite(chosen.claimed).all() and np.isfinite(realised).all()):
+        joint = run_jointly(model, sample.tokens, chosen.routes, sample.labels, machine, precision)
+        if not (np.isfinite(chosen.isolated).all() and np.isfinite(joint).all()):
             raise InputError(f"model {name}, budget {budget}: a loss is not finite; train the model again")
-        ids = {"model": [name] * realised.size, "budget": np.full(realised.size, budget), "selection": [selection] * realised.size}
-        numbers = {"route": chosen.routes.ravel(), CLAIMED: chosen.claimed.ravel(), REALISED: realised.ravel()}
+        ids = {
+            "model": [name] * joint.size,
+            "budget": np.full(joint.size, budget),
+            "selection": [selection] * joint.size,
+        }
+        numbers = {"route": chosen.routes.ravel(), ISOLATED: chosen.isolated.ravel(), JOINT: joint.ravel()}
         parts.append(pa.table(ids | sample.columns() | numbers))
     return pa.concat_tables(parts)
 
@@ -184,8 +217,8 @@ def table(name: str, model: Duo, sample: Sample, choices: Choices, machine: Runt
 class Domain:
     """One domain under all contexts, by document.
 
-    tokens [documents]; losses: sums [documents], nats, by (context, selection, claimed or realised, budget); agreements: by two contexts
-    and budget, how many tokens [documents] have the same oracle route in both.
+    tokens [documents]; losses: sums [documents], nats, by (context, selection, isolated or joint, budget);
+    agreements: by two contexts and budget, how many tokens [documents] have the same oracle route in both.
     """
 
     model: str
@@ -196,7 +229,7 @@ class Domain:
     agreements: dict[tuple[str, str, int], np.ndarray]
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Mean losses by the keys of `losses`, and CONTEXT_STATISTICS' numbers by name, each [replicates]."""
+        """Mean losses by the keys of `losses`, and JOINT_STATISTICS' numbers by name, each [replicates]."""
         tokens = stats.weighted_sums(weights, self.tokens)
         means = {key: stats.weighted_sums(weights, sums) / tokens for key, sums in self.losses.items()}
         shares = {
@@ -207,30 +240,31 @@ class Domain:
 
 
 def differences(means: Mapping[tuple[str, str, str, int], np.ndarray], layers: int) -> stats.Numbers:
-    """What the contexts' losses are compared with, budget by budget, by name: the oracle's in a context is CONTEXT_realised_K.
+    """What the contexts' losses are compared with, budget by budget, by name: the oracle's in a context is
+    CONTEXT_joint_K.
 
-    It is compared with the loss it claims; with the fixed route's in `shared`, and with all_big, where there are such; and with that of
-    the contexts before it. Winners stay those of all documents.
+    It is compared with the loss it claims; with the fixed route's in `shared`, and with all_big, where there are
+    such; and with that of the contexts before it. Winners stay those of all documents.
     """
     contexts, budgets = (list(dict.fromkeys(key[part] for key in means if key[1] == ORACLE)) for part in (0, 3))
     found = {}
     for (index, context), budget in product(enumerate(contexts), budgets):
-        realised = (context, ORACLE, REALISED, budget)
+        joint = (context, ORACLE, JOINT, budget)
         others = {
-            f"{context}_{CLAIMED}_{budget}": (context, ORACLE, CLAIMED, budget),
-            f"fixed_{budget}": (SHARED, FIXED, REALISED, budget),
-            **{f"{other}_{REALISED}_{budget}": (other, ORACLE, REALISED, budget) for other in contexts[:index]},
+            f"{context}_{ISOLATED}_{budget}": (context, ORACLE, ISOLATED, budget),
+            f"fixed_{budget}": (SHARED, FIXED, JOINT, budget),
+            **{f"{other}_{JOINT}_{budget}": (other, ORACLE, JOINT, budget) for other in contexts[:index]},
         }
         if budget < layers:
-            others["all_big"] = (context, ORACLE, REALISED, layers)
+            others["all_big"] = (context, ORACLE, JOINT, layers)
         for name, other in others.items():
             if other in means:
-                found[f"{context}_{REALISED}_{budget}-{name}"] = means[realised] - means[other]
+                found[f"{context}_{JOINT}_{budget}-{name}"] = means[joint] - means[other]
     return found
 
 
 def gather(tables: Mapping[str, pa.Table], layers: int) -> list[Domain]:
-    """Every domain, from CONTEXT_LOSSES by context. InputError where the contexts have different documents."""
+    """Every domain, from JOINT_LOSSES by context. InputError where the contexts have different documents."""
     first = next(iter(tables.values()))
     return [
         _domain({context: _part(table, model, name) for context, table in tables.items()}, model, name, layers)
@@ -247,13 +281,17 @@ def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
 def _domain(parts: dict[str, pa.Table], model: str, name: str, layers: int) -> Domain:
     documents = [np.unique(part["document"].to_numpy()).tolist() for part in parts.values()]
     if any(own != documents[0] for own in documents):
-        raise InputError(f"domain {name!r}: the contexts {list(parts)} were tried on different documents; run contexts again")
+        raise InputError(
+            f"domain {name!r}: the contexts {list(parts)} were tried on different documents; run contexts again"
+        )
     losses, routes = {}, {}
     for context, part in parts.items():
         cells = list(dict.fromkeys(zip(part["budget"].to_pylist(), part["selection"].to_pylist(), strict=True)))
-        columns = {key: part[key].to_numpy().reshape(len(cells), len(documents[0]), -1) for key in ("route", CLAIMED, REALISED)}
+        columns = {
+            key: part[key].to_numpy().reshape(len(cells), len(documents[0]), -1) for key in ("route", ISOLATED, JOINT)
+        }
         for row, (budget, selection) in enumerate(cells):
-            for kind in (CLAIMED, REALISED):
+            for kind in (ISOLATED, JOINT):
                 losses[context, selection, kind, budget] = columns[kind][row].sum(axis=1, dtype=np.float64)
             if selection == ORACLE:
                 routes[context, budget] = columns["route"][row]
@@ -271,17 +309,24 @@ def intervals(domain: Domain, resamples: int, confidence: float, seed: int) -> d
 
 
 def curves(domain: Domain, found: dict) -> pa.Table:
-    """CONTEXT_CURVES of one domain; `found` from intervals."""
+    """JOINT_CURVES of one domain; `found` from intervals."""
     rows = []
     for context, selection, kind, budget in domain.losses:
         loss = found[context, selection, kind, budget]
-        row = {"context": context, "selection": selection, "kind": kind, "budget": budget, "loss": loss.value, "low": loss.low}
+        row = {
+            "context": context,
+            "selection": selection,
+            "kind": kind,
+            "budget": budget,
+            "loss": loss.value,
+            "low": loss.low,
+        }
         rows.append(row | {"high": loss.high, "perplexity": exp(loss.value)})
     return _table(domain, rows)
 
 
 def statistics(domain: Domain, found: dict) -> pa.Table:
-    """CONTEXT_STATISTICS of one domain; `found` from intervals."""
+    """JOINT_STATISTICS of one domain; `found` from intervals."""
     return _table(domain, [{"name": name, **found[name]._asdict()} for name in found if isinstance(name, str)])
 
 

@@ -1,11 +1,13 @@
-"""How much of the oracle's gain is luck of the label, which the paper, whose oracle chooses with the true label in hand, doesn't ask.
+"""How much of the oracle's gain is luck of the label, which the paper, whose oracle chooses with the true label in
+hand, doesn't ask.
 
-Labels are drawn from the predictions of one route of the model itself, at the same positions of the same text. On these no route is
-better than that one in expectation, whatever it computes; so all that an oracle gains on them over that route is luck: the null. Among
-the routes of a budget, none is better there than the one that those predictions let expect the lowest loss of: it needs no label, and
-what the oracle gains over it is luck, no more and no less. Routes are also chosen by the loss that a teacher's predictions let expect:
-what a router as good as the teacher could get, a ceiling. And the best probability of any route for each word, divided by their sum,
-is a proper distribution: the normalised oracle.
+Labels are sampled from the predictions of one route of the model itself, at the same positions of the same text. On
+these no route is better than that one in expectation, whatever it computes; so all that an oracle gains on them over
+that route is luck: the null. Among the routes of a budget, none is better there than the one that those predictions
+let expect the lowest loss of: it needs no label, and what the oracle gains over it is luck, no more and no less.
+Routes are also chosen by the loss that a teacher's predictions let expect: what a router as good as the teacher could
+get, a ceiling. And the best probability of any route for each word, divided by their sum, is a proper distribution:
+the normalised oracle.
 """
 
 import logging
@@ -26,7 +28,7 @@ from duo.oracle import select as oracle
 from duo.oracle.tree import BATCH, Enumerator
 from duo.routes import RouteSpace
 from duo.seeds import stream
-from duo.settings import ALL_BIG, Luck, Runtime
+from duo.settings import ALL_BIG, Runtime, SampledLabels
 from duo.tables import files
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,9 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def log_probabilities(model: Duo, tokens: np.ndarray, route: int, machine: Runtime, precision: str) -> Tensor:
-    """Log-probabilities [time, vocabulary], fp32 on the CPU, of what follows each token of one document [time] under a route, its code."""
+    """Log-probabilities [time, vocabulary], fp32 on the CPU, of what follows each token of one document [time] under
+    a route, its code.
+    """
     big = torch.from_numpy(RouteSpace(len(model.layers)).decode(np.array(route)) == 1)
     with device.autocast(machine.device, precision):
         logits = model(torch.from_numpy(tokens)[None].to(machine.device), big.to(machine.device))[0]
@@ -42,7 +46,9 @@ def log_probabilities(model: Duo, tokens: np.ndarray, route: int, machine: Runti
 
 
 def draw(log_probabilities: Tensor, temperature: float, rng: np.random.Generator) -> np.ndarray:
-    """Labels [time] drawn from each row of log_probabilities [time, vocabulary], tempered: powers 1 / temperature, scaled anew."""
+    """Labels [time] sampled from each row of log_probabilities [time, vocabulary], tempered: powers 1 / temperature,
+    scaled anew.
+    """
     cumulative = softmax(log_probabilities.numpy().astype(np.float64) / temperature, axis=1).cumsum(axis=1)
     height = rng.random((len(cumulative), 1)) * cumulative[:, -1:]
     return np.minimum((cumulative <= height).sum(axis=1), cumulative.shape[1] - 1)
@@ -63,17 +69,24 @@ def null_labels(
     return labels
 
 
-def source_predictions(model: Duo, tokens: np.ndarray, route: int, temperature: float, machine: Runtime, precision: str) -> Tensor:
-    """Log-probabilities [documents, time, vocabulary] that labels for tokens [documents, time] are drawn with, as by null_labels."""
+def source_predictions(
+    model: Duo, tokens: np.ndarray, route: int, temperature: float, machine: Runtime, precision: str
+) -> Tensor:
+    """Log-probabilities [documents, time, vocabulary] that labels for tokens [documents, time] are sampled with, as
+    by null_labels.
+    """
     predicted = torch.stack([log_probabilities(model, document, route, machine, precision) for document in tokens])
     return (predicted / temperature).log_softmax(-1)
 
 
-def batches(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> Iterator[tuple[Sample, Tensor, int, Callable[[int], None]]]:
-    """Parts of the sample for the enumerator, with their labels [sets, batch, time], and how many of their documents are new.
+def batches(
+    enumerator: Enumerator, sample: Sample, labels: np.ndarray
+) -> Iterator[tuple[Sample, Tensor, int, Callable[[int], None]]]:
+    """Parts of the sample for the enumerator, with their labels [sets, batch, time], and how many of their documents
+    are new.
 
-    labels [sets, documents, time]. The last part is filled up with one of its documents, so that compiled code sees one shape. With
-    each part goes what the enumerator tells its leaves; so the progress is shown.
+    labels [sets, documents, time]. The last part is filled up with one of its documents, so that compiled code sees
+    one shape. With each part goes what the enumerator tells its leaves; so the progress is shown.
     """
     documents, pairs = len(sample.documents), sample.labels.size * len(enumerator.routes)
     with tqdm(total=pairs, unit="loss", unit_scale=True, disable=None, desc="luck") as progress:
@@ -86,7 +99,9 @@ def batches(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> Itera
 
 
 def losses(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> np.ndarray:
-    """Losses [sets, documents, time, routes] in nats of labels [sets, documents, time] under all routes of the enumerator."""
+    """Losses [sets, documents, time, routes] in nats of labels [sets, documents, time] under all routes of the
+    enumerator.
+    """
     parts = [
         enumerator.losses(torch.from_numpy(some.tokens), wanted, on_leaves)[:, :new]
         for some, wanted, new, on_leaves in batches(enumerator, sample, labels)
@@ -95,30 +110,46 @@ def losses(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> np.nda
 
 
 def run(
-    name: str, enumerator: Enumerator, sample: Sample, teachers: Sequence[Sequence[Duo]], settings: Luck, budgets: Sequence[int], seed: int
+    name: str,
+    enumerator: Enumerator,
+    sample: Sample,
+    teachers: Sequence[Sequence[Duo]],
+    settings: SampledLabels,
+    budgets: Sequence[int],
+    seed: int,
 ) -> pa.Table:
-    """LUCK_TOKENS of the model called `name`, which the enumerator holds, on the sample, in one pass of its tree.
+    """SAMPLED_LABELS of the model called `name`, which the enumerator holds, on the sample, in one pass of its tree.
 
-    A teacher is one model or several, whose mean probabilities, all layers big, are then its predictions. Beside what the enumerator
-    takes, (1 + teachers) * batch * time * vocabulary numbers of 4 bytes. InputError where a loss is not finite.
+    A teacher is one model or several, whose mean probabilities, all layers big, are then its predictions. Beside what
+    the enumerator takes, (1 + teachers) * batch * time * vocabulary numbers of 4 bytes. InputError where a loss is
+    not finite.
     """
     model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
-    source = enumerator.space.named(settings.labels)
-    drawn = null_labels(model, sample, source, settings.temperature, settings.draws, seed, machine, precision)
+    source = enumerator.space.named(settings.reference)
+    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, machine, precision)
     parts = []
-    for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
-        predicted = [torch.stack([mean_prediction(models, tokens, machine, precision) for tokens in some.tokens]) for models in teachers]
+    for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
+        predicted = [
+            torch.stack([mean_prediction(models, tokens, machine, precision) for tokens in some.tokens])
+            for models in teachers
+        ]
         own = source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
         judges = torch.stack([*predicted, own])
         found = enumerator.everything(torch.from_numpy(some.tokens), labels, judges, budgets, on_leaves)
         for index in range(new):
-            scores = (each.numpy() for each in (found.losses[:, index], found.expected[:, index], found.log_normaliser[index]))
-            parts.append(select(name, some.take(slice(index, index + 1)), *scores, enumerator.space, source, budgets, seed))
+            scores = (
+                each.numpy() for each in (found.losses[:, index], found.expected[:, index], found.log_normaliser[index])
+            )
+            parts.append(
+                select(name, some.take(slice(index, index + 1)), *scores, enumerator.space, source, budgets, seed)
+            )
     return pa.concat_tables(parts)
 
 
 def mean_prediction(models: Sequence[Duo], tokens: np.ndarray, machine: Runtime, precision: str) -> Tensor:
-    """Log of the mean over models of their probabilities, all layers big, [time, vocabulary], after each of one document's tokens."""
+    """Log of the mean over models of their probabilities, all layers big, [time, vocabulary], after each of one
+    document's tokens.
+    """
     all_big = RouteSpace(len(models[0].layers)).named(ALL_BIG)
     predicted = [log_probabilities(model, tokens, all_big, machine, precision) for model in models]
     return torch.stack(predicted).logsumexp(dim=0) - np.log(len(models))
@@ -135,18 +166,21 @@ def select(
     budgets: Sequence[int],
     seed: int,
 ) -> pa.Table:
-    """LUCK_TOKENS of one document, from the scores of all routes in order of their codes; among equal ones by chance.
+    """SAMPLED_LABELS of one document, from the scores of all routes in order of their codes; among equal ones by
+    chance.
 
-    losses [1 + draws, time, routes] of the true labels, then of the drawn ones; expected [teachers + 1, time, routes] under the teachers'
-    predictions, then under those that labels are drawn from; log_normaliser [time, budgets]; all in nats.
-    source: code of the route whose predictions the drawn labels are of.
+    losses [1 + draws, time, routes] of the true labels, then of the sampled ones; expected [teachers + 1, time,
+    routes] under the teachers' predictions, then under those that labels are sampled from; log_normaliser [time,
+    budgets]; all in nats. source: code of the route whose predictions the sampled labels are of.
     """
     (domain,), (name,) = document.domains, document.documents
     if not np.isfinite(losses).all():
-        raise InputError(f"model {model}, domain {domain}, document {name}: a loss is not finite; train the model again")
+        raise InputError(
+            f"model {model}, domain {domain}, document {name}: a loss is not finite; train the model again"
+        )
     tables = []
     ids = {"model": [model] * losses.shape[1]} | document.columns()
-    ids |= {"source_loss": losses[0, :, source], "null_source_loss": files.fixed_lists(losses[1:, :, source].T)}
+    ids |= {"reference_loss": losses[0, :, source], "null_reference_loss": files.fixed_lists(losses[1:, :, source].T)}
     for index, budget in enumerate(budgets):
         routes = space.with_budget(budget)
         # The stream that the stage oracle draws from: equal losses then have the same winner here and there.
@@ -156,8 +190,12 @@ def select(
     return pa.concat_tables(tables)
 
 
-def _select(losses: np.ndarray, expected: np.ndarray, routes: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray | pa.Array]:
-    """The columns of LUCK_TOKENS that routes with codes [routes], the last axis of losses and expected, decide at one budget."""
+def _select(
+    losses: np.ndarray, expected: np.ndarray, routes: np.ndarray, rng: np.random.Generator
+) -> dict[str, np.ndarray | pa.Array]:
+    """The columns of SAMPLED_LABELS that routes with codes [routes], the last axis of losses and expected, decide at
+    one budget.
+    """
     tokens = np.arange(losses.shape[1])
     own, *null = (oracle.lowest(each, rng) for each in losses)
     *ceiling, foreseen = (oracle.lowest(each, rng) for each in expected)
@@ -166,9 +204,11 @@ def _select(losses: np.ndarray, expected: np.ndarray, routes: np.ndarray, rng: n
         "oracle_route": codes[own],
         "oracle_loss": losses[0, tokens, own],
         "null_route": files.fixed_lists(codes[np.stack(null, axis=1)]),
-        "null_loss": files.fixed_lists(np.stack([each[tokens, best] for each, best in zip(losses[1:], null, strict=True)], axis=1)),
-        "foreseen_route": codes[foreseen],
-        "null_foreseen_loss": files.fixed_lists(losses[1:, tokens, foreseen].T),
+        "null_loss": files.fixed_lists(
+            np.stack([each[tokens, best] for each, best in zip(losses[1:], null, strict=True)], axis=1)
+        ),
+        "label_free_route": codes[foreseen],
+        "null_label_free_loss": files.fixed_lists(losses[1:, tokens, foreseen].T),
         "ceiling_route": files.fixed_lists(codes[np.stack(ceiling, axis=1)]),
         "ceiling_loss": files.fixed_lists(np.stack([losses[0, tokens, best] for best in ceiling], axis=1)),
     }

@@ -1,9 +1,10 @@
 """Searches for a token's best route of exactly k big layers that may try few routes, against the exact answer.
 
-Who builds such an oracle for a larger model cannot try all routes. Here every loss is known, so what a search leaves unfound can be
-told exactly: its regret, the lowest loss it has met less the lowest there is. A search learns losses from Trials alone, which counts:
-an evaluation is one run of the token's sequence through all layers under one route; a route tried once is known, so none is tried
-twice. The tokens of a document are searched side by side, each for itself.
+Who builds such an oracle for a larger model cannot try all routes. Here every loss is known, so what a search leaves
+unfound can be told exactly: its regret, the lowest loss it has met less the lowest there is. A search learns losses
+from Trials alone, which counts: an evaluation is one run of the token's sequence through all layers under one route;
+a route tried once is known, so none is tried twice. The tokens of a document are searched side by side, each for
+itself.
 """
 
 import logging
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 KINDS = ("regret", "found")
 BASELINE = "random"  # what the other methods are compared with
 
-# Dr.LLM's (Heakl et al., arXiv 2510.12773). Its 200 simulations are search.evaluations; its length penalty has no use where k is fixed.
+# Dr.LLM's (Heakl et al., arXiv 2510.12773). Its 200 simulations are search.evaluations; its length penalty has no use
+# where k is fixed.
 UCB = 1.8
 RANDOM_MOVES = 0.1
 OFFSPRING = 4  # lambda of the (1 + lambda) evolution
@@ -77,8 +79,9 @@ class Routes:
 class Trials:
     """What a search may know: losses of the routes, and of the prefixes, that it paid for; and how well it fared.
 
-    losses [tokens, routes] nats; lens: by depth from 1, [tokens, prefixes] nats. Spent is counted in layers run, a token at a time: a
-    route costs all layers, a prefix as many as it has, as nothing is kept from one run to the next; the second time both are free.
+    losses [tokens, routes] nats; lens: by depth from 1, [tokens, prefixes] nats. Spent is counted in layers run, a
+    token at a time: a route costs all layers, a prefix as many as it has, as nothing is kept from one run to the
+    next; the second time both are free.
     """
 
     def __init__(self, losses: np.ndarray, routes: Routes, limit: int, lens: list[np.ndarray] | None = None):
@@ -104,7 +107,9 @@ class Trials:
         return bool((self._spent >= self.limit * self._layers).all())
 
     def evaluate(self, routes: np.ndarray) -> np.ndarray:
-        """[tokens] loss of each token under its own route, routes [tokens]; -1 for a token that tries none, whose loss is infinite."""
+        """[tokens] loss of each token under its own route, routes [tokens]; -1 for a token that tries none, whose
+        loss is infinite.
+        """
         rows = self._rows[routes >= 0]
         some = routes[rows]
         self._spent[rows] += self._layers * ~self.tried[rows, some]
@@ -117,7 +122,9 @@ class Trials:
         return found
 
     def peek(self, depth: int, prefixes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """[tokens, n] losses under the logit lens behind prefixes [tokens, n] of `depth` layers; infinite where not wanted [tokens, n]."""
+        """[tokens, n] losses under the logit lens behind prefixes [tokens, n] of `depth` layers; infinite where not
+        wanted [tokens, n].
+        """
         rows = self._rows[:, None]
         seen = self._seen[depth - 1]
         self._spent += depth * (wanted & ~seen[rows, prefixes]).sum(axis=1)
@@ -132,7 +139,9 @@ def random(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
 
 
 def one_flip(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
-    """Local search: a big and a small layer change places, kept if that is better; from a new random route where nothing is."""
+    """Local search: a big and a small layer change places, kept if that is better; from a new random route where
+    nothing is.
+    """
     _local(trials, routes, rng, radius=1)
 
 
@@ -142,7 +151,9 @@ def two_flip(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
 
 
 def _local(trials: Trials, routes: Routes, rng: np.random.Generator, radius: int) -> None:
-    """Try the untried routes at fewest swaps, in random order; move to the first that is better; beyond `radius` swaps, start anew."""
+    """Try the untried routes at fewest swaps, in random order; move to the first that is better; beyond `radius`
+    swaps, start anew.
+    """
     here = _draw(~trials.tried, rng)
     lowest = trials.evaluate(here)
     for _ in range(1, trials.rounds):
@@ -157,10 +168,13 @@ def _local(trials: Trials, routes: Routes, rng: np.random.Generator, radius: int
 def evolution(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
     """(1 + lambda): the best of OFFSPRING children replaces its parent unless it is worse.
 
-    A child is one swap away with chance 1/2, two swaps with 1/4, and so on, in any direction; a child known already is drawn again.
+    A child is one swap away with chance 1/2, two swaps with 1/4, and so on, in any direction; a child known already
+    is drawn again.
     """
     farthest = min(routes.budget, routes.layers - routes.budget)
-    at_distance = np.bincount(routes.swaps(np.zeros(1, np.int64))[0], minlength=farthest + 1)  # the same from every route
+    at_distance = np.bincount(
+        routes.swaps(np.zeros(1, np.int64))[0], minlength=farthest + 1
+    )  # the same from every route
     rarity = at_distance * 2.0 ** np.arange(farthest + 1)
     parent = _draw(~trials.tried, rng)
     lowest = trials.evaluate(parent)
@@ -176,7 +190,8 @@ def evolution(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
 
 
 def additive(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
-    """Ridge regression of the losses met so far on a mean and an effect of every layer; the route of the lowest prediction comes next.
+    """Ridge regression of the losses met so far on a mean and an effect of every layer; the route of the lowest
+    prediction comes next.
 
     As many random routes as there are layers come first.
     """
@@ -189,7 +204,9 @@ def additive(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
             chosen = _draw(~trials.tried, rng)
         else:
             effects = np.linalg.solve(squares, (products - sums * total / count)[..., None])[..., 0]
-            predicted = np.einsum("tl,rl->tr", effects, features)  # no BLAS product, whose last digits depend on the threads
+            predicted = np.einsum(
+                "tl,rl->tr", effects, features
+            )  # no BLAS product, whose last digits depend on the threads
             chosen = np.where(trials.tried, np.inf, predicted).argmin(axis=1)
         loss, feature = trials.evaluate(chosen)[:, None], features[chosen]
         squares += feature[:, :, None] * feature[:, None]
@@ -199,14 +216,17 @@ def additive(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
 
 
 def mcts(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
-    """Monte Carlo tree search over the layers, one after the other small or big, as in Dr.LLM; every simulation is an evaluation.
+    """Monte Carlo tree search over the layers, one after the other small or big, as in Dr.LLM; every simulation is an
+    evaluation.
 
-    The value of a node is the mean loss of its simulations, scaled so that the token's highest loss so far is 0 and its lowest 1. A
-    move takes the child of the higher value + UCB sqrt(log(visits of the node) / visits of the child), an unvisited one first, or with
-    chance RANDOM_MOVES either; behind a new node one of its routes is drawn. A node whose routes have all been tried is closed.
+    The value of a node is the mean loss of its simulations, scaled so that the token's highest loss so far is 0 and
+    its lowest 1. A move takes the child of the higher value + UCB sqrt(log(visits of the node) / visits of the
+    child), an unvisited one first, or with chance RANDOM_MOVES either; behind a new node one of its routes is drawn.
+    A node whose routes have all been tried is closed.
     """
     layers, rows = routes.layers, np.arange(len(trials))
-    # Nodes are numbered as in a heap: the root is 1, the children of n are 2n, where the next layer is small, and 2n + 1.
+    # Nodes are numbered as in a heap: the root is 1, the children of n are 2n, where the next layer is small, and 2n
+    # + 1.
     paths = (routes.codes + 2**layers)[:, None] >> np.arange(layers, -1, -1)
     untried = np.tile(np.bincount(paths.ravel(), minlength=2 ** (layers + 1)), (len(trials), 1))
     visits, totals = np.zeros_like(untried), np.zeros(untried.shape)
@@ -232,22 +252,28 @@ def mcts(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
 
 
 def _upper_bounds(values: np.ndarray, visits: np.ndarray, visits_of_children: np.ndarray) -> np.ndarray:
-    """[tokens, 2] upper confidence bounds of both children, of values and visits_of_children [tokens, 2] and visits [tokens]."""
+    """[tokens, 2] upper confidence bounds of both children, of values and visits_of_children [tokens, 2] and visits
+    [tokens].
+    """
     with np.errstate(divide="ignore"):
         return values + UCB * np.sqrt(np.log(np.maximum(visits, 2))[:, None] / visits_of_children)
 
 
 def _chance_of_big(bounds: np.ndarray, visits: np.ndarray, untried: np.ndarray) -> np.ndarray:
-    """[tokens] chance of the child that is big, of the children's bounds and untried routes [tokens, 2] and the node's visits [tokens]."""
+    """[tokens] chance of the child that is big, of the children's bounds and untried routes [tokens, 2] and the
+    node's visits [tokens].
+    """
     higher = np.where(bounds[:, 0] == bounds[:, 1], 0.5, bounds[:, 0] < bounds[:, 1])
     chance = np.where(visits > 0, (1 - RANDOM_MOVES) * higher + RANDOM_MOVES / 2, untried[:, 1] / untried.sum(axis=1))
     return np.where((untried > 0).all(axis=1), chance, untried[:, 1] > 0)
 
 
 def beam(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
-    """Beam search layer by layer, prefixes ranked by the label's loss under the logit lens; then again with a wider beam, from 1 on.
+    """Beam search layer by layer, prefixes ranked by the label's loss under the logit lens; then again with a wider
+    beam, from 1 on.
 
-    The budget settles the last layer, so the routes themselves are tried there, those of the better ranked prefixes first.
+    The budget settles the last layer, so the routes themselves are tried there, those of the better ranked prefixes
+    first.
     """
     tokens, codes = len(trials), np.arange(2 ** (routes.layers - 1))
     ends = routes.index[2 * codes + (routes.budget - RouteSpace(routes.layers - 1).count(codes, BIG) == 1)]
@@ -280,14 +306,18 @@ Found = dict[tuple[str, int], np.ndarray]  # by method and budget: [documents, e
 
 
 class Lens(Enumerator):
-    """The enumerator's tree, whose prefixes are scored too: the logit lens takes the stream behind a prefix for the last layer's."""
+    """The enumerator's tree, whose prefixes are scored too: the logit lens takes the stream behind a prefix for the
+    last layer's.
+    """
 
     def losses_by_depth(self, tokens: Tensor, labels: Tensor, depth: int) -> list[np.ndarray]:
         """Of the prefixes of 1, 2, ... `depth` layers, each [documents, time, prefixes] nats, fp32, in order of code.
 
         tokens, labels [documents, time]. Beside the results, memory as in Enumerator.
         """
-        batches = tqdm(list(zip(tokens.split(BATCH), labels.split(BATCH), strict=True)), desc="logit lens", disable=None)
+        batches = tqdm(
+            list(zip(tokens.split(BATCH), labels.split(BATCH), strict=True)), desc="logit lens", disable=None
+        )
         parts = [self._batch(some, wanted[None], depth) for some, wanted in batches]
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
@@ -309,12 +339,18 @@ class Lens(Enumerator):
 
 
 def run(
-    losses: np.ndarray, lens: list[np.ndarray] | None, routes: Routes, method: str, evaluations: int, rng: np.random.Generator
+    losses: np.ndarray,
+    lens: list[np.ndarray] | None,
+    routes: Routes,
+    method: str,
+    evaluations: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """[evaluations, 2] mean regret in nats and share of tokens whose best route is found, after 1, 2, ... evaluations of each token.
+    """[evaluations, 2] mean regret in nats and share of tokens whose best route is found, after 1, 2, ... evaluations
+    of each token.
 
-    losses [tokens, routes] nats; lens as Trials needs it for beam. The evaluations end where they would reach all routes. The
-    regret is infinite as long as a token has no route.
+    losses [tokens, routes] nats; lens as Trials needs it for beam. The evaluations end where they would reach all
+    routes. The regret is infinite as long as a token has no route.
     """
     trials = Trials(losses, routes, evaluations, lens)
     METHODS[method](trials, routes, rng)
@@ -333,8 +369,9 @@ def find(
 ) -> dict[str, Found]:
     """What each method finds at each budget in the documents of the sample, domain by domain.
 
-    losses: by (domain, document), [time, routes of all budgets] nats, as oracle.by_document gives them; lens as Lens.losses_by_depth
-    does, where beam is asked for. A document's draws are its own. InputError where the losses are not those of the sample.
+    losses: by (domain, document), [time, routes of all budgets] nats, as oracle.by_document gives them; lens as
+    Lens.losses_by_depth does, where beam is asked for. A document's draws are its own. InputError where the losses
+    are not those of the sample.
     """
     _check(sample, losses)
     found = {domain: {} for domain in sample.domains}
@@ -348,7 +385,9 @@ def find(
             document = sample.documents[index]
             mine = [level[index] for level in lens] if method == "beam" else None
             rng = seeds.stream(seed, "search", method, budget, domain, document)
-            parts.append(run(losses[domain, document][:, routes.codes], mine, routes, method, settings.evaluations, rng))
+            parts.append(
+                run(losses[domain, document][:, routes.codes], mine, routes, method, settings.evaluations, rng)
+            )
         found[domain][method, budget] = np.stack(parts)
     return found
 
@@ -361,10 +400,11 @@ def _check(sample: Sample, losses: Mapping[tuple[str, str], np.ndarray]) -> None
 
 
 def intervals(found: Found, resamples: int, confidence: float, seed: int) -> dict:
-    """Means over the tokens of a domain, each an Interval: by (method, budget, evaluations, "regret" or "found"), and contrasts by name.
+    """Means over the tokens of a domain, each an Interval: by (method, budget, evaluations, "regret" or "found"), and
+    contrasts by name.
 
-    A method has no numbers before all tokens have a route. All documents have as many tokens. METHOD_BUDGET-random_BUDGET is the
-    method's regret less that of BASELINE at the last evaluation.
+    A method has no numbers before all tokens have a route. All documents have as many tokens.
+    METHOD_BUDGET-random_BUDGET is the method's regret less that of BASELINE at the last evaluation.
     """
     documents = len(next(iter(found.values())))
 
@@ -382,7 +422,10 @@ def intervals(found: Found, resamples: int, confidence: float, seed: int) -> dic
 
 def _contrasts(numbers: stats.Numbers, last: dict[tuple[str, int], int]) -> stats.Numbers:
     """Regrets less those of BASELINE, at the `last` evaluation by (method, budget)."""
-    regrets = {(method, budget): numbers.get((method, budget, evaluations, "regret")) for (method, budget), evaluations in last.items()}
+    regrets = {
+        (method, budget): numbers.get((method, budget, evaluations, "regret"))
+        for (method, budget), evaluations in last.items()
+    }
     return {
         f"{method}_{budget}-{BASELINE}_{budget}": regret - regrets[BASELINE, budget]
         for (method, budget), regret in regrets.items()

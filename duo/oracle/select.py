@@ -1,7 +1,7 @@
 """Selections over the loss table: which route each token, document or data set would take at a budget.
 
-Everything here reads losses that are already known, so a new budget costs seconds. Random choices belong to a document and
-a purpose: neither the number of shards nor the order of the documents changes a result.
+Everything here reads losses that are already known, so a new budget costs seconds. Random choices belong to a
+document and a purpose: neither the number of shards nor the order of the documents changes a result.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,18 @@ from duo.tables import files
 
 
 def lowest(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[rows] index of the lowest loss in each row of losses [rows, routes]; equal losses are drawn from, each as likely."""
+    """[rows] index of the lowest loss in each row of losses [rows, routes]; equal losses are drawn from, each as
+    likely.
+    """
     ties = losses == losses.min(axis=1, keepdims=True)
     rank = (rng.random(len(losses)) * ties.sum(axis=1)).astype(np.int64)
     return (ties.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
 
 
 def best_of_random(losses: np.ndarray, tries: int, rng: np.random.Generator) -> np.ndarray:
-    """[rows] lowest of `tries` losses drawn with replacement from each row of losses [rows, routes], for each row anew."""
+    """[rows] lowest of `tries` losses drawn with replacement from each row of losses [rows, routes], for each row
+    anew.
+    """
     draws = rng.integers(losses.shape[1], size=(len(losses), tries))
     return np.take_along_axis(losses, draws, axis=1).min(axis=1)
 
@@ -44,8 +48,11 @@ def select(losses: np.ndarray, routes: np.ndarray, tries: int, rng: np.random.Ge
     }
 
 
-def apply(model: str, table: pa.Table, space: RouteSpace, budget: int, tries: int, seed: int) -> tuple[pa.Table, pa.Table]:
-    """SELECTIONS and ROUTE_SUMS of one model's table LOSSES at one budget: routes with exactly `budget` big layers.
+def apply(
+    model: str, table: pa.Table, space: RouteSpace, budget: int, tries: int, seed: int
+) -> tuple[pa.Table, pa.Table]:
+    """SELECTIONS and ROUTE_SUMS of one model's table ROUTE_LOSSES at one budget: routes with exactly `budget` big
+    layers.
 
     InputError where no route has the budget, the table is of other routes, or a loss is not finite.
     """
@@ -69,12 +76,16 @@ def apply(model: str, table: pa.Table, space: RouteSpace, budget: int, tries: in
             "route": routes,
             "drawn": drawn,
         }
-        sums.append(pa.table(columns | {"tokens": np.full(len(routes), len(part)), "loss_sum": part.sum(axis=0, dtype=np.float64)}))
+        sums.append(
+            pa.table(
+                columns | {"tokens": np.full(len(routes), len(part)), "loss_sum": part.sum(axis=0, dtype=np.float64)}
+            )
+        )
     return pa.concat_tables(selections), pa.concat_tables(sums)
 
 
 def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, slice, np.ndarray]]:
-    """Domain, document, rows and losses [tokens, routes] of each document of LOSSES.
+    """Domain, document, rows and losses [tokens, routes] of each document of ROUTE_LOSSES.
 
     InputError where the table is of other routes, or a loss is not finite.
     """
@@ -82,7 +93,9 @@ def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, 
     if count != len(space):
         raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}; run enumerate again")
     for domain, document, rows in documents(table):
-        losses = files.matrix(table["losses"].slice(rows.start, rows.stop - rows.start))  # a document's alone: the table is large
+        losses = files.matrix(
+            table["losses"].slice(rows.start, rows.stop - rows.start)
+        )  # a document's alone: the table is large
         _check_finite(losses, domain, document)
         yield domain, document, rows, losses
 
@@ -98,4 +111,6 @@ def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
 def _check_finite(losses: np.ndarray, domain: str, document: str) -> None:
     rows = np.flatnonzero(~np.isfinite(losses).all(axis=1))
     if len(rows):
-        raise InputError(f"domain {domain}, document {document}, token {rows[0]} of it: a loss is not finite; run enumerate again")
+        raise InputError(
+            f"domain {domain}, document {document}, token {rows[0]} of it: a loss is not finite; run enumerate again"
+        )

@@ -1,7 +1,7 @@
 """Small, big or skip at every layer: the best and the mean of all routes, by the numbers of big and skipped layers.
 
-3 ** 12 losses a token are too many to keep. They are taken from the tree a chunk of routes at a time, and only a minimum,
-where it was, and a sum are kept for each cell (big layers, skipped layers) of each token.
+3 ** 12 losses a token are too many to keep. They are taken from the tree a chunk of routes at a time, and only a
+minimum, where it was, and a sum are kept for each cell (big layers, skipped layers) of each token.
 """
 
 import logging
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 
 class Cells:
-    """Minimum, its route, sum and count of the losses of each (big, skip) cell [cells] and token [tokens], of the routes seen so far.
+    """Minimum, its route, sum and count of the losses of each (big, skip) cell [cells] and token [tokens], of the
+    routes seen so far.
 
     Memory: 20 bytes a cell and token, and some 30 a (route, token) pair of one chunk.
     """
@@ -40,13 +41,17 @@ class Cells:
         self.count = np.zeros(len(pairs), np.int64)
 
     def add(self, codes: np.ndarray, losses: np.ndarray) -> None:
-        """Take in the losses [routes, tokens] of routes with codes [routes] above all before; equal losses keep the lowest code."""
+        """Take in the losses [routes, tokens] of routes with codes [routes] above all before; equal losses keep the
+        lowest code.
+        """
         cell = self._index[self.space.count(codes, BIG), self.space.count(codes, SKIP)]
         order = np.argsort(cell, kind="stable")  # a cell's routes stand together, codes ascending
         codes, losses = codes[order], losses[order]
         touched, starts, counts = np.unique(cell[order], return_index=True, return_counts=True)
         lowest = np.minimum.reduceat(losses, starts)
-        at_lowest = np.where(losses == np.repeat(lowest, counts, axis=0), codes[:, None].astype(np.int32), np.iinfo(np.int32).max)
+        at_lowest = np.where(
+            losses == np.repeat(lowest, counts, axis=0), codes[:, None].astype(np.int32), np.iinfo(np.int32).max
+        )
         route = np.minimum.reduceat(at_lowest, starts)
         better = lowest < self.lowest[touched]
         self.lowest[touched] = np.where(better, lowest, self.lowest[touched])
@@ -80,16 +85,29 @@ def table(model: str, sample: Sample, cells: Cells) -> pa.Table:
         document = columns["document"].reshape(len(finite), -1)[~finite][0, 0]
         raise InputError(f"model {model}, document {document}: a loss is not finite; train the model again")
     tokens = len(finite)
-    columns |= {"big": np.tile(cells.big, tokens), "skip": np.tile(cells.skip, tokens), "routes": np.tile(cells.count, tokens)}
-    columns |= {"oracle_route": cells.route.T.ravel(), "oracle_loss": cells.lowest.T.ravel(), "loss_sum": cells.sum.T.ravel()}
+    columns |= {
+        "big": np.tile(cells.big, tokens),
+        "skip": np.tile(cells.skip, tokens),
+        "routes": np.tile(cells.count, tokens),
+    }
+    columns |= {
+        "oracle_route": cells.route.T.ravel(),
+        "oracle_loss": cells.lowest.T.ravel(),
+        "loss_sum": cells.sum.T.ravel(),
+    }
     return pa.table({"model": [model] * (tokens * len(cells.count))} | columns)
 
 
 def curves(cells: pa.Table, resamples: int, confidence: float, seed: int) -> pa.Table:
-    """THREE_WAY_CURVES from THREE_WAY of one domain: oracle and mean of all routes by cell, and less all-big, with intervals."""
+    """THREE_WAY_CURVES from THREE_WAY of one domain: oracle and mean of all routes by cell, and less all-big, with
+    intervals.
+    """
     names, document = np.unique(cells["document"].to_numpy(), return_inverse=True)
     pairs, cell = np.unique(np.stack([cells["big"].to_numpy(), cells["skip"].to_numpy()]), axis=1, return_inverse=True)
-    losses = {"oracle": cells["oracle_loss"].to_numpy(), "mean": cells["loss_sum"].to_numpy() / cells["routes"].to_numpy()}
+    losses = {
+        "oracle": cells["oracle_loss"].to_numpy(),
+        "mean": cells["loss_sum"].to_numpy() / cells["routes"].to_numpy(),
+    }
     shape = (len(names), pairs.shape[1])
     at = np.ravel_multi_index((document, cell), shape)
     tokens = np.bincount(at, minlength=np.prod(shape)).reshape(shape)
@@ -110,7 +128,14 @@ def curves(cells: pa.Table, resamples: int, confidence: float, seed: int) -> pa.
     rows = []
     for strategy, (big, skip) in product(sums, pairs.T.tolist()):
         loss, difference = (found[number, strategy, big, skip] for number in ("loss", "from_all_big"))
-        row = same | {"strategy": strategy, "big": big, "skip": skip, "loss": loss.value, "low": loss.low, "high": loss.high}
+        row = same | {
+            "strategy": strategy,
+            "big": big,
+            "skip": skip,
+            "loss": loss.value,
+            "low": loss.low,
+            "high": loss.high,
+        }
         row |= {"perplexity": exp(loss.value), "from_all_big": difference.value}
         rows.append(row | {"from_all_big_low": difference.low, "from_all_big_high": difference.high})
     return pa.Table.from_pylist(rows)

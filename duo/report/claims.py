@@ -1,10 +1,11 @@
-"""The paper's claims as tests of statistics, and the rule that turns intervals into verdicts. Both were fixed before the results.
+"""The paper's claims as tests of statistics, and the rule that turns intervals into verdicts. Both were fixed before
+the results.
 
-A test names a statistic and where its interval must lie. It holds where the whole interval lies there, fails where the whole interval
-lies on the other side, and is undecided otherwise. For one model and domain, a claim holds where all its tests hold, fails where any
-fails, and is undecided otherwise. Over the models that a statistic is of (seeds, and models trained in other ways), a claim holds where it
-holds for every model, fails where it fails for every model, and is undecided otherwise. Every interval has the experiment's confidence,
-of one test at a time.
+A test names a statistic and where its interval must lie. It holds where the whole interval lies there, fails where
+the whole interval lies on the other side, and is undecided otherwise. For one model and domain, a claim holds where
+all its tests hold, fails where any fails, and is undecided otherwise. Over the models that a statistic is of (seeds,
+and models trained in other ways), a claim holds where it holds for every model, fails where it fails for every model,
+and is undecided otherwise. Every interval has the experiment's confidence, of one test at a time.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +18,9 @@ from duo.errors import InputError
 from duo.tables.report import REPORT
 from duo.tables.studies import (
     ABLATION_STATISTICS,
-    CONTRASTS,
     DIFFICULTY_STATISTICS,
-    ROUTING_STATISTICS,
+    ORACLE_STATISTICS,
+    ROUTER_STATISTICS,
     SCHEDULE_STATISTICS,
     SKIP_STATISTICS,
 )
@@ -28,11 +29,11 @@ HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 EVEN = 0.05  # a lean, in shares of big, that is as good as none
 SOME = 0.01  # share of the high-loss tokens that counts as "some"
 SOURCES = {
-    "evaluate": CONTRASTS,
+    "evaluate": ORACLE_STATISTICS,
     "skips": SKIP_STATISTICS,
     "schedules": SCHEDULE_STATISTICS,
     "difficulty": DIFFICULTY_STATISTICS,
-    "routing": ROUTING_STATISTICS,
+    "routing": ROUTER_STATISTICS,
     "ablation": ABLATION_STATISTICS,
 }
 
@@ -41,9 +42,10 @@ SOURCES = {
 class Test:
     """What a statistic should be for a claim to hold.
 
-    source: a key of SOURCES. name: of the statistic, or a pattern with `*` for several, each of which is tested. side: "<" or ">" of the
-    bound, or "within", for an interval between -bound and bound. needs: what the experiment or the domain must have for the statistic to
-    exist; `there`: whether the experiment has it, so that a statistic that is missing all the same is an error.
+    source: a key of SOURCES. name: of the statistic, or a pattern with `*` for several, each of which is tested.
+    side: "<" or ">" of the bound, or "within", for an interval between -bound and bound. needs: what the experiment
+    or the domain must have for the statistic to exist; `there`: whether the experiment has it, so that a statistic
+    that is missing all the same is an error.
     """
 
     source: str
@@ -96,7 +98,9 @@ class Model:
 
 
 def claims(scope: Scope) -> list[Claim]:
-    """C1 to C19, with budgets as shares of the layers: the paper's 4, 6 and 8 of 12 are a third, a half and two thirds of them."""
+    """C1 to C19, with budgets as shares of the layers: the paper's 4, 6 and 8 of 12 are a third, a half and two
+    thirds of them.
+    """
     layers, third, half = scope.layers, scope.layers // 3, scope.layers // 2
 
     def at(name: str, side: str, *budgets: int, bound: float = 0.0) -> Test:
@@ -105,7 +109,14 @@ def claims(scope: Scope) -> list[Claim]:
 
     def lean(budget: int, side: str, bound: float = 0.0) -> Test:
         there = budget in scope.budgets and 0 < budget < layers
-        return Test("evaluate", f"lean_{budget}", side, bound, f"budget {budget} of oracle.budgets, between none and all layers", there)
+        return Test(
+            "evaluate",
+            f"lean_{budget}",
+            side,
+            bound,
+            f"budget {budget} of oracle.budgets, between none and all layers",
+            there,
+        )
 
     def compared(name: str, side: str, count: int) -> Test:
         needs = f"{count} or more routers of small and big, at whole budgets, of a model and mix"
@@ -116,7 +127,13 @@ def claims(scope: Scope) -> list[Claim]:
 
     def ablation(name: str, side: str, *chances: float) -> Test:
         there = set(chances) <= set(scope.dense)
-        return Test("ablation", name, side, needs=f"dense models of Duo's FLOPs at p_big {', '.join(map(str, chances))}", there=there)
+        return Test(
+            "ablation",
+            name,
+            side,
+            needs=f"dense models of Duo's FLOPs at p_big {', '.join(map(str, chances))}",
+            there=there,
+        )
 
     def line_start(name: str, side: str) -> Test:
         return Test("difficulty", name, side, needs="line starts in the domain's text", there=False)
@@ -135,7 +152,11 @@ def claims(scope: Scope) -> list[Claim]:
             at("oracle_best-all_big", "<", layers),
             at("oracle_half-best_other", "<", half),
         ),
-        ("The oracle with a single big layer is below the model with all layers big.", "figure-4b", at("oracle_1-all_big", "<", 1, layers)),
+        (
+            "The oracle with a single big layer is below the model with all layers big.",
+            "figure-4b",
+            at("oracle_1-all_big", "<", 1, layers),
+        ),
         (
             "The best fixed route gets better as the budget grows.",
             "figure-4b",
@@ -150,7 +171,11 @@ def claims(scope: Scope) -> list[Claim]:
         ),
         ("With a third of the layers big, the oracle prefers later layers.", "figure-2", lean(third, ">")),
         ("With half of the layers big, the oracle spreads them evenly.", "figure-2", lean(half, "within", EVEN)),
-        ("With two thirds of the layers big, the oracle prefers earlier layers.", "figure-2", lean(layers - third, "<")),
+        (
+            "With two thirds of the layers big, the oracle prefers earlier layers.",
+            "figure-2",
+            lean(layers - third, "<"),
+        ),
         (
             "With big or skip, the oracle keeps and skips the same layers consistently, in no order of early exit.",
             "figure-2d",
@@ -171,7 +196,11 @@ def claims(scope: Scope) -> list[Claim]:
             Test("schedules", "falling-constant", ">"),
             Test("schedules", "rising-constant", ">"),
         ),
-        ("Some tokens of high loss gain nothing from more computation.", "figure-5", Test("difficulty", "high_loss_no_gain", ">", SOME)),
+        (
+            "Some tokens of high loss gain nothing from more computation.",
+            "figure-5",
+            Test("difficulty", "high_loss_no_gain", ">", SOME),
+        ),
         (
             "Tokens at line starts have a high loss and yet a low gap between all layers small and the oracle.",
             "figure-6",
@@ -189,7 +218,13 @@ def claims(scope: Scope) -> list[Claim]:
         (
             "Training both FFNs from scratch beats adding the small ones to a frozen model.",
             "figure-8",
-            Test("ablation", "frozen-scratch_*_loss", ">", needs="a model with big_first in ablation.models", there=scope.frozen),
+            Test(
+                "ablation",
+                "frozen-scratch_*_loss",
+                ">",
+                needs="a model with big_first in ablation.models",
+                there=scope.frozen,
+            ),
         ),
         (
             "Layers that are skipped early in a sequence are skipped later too.",
@@ -218,13 +253,22 @@ def judge(claims: Iterable[Claim], statistics: Mapping[str, pa.Table], models: M
 
 
 def _tested(claim: Claim, test: Test, statistics: list[dict], domain: str) -> list[dict]:
-    """Columns of CLAIMS that one test gives on a domain: a row a model and statistic, or one that says why there is none."""
+    """Columns of CLAIMS that one test gives on a domain: a row a model and statistic, or one that says why there is
+    none.
+    """
     found = [row for row in statistics if row["domain"] == domain and fnmatchcase(row["name"], test.name)]
     if not found and test.there:
         path = SOURCES[test.source].template
-        raise InputError(f"{path}: no statistic {test.name!r} of domain {domain!r}, which claim {claim.name} rests on; run its stage again")
+        raise InputError(
+            f"{path}: no statistic {test.name!r} of domain {domain!r}, which claim {claim.name} rests on; run its stage again"
+        )
     if not found:
-        unknown = {"domain": domain, "model": statistics[0]["model"], "statistic": test.name, "supports": f"none, without {test.needs}"}
+        unknown = {
+            "domain": domain,
+            "model": statistics[0]["model"],
+            "statistic": test.name,
+            "supports": f"none, without {test.needs}",
+        }
         return [unknown | dict.fromkeys(("estimate", "low", "high"), float("nan")) | {"verdict": UNDECIDED}]
     return [
         {
@@ -243,7 +287,9 @@ def _tested(claim: Claim, test: Test, statistics: list[dict], domain: str) -> li
 
 def over_models(tested: list[dict]) -> str:
     """The claim's verdict on a domain, by the rule of this module, from the model and verdict of each row."""
-    verdicts = {joint([row["verdict"] for row in tested if row["model"] == model]) for model in {row["model"] for row in tested}}
+    verdicts = {
+        joint([row["verdict"] for row in tested if row["model"] == model]) for model in {row["model"] for row in tested}
+    }
     return verdicts.pop() if len(verdicts) == 1 else UNDECIDED
 
 

@@ -66,16 +66,16 @@ _WORDS = {
     r"ceiling_(.+)-fixed_(\d+)": "routes at budget {1} that the teacher '{0}' prefers without the label, less the best fixed route there",
     rf"ceiling_(.+)-({_ROUTES})_(\d+)": "routes at budget {2} that the teacher '{0}' prefers without the label, less {1}",
     r"held_out_(\d+)-fixed_\d+": "fixed route at budget {}, chosen on other documents, less the one chosen on all",
-    r"(shared|reference|committed)_realised_(\d+)-\w+_claimed_\d+": "oracle in context {} at budget {}, realised less claimed",
-    r"(shared|reference|committed)_realised_(\d+)-(shared|reference)_\w+": "oracle at budget {1}, realised: context {0} less context {2}",
-    r"(shared|reference|committed)_realised_(\d+)-fixed_\d+": "oracle in context {} at budget {}, realised, less the best fixed route",
-    r"(shared|reference|committed)_realised_(\d+)-all_big": "oracle in context {} at budget {}, realised, less all layers big",
+    r"(shared|reference|greedy)_joint_(\d+)-\w+_isolated_\d+": "oracle in context {} at budget {}, joint less isolated",
+    r"(shared|reference|greedy)_joint_(\d+)-(shared|reference)_\w+": "oracle at budget {1}, joint: context {0} less context {2}",
+    r"(shared|reference|greedy)_joint_(\d+)-fixed_\d+": "oracle in context {} at budget {}, joint, less the best fixed route",
+    r"(shared|reference|greedy)_joint_(\d+)-all_big": "oracle in context {} at budget {}, joint, less all layers big",
     r"agree_(\w+)_(\w+)_(\d+)": "share of the tokens that have the same oracle route at budget {2} in contexts {0} and {1}",
-    r"share_(\w+)_realised_(\d+)": "share of the attainable gap that {} closes at budget {}, realised",
+    r"share_(\w+)_joint_(\d+)": "share of the attainable gap that {} closes at budget {}, joint",
     r"share_(\w+)_(\d+)": "share of the attainable gap that {} closes at budget {}",
-    r"(\w+)_average_realised_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, realised, less fixed",
+    r"(\w+)_average_joint_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, joint, less fixed",
     r"(\w+)_average_(\d+)-fixed_\d+": "routes of {} with {} big layers on average, less fixed",
-    r"(\w+)_realised_(\d+)-fixed_\d+": "routes of {} at budget {}, realised, less fixed",
+    r"(\w+)_joint_(\d+)-fixed_\d+": "routes of {} at budget {}, joint, less fixed",
     r"(\w+)_(\d+)-fixed_\d+": "routes of {} at budget {}, less fixed",
     r"spread_(\d+)": "highest less lowest loss at budget {} among all that learn from the losses of all routes",
     rf"({_POLICIES})_(\d+)-({_POLICIES})_\d+": "routes of {0} less those of {2}, at budget {1}",
@@ -113,12 +113,24 @@ def route(name: str) -> str:
 
 
 def gain(domain: str, budget: int, found: Mapping[str, Mapping]) -> list[str]:
-    """What is left of the oracle's gain on a domain at a budget, in sentences; rows of gain_artifacts.GAIN_STATISTICS by name."""
+    """What is left of the oracle's gain on a domain at a budget, in sentences; rows of gain_artifacts.GAIN_STATISTICS
+    by name.
+    """
     names = ("gain", "null_gain", "gain-null_gain", "luck", "luck_share")
     own, null, left, luck, share = (found[f"{name}_{budget}"] for name in names)
-    (reference,) = (name.split("-")[1].removesuffix(f"_{budget}") for name in found if re.fullmatch(rf"normalised-.+_{budget}", name))
+    (reference,) = (
+        name.split("-")[1].removesuffix(f"_{budget}")
+        for name in found
+        if re.fullmatch(rf"normalised-.+_{budget}", name)
+    )
     words = route(reference)
-    rest = "more than those predictions explain" if left["low"] > 0 else "less" if left["high"] < 0 else "not told apart from none"
+    rest = (
+        "more than those predictions explain"
+        if left["low"] > 0
+        else "less"
+        if left["high"] < 0
+        else "not told apart from none"
+    )
     without = found[f"corrected-{reference}_{budget}"]
     verdict = "a gain still" if without["high"] < 0 else "no gain" if without["low"] > 0 else "not told apart"
     sentences = [

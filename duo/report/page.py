@@ -1,4 +1,5 @@
-"""The page that shows a run, in one file that needs no other: verdicts, numbers, figures, coloured text, tables, data and params.
+"""The page that shows a run, in one file that needs no other: verdicts, numbers, figures, coloured text, tables, data
+and params.
 
 In two parts: the paper's experiments, and whether the oracle's gain is real.
 """
@@ -21,8 +22,8 @@ from duo.report import glossary
 from duo.tables import files
 from duo.tables.report import FIGURE, REPORT
 
-# By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7
-# is one of params figures.patterns, see figure_names.
+# By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind
+# figure 5. Figure 7 is one of params figures.patterns, see figure_names.
 PAPER_FIGURES = (
     "figure-2",
     "figure-2d",
@@ -38,22 +39,27 @@ PAPER_FIGURES = (
     "figure-seeds",
     "training",
 )
-# Of the second part, whether the oracle's gain is real: how much is luck, what is realised, what routers and searches get of it.
+# Of the second part, whether the oracle's gain is real: how much is luck, what is joint, what routers and searches
+# get of it.
 GAIN_FIGURES = (
-    "luck",
-    "luck-heat-maps",
-    "survival",
+    "null",
+    "null-heat-maps",
+    "corrected-claims",
     "order-statistics",
     "cross-seed",
-    "contexts",
-    "policies",
+    "joint",
+    "gap-closed",
     "search",
     "spectrum",
     "synthetic",
 )
 FIGURES = (*PAPER_FIGURES, *GAIN_FIGURES)
 COLOURED = "figure-6"
-SURVIVES = {"survives": "holds", "does not": "fails", "undecided": "undecided"}  # verdicts of SURVIVAL, as classes of the style
+SURVIVES = {
+    "survives": "holds",
+    "does not": "fails",
+    "undecided": "undecided",
+}  # verdicts of CORRECTED_CLAIMS, as classes of the style
 STRATEGIES = {
     "oracle": "oracle",
     "sequence": "best route of each document",
@@ -98,11 +104,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper: its verdict on each domain, and the rows of artifacts.CLAIMS or SURVIVAL that they rest on."""
+    """One claim of the paper: its verdict on each domain, and the rows of artifacts.CLAIMS or CORRECTED_CLAIMS that
+    they rest on.
+    """
 
     name: str
     words: str
-    figure: str  # name of its picture; of SURVIVAL none
+    figure: str  # name of its picture; of CORRECTED_CLAIMS none
     verdicts: dict[str, str]
     rows: list[dict]
 
@@ -128,7 +136,7 @@ def rows(table: pa.Table) -> list[dict]:
 
 
 def claims(rows: Iterable[dict]) -> list[Claim]:
-    """Rows of artifacts.CLAIMS or SURVIVAL by claim, in their order."""
+    """Rows of artifacts.CLAIMS or CORRECTED_CLAIMS by claim, in their order."""
     found: dict[str, Claim] = {}
     for row in rows:
         claim = found.setdefault(row["claim"], Claim(row["claim"], row["words"], row.get("figure", ""), {}, []))
@@ -144,7 +152,9 @@ def tally(found: list[Claim], kinds: Iterable[str] = ("holds", "fails", "undecid
 
 
 def gains(rows: Iterable[dict]) -> list[Gain]:
-    """What rows of gain_artifacts.GAIN_STATISTICS say of each model and domain; nothing of one without a budget that leaves a choice."""
+    """What rows of gain_artifacts.GAIN_STATISTICS say of each model and domain; nothing of one without a budget that
+    leaves a choice.
+    """
     by_domain: dict[tuple[str, str], dict[str, dict]] = {}
     for row in rows:
         by_domain.setdefault((row["model"], row["domain"]), {})[row["name"]] = row
@@ -158,15 +168,17 @@ def gains(rows: Iterable[dict]) -> list[Gain]:
     return found
 
 
-def realised(rows: Iterable[dict]) -> list[dict[str, dict]]:
-    """The oracle's rows of CONTEXT_CURVES, claimed and realised, where it claims most: one pair a model, domain and context."""
+def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:
+    """The oracle's rows of JOINT_CURVES, isolated and joint, where it claims most: one pair a model, domain and
+    context.
+    """
     pairs: dict[tuple, dict[str, dict]] = {}
     for row in rows:
         if row["selection"] == "oracle":
             pairs.setdefault((row["model"], row["domain"], row["context"], row["budget"]), {})[row["kind"]] = row
     best: dict[tuple, dict[str, dict]] = {}
     for key, pair in pairs.items():
-        if key[:3] not in best or pair["claimed"]["loss"] < best[key[:3]]["claimed"]["loss"]:
+        if key[:3] not in best or pair["isolated"]["loss"] < best[key[:3]]["isolated"]["loss"]:
             best[key[:3]] = pair
     return list(best.values())
 
@@ -183,13 +195,17 @@ def embed(name: str) -> Embedded:
     try:
         content = path.read_bytes()
         words = ElementTree.fromstring(content)
-        title, caption, provenance = (words.find(f".//{_DUBLIN_CORE}{word}").text for word in ("title", "description", "source"))
+        title, caption, provenance = (
+            words.find(f".//{_DUBLIN_CORE}{word}").text for word in ("title", "description", "source")
+        )
         uri = "data:image/svg+xml;base64," + base64.b64encode(content).decode()
         return Embedded(name, uri, title, caption, json.loads(provenance))
     except FileNotFoundError:
         raise InputError(f"{path}: is missing; run the stage that makes it") from None
     except (ElementTree.ParseError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: damaged, or not a figure of ours ({error}); delete it and run its stage again") from None
+        raise InputError(
+            f"{path}: damaged, or not a figure of ours ({error}); delete it and run its stage again"
+        ) from None
 
 
 def sources(corpus: dict[str, dict]) -> list[Source]:
@@ -227,16 +243,16 @@ def render(
 ) -> str:
     """The page as HTML, every text escaped.
 
-    params: the whole experiment. verdicts, metrics, contrasts, curves and passages as artifacts.CLAIMS, METRICS, CONTRASTS, CURVES and
-    PASSAGES. tables: what else to show, by title; their schemas say what columns mean. numbers: nested dicts of numbers, by title.
-    gain: what the second part begins with: GAIN_STATISTICS, GAIN_CURVES, SURVIVAL and CONTEXT_CURVES as statistics, curves, survival and
-    contexts.
+    params: the whole experiment. verdicts, metrics, contrasts, curves and passages as artifacts.CLAIMS,
+    ORACLE_METRICS, ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas
+    say what columns mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with:
+    GAIN_STATISTICS, GAIN_CURVES, CORRECTED_CLAIMS and JOINT_CURVES as statistics, curves, survival and contexts.
     """
-    main = params["enumerate"]["models"][0]
+    main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
     best = {domain: numbers["oracle_budget"] for domain, numbers in metrics[main].items()}
     found = claims(rows(verdicts))
-    survived = claims(rows(gain["survival"]))
+    survived = claims(rows(gain["corrected_claims"]))
     left = gains(rows(gain["statistics"]))
     template = environment().get_template("report.html.jinja")
     return template.render(
@@ -262,7 +278,7 @@ def render(
         survival=survived,
         survived=tally(survived, SURVIVES),
         survives=SURVIVES,
-        realised=realised(rows(gain["contexts"])),
+        joint=joint(rows(gain["joint"])),
         gain_figures=GAIN_FIGURES,
     )
 
@@ -332,14 +348,20 @@ def _grid(curves: pa.Table, model: str, domain: str) -> dict[int, dict[str, dict
 
 
 def _apart(curves: pa.Table, found: list[Gain]) -> list[tuple[str, list[dict]]]:
-    """(words, a row of GAIN_CURVES for each of `found`) of every strategy, at the budget there or, where it has one alone, at that."""
+    """(words, a row of GAIN_CURVES for each of `found`) of every strategy, at the budget there or, where it has one
+    alone, at that.
+    """
     grids = [_grid(curves, each.model, each.domain) for each in found]
     by_strategy: dict[str, list[dict]] = {}
     for each, grid in zip(found, grids, strict=True):
         anywhere = {strategy: row for at in grid.values() for strategy, row in at.items()}
         for strategy, row in (anywhere | grid[each.budget]).items():
             by_strategy.setdefault(strategy, []).append(row)
-    ceilings = {name: f"best route without the label, by {name.removeprefix('ceiling_')}" for name in by_strategy if name not in GAINS}
+    ceilings = {
+        name: f"best route without the label, by {name.removeprefix('ceiling_')}"
+        for name in by_strategy
+        if name not in GAINS
+    }
     return [(words, by_strategy[name]) for name, words in (GAINS | ceilings).items() if name in by_strategy]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from duo.errors import InputError
 from duo.report import page as report
 from duo.tables import files
-from duo.tables.report import CLAIMS, FIGURE, SURVIVAL
-from duo.tables.studies import CONTEXT_CURVES, GAIN_STATISTICS, METRICS, SEEDS
+from duo.tables.report import CLAIMS, CORRECTED_CLAIMS, FIGURE
+from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 from workflow.params import load_params
 
 DOCS, README = Path("docs"), Path("README.md")
@@ -21,12 +21,12 @@ def collect() -> dict:
     params = load_params()
     figures = [report.embed(name) for name in report.figure_names(params.figures.patterns)]
     return {
-        "metrics": METRICS.read(),
+        "metrics": ORACLE_METRICS.read(),
         "claims": report.rows(CLAIMS.read()),
-        "seeds": report.rows(SEEDS.read()),
+        "seeds": report.rows(SEED_SPREAD.read()),
         "gain": report.rows(GAIN_STATISTICS.read()),
-        "survival": report.rows(SURVIVAL.read()),
-        "contexts": report.rows(CONTEXT_CURVES.read()),
+        "corrected_claims": report.rows(CORRECTED_CLAIMS.read()),
+        "joint": report.rows(JOINT_CURVES.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": params.model_dump(mode="json", exclude_none=True),
     }
@@ -40,7 +40,9 @@ def page(results: dict) -> str:
 def readme(text: str, results: dict) -> str:
     """README with the part between its two results marks renewed. InputError where a mark is missing."""
     if not _BLOCK.search(text):
-        raise InputError(f"{README}: has no part between <!-- results --> and <!-- end of results -->; put the marks back")
+        raise InputError(
+            f"{README}: has no part between <!-- results --> and <!-- end of results -->; put the marks back"
+        )
     block = _render("readme.md.jinja", results)
     return _BLOCK.sub(lambda found: found[1] + block + found[2], text)
 
@@ -56,7 +58,9 @@ def publish() -> list[Path]:
         DOCS / "results.md": page(results),
         README: readme(README.read_text(encoding="utf-8"), results),
     }
-    pictures = [FIGURE.path(name=figure["name"], format=form) for figure in results["figures"] for form in ("png", "svg")]
+    pictures = [
+        FIGURE.path(name=figure["name"], format=form) for figure in results["figures"] for form in ("png", "svg")
+    ]
     missing = [str(picture) for picture in pictures if not picture.exists()]
     if missing:
         raise InputError(f"{', '.join(missing)}: missing; run `dvc repro` first")
@@ -72,13 +76,13 @@ def publish() -> list[Path]:
 def _render(template: str, results: dict) -> str:
     environment = report.environment()
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    found, survived = (report.claims(results[part]) for part in ("claims", "survival"))
+    found, survived = (report.claims(results[part]) for part in ("claims", "corrected_claims"))
     return environment.get_template(template).render(
         results,
         found=found,
         tally=report.tally(found),
         gains=report.gains(results["gain"]),
-        realised=report.realised(results["contexts"]),
+        joint=report.joint(results["joint"]),
         survived=survived,
         survival_tally=report.tally(survived, report.SURVIVES),
         gain_figures=report.GAIN_FIGURES,

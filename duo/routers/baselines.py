@@ -1,7 +1,8 @@
 """What a router must beat: choices that need no training, made from the same losses of the training documents.
 
     fixed        the best route of the domain, one for all its tokens
-    token_table  the best route for the token's id: means over its occurrences, drawn towards the domain's mean as by so many more tokens
+    token_table  the best route for the token's id: means over its occurrences, drawn towards the domain's mean as by
+                 so many more tokens
     neighbours   the best route for the tokens of nearest hidden states, by the mean over so many of them
     random       any route of the budget
 
@@ -31,16 +32,27 @@ Predict = Callable[[Examples], Iterator[Tensor]]
 
 
 class Lookup:
-    """A baseline that predicts the loss of every route and takes the lowest of the budget; of duo.routers.policy.Policy's kind.
+    """A baseline that predicts the loss of every route and takes the lowest of the budget; of
+    duo.routers.policy.Policy's kind.
 
     numbers: what `predict` predicts with, of which validation chooses one for every budget.
     """
 
     network = NONE
 
-    def __init__(self, name: str, reads: str, predict: Predict, numbers: Sequence[float], budgets: Sequence[int], validation: Examples):
+    def __init__(
+        self,
+        name: str,
+        reads: str,
+        predict: Predict,
+        numbers: Sequence[float],
+        budgets: Sequence[int],
+        validation: Examples,
+    ):
         self.name, self.input, self._predict, self._numbers, self._budgets = name, reads, predict, numbers, budgets
-        losses = torch.stack([self._losses(validation, routes).mean(-1) for routes in self._routes(validation)])  # [numbers, budgets]
+        losses = torch.stack(
+            [self._losses(validation, routes).mean(-1) for routes in self._routes(validation)]
+        )  # [numbers, budgets]
         self._best = losses.argmin(dim=0).tolist()
         found = zip(budgets, self._best, losses.min(dim=0).values.tolist(), strict=True)
         self.settings = [Setting(EXACT, budget, 0, numbers[best], math.nan, loss) for budget, best, loss in found]
@@ -56,7 +68,9 @@ class Lookup:
     def _routes(self, examples: Examples) -> list[Tensor]:
         """For each number, [budgets, tokens] the route of the lowest prediction."""
         space = RouteSpace(examples.layers)
-        chunks = [[by_value([each], space).routes[:, self._budgets].T for each in chunk] for chunk in self._predict(examples)]
+        chunks = [
+            [by_value([each], space).routes[:, self._budgets].T for each in chunk] for chunk in self._predict(examples)
+        ]
         return [torch.cat(parts, dim=1) for parts in zip(*chunks, strict=True)]
 
     def _losses(self, examples: Examples, routes: Tensor) -> Tensor:
@@ -65,14 +79,19 @@ class Lookup:
 
 
 class Random:
-    """A random route of the budget for every token; it claims the mean over all of them. Of duo.routers.policy.Policy's kind."""
+    """A random route of the budget for every token; it claims the mean over all of them.
+
+    Of duo.routers.policy.Policy's kind.
+    """
 
     name, input, network = RANDOM, NONE, NONE
 
     def __init__(self, budgets: Sequence[int], validation: Examples, seed: int):
         self._budgets, self._seed = budgets, seed
         chosen = self.choose(validation)
-        self.settings = [Setting(EXACT, k, 0, math.nan, math.nan, chosen[EXACT, k].losses.mean().item()) for k in budgets]
+        self.settings = [
+            Setting(EXACT, k, 0, math.nan, math.nan, chosen[EXACT, k].losses.mean().item()) for k in budgets
+        ]
 
     def choose(self, examples: Examples) -> dict[Key, Chosen]:
         sample, found = examples.sample, {}
@@ -113,7 +132,9 @@ def by_domain(learned: Examples) -> Predict:
 
 
 def by_token(learned: Examples, weights: Sequence[int]) -> Predict:
-    """Predicts the mean over the id's occurrences in the domain, in which the domain's mean counts as `weights` tokens more."""
+    """Predicts the mean over the id's occurrences in the domain, in which the domain's mean counts as `weights`
+    tokens more.
+    """
     means, width = learned.domain_means(), int(learned.ids.max()) + 1
 
     def cell(examples: Examples) -> Tensor:
@@ -121,7 +142,9 @@ def by_token(learned: Examples, weights: Sequence[int]) -> Predict:
 
     cells, row = torch.unique(cell(learned), return_inverse=True)
     sums = torch.zeros(len(cells) + 1, learned.losses.shape[1])  # the last row is of ids that never occurred
-    for rows, losses, domain in zip(row.split(CHUNK), learned.losses.split(CHUNK), learned.domain.split(CHUNK), strict=True):
+    for rows, losses, domain in zip(
+        row.split(CHUNK), learned.losses.split(CHUNK), learned.domain.split(CHUNK), strict=True
+    ):
         sums.index_add_(0, rows, losses - means[domain])
     counts = torch.bincount(row, minlength=len(sums))[:, None]
 

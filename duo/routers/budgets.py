@@ -1,4 +1,6 @@
-"""What a policy offers each token: its best route of every budget, so that a budget can be met exactly, or on average at one price."""
+"""What a policy offers each token: its best route of every budget, so that a budget can be met exactly, or on average
+at one price.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -27,7 +29,9 @@ class Menu(NamedTuple):
         return self.routes.gather(1, self._layers(price)[:, None])[:, 0]
 
     def price(self, budget: float) -> float:
-        """The price at which the tokens take `budget` big layers on average, as nearly as they can: the controller in place of an alpha."""
+        """The price at which the tokens take `budget` big layers on average, as nearly as they can: the controller in
+        place of an alpha.
+        """
         beyond = (self.values.max() - self.values.min()).item() + 1.0  # a price that outweighs all else
         return bisect(lambda price: self._layers(price).double().mean().item() - budget, -beyond, beyond, xtol=1e-9)
 

@@ -1,8 +1,9 @@
 """What routers learn from, and are scored on, where the loss of every route is known: tokens, hidden states, losses.
 
-Inputs are hidden states of the run with all layers big: of layer l, the FFN's normed input, which is what the paper's router reads. Layer
-0's is there before any choice is made. Those of later layers show what an all-big run would show; a router that really runs sees states
-that its own choices have changed. They are the most that a router of such inputs could know, not what it would.
+Inputs are hidden states of the run with all layers big: of layer l, the FFN's normed input, which is what the paper's
+router reads. Layer 0's is there before any choice is made. Those of later layers show what an all-big run would show;
+a router that really runs sees states that its own choices have changed. They are the most that a router of such
+inputs could know, not what it would.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,9 @@ def hidden(backbone: Duo, tokens: np.ndarray, machine: Runtime, precision: str) 
 
 @dataclass(frozen=True)
 class Examples:
-    """Tokens with their inputs and with their losses under every route, document by document, all documents of one length."""
+    """Tokens with their inputs and with their losses under every route, document by document, all documents of one
+    length.
+    """
 
     sample: Sample
     domains: list[str]  # of the experiment, whether or not all occur here
@@ -58,7 +61,9 @@ class Examples:
     @property
     def domain(self) -> Tensor:
         """[tokens] index in `domains`."""
-        return torch.tensor([self.domains.index(name) for name in self.sample.domains]).repeat_interleave(self.sample.tokens.shape[1])
+        return torch.tensor([self.domains.index(name) for name in self.sample.domains]).repeat_interleave(
+            self.sample.tokens.shape[1]
+        )
 
     @property
     def ids(self) -> Tensor:
@@ -76,7 +81,9 @@ class Examples:
     def domain_means(self) -> Tensor:
         """[domains, routes] mean loss of each domain; zeros where it has no token."""
         counts = torch.bincount(self.domain, minlength=len(self.domains))
-        sums = torch.stack([self.losses[self.domain == index].sum(0, dtype=torch.float64) for index in range(len(self.domains))])
+        sums = torch.stack(
+            [self.losses[self.domain == index].sum(0, dtype=torch.float64) for index in range(len(self.domains))]
+        )
         return (sums / counts.clamp(min=1)[:, None]).float()
 
 
@@ -90,9 +97,13 @@ def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, machine: Ru
     inputs = hidden(backbone, tokens, machine, precision).flatten(0, 1)
     losses = torch.tensor(files.matrix(table["losses"]))  # a copy: Arrow's memory is read-only
     if losses.shape[1] != 2 ** inputs.shape[1]:
-        raise InputError(f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers; run enumerate and table again")
+        raise InputError(
+            f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers; run enumerate and table again"
+        )
     bad = torch.isfinite(losses).all(1).logical_not().nonzero()
     if len(bad):
         row = bad[0].item()
-        raise InputError(f"domain {named[row]}, document {documents[row]}: a loss is not finite; run enumerate and table again")
+        raise InputError(
+            f"domain {named[row]}, document {documents[row]}: a loss is not finite; run enumerate and table again"
+        )
     return Examples(sample, list(domains), inputs, losses)

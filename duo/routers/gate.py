@@ -1,7 +1,7 @@
 """Stage 3: routers that learn, a token and layer, which FFN to take (paper, section 3.3).
 
-One linear layer beside each decoder layer reads the FFN's normed input. In training its softmax mixes what the choices would
-add to the residual stream; in use the likeliest choice alone is taken.
+One linear layer beside each decoder layer reads the FFN's normed input. In training its softmax mixes what the
+choices would add to the residual stream; in use the likeliest choice alone is taken.
 """
 
 import json
@@ -34,8 +34,8 @@ Update = Callable[[Layer, Tensor, Tensor, tuple[str, ...]], Tensor]
 class Router(nn.Module):
     """W_l of every layer, without bias. Zero at first, so that every choice is as likely.
 
-    skip: "ffn" where skipping leaves out the FFN; "layer" where it leaves out the attention too: the decision is then taken on
-    the normed input of the layer. The skipped token's keys and values still serve the tokens after it.
+    skip: "ffn" where skipping leaves out the FFN; "layer" where it leaves out the attention too: the decision is then
+    taken on the normed input of the layer. The skipped token's keys and values still serve the tokens after it.
     """
 
     def __init__(self, layers: int, width: int, choices: tuple[str, ...], skip: str):
@@ -60,13 +60,20 @@ class Routed(nn.Module):
     def forward(self, tokens: Tensor, weigh: Weigh, update: Update) -> tuple[Tensor, Tensor]:
         """Logits [batch, time, vocabulary] of tokens [batch, time], and the router's [batch, time, layers, choices].
 
-        `weigh` makes a layer's choice of the router's logits; decisions are taken on the stream as they have made it so far,
-        and causal since attention is. `update`, mixed or grouped, computes what the FFNs add.
+        `weigh` makes a layer's choice of the router's logits; decisions are taken on the stream as they have made it
+        so far, and causal since attention is. `update`, mixed or grouped, computes what the FFNs add.
         """
         x, seen, positions = self.backbone.embed(tokens), [], self.backbone.positions(tokens.shape[1])
         for index, (layer, gate) in enumerate(zip(self.backbone.layers, self.router.gates, strict=True)):
             x, logits = routed_layer(
-                layer, gate, x, positions, self.router.choices, self.router.whole, lambda logits, index=index: weigh(index, logits), update
+                layer,
+                gate,
+                x,
+                positions,
+                self.router.choices,
+                self.router.whole,
+                lambda logits, index=index: weigh(index, logits),
+                update,
             )
             seen.append(logits)
         return self.backbone.logits(x), torch.stack(seen, dim=2)
@@ -82,7 +89,9 @@ def routed_layer(
     weigh: Callable[[Tensor], Tensor],
     update: Update,
 ) -> tuple[Tensor, Tensor]:
-    """One layer as the weighted mix of its choices: the new x [batch, time, width] and the router's logits [batch, time, choices]."""
+    """One layer as the weighted mix of its choices: the new x [batch, time, width] and the router's logits [batch,
+    time, choices].
+    """
     normed_input = layer.attention_norm(x)
     attention = layer.attention(normed_input, positions)
     normed = layer.ffn_norm(x + attention)
@@ -95,12 +104,16 @@ def routed_layer(
 
 def mixed(layer: Layer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
     """The FFNs' updates, weighted; a skip adds nothing. Computes every FFN for every token."""
-    parts = (weights[..., index, None] * layer.ffns[choice](normed) for index, choice in enumerate(choices) if choice != SKIP)
+    parts = (
+        weights[..., index, None] * layer.ffns[choice](normed) for index, choice in enumerate(choices) if choice != SKIP
+    )
     return sum(parts)
 
 
 def grouped(layer: Layer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
-    """What `mixed` gives for weights that are all 0 or 1, computing for each token the FFN that it takes and no other."""
+    """What `mixed` gives for weights that are all 0 or 1, computing for each token the FFN that it takes and no
+    other.
+    """
     rows, chosen = normed.flatten(0, 1), weights.argmax(-1).flatten()
     updates = torch.zeros_like(rows)
     for index, choice in enumerate(choices):
@@ -128,7 +141,8 @@ def along(routes: Tensor, choices: int) -> Weigh:
 def highest(logits: Tensor, choices: tuple[str, ...], budget: int) -> Tensor:
     """Routes [..., layers] with exactly `budget` big layers: those of the highest P(big), of equals the lower.
 
-    logits [..., layers, choices], two choices. Their difference is compared, which orders as P(big) does and never saturates.
+    logits [..., layers, choices], two choices. Their difference is compared, which orders as P(big) does and never
+    saturates.
     """
     big = choices.index(BIG)
     margin = logits[..., big] - logits[..., 1 - big]
@@ -144,9 +158,9 @@ def temperature(step: int, steps: int, ends: list[float]) -> float:
 def budget_loss(weights: Tensor, targets: Mapping[int, float]) -> Tensor:
     """How far the mean use of constrained choices is from its target, squared: a scalar.
 
-    weights [batch, time, layers, choices]; targets: share of the layers wanted for a choice, by its index. The mean use is over
-    layers and over the tokens of a sequence (one budget for all layers, no balance between them); its squared distance is averaged
-    over the sequences and added up over the constrained choices.
+    weights [batch, time, layers, choices]; targets: share of the layers wanted for a choice, by its index. The mean
+    use is over layers and over the tokens of a sequence (one budget for all layers, no balance between them); its
+    squared distance is averaged over the sequences and added up over the constrained choices.
     """
     use = weights.mean(dim=(1, 2))
     return sum((use[:, choice] - share).square().mean() for choice, share in targets.items())
@@ -172,8 +186,8 @@ def train(
 ) -> tuple[Routed, loop.History]:
     """Train one router from scratch, or from `checkpoint` where that file exists; the file is removed by whoever calls.
 
-    sequences, validation: by domain, [rows, sequence + 1] token ids. With settings.backbone "trained" the backbone's weights change
-    too, in place.
+    sequences, validation: by domain, [rows, sequence + 1] token ids. With settings.backbone "trained" the backbone's
+    weights change too, in place.
     """
     router = Router(len(backbone.layers), backbone.shape.width, tuple(one.choices), skip).to(machine.device)
     routed = Routed(backbone.requires_grad_(settings.backbone == "trained"), router)
@@ -186,21 +200,40 @@ class Objective:
     """Loss of the softly routed model plus alpha times the budget loss."""
 
     def __init__(
-        self, routed: Routed, targets: Mapping[int, float], settings: Settings, machine: Runtime, validation: dict[str, np.ndarray]
+        self,
+        routed: Routed,
+        targets: Mapping[int, float],
+        settings: Settings,
+        machine: Runtime,
+        validation: dict[str, np.ndarray],
     ):
-        self.module, self.targets, self.settings, self.machine, self.validation = routed, targets, settings, machine, validation
+        self.module, self.targets, self.settings, self.machine, self.validation = (
+            routed,
+            targets,
+            settings,
+            machine,
+            validation,
+        )
         choices, whole = routed.router.choices, routed.router.whole
 
-        def soft_layer(layer: Layer, gate: nn.Linear, x: Tensor, positions: Positions, heat: Tensor) -> tuple[Tensor, Tensor]:
-            return routed_layer(layer, gate, x, positions, choices, whole, lambda logits: (logits / heat).softmax(-1), mixed)
+        def soft_layer(
+            layer: Layer, gate: nn.Linear, x: Tensor, positions: Positions, heat: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            return routed_layer(
+                layer, gate, x, positions, choices, whole, lambda logits: (logits / heat).softmax(-1), mixed
+            )
 
         def cross_entropy(backbone: Duo, x: Tensor, labels: Tensor) -> Tensor:
             return F.cross_entropy(backbone.logits(x).flatten(0, 1).float(), labels.flatten())
 
-        self._layer, self._cross_entropy = (runtime.compiled(function, machine.compile) for function in (soft_layer, cross_entropy))
+        self._layer, self._cross_entropy = (
+            runtime.compiled(function, machine.compile) for function in (soft_layer, cross_entropy)
+        )
 
     def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch [sequences, sequence + 1]; beside it its two parts and the mean number of layers of each choice."""
+        """The loss of a batch [sequences, sequence + 1]; beside it its two parts and the mean number of layers of
+        each choice.
+        """
         batch = batch.to(self.machine.device)
         tokens, labels = batch[:, :-1], batch[:, 1:]
         backbone, router = self.module.backbone, self.module.router
@@ -220,24 +253,36 @@ class Objective:
 
     @torch.no_grad()
     def validate(self, step: int, steps: int) -> dict[str, float]:
-        """Loss and mean number of big (and skipped) layers under hard routing, on each domain's first validation sequences."""
+        """Loss and mean number of big (and skipped) layers under hard routing, on each domain's first validation
+        sequences.
+        """
         values = {}
         for domain, rows in self.validation.items():
             rows = rows[: self.settings.validation_sequences].astype(np.int64)
             run = execute(self.module, rows[:, :-1], rows[:, 1:], hard, self.machine.device, self.settings.precision)
             use = run["weights"].sum(2).mean((0, 1)).tolist()
             values[f"validation/{domain}/loss"] = run["loss"].mean(dtype=np.float64).item()
-            values |= {f"validation/{domain}/{choice}": count for choice, count in zip(self.module.router.choices, use, strict=True)}
+            values |= {
+                f"validation/{domain}/{choice}": count
+                for choice, count in zip(self.module.router.choices, use, strict=True)
+            }
         return values
 
 
 @torch.no_grad()
 def execute(
-    routed: Routed, tokens: np.ndarray, labels: np.ndarray, weigh: Weigh, device: str, precision: str, update: Update = mixed
+    routed: Routed,
+    tokens: np.ndarray,
+    labels: np.ndarray,
+    weigh: Weigh,
+    device: str,
+    precision: str,
+    update: Update = mixed,
 ) -> dict[str, np.ndarray]:
     """Run documents, tokens and labels [documents, time] int64, under one way to weigh the choices.
 
-    Returns "loss" [documents, time] in nats, and [documents, time, layers, choices] the router's "logits" and the "weights" used.
+    Returns "loss" [documents, time] in nats, and [documents, time, layers, choices] the router's "logits" and the
+    "weights" used.
     """
     parts = []
     for start in range(0, len(tokens), BATCH):
@@ -250,12 +295,21 @@ def execute(
     return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
 
 
-def score(routed: Routed, one: OneRouter, last: float, tokens: np.ndarray, labels: np.ndarray, machine: Runtime, precision: str) -> dict:
+def score(
+    routed: Routed,
+    one: OneRouter,
+    last: float,
+    tokens: np.ndarray,
+    labels: np.ndarray,
+    machine: Runtime,
+    precision: str,
+) -> dict:
     """Losses, choices and routes of documents, tokens and labels [documents, time], by the way to score.
 
-    `soft`: the mix at the last temperature. `hard`: the likeliest choice, on the stream as routed. `exact`: exactly one.big layers,
-    those of the highest P(big) in the soft run; only where that is a whole number and the choices are two. Each is a dict of
-    arrays [documents, time]: "loss", the mean number of layers "big" and "skip", and "route", a code, -1 for soft.
+    `soft`: the mix at the last temperature. `hard`: the likeliest choice, on the stream as routed. `exact`: exactly
+    one.big layers, those of the highest P(big) in the soft run; only where that is a whole number and the choices are
+    two. Each is a dict of arrays [documents, time]: "loss", the mean number of layers "big" and "skip", and "route",
+    a code, -1 for soft.
     """
 
     def run(weigh: Weigh) -> dict[str, np.ndarray]:
@@ -265,7 +319,14 @@ def score(routed: Routed, one: OneRouter, last: float, tokens: np.ndarray, label
     if is_exact(one):
         routes = highest(torch.from_numpy(runs[SOFT]["logits"]), routed.router.choices, int(one.big))
         parts = [
-            execute(routed, tokens[rows], labels[rows], along(routes[rows].to(machine.device), len(one.choices)), machine.device, precision)
+            execute(
+                routed,
+                tokens[rows],
+                labels[rows],
+                along(routes[rows].to(machine.device), len(one.choices)),
+                machine.device,
+                precision,
+            )
             for rows in (slice(start, start + BATCH) for start in range(0, len(tokens), BATCH))
         ]
         runs[EXACT] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -280,7 +341,8 @@ def is_exact(one: OneRouter) -> bool:
 def _columns(run: dict[str, np.ndarray], space: RouteSpace, kind: str) -> dict[str, np.ndarray]:
     weights = run["weights"]
     use = {
-        choice: weights[..., space.choices.index(choice)].sum(-1) if choice in space.choices else 0 * run["loss"] for choice in (BIG, SKIP)
+        choice: weights[..., space.choices.index(choice)].sum(-1) if choice in space.choices else 0 * run["loss"]
+        for choice in (BIG, SKIP)
     }
     route = np.full(run["loss"].shape, -1) if kind == SOFT else space.encode(weights.argmax(-1))
     return {"loss": run["loss"], "route": route, **use}
@@ -288,14 +350,21 @@ def _columns(run: dict[str, np.ndarray], space: RouteSpace, kind: str) -> dict[s
 
 def save(routed: Routed, path: Path, backbone: bool) -> None:
     """The router's weights in a safetensors file, with the backbone's where that was trained too."""
-    kept = routed.state_dict() if backbone else {f"router.{name}": weight for name, weight in routed.router.state_dict().items()}
+    kept = (
+        routed.state_dict()
+        if backbone
+        else {f"router.{name}": weight for name, weight in routed.router.state_dict().items()}
+    )
     tensors = {name: weight.contiguous() for name, weight in sorted(kept.items())}
     kind = json.dumps({"choices": routed.router.choices, "whole": routed.router.whole})
     safetensors.torch.save_file(tensors, path, metadata={"router": kind})  # one key: the file has them in any order
 
 
 def load(path: Path, backbone: Duo) -> Routed:
-    """The router that `save` wrote beside a backbone, whose weights are replaced by saved ones. InputError where they don't fit."""
+    """The router that `save` wrote beside a backbone, whose weights are replaced by saved ones.
+
+    InputError where they don't fit.
+    """
     try:
         with safe_open(path, "pt") as file:
             kind = json.loads(file.metadata()["router"])
@@ -313,7 +382,8 @@ def load(path: Path, backbone: Duo) -> Routed:
 
 
 def flops(routed: Routed, tokens: int, big: float, skip: float) -> float:
-    """Floating-point operations of a forward pass in which every token computes what it chose, per token, the router's own included.
+    """Floating-point operations of a forward pass in which every token computes what it chose, per token, the
+    router's own included.
 
     Attention is counted where the whole layer is skipped too: its keys and values serve the tokens after it.
     """

@@ -1,7 +1,8 @@
 """What routers are trained for where the loss of every route is known (PAPER.md: where the paper stops).
 
-Each objective says what a network's outputs are, what is minimised, and which routes follow from the outputs. The policies of all
-constraints and budgets that share a network are its members, [members, ...] in every tensor; they train side by side and do not mix.
+Each objective says what a network's outputs are, what is minimised, and which routes follow from the outputs. The
+policies of all constraints and budgets that share a network are its members, [members, ...] in every tensor; they
+train side by side and do not mix.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,10 @@ def constrained(budgets: Sequence[int]) -> list[Member]:
 
 
 class Margins:
-    """Policies that give every layer a margin and take those of the largest. Untrained, they are the best fixed route of their budget."""
+    """Policies that give every layer a margin and take those of the largest.
+
+    Untrained, they are the best fixed route of their budget.
+    """
 
     outputs = 1  # of the network, a member and layer
 
@@ -49,7 +53,9 @@ class Margins:
         self.codes = {each.budget: torch.from_numpy(self.space.with_budget(each.budget)) for each in members}
 
     def bias(self) -> Tensor:
-        """[layers, members, 1, outputs] where the outputs begin: at 1 for the layers of the best fixed route, -1 for the others."""
+        """[layers, members, 1, outputs] where the outputs begin: at 1 for the layers of the best fixed route, -1 for
+        the others.
+        """
         means = self.train.losses.mean(0)
         best = {budget: codes[means[codes].argmin()] for budget, codes in self.codes.items()}
         return torch.stack([2 * self.digits[best[each.budget]] - 1 for each in self.members], dim=1)[:, :, None, None]
@@ -60,7 +66,9 @@ class Margins:
 
 
 class Priced(Margins):
-    """Margins that descend a loss expected over the table; a price of a big layer keeps the average of those members that have one."""
+    """Margins that descend a loss expected over the table; a price of a big layer keeps the average of those members
+    that have one.
+    """
 
     def __init__(self, members: list[Member], train: Examples):
         super().__init__(members, train)
@@ -69,7 +77,9 @@ class Priced(Margins):
         self.prices = torch.zeros(len(members))
 
     def lagrangian(self, expected: Tensor, used: Tensor) -> Tensor:
-        """What to descend, from the members' expected losses and big layers used, both [members]; then the prices follow (dual ascent)."""
+        """What to descend, from the members' expected losses and big layers used, both [members]; then the prices
+        follow (dual ascent).
+        """
         excess = torch.where(self.averaged, used - self.budgets, 0.0)
         total = (expected + self.prices * excess).sum()
         self.prices = self.prices + CONTROL * excess.detach()
@@ -79,8 +89,8 @@ class Priced(Margins):
 class ExpectedLoss(Priced):
     """The loss expected over all routes under the policy's own chances, which are annealed to be hard.
 
-    On average, each layer is big by a chance of its own, sigmoid(margin / heat). Exactly, the same holds given that the budget is met:
-    among its routes, chances are as exp(sum of the big layers' margins / heat).
+    On average, each layer is big by a chance of its own, sigmoid(margin / heat). Exactly, the same holds given that
+    the budget is met: among its routes, chances are as exp(sum of the big layers' margins / heat).
     """
 
     def loss(self, outputs: Tensor, rows: Tensor, step: int, steps: int) -> Tensor:
@@ -101,26 +111,34 @@ class ExpectedLoss(Priced):
 
 
 class StraightThrough(Priced):
-    """The hard route's loss, and for its gradient that of the multilinear expected loss there, through sigmoid(margin)."""
+    """The hard route's loss, and for its gradient that of the multilinear expected loss there, through
+    sigmoid(margin).
+    """
 
     def loss(self, outputs: Tensor, rows: Tensor, step: int, steps: int) -> Tensor:
         """As in ExpectedLoss."""
         margins = outputs[..., 0]
-        hard = torch.stack([self._hard(each, member) for each, member in zip(margins.detach(), self.members, strict=True)])
+        hard = torch.stack(
+            [self._hard(each, member) for each, member in zip(margins.detach(), self.members, strict=True)]
+        )
         soft = margins.sigmoid()
         chances = hard + soft - soft.detach()
         return self.lagrangian(multilinear(chances, self.train.losses[rows]).mean(1), chances.sum(-1).mean(1))
 
     def _hard(self, margins: Tensor, member: Member) -> Tensor:
         """[tokens, layers] 1 where the layer is big, else 0."""
-        return (margins > 0).float() if member.constraint == AVERAGE else self.digits[by_margin(margins).exactly(member.budget)]
+        return (
+            (margins > 0).float()
+            if member.constraint == AVERAGE
+            else self.digits[by_margin(margins).exactly(member.budget)]
+        )
 
 
 class Distillation(Margins):
     """Cross-entropy, layer by layer, to the soft oracle, in which a route weighs exp(-loss / temperature).
 
-    Exactly: among the routes of the budget. On average: among all, at the price of a big layer that meets the budget on the training
-    tokens.
+    Exactly: among the routes of the budget. On average: among all, at the price of a big layer that meets the budget
+    on the training tokens.
     """
 
     def __init__(self, members: list[Member], train: Examples):
@@ -137,13 +155,17 @@ class Distillation(Margins):
         return entropy.sum(-1).mean(1).sum()
 
     def _soft_oracle(self, heat: float) -> tuple[Tensor, Tensor]:
-        """By number of big layers: log of the routes' weights together [tokens, layers + 1], shares of big [tokens, layers + 1, layers]."""
+        """By number of big layers: log of the routes' weights together [tokens, layers + 1], shares of big [tokens,
+        layers + 1, layers].
+        """
         codes = [torch.from_numpy(self.space.with_budget(budget)) for budget in range(self.space.layers + 1)]
         weights, shares = [], []
         for losses in self.train.losses.split(CHUNK):
             logits = [-losses[:, each] / heat for each in codes]
             weights.append(torch.stack([each.logsumexp(1) for each in logits], dim=1))
-            shares.append(torch.stack([each.softmax(1) @ self.digits[of] for each, of in zip(logits, codes, strict=True)], dim=1))
+            shares.append(
+                torch.stack([each.softmax(1) @ self.digits[of] for each, of in zip(logits, codes, strict=True)], dim=1)
+            )
         return torch.cat(weights), torch.cat(shares)
 
 
@@ -157,17 +179,20 @@ def _target(weights: Tensor, shares: Tensor, member: Member) -> Tensor:
         return (weights - price * layers).softmax(1)
 
     beyond = (weights.max() - weights.min()).item() + 50.0  # leaves next to nothing to all but one end
-    price = bisect(lambda price: (chances(price) @ layers).double().mean().item() - member.budget, -beyond, beyond, xtol=1e-9)
+    price = bisect(
+        lambda price: (chances(price) @ layers).double().mean().item() - member.budget, -beyond, beyond, xtol=1e-9
+    )
     return (chances(price)[:, :, None] * shares).sum(1)
 
 
 class Value:
-    """Least squares of the losses of all routes, on the layers that are big and on pairs of layers, weighted by functions of the input.
+    """Least squares of the losses of all routes, on the layers that are big and on pairs of layers, weighted by
+    functions of the input.
 
-    With s = 1 for a big layer and -1 for a small one, a route's loss is predicted as its mean over the domain's training tokens plus the
-    sum over layers l of c[l, l] s_l and over pairs m < l of c[l, m] s_l s_m, where the gate of layer l gives c[l, :]. These products are
-    orthogonal over all routes (Walsh's), so that the least squares are those to each token's own coefficients: means of loss times
-    product. One network serves every member.
+    With s = 1 for a big layer and -1 for a small one, a route's loss is predicted as its mean over the domain's
+    training tokens plus the sum over layers l of c[l, l] s_l and over pairs m < l of c[l, m] s_l s_m, where the gate
+    of layer l gives c[l, :]. These products are orthogonal over all routes (Walsh's), so that the least squares are
+    those to each token's own coefficients: means of loss times product. One network serves every member.
     """
 
     def __init__(self, members: list[Member], train: Examples):
@@ -179,8 +204,12 @@ class Value:
         self.products = torch.where(first_order, signs[:, None], signs[:, None] * signs).where(kept, 0.0).flatten(0, 1)
         self.means = train.domain_means()
         chunks = zip(train.losses.split(CHUNK), train.domain.split(CHUNK), strict=True)
-        coefficients = torch.cat([(losses - self.means[domain]) @ self.products.T for losses, domain in chunks]) / len(self.space)
-        self.unit = coefficients.square().mean().sqrt().clamp(min=1e-9)  # of the outputs, in nats, so that they are of the order of 1
+        coefficients = torch.cat([(losses - self.means[domain]) @ self.products.T for losses, domain in chunks]) / len(
+            self.space
+        )
+        self.unit = (
+            coefficients.square().mean().sqrt().clamp(min=1e-9)
+        )  # of the outputs, in nats, so that they are of the order of 1
         self.targets = coefficients / self.unit
 
     def bias(self) -> Tensor:
@@ -214,19 +243,23 @@ _MARGINS = {"expected_loss": ExpectedLoss, "straight_through": StraightThrough}
 
 
 def build(name: str, settings: Policies, train: Examples) -> Objective:
-    """The objective of this name in params policies.objectives, with a member of every constraint and budget (and temperature)."""
+    """The objective of this name in params policies.objectives, with a member of every constraint and budget (and
+    temperature).
+    """
     members = constrained(settings.budgets)
     if name == "distillation":
         heats = settings.temperatures
-        return Distillation([Member(each.constraint, each.budget, heat) for each, heat in product(members, heats)], train)
+        return Distillation(
+            [Member(each.constraint, each.budget, heat) for each, heat in product(members, heats)], train
+        )
     return (_MARGINS | {"value": Value})[name](members, train)
 
 
 def multilinear(chances: Tensor, losses: Tensor) -> Tensor:
     """[members, tokens] expected loss where each layer is big by a chance of its own.
 
-    chances [members, tokens, layers]; losses [tokens, routes]. A route's chance is the product of those of its upper and lower half, so
-    the sum over routes is two products with the table.
+    chances [members, tokens, layers]; losses [tokens, routes]. A route's chance is the product of those of its upper
+    and lower half, so the sum over routes is two products with the table.
     """
     half = chances.shape[-1] // 2
     first, last = (_route_chances(part).transpose(0, 1) for part in (chances[..., :half], chances[..., half:]))
@@ -235,7 +268,9 @@ def multilinear(chances: Tensor, losses: Tensor) -> Tensor:
 
 
 def _route_chances(chances: Tensor) -> Tensor:
-    """[..., routes] the chance of every route over these layers, in order of code, from chances [..., layers] of a big one."""
+    """[..., routes] the chance of every route over these layers, in order of code, from chances [..., layers] of a
+    big one.
+    """
     found = torch.ones(*chances.shape[:-1], 1)
     for chance in chances.unbind(-1):
         found = (found[..., None] * torch.stack([1 - chance, chance], dim=-1)[..., None, :]).flatten(-2)

@@ -1,7 +1,8 @@
-"""Routers with exact supervision: a network from hidden states to routes, trained for an objective, each budget met exactly or on average.
+"""Routers with exact supervision: a network from hidden states to routes, trained for an objective, each budget met
+exactly or on average.
 
-The weights kept are those of the step with the lowest loss on the validation documents, the first, which is the best fixed route,
-among them; so is the soft oracle's temperature.
+The weights kept are those of the step with the lowest loss on the validation documents, the first, which is the best
+fixed route, among them; so is the soft oracle's temperature.
 """
 
 import logging
@@ -29,9 +30,9 @@ VALIDATE_EVERY = 20  # steps
 class Network(nn.Module):
     """A gate at every layer for every member: inputs [tokens, depth, width] -> [members, tokens, layers, outputs].
 
-    Inputs are standardised as those that the network is made with. With depth 1 all gates read the same input, and those of an mlp
-    share its inner units; else each layer's gate reads its own. hidden: inner width of the mlp, None for a linear network. Until it is
-    trained it gives `bias` [layers, members, 1, outputs], whatever it reads.
+    Inputs are standardised as those that the network is made with. With depth 1 all gates read the same input, and
+    those of an mlp share its inner units; else each layer's gate reads its own. hidden: inner width of the mlp, None
+    for a linear network. Until it is trained it gives `bias` [layers, members, 1, outputs], whatever it reads.
     """
 
     def __init__(self, inputs: Tensor, bias: Tensor, hidden: int | None, generator: torch.Generator):
@@ -42,7 +43,9 @@ class Network(nn.Module):
         self.register_buffer("deviation", deviation.clamp(min=1e-6))
         self.inner = None
         if hidden:
-            self.inner = nn.Parameter(torch.randn(depth, members, width, hidden, generator=generator) / math.sqrt(width))
+            self.inner = nn.Parameter(
+                torch.randn(depth, members, width, hidden, generator=generator) / math.sqrt(width)
+            )
             self.inner_bias = nn.Parameter(torch.zeros(depth, members, 1, hidden))
         self.gates = nn.Parameter(torch.zeros(layers, members, hidden or width, outputs))
         self.bias = nn.Parameter(bias.clone())
@@ -72,8 +75,8 @@ def fit(
 ) -> Tensor:
     """Train the network on inputs [tokens, depth, width]; it ends with each member's best weights.
 
-    Returns [members of the network] the number of steps after which those were reached. AdamW, minibatches drawn with replacement, and
-    a rate that falls to zero as a cosine.
+    Returns [members of the network] the number of steps after which those were reached. AdamW, minibatches drawn with
+    replacement, and a rate that falls to zero as a cosine.
     """
     weights = list(network.parameters())
     optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate)
@@ -82,7 +85,9 @@ def fit(
     kept, reached = [weight.detach().clone() for weight in weights], torch.zeros(len(best), dtype=torch.int64)
     for step in tqdm(range(settings.steps + 1), unit="step", disable=None, leave=False):
         if step % VALIDATE_EVERY == 0 or step == settings.steps:
-            found = objectives.validate(objective, network.over(validation_inputs), validation).view(len(best), -1).mean(1)
+            found = (
+                objectives.validate(objective, network.over(validation_inputs), validation).view(len(best), -1).mean(1)
+            )
             better = found < best
             best, reached = torch.where(better, found, best), torch.where(better, step, reached)
             for old, weight in zip(kept, weights, strict=True):  # members are the second axis of every weight
@@ -101,7 +106,9 @@ def fit(
 
 @dataclass(frozen=True)
 class Policy:
-    """Trained policies of one objective, input and network, for every constraint and budget; of duo.routers.policy.Policy's kind."""
+    """Trained policies of one objective, input and network, for every constraint and budget; of
+    duo.routers.policy.Policy's kind.
+    """
 
     name: str
     input: str
@@ -126,7 +133,9 @@ def _routes(menu: Menu, key: Key, price: float) -> Tensor:
     return menu.on_average(price) if constraint == AVERAGE else menu.exactly(budget)
 
 
-def train(name: str, reads: str, network: str, settings: Settings, learned: Examples, validation: Examples, seed: int) -> Policy:
+def train(
+    name: str, reads: str, network: str, settings: Settings, learned: Examples, validation: Examples, seed: int
+) -> Policy:
     """The policies of an objective of params policies.objectives that read this input through this network."""
     generator = torch.Generator().manual_seed(int(stream(seed, "policies", name, reads, network).integers(2**31)))
     objective, inputs = objectives.build(name, settings, learned), learned.read(reads)

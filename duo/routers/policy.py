@@ -1,4 +1,6 @@
-"""How policies fare on tokens whose losses under all routes are known: what they claim, and what they get when all choose at once."""
+"""How policies fare on tokens whose losses under all routes are known: what they claim, and what they get when all
+choose at once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +23,7 @@ class Chosen(NamedTuple):
     """What a policy does at a constraint and budget: both [tokens]."""
 
     routes: Tensor  # code
-    losses: Tensor  # nats, claimed
+    losses: Tensor  # nats, isolated
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,12 @@ def score(policy: Policy, examples: Examples, backbone: Duo, machine: Runtime, p
     sample, parts = examples.sample, []
     for (constraint, budget), chosen in policy.choose(examples).items():
         routes = chosen.routes.numpy()
-        together = joint.realise(backbone, sample.tokens, routes.reshape(sample.tokens.shape), sample.labels, machine, precision)
+        together = joint.run_jointly(
+            backbone, sample.tokens, routes.reshape(sample.tokens.shape), sample.labels, machine, precision
+        )
         constants = _ids(policy) | {"constraint": constraint, "budget": budget}
         columns = {name: pa.repeat(value, len(routes)) for name, value in constants.items()} | sample.columns()
-        parts.append(pa.table(columns | {"route": routes, "loss": chosen.losses.numpy(), "realised": together.ravel()}))
+        parts.append(pa.table(columns | {"route": routes, "loss": chosen.losses.numpy(), "joint": together.ravel()}))
     return pa.concat_tables(parts)
 
 

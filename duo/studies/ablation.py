@@ -1,7 +1,9 @@
-"""Ablations (paper, figure 8): Duo at a chance of the big FFN against dense models of equal FLOPs, and against frozen big FFNs.
+"""Ablations (paper, figure 8): Duo at a chance of the big FFN against dense models of equal FLOPs, and against frozen
+big FFNs.
 
-At every layer each token takes the big FFN with that chance. The draws depend on the seed and on what is read, never on the model
-or on the chance, so the routes at a smaller chance are those at a larger one with some big layers made small.
+At every layer each token takes the big FFN with that chance. The draws depend on the seed and on what is read, never
+on the model or on the chance, so the routes at a smaller chance are those at a larger one with some big layers made
+small.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from duo.data.evaluation_set import Sample
 from duo.model import device
 from duo.model.transformer import Duo, Shape, forward_flops
 from duo.seeds import stream
-from duo.settings import Ablation, Evaluate, Runtime
+from duo.settings import Ablation, Bootstrap, Runtime
 from duo.training import pretrain
 
 BATCH = 16  # documents computed at once
@@ -35,7 +37,9 @@ class Compared:
 
 
 def compared(name: str, kind: str, shape: Shape, settings: Ablation, small: int, big: int) -> Compared:
-    """A dense model stands where Duo, whose FFNs have the inner widths small and big, does the same FLOPs; the others at every chance."""
+    """A dense model stands where Duo, whose FFNs have the inner widths small and big, does the same FLOPs; the others
+    at every chance.
+    """
     if kind == "dense":
         return Compared(name, kind, shape, {settings.chance(shape.big, small, big): 1.0})
     return Compared(name, kind, shape, {p: p for p in settings.p_big})
@@ -43,7 +47,9 @@ def compared(name: str, kind: str, shape: Shape, settings: Ablation, small: int,
 
 @torch.no_grad()
 def final_streams(model: Duo, tokens: Tensor, draws: np.ndarray, p_big: float) -> Tensor:
-    """Last residual streams [batch, time, width] of tokens [batch, time], big where draws [batch, time, layers] are below p_big."""
+    """Last residual streams [batch, time, width] of tokens [batch, time], big where draws [batch, time, layers] are
+    below p_big.
+    """
     by_layer = draws.reshape(-1, draws.shape[-1]).T
     positions = model.positions(tokens.shape[1])
     x = model.embed(tokens)
@@ -52,7 +58,9 @@ def final_streams(model: Duo, tokens: Tensor, draws: np.ndarray, p_big: float) -
     return x
 
 
-def losses(model: Duo, sample: Sample, p_big: float, draws: int, machine: Runtime, precision: str, seed: int) -> np.ndarray:
+def losses(
+    model: Duo, sample: Sample, p_big: float, draws: int, machine: Runtime, precision: str, seed: int
+) -> np.ndarray:
     """Loss in nats of every token of the sample, [documents, time]: the mean over `draws` random routings."""
     shape = (sample.labels.shape[1], len(model.layers))
     tokens, labels = (torch.from_numpy(each).to(machine.device) for each in (sample.tokens, sample.labels))
@@ -69,7 +77,9 @@ def losses(model: Duo, sample: Sample, p_big: float, draws: int, machine: Runtim
     return total / tried
 
 
-def loss_table(of: Compared, model: Duo, sample: Sample, draws: int, machine: Runtime, precision: str, seed: int) -> pa.Table:
+def loss_table(
+    of: Compared, model: Duo, sample: Sample, draws: int, machine: Runtime, precision: str, seed: int
+) -> pa.Table:
     """Columns of artifacts.ABLATION_LOSSES for one model."""
     parts = []
     for place, p_big in of.chances.items():
@@ -86,7 +96,9 @@ Key = tuple[str, float]  # a model's name and its place on the axis
 
 @dataclass(frozen=True)
 class Costs:
-    """One domain, by document: a cost summed over each document for every model and place, and over how many tokens or items."""
+    """One domain, by document: a cost summed over each document for every model and place, and over how many tokens
+    or items.
+    """
 
     sums: dict[Key, np.ndarray]  # [documents]
     counts: np.ndarray  # [documents]
@@ -122,7 +134,8 @@ def _costs(table: pa.Table, place: np.ndarray, cost: np.ndarray, count: np.ndarr
     return Costs(sums, np.bincount(document[rows], count[rows]))  # the same tokens and items for every model and place
 
 
-# What is compared, worse first where the cost is a loss; for accuracy the names turn, and the difference of errors stays the same.
+# What is compared, worse first where the cost is a loss; for accuracy the names turn, and the difference of errors
+# stays the same.
 _NAMES = {
     ("dense", "loss"): "duo-dense",
     ("dense", "accuracy"): "dense-duo",
@@ -134,8 +147,9 @@ _NAMES = {
 def contrasts(means: dict[Key, np.ndarray], models: list[Compared], measure: str) -> dict[str, np.ndarray]:
     """What claims C17 and C18 compare, from Costs.numbers; the names end in the place on the axis and the measure.
 
-    Positive where Duo is worse than a dense model, and where a frozen one is worse than Duo. nearness_MEASURE is Duo's deficit to
-    dense at chance 1 less half of that at chance 0: negative where Duo nears dense as it takes more big FFNs.
+    Positive where Duo is worse than a dense model, and where a frozen one is worse than Duo. nearness_MEASURE is
+    Duo's deficit to dense at chance 1 less half of that at chance 0: negative where Duo nears dense as it takes more
+    big FFNs.
     """
     duo, found, deficits = models[0].name, {}, {}
     for of in models[1:]:
@@ -150,14 +164,16 @@ def contrasts(means: dict[Key, np.ndarray], models: list[Compared], measure: str
     return found
 
 
-def evaluate(costs: Costs, models: list[Compared], measure: str, settings: Evaluate, seed: int) -> dict:
+def evaluate(costs: Costs, models: list[Compared], measure: str, settings: Bootstrap, seed: int) -> dict:
     """Intervals of the mean costs, by Key, and of the contrasts, by name, from the same replicates."""
 
     def statistic(weights: np.ndarray) -> stats.Numbers:
         means = costs.numbers(weights)
         return means | contrasts(means, models, measure)
 
-    return stats.intervals(statistic, len(costs.counts), settings.resamples, settings.confidence, stream(seed, "ablation", measure))
+    return stats.intervals(
+        statistic, len(costs.counts), settings.resamples, settings.confidence, stream(seed, "ablation", measure)
+    )
 
 
 def curves(domain: str, measure: str, found: dict, models: list[Compared]) -> pa.Table:
@@ -169,7 +185,14 @@ def curves(domain: str, measure: str, found: dict, models: list[Compared]) -> pa
             if measure == "accuracy":
                 value, low, high = 1 - value, 1 - high, 1 - low
             flops = forward_flops(of.shape, of.shape.sequence, p_big * of.shape.layers)
-            row = {"model": of.name, "kind": of.kind, "domain": domain, "measure": measure, "p_big": place, "flops": flops}
+            row = {
+                "model": of.name,
+                "kind": of.kind,
+                "domain": domain,
+                "measure": measure,
+                "p_big": place,
+                "flops": flops,
+            }
             rows.append(row | {"value": value, "low": low, "high": high})
     return pa.Table.from_pylist(rows)
 
@@ -177,4 +200,6 @@ def curves(domain: str, measure: str, found: dict, models: list[Compared]) -> pa
 def statistics(domain: str, found: dict, models: list[Compared]) -> pa.Table:
     """Columns of artifacts.ABLATION_STATISTICS of one domain and measure, from `evaluate`."""
     ids = {"model": models[0].name, "domain": domain}
-    return pa.Table.from_pylist([ids | {"name": name} | found[name]._asdict() for name in found if isinstance(name, str)])
+    return pa.Table.from_pylist(
+        [ids | {"name": name} | found[name]._asdict() for name in found if isinstance(name, str)]
+    )

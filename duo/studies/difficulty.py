@@ -1,7 +1,8 @@
 """What makes a token difficult (paper, figures 5 and 6): not its loss, but what more compute would take off it.
 
-A token's loss is that with all layers small; its gap is that loss less the oracle's at some budget, both in nats. The oracle's part of the
-gap is in part luck, since it takes the best of many routes; the same is therefore also told of all layers big, which chooses nothing.
+A token's loss is that with all layers small; its gap is that loss less the oracle's at some budget, both in nats. The
+oracle's part of the gap is in part luck, since it takes the best of many routes; the same is therefore also told of
+all layers big, which chooses nothing.
 """
 
 import logging
@@ -47,7 +48,8 @@ def described(
 ) -> tuple[pa.Table, dict[str, token_classes.Tokens]]:
     """DIFFICULTY, from `tokens`, and every document's described tokens by its id.
 
-    documents as artifacts.DOCUMENTS of the domain. One that isn't of its language gets the classes of text, and the log says how many.
+    documents as artifacts.DOCUMENTS of the domain. One that isn't of its language gets the classes of text, and the
+    log says how many.
     """
     wanted = pc.value_counts(losses["document"])  # in order of appearance
     texts = dict(zip(documents["id"].to_pylist(), documents["text"].to_pylist(), strict=True))
@@ -61,8 +63,17 @@ def described(
             strange += 1
     if strange:
         domain = losses["domain"][0].as_py()
-        log.info("%s: %d of %d documents are not %s; their tokens get the classes of text", domain, strange, len(found), language)
-    columns = {"class": [each.classes for each in found.values()], "line_start": [each.line_starts for each in found.values()]}
+        log.info(
+            "%s: %d of %d documents are not %s; their tokens get the classes of text",
+            domain,
+            strange,
+            len(found),
+            language,
+        )
+    columns = {
+        "class": [each.classes for each in found.values()],
+        "line_start": [each.line_starts for each in found.values()],
+    }
     for name, values in columns.items():
         losses = losses.append_column(name, pa.array([value for each in values for value in each]))
     return losses, found
@@ -79,7 +90,8 @@ class Domain:
         self.classes = {str(name): classes == name for name in np.unique(classes)}
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Statistics by name, and means by ("loss" or "gap", class), each [replicates], under weights [replicates, documents].
+        """Statistics by name, and means by ("loss" or "gap", class), each [replicates], under weights [replicates,
+        documents].
 
         What is high and what rank a token has is settled on the full sample; only documents are drawn anew.
         """
@@ -87,22 +99,32 @@ class Domain:
         found = {
             "high_loss_no_gain": mean(weights, self.gap < NO_GAIN * self.loss, high),
             "high_loss_no_gain_all_big": mean(weights, self.loss - self.big < NO_GAIN * self.loss, high),
-            "loss_gap_rank": self.clusters.rank_correlation(weights, self.loss, self.gap, np.ones(len(self.loss), bool)),
+            "loss_gap_rank": self.clusters.rank_correlation(
+                weights, self.loss, self.gap, np.ones(len(self.loss), bool)
+            ),
         }
         lines, rest = self.line_starts, ~self.line_starts
         if self._enough(lines) and self._enough(rest):
-            loss, gap = ([mean(weights, values, tokens) for tokens in (lines, rest)] for values in (self.loss, self.gap))
+            loss, gap = (
+                [mean(weights, values, tokens) for tokens in (lines, rest)] for values in (self.loss, self.gap)
+            )
             found["line_start_loss"] = loss[0] - loss[1]
             found["line_start_gap"] = gap[0] - gap[1]
-            found["line_start_relative_gap"] = gap[0] / loss[0] - gap[1] / loss[1]  # of means: a loss near zero must not rule
+            found["line_start_relative_gap"] = (
+                gap[0] / loss[0] - gap[1] / loss[1]
+            )  # of means: a loss near zero must not rule
         for name, tokens in self.classes.items():
             if self._enough(tokens):
-                found["loss", name], found["gap", name] = (mean(weights, values, tokens) for values in (self.loss, self.gap))
+                found["loss", name], found["gap", name] = (
+                    mean(weights, values, tokens) for values in (self.loss, self.gap)
+                )
         return found
 
     def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
         """`numbers` of all documents, each an Interval."""
-        return stats.intervals(self.numbers, len(self.clusters.documents), resamples, confidence, seeds.stream(seed, "difficulty"))
+        return stats.intervals(
+            self.numbers, len(self.clusters.documents), resamples, confidence, seeds.stream(seed, "difficulty")
+        )
 
     def _enough(self, tokens: np.ndarray) -> bool:
         return self.clusters.enough(tokens, DOCUMENTS)
@@ -130,19 +152,32 @@ def histogram(ids: dict[str, str], domain: Domain) -> pa.Table:
     """DIFFICULTY_HISTOGRAM of one domain."""
     cells = np.floor(np.stack([domain.loss, domain.gap], axis=1) / WIDTH)
     found, counts = np.unique(cells, axis=0, return_counts=True)
-    columns = {"loss": found[:, 0] * WIDTH, "gap": found[:, 1] * WIDTH, "width": np.full(len(found), WIDTH), "tokens": counts}
+    columns = {
+        "loss": found[:, 0] * WIDTH,
+        "gap": found[:, 1] * WIDTH,
+        "width": np.full(len(found), WIDTH),
+        "tokens": counts,
+    }
     return pa.table({name: [value] * len(found) for name, value in ids.items()} | columns)
 
 
-def passage(table: pa.Table, described: dict[str, token_classes.Tokens], documents: pa.Table, length: int, seed: int) -> dict:
-    """An entry of PASSAGES: the first `length` tokens of a document drawn by seed, one with several line starts if there are any.
+def passage(
+    table: pa.Table, described: dict[str, token_classes.Tokens], documents: pa.Table, length: int, seed: int
+) -> dict:
+    """An entry of PASSAGES: the first `length` tokens of a document drawn by seed, one with several line starts if
+    there are any.
 
     table and `described` as `described` gives them, documents as artifacts.DOCUMENTS.
     """
     domain, names = table["domain"][0].as_py(), list(described)
     drawn = [names[index] for index in seeds.stream(seed, "passage", domain).permutation(len(names))]
     name = max(drawn, key=lambda each: min(sum(described[each].line_starts[:length]), LINES))
-    rows = table.filter(pc.equal(table["document"], name)).slice(0, length).select(["all_small", "oracle", "gap"]).to_pylist()
+    rows = (
+        table.filter(pc.equal(table["document"], name))
+        .slice(0, length)
+        .select(["all_small", "oracle", "gap"])
+        .to_pylist()
+    )
     origin = documents.filter(pc.equal(documents["id"], name)).select(["source", "licence"]).to_pylist()[0]
     shown = [
         {"text": text, "loss": row["all_small"], "oracle": row["oracle"], "gap": row["gap"]}

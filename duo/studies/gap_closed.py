@@ -1,8 +1,10 @@
-"""How much of what a router could gain each router does gain, on the held-out tokens: curves, differences and shares, with intervals.
+"""How much of what a router could gain each router does gain, on the held-out tokens: curves, differences and shares,
+with intervals.
 
-The share of the attainable gap closed is (fixed - router) / (fixed - ceiling), losses at exactly a budget: fixed is the best route of
-the domain, chosen on training documents as the routers learn from them; the ceiling is the loss of the routes that the first teacher's
-predictions prefer, which no label tells it. All are of the same tokens and replicates.
+The share of the attainable gap closed is (fixed - router) / (fixed - ceiling), losses at exactly a budget: fixed is
+the best route of the domain, chosen on training documents as the routers learn from them; the ceiling is the loss of
+the routes that the first teacher's predictions prefer, which no label tells it. All are of the same tokens and
+replicates.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +25,7 @@ from duo.settings import OneRouter
 from duo.studies import router_curves
 from duo.tables import files
 
-CLAIMED, REALISED = "claimed", "realised"
+ISOLATED, JOINT = "isolated", "joint"
 FIXED, RANDOM, CEILING, PAPER, NONE = "fixed", "random", "ceiling", "paper", "none"
 
 
@@ -48,41 +50,53 @@ class Domain:
     model: str
     name: str
     tokens: np.ndarray  # [documents]
-    losses: dict[tuple[Entry, str], np.ndarray]  # by entry and claimed or realised, [documents] nats
+    losses: dict[tuple[Entry, str], np.ndarray]  # by entry and isolated or joint, [documents] nats
     big: dict[Entry, np.ndarray]  # [documents] big layers
     chosen: set[tuple[str, str, str]]  # policy, input, network: the best of a policy's on validation
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Losses by (entry, kind), "from fixed" and, where exact, "share" of it; big layers by ("big", entry); statistics by name."""
+        """Losses by (entry, kind), "from fixed" and, where exact, "share" of it; big layers by ("big", entry);
+        statistics by name.
+        """
         tokens = stats.weighted_sums(weights, self.tokens)
         means = {key: stats.weighted_sums(weights, sums) / tokens for key, sums in self.losses.items()}
-        found = dict(means) | {("big", entry): stats.weighted_sums(weights, used) / tokens for entry, used in self.big.items()}
+        found = dict(means) | {
+            ("big", entry): stats.weighted_sums(weights, used) / tokens for entry, used in self.big.items()
+        }
         for entry, kind in means:
-            fixed, ceiling = (means[Entry(policy, NONE, NONE, EXACT, entry.budget), CLAIMED] for policy in (FIXED, CEILING))
+            fixed, ceiling = (
+                means[Entry(policy, NONE, NONE, EXACT, entry.budget), ISOLATED] for policy in (FIXED, CEILING)
+            )
             found["from fixed", entry, kind] = means[entry, kind] - fixed
             if entry.constraint == EXACT:
                 gap = fixed - ceiling
-                found["share", entry, kind] = np.divide(fixed - means[entry, kind], gap, out=np.full_like(gap, np.nan), where=gap != 0)
+                found["share", entry, kind] = np.divide(
+                    fixed - means[entry, kind], gap, out=np.full_like(gap, np.nan), where=gap != 0
+                )
         return found | self._statistics(found)
 
     def _statistics(self, found: stats.Numbers) -> stats.Numbers:
-        """POLICY_STATISTICS' numbers by name, of each policy's chosen input and network.
+        """GAP_CLOSED_STATISTICS' numbers by name, of each policy's chosen input and network.
 
-        POLICY_K-fixed_K: losses at exactly K big layers, claimed; POLICY_realised_K-fixed_K: realised; POLICY_average_K-fixed_K: claimed, K
-        on average. share_POLICY_K, share_POLICY_realised_K: of the attainable gap. A_K-B_K: two that learn from the losses, claimed.
-        spread_K: the highest loss of these less the lowest.
+        POLICY_K-fixed_K: losses at exactly K big layers, isolated; POLICY_joint_K-fixed_K: joint;
+        POLICY_average_K-fixed_K: isolated, K on average. share_POLICY_K, share_POLICY_joint_K: of the attainable gap.
+        A_K-B_K: two that learn from the losses, isolated. spread_K: the highest loss of these less the lowest.
         """
         named = {}
         for _, entry, kind in [key for key in found if key[0] == "from fixed"]:
             if entry.kind in self.chosen and entry.policy != FIXED:
-                words = [entry.policy, *([AVERAGE] if entry.constraint == AVERAGE else []), *([REALISED] if kind == REALISED else [])]
+                words = [
+                    entry.policy,
+                    *([AVERAGE] if entry.constraint == AVERAGE else []),
+                    *([JOINT] if kind == JOINT else []),
+                ]
                 name = "_".join([*words, str(entry.budget)])
                 named[f"{name}-{FIXED}_{entry.budget}"] = found["from fixed", entry, kind]
                 if entry.constraint == EXACT and entry.policy != CEILING:
                     named[f"share_{name}"] = found["share", entry, kind]
         learned = [kind for kind in sorted(self.chosen) if kind[0] not in (FIXED, RANDOM, CEILING, PAPER)]
         for budget in dict.fromkeys(entry.budget for entry in self.big):
-            losses = {kind[0]: found[Entry(*kind, EXACT, budget), CLAIMED] for kind in learned}
+            losses = {kind[0]: found[Entry(*kind, EXACT, budget), ISOLATED] for kind in learned}
             for first, second in combinations(losses, 2):
                 named[f"{first}_{budget}-{second}_{budget}"] = losses[first] - losses[second]
             named[f"spread_{budget}"] = np.ptp(list(losses.values()), axis=0)
@@ -102,7 +116,8 @@ def gather(
     routers: Mapping[str, OneRouter],
     routed: Mapping[str, pa.Table],
 ) -> list[Domain]:
-    """Every domain of the model, from POLICY_ROUTES, POLICY_SETTINGS, LUCK_TOKENS, and ROUTED of the routers that the paper's way trained.
+    """Every domain of the model, from POLICY_ROUTES, POLICY_SETTINGS, SAMPLED_LABELS, and ROUTED of the routers that
+    the paper's way trained.
 
     InputError where they were scored on other documents than the others.
     """
@@ -113,7 +128,10 @@ def gather(
     rows = pa.concat_tables(parts)
     budgets = pc.unique(parts[0]["budget"])
     rows = rows.filter(pc.is_in(rows["budget"], budgets))
-    return [_domain(model, name, rows.filter(pc.equal(rows["domain"], name)), best) for name in parts[0]["domain"].unique().to_pylist()]
+    return [
+        _domain(model, name, rows.filter(pc.equal(rows["domain"], name)), best)
+        for name in parts[0]["domain"].unique().to_pylist()
+    ]
 
 
 _IDS = [*Entry._fields, "kind"]
@@ -122,7 +140,7 @@ _IDS = [*Entry._fields, "kind"]
 def _policy_rows(table: pa.Table, big: np.ndarray) -> pa.Table:
     """Sums of POLICY_ROUTES by document."""
     table = table.append_column("big", pa.array(big[table["route"].to_numpy()].astype(np.float64)))
-    return pa.concat_tables([_sums(table, "loss", CLAIMED), _sums(table, "realised", REALISED)])
+    return pa.concat_tables([_sums(table, "loss", ISOLATED), _sums(table, "joint", JOINT)])
 
 
 def _ceiling_rows(luck: pa.Table, model: str) -> pa.Table:
@@ -131,7 +149,7 @@ def _ceiling_rows(luck: pa.Table, model: str) -> pa.Table:
     table = luck.select(["domain", "document", "budget"])
     constants = {"policy": CEILING, "input": NONE, "network": NONE, "constraint": EXACT}
     columns = {"loss": files.matrix(luck["ceiling_loss"])[:, 0], "big": luck["budget"].cast(pa.float64())}
-    return _sums(_with(table, constants | columns), "loss", CLAIMED)
+    return _sums(_with(table, constants | columns), "loss", ISOLATED)
 
 
 def _paper_rows(table: pa.Table, budget: int) -> pa.Table:
@@ -147,14 +165,16 @@ def _paper_rows(table: pa.Table, budget: int) -> pa.Table:
             "budget": pa.scalar(budget, pa.int32()),
         }
         part = _with(own.select(["domain", "document", "loss"]), constants | {"big": own["big"].cast(pa.float64())})
-        parts.append(_sums(part, "loss", REALISED))
+        parts.append(_sums(part, "loss", JOINT))
     return pa.concat_tables(parts)
 
 
 def _with(table: pa.Table, columns: Mapping[str, object]) -> pa.Table:
     for name, column in columns.items():
         column = pa.repeat(column, len(table)) if isinstance(column, str | pa.Scalar) else column
-        table = table.append_column(name, column if isinstance(column, pa.ChunkedArray | pa.Array) else pa.array(column))
+        table = table.append_column(
+            name, column if isinstance(column, pa.ChunkedArray | pa.Array) else pa.array(column)
+        )
     return table
 
 
@@ -164,7 +184,9 @@ def _sums(table: pa.Table, column: str, kind: str) -> pa.Table:
     grouped = table.select([*keys, column, "big"]).group_by(keys, use_threads=False)
     found = grouped.aggregate([(column, "sum"), ("big", "sum"), (column, "count")])
     columns = dict(zip([*keys, "loss", "big", "tokens"], found.columns, strict=True))
-    return pa.table(columns | {"kind": pa.repeat(kind, len(found))})  # anew, as fields that may or may not be empty don't go together
+    return pa.table(
+        columns | {"kind": pa.repeat(kind, len(found))}
+    )  # anew, as fields that may or may not be empty don't go together
 
 
 def _best(settings: Iterable[pa.Table]) -> set[tuple[str, str, str]]:
@@ -184,7 +206,7 @@ def _domain(model: str, name: str, rows: pa.Table, chosen: set[tuple[str, str, s
         entry, kind = Entry(*(row[key] for key in Entry._fields)), row["kind"]
         losses.setdefault((entry, kind), []).append(row["loss"])
         tokens.setdefault((entry, kind), []).append((row["document"], row["tokens"]))
-        if kind == CLAIMED or entry.policy == PAPER:
+        if kind == ISOLATED or entry.policy == PAPER:
             big.setdefault(entry, []).append(row["big"])
     first = next(iter(tokens.values()))
     for (entry, _), own in tokens.items():
@@ -198,12 +220,18 @@ def _domain(model: str, name: str, rows: pa.Table, chosen: set[tuple[str, str, s
 
 
 def curves(domain: Domain, found: dict) -> pa.Table:
-    """POLICY_CURVES of a domain; `found` from Domain.intervals."""
+    """GAP_CLOSED_CURVES of a domain; `found` from Domain.intervals."""
     rows = []
     for entry, kind in domain.losses:
         loss, gain = found[entry, kind], found["from fixed", entry, kind]
         share = found.get(("share", entry, kind), stats.Interval(*[float("nan")] * 3))
-        row = {"model": domain.model, "domain": domain.name, **entry._asdict(), "kind": kind, "chosen": entry.kind in domain.chosen}
+        row = {
+            "model": domain.model,
+            "domain": domain.name,
+            **entry._asdict(),
+            "kind": kind,
+            "chosen": entry.kind in domain.chosen,
+        }
         row |= {"big": found["big", entry].value, **loss._asdict(), "perplexity": exp(loss.value)}
         row["loss"] = row.pop("value")
         for name, each in {"from_fixed": gain, "share": share}.items():
@@ -213,6 +241,8 @@ def curves(domain: Domain, found: dict) -> pa.Table:
 
 
 def statistics(domain: Domain, found: dict) -> pa.Table:
-    """POLICY_STATISTICS of a domain; `found` from Domain.intervals."""
+    """GAP_CLOSED_STATISTICS of a domain; `found` from Domain.intervals."""
     ids = {"model": domain.model, "domain": domain.name}
-    return pa.Table.from_pylist([ids | {"name": name, **each._asdict()} for name, each in found.items() if isinstance(name, str)])
+    return pa.Table.from_pylist(
+        [ids | {"name": name, **each._asdict()} for name, each in found.items() if isinstance(name, str)]
+    )

@@ -1,7 +1,8 @@
 """The numbers behind the figures: curves, heat maps and headline differences, each with its interval.
 
-All means are over tokens, of losses in nats; perplexity is exp of such a mean, taken last. Intervals are over documents, which
-all models share, replicate by replicate; how much models differ that differ by their seed alone is told apart from them.
+All means are over tokens, of losses in nats; perplexity is exp of such a mean, taken last. Intervals are over
+documents, which all models share, replicate by replicate; how much models differ that differ by their seed alone is
+told apart from them.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,12 @@ from duo import seeds, stats
 from duo.routes import RouteSpace
 
 # Strategies whose choice is made token by token or document by document, and their columns in SELECTIONS.
-_SELECTED = {"oracle": "oracle_loss", "sequence": "sequence_loss", "random_token": "random_token_loss", "mean": "mean_loss"}
+_SELECTED = {
+    "oracle": "oracle_loss",
+    "sequence": "sequence_loss",
+    "random_token": "random_token_loss",
+    "mean": "mean_loss",
+}
 # Strategies with one route for all tokens, chosen from ROUTE_SUMS.
 _ONE_ROUTE = ("random_all", "fixed")
 
@@ -64,7 +70,9 @@ class Domain:
         return {"model": [self.model] * count, "domain": [self.name] * count}
 
     def winner(self, strategy: str, budget: int) -> int:
-        """Code of the route that serves all tokens under the strategy, or -1 where each token or document has its own."""
+        """Code of the route that serves all tokens under the strategy, or -1 where each token or document has its
+        own.
+        """
         if strategy not in _ONE_ROUTE:
             return -1
         at = self.budgets[budget]
@@ -77,7 +85,10 @@ class Domain:
 
 
 def summarise(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> tuple[np.ndarray, AtBudget]:
-    """Tokens by document, and the sums, of one domain's SELECTIONS and ROUTE_SUMS at one budget. Documents in order of id."""
+    """Tokens by document, and the sums, of one domain's SELECTIONS and ROUTE_SUMS at one budget.
+
+    Documents in order of id.
+    """
     _, document = np.unique(selections["document"].to_numpy(), return_inverse=True)
     tokens = np.bincount(document)
     losses = {name: np.bincount(document, selections[column].to_numpy()) for name, column in _SELECTED.items()}
@@ -106,7 +117,10 @@ def domains(tables: Mapping[int, tuple[pa.Table, pa.Table]], space: RouteSpace) 
     for model, name in product(first["model"].unique().to_pylist(), first["domain"].unique().to_pylist()):
         budgets = {}
         for budget, pair in tables.items():
-            parts = (table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], name))) for table in pair)
+            parts = (
+                table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], name)))
+                for table in pair
+            )
             tokens, budgets[budget] = summarise(*parts, space)
         found.append(Domain(model, name, tokens, budgets))
     return found
@@ -115,10 +129,11 @@ def domains(tables: Mapping[int, tuple[pa.Table, pa.Table]], space: RouteSpace) 
 def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:
     """What the paper's claims compare, from Domain.numbers: differences in nats, the oracle's best budget, leans.
 
-    A difference is there where its budgets are. `oracle_best` is the oracle at its best budget, `oracle_half` at half the layers,
-    `best_other` the same strategy at the best of the other budgets; `fixed_slope` is the slope of a straight line through the fixed
-    route's losses, in nats a big layer; `lean_k` is the oracle's share of big, at budget k, in the upper half of the layers less that in
-    the lower half. Values are [replicates], and whatever is best is found anew in each.
+    A difference is there where its budgets are. `oracle_best` is the oracle at its best budget, `oracle_half` at half
+    the layers, `best_other` the same strategy at the best of the other budgets; `fixed_slope` is the slope of a
+    straight line through the fixed route's losses, in nats a big layer; `lean_k` is the oracle's share of big, at
+    budget k, in the upper half of the layers less that in the lower half. Values are [replicates], and whatever is
+    best is found anew in each.
     """
     oracle, fixed = (np.stack([numbers[strategy, budget] for budget in budgets]) for strategy in ("oracle", "fixed"))
     best = oracle.argmin(axis=0)
@@ -146,7 +161,9 @@ def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int) -> stats.
 
 
 def lean(shares: np.ndarray) -> np.ndarray:
-    """[replicates] mean share in the upper half of the layers less that in the lower half, of shares [layers, replicates]."""
+    """[replicates] mean share in the upper half of the layers less that in the lower half, of shares [layers,
+    replicates].
+    """
     layers = len(shares)
     half = np.sign(np.arange(layers) - (layers - 1) / 2)[:, None]  # of a layer: 1 upper, -1 lower, 0 in the middle
     return (half * shares).sum(axis=0) / max(1, layers // 2)
@@ -164,12 +181,13 @@ def intervals(domain: Domain, layers: int, resamples: int, confidence: float, se
         numbers = domain.numbers(weights)
         return numbers | contrasts(numbers, list(domain.budgets), layers)
 
-    # One seed for all: models are then compared replicate by replicate; domains hold different documents, which nothing pairs.
+    # One seed for all: models are then compared replicate by replicate; domains hold different documents, which
+    # nothing pairs.
     return stats.intervals(statistic, len(domain.tokens), resamples, confidence, seeds.stream(seed, "evaluate"))
 
 
 def curves(domain: Domain, found: dict) -> pa.Table:
-    """CURVES of one domain."""
+    """ORACLE_CURVES of one domain."""
     rows = []
     for strategy, budget in product((*_SELECTED, *_ONE_ROUTE), domain.budgets):
         loss = found[strategy, budget]
@@ -179,18 +197,22 @@ def curves(domain: Domain, found: dict) -> pa.Table:
 
 
 def heat_maps(domain: Domain) -> pa.Table:
-    """HEAT_MAPS of one domain."""
+    """ORACLE_HEAT_MAPS of one domain."""
     tables = []
     for budget, at in domain.budgets.items():
         layers, positions = at.heat.shape
         ids = domain.ids(at.heat.size) | {"budget": np.full(at.heat.size, budget)}
-        cells = {"layer": np.repeat(np.arange(layers), positions), "position": np.tile(at.positions, layers), "share": at.heat.ravel()}
+        cells = {
+            "layer": np.repeat(np.arange(layers), positions),
+            "position": np.tile(at.positions, layers),
+            "share": at.heat.ravel(),
+        }
         tables.append(pa.table(ids | cells))
     return pa.concat_tables(tables)
 
 
 def layer_shares(domain: Domain, found: dict) -> pa.Table:
-    """LAYER_SHARES of one domain."""
+    """ORACLE_LAYERS of one domain."""
     rows = []
     for budget, at in domain.budgets.items():
         for layer in range(len(at.heat)):
@@ -200,25 +222,31 @@ def layer_shares(domain: Domain, found: dict) -> pa.Table:
 
 
 def contrast_table(domain: Domain, found: dict) -> pa.Table:
-    """CONTRASTS of one domain."""
+    """ORACLE_STATISTICS of one domain."""
     return _table(domain, [{"name": name, **found[name]._asdict()} for name in found if isinstance(name, str)])
 
 
 def spread(contrasts: pa.Table) -> pa.Table:
-    """SEEDS: how far the estimates in CONTRASTS differ between models that differ by their seed alone."""
+    """SEED_SPREAD: how far the estimates in ORACLE_STATISTICS differ between models that differ by their seed alone."""
     estimates: dict[tuple[str, str], list[float]] = {}
     for row in contrasts.to_pylist():
         estimates.setdefault((row["domain"], row["name"]), []).append(row["value"])
     rows = []
     for (domain, name), values in estimates.items():
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-        summary = {"seeds": len(values), "mean": float(np.mean(values)), "deviation": deviation, "low": min(values), "high": max(values)}
+        summary = {
+            "seeds": len(values),
+            "mean": float(np.mean(values)),
+            "deviation": deviation,
+            "low": min(values),
+            "high": max(values),
+        }
         rows.append({"domain": domain, "name": name} | summary)
     return pa.Table.from_pylist(rows)
 
 
 def headline(domain: Domain, found: dict, layers: int) -> dict:
-    """METRICS of one domain: sizes, the oracle's best budget, perplexities."""
+    """ORACLE_METRICS of one domain: sizes, the oracle's best budget, perplexities."""
     best = int(found["oracle_budget"].value)
     perplexities = {"oracle_lowest": ("oracle", best), "all_small": ("mean", 0), "all_big": ("mean", layers)}
     perplexities |= {f"{strategy}_1": (strategy, 1) for strategy in ("oracle", "random_all", "fixed")}

@@ -1,7 +1,9 @@
-"""What the oracle would get if the routes' losses were independent noise around each token's mean (PAPER.md: where the paper stops).
+"""What the oracle would get if the routes' losses were independent noise around each token's mean (PAPER.md: where
+the paper stops).
 
-The lowest of n normal losses of mean mu and standard deviation sigma is mu - c(n) sigma in expectation. Routes of one budget share
-layers, so they are not independent; how many independent ones would give the same gain is their effective number.
+The lowest of n normal losses of mean mu and standard deviation sigma is mu - c(n) sigma in expectation. Routes of one
+budget share layers, so they are not independent; how many independent ones would give the same gain is their
+effective number.
 """
 
 from functools import cache
@@ -25,7 +27,9 @@ def expected_maximum(count: float) -> float:
 
 
 def effective_number(gains: np.ndarray) -> np.ndarray:
-    """How many independent normals have these expected maxima [...], in standard deviations: c inverted, between 1 and MOST."""
+    """How many independent normals have these expected maxima [...], in standard deviations: c inverted, between 1
+    and MOST.
+    """
     counts, maxima = _inverse()
     return np.exp(np.interp(gains, maxima, np.log(counts)))
 
@@ -53,8 +57,9 @@ def measure(losses: np.ndarray, space: RouteSpace, budgets: list[int]) -> dict[s
 def numbers(means: dict[str, np.ndarray], layers: int, budgets: list[int]) -> stats.Numbers:
     """The measures, predicted loss and effective number by (name, budget), each [replicates].
 
-    means: by measure the means over tokens, [replicates, budgets]. As c is the same for all tokens, the mean prediction is that of
-    the means; the effective number n solves c(n) mean(sigma) = mean(mu - oracle), and is 1 where nothing deviates.
+    means: by measure the means over tokens, [replicates, budgets]. As c is the same for all tokens, the mean
+    prediction is that of the means; the effective number n solves c(n) mean(sigma) = mean(mu - oracle), and is 1
+    where nothing deviates.
     """
     found = {}
     for index, budget in enumerate(budgets):
@@ -70,7 +75,11 @@ def rows(found: dict, layers: int, budgets: list[int]) -> list[dict]:
     """ORDER_STATISTICS of one model and domain, without the columns that name these, from the intervals of `numbers`."""
     table = []
     for budget in budgets:
-        row = {"budget": budget, "routes": comb(layers, budget), "expected_maximum": expected_maximum(comb(layers, budget))}
+        row = {
+            "budget": budget,
+            "routes": comb(layers, budget),
+            "expected_maximum": expected_maximum(comb(layers, budget)),
+        }
         row |= {name: found[name, budget].value for name in ("mean", "deviation")}
         for name in ("oracle", "predicted", "effective"):
             estimate = found[name, budget]

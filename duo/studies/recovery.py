@@ -7,30 +7,34 @@ import torch
 from duo import stats
 from duo.data import synthetic
 from duo.data.evaluation_set import Sample
-from duo.oracle import null as luck
+from duo.oracle.null import batches, null_labels, source_predictions
 from duo.oracle.tree import Enumerator
 from duo.seeds import stream
-from duo.settings import Luck
+from duo.settings import SampledLabels
 from duo.studies import difficulty
 
 COLUMNS = ("all_small", "all_big", "oracle", "gap", "luck", "corrected_gap")
 MEASURES = {"loss": "all_small", "gap": "gap", "corrected_gap": "corrected_gap"}  # of difficulty, with their column
-CONTRASTS = (("gap", "loss"), ("corrected_gap", "gap"))
+ORACLE_STATISTICS = (("gap", "loss"), ("corrected_gap", "gap"))
 
 
-def measure(enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budget: int, settings: Luck, seed: int) -> pa.Table:
-    """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of small and big.
+def measure(
+    enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budget: int, settings: SampledLabels, seed: int
+) -> pa.Table:
+    """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of
+    small and big.
 
-    Labels are drawn, as the settings say, from predictions of the model. What the oracle gains on them over the route that these
-    predictions prefer is luck alone, as in duo.studies.gain. The gap without it is the corrected gap.
+    Labels are sampled, as the settings say, from predictions of the model. What the oracle gains on them over the
+    route that these predictions prefer is luck alone, as in duo.studies.gain. The gap without it is the corrected
+    gap.
     """
-    source = enumerator.space.named(settings.labels)
+    source = enumerator.space.named(settings.reference)
     model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
-    drawn = luck.null_labels(model, sample, source, settings.temperature, settings.draws, seed, machine, precision)
+    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, machine, precision)
     routes = enumerator.space.with_budget(budget)
     parts = []
-    for some, labels, new, on_leaves in luck.batches(enumerator, sample, np.concatenate([sample.labels[None], drawn])):
-        own = luck.source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
+    for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
+        own = source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
         scores = enumerator.everything(torch.from_numpy(some.tokens), labels, own[None], [], on_leaves)
         losses, expected = scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy()
         all_small, all_big, (oracle, *null) = losses[0, ..., 0], losses[0, ..., -1], losses[..., routes].min(axis=-1)
@@ -40,14 +44,20 @@ def measure(enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budge
         parts.append([all_small, all_big, oracle, gap, lucky, gap - lucky])
     found = dict(zip(COLUMNS, np.concatenate(parts, axis=1).reshape(len(COLUMNS), -1), strict=True))
     predicted = sequences[:, 1:].ravel()
-    known = {"kind": np.array(synthetic.KINDS)[predicted["kind"]], "difficulty": predicted["difficulty"], "entropy": predicted["entropy"]}
+    known = {
+        "kind": np.array(synthetic.KINDS)[predicted["kind"]],
+        "difficulty": predicted["difficulty"],
+        "entropy": predicted["entropy"],
+    }
     ids = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
     del ids["domain"]
     return pa.table(ids | known | found)
 
 
 class Recovery:
-    """Whether what was measured on tokens recovers what is known of them; numbers of a table SYNTHETIC_TOKENS, by document drawn."""
+    """Whether what was measured on tokens recovers what is known of them; numbers of a table SYNTHETIC_TOKENS, by
+    document sampled.
+    """
 
     def __init__(self, table: pa.Table):
         self.clusters = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
@@ -60,12 +70,16 @@ class Recovery:
             for kind, tokens in self.kinds.items()
             for steps in np.unique(self.difficulty[tokens])
         }
-        self.classes = {key: tokens for key, tokens in classes.items() if self.clusters.enough(tokens, difficulty.DOCUMENTS)}
+        self.classes = {
+            key: tokens for key, tokens in classes.items() if self.clusters.enough(tokens, difficulty.DOCUMENTS)
+        }
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Statistics by name, and means by (one of COLUMNS, kind, difficulty), each [replicates], under weights [replicates, documents].
+        """Statistics by name, and means by (one of COLUMNS, kind, difficulty), each [replicates], under weights
+        [replicates, documents].
 
-        A measure calls a token difficult where it is at least its median over the tokens that are, all of the full sample.
+        A measure calls a token difficult where it is at least its median over the tokens that are, all of the full
+        sample.
         """
         found = {
             (name, *key): self.clusters.mean(weights, values, tokens)
@@ -74,10 +88,13 @@ class Recovery:
         }
         for name, (known, tokens) in self._comparisons().items():
             ranks = {
-                measure: self.clusters.rank_correlation(weights, self.values[column], known, tokens) for measure, column in MEASURES.items()
+                measure: self.clusters.rank_correlation(weights, self.values[column], known, tokens)
+                for measure, column in MEASURES.items()
             }
             found |= {f"{measure}_rank_{name}": value for measure, value in ranks.items()}
-            found |= {f"{one}_rank_{name}-{other}_rank_{name}": ranks[one] - ranks[other] for one, other in CONTRASTS}
+            found |= {
+                f"{one}_rank_{name}-{other}_rank_{name}": ranks[one] - ranks[other] for one, other in ORACLE_STATISTICS
+            }
         if "noise" in self.kinds and self.difficulty.any():
             for measure, column in MEASURES.items():
                 usual = np.median(self.values[column][self.difficulty > 0])
@@ -95,18 +112,27 @@ class Recovery:
 
     def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
         """`numbers` of all documents, each an Interval."""
-        return stats.intervals(self.numbers, len(self.clusters.documents), resamples, confidence, stream(seed, synthetic.NAME))
+        return stats.intervals(
+            self.numbers, len(self.clusters.documents), resamples, confidence, stream(seed, synthetic.NAME)
+        )
 
     def statistics(self, found: dict) -> pa.Table:
         """SYNTHETIC_STATISTICS; `found` is from `intervals`."""
         ids = {"model": synthetic.NAME, "domain": synthetic.NAME}
-        return pa.Table.from_pylist([ids | {"name": key, **found[key]._asdict()} for key in found if isinstance(key, str)])
+        return pa.Table.from_pylist(
+            [ids | {"name": key, **found[key]._asdict()} for key in found if isinstance(key, str)]
+        )
 
     def class_means(self, found: dict) -> pa.Table:
         """SYNTHETIC_CLASSES; `found` is from `intervals`."""
         rows = []
         for (kind, steps), tokens in self.classes.items():
-            row = {"kind": kind, "difficulty": steps, "tokens": int(tokens.sum()), "entropy": self.entropy[tokens].mean()}
+            row = {
+                "kind": kind,
+                "difficulty": steps,
+                "tokens": int(tokens.sum()),
+                "entropy": self.entropy[tokens].mean(),
+            }
             for name in COLUMNS:
                 row[name], row[f"{name}_low"], row[f"{name}_high"] = found[name, kind, steps]
             rows.append(row)

@@ -1,7 +1,8 @@
-"""What routers get beside the oracle: curves, heat maps and the statistics of the paper's claims on routers (figures 3 and 4).
+"""What routers get beside the oracle: curves, heat maps and the statistics of the paper's claims on routers (figures
+3 and 4).
 
-Routers are scored hard, at exactly their budget, and soft; the oracle exactly per token, and on average over a sequence as
-routers are trained. All on the same tokens, so that differences are paired.
+Routers are scored hard, at exactly their budget, and soft; the oracle exactly per token, and on average over a
+sequence as routers are trained. All on the same tokens, so that differences are paired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +25,14 @@ CONSTRAINTS = {"hard": "average", "soft": "average", "exact": "exact", AVERAGE: 
 
 
 def on_average(losses: np.ndarray, budgets: Sequence[int], wanted: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The oracle whose budget is a sequence's, not a token's: for each of `wanted`, the lowest sum of a sequence's losses with at most
+    """The oracle whose budget is a sequence's, not a token's: for each of `wanted`, the lowest sum of a sequence's
+    losses with at most
     that many big layers a token on average.
 
-    losses [documents, tokens, budgets]: a token's best loss with each of `budgets` big layers. Returns [documents, wanted]: the sum
-    of losses, and how many big layers all tokens together then take (of equal sums, the fewest). Exact, by dynamic programming over
-    the layers spent. InputError where the smallest of the budgets is above one wanted.
+    losses [documents, tokens, budgets]: a token's best loss with each of `budgets` big layers. Returns [documents,
+    wanted]: the sum of losses, and how many big layers all tokens together then take (of equal sums, the fewest).
+    Exact, by dynamic programming over the layers spent. InputError where the smallest of the budgets is above one
+    wanted.
     """
     if min(wanted) < min(budgets):
         raise InputError(f"oracle.budgets: {list(budgets)}: none is as low as the average {min(wanted)} that is asked")
@@ -40,7 +43,11 @@ def on_average(losses: np.ndarray, budgets: Sequence[int], wanted: Sequence[int]
         following = np.full_like(best, np.inf)
         for column, budget in enumerate(budgets):
             spent = slice(budget, None)
-            np.minimum(following[:, spent], best[:, : best.shape[1] - budget] + losses[:, token, column, None], out=following[:, spent])
+            np.minimum(
+                following[:, spent],
+                best[:, : best.shape[1] - budget] + losses[:, token, column, None],
+                out=following[:, spent],
+            )
         best = following
     spent = np.stack([best[:, : tokens * budget + 1].argmin(axis=1) for budget in wanted], axis=1)
     return np.take_along_axis(best, spent, axis=1), spent
@@ -68,8 +75,12 @@ def scored(name: str, one: OneRouter, table: pa.Table, layers: int) -> Scored:
     documents = np.unique(table["document"].to_numpy())
     losses, used = {}, {}
     for kind in table["kind"].unique().to_pylist():
-        rows = table.filter(pc.equal(table["kind"], kind)).sort_by([("document", "ascending"), ("position", "ascending")])
-        columns = {key: rows[key].to_numpy().astype(np.float64).reshape(len(documents), -1) for key in ("loss", BIG, SKIP)}
+        rows = table.filter(pc.equal(table["kind"], kind)).sort_by(
+            [("document", "ascending"), ("position", "ascending")]
+        )
+        columns = {
+            key: rows[key].to_numpy().astype(np.float64).reshape(len(documents), -1) for key in ("loss", BIG, SKIP)
+        }
         losses[kind] = columns["loss"].sum(axis=1)
         used[kind] = np.stack([columns[choice].sum(axis=1) for choice in (BIG, SKIP)], axis=1)
         if kind == "hard":
@@ -87,10 +98,14 @@ class Routing:
     routers: list[Scored]
     tokens: np.ndarray  # [documents]
     oracle: oracle_curves.Domain | None
-    average: dict[int, tuple[np.ndarray, np.ndarray]]  # budget: sums of losses, and of big layers [documents], of the oracle on average
+    average: dict[
+        int, tuple[np.ndarray, np.ndarray]
+    ]  # budget: sums of losses, and of big layers [documents], of the oracle on average
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Losses by (router, kind) and numbers of layers by (router, kind, choice), and `statistics`; each [replicates]."""
+        """Losses by (router, kind) and numbers of layers by (router, kind, choice), and `statistics`; each
+        [replicates].
+        """
         tokens = stats.weighted_sums(weights, self.tokens)
 
         def mean(sums: np.ndarray) -> np.ndarray:
@@ -108,25 +123,30 @@ class Routing:
         return numbers | self.statistics(numbers, weights)
 
     def statistics(self, numbers: stats.Numbers, weights: np.ndarray) -> stats.Numbers:
-        """ROUTING_STATISTICS' numbers, by name, each [replicates].
+        """ROUTER_STATISTICS' numbers, by name, each [replicates].
 
-        router_slope: of the hard loss over the big layers used, nats a big layer, a straight line through one mix's routers of whole
-        budgets; below 0 where more compute helps. router_nearer_fixed: mean over these budgets of |router - fixed| - |router - oracle|
-        in nats, the router at exactly its budget and the fixed route chosen anew; below 0 where the router is nearer to fixed.
-        router_lean_NAME: share of big in the upper half of the layers less the lower; router_early_NAME: in the first half of the
-        positions less the second; router_skip_lean_NAME: share of skip, upper less lower; router_skip_late_NAME: second less first.
+        router_slope: of the hard loss over the big layers used, nats a big layer, a straight line through one mix's
+        routers of whole budgets; below 0 where more compute helps. router_nearer_fixed: mean over these budgets of
+        |router - fixed| - |router - oracle| in nats, the router at exactly its budget and the fixed route chosen
+        anew; below 0 where the router is nearer to fixed. router_lean_NAME: share of big in the upper half of the
+        layers less the lower; router_early_NAME: in the first half of the positions less the second;
+        router_skip_lean_NAME: share of skip, upper less lower; router_skip_late_NAME: second less first.
         oracle_average-oracle_exact_K: the oracle's loss, budget K on average over a sequence less on every token.
         """
         found = {}
         own = {router.name: router for router in self.routers}
         compared = [own[name] for name in comparable({name: router.one for name, router in own.items()})]
         if len(compared) > 1:
-            used, losses = (np.stack([numbers[router.name, "hard", *more] for router in compared]) for more in ((BIG,), ()))
+            used, losses = (
+                np.stack([numbers[router.name, "hard", *more] for router in compared]) for more in ((BIG,), ())
+            )
             found["router_slope"] = stats.slopes(used, losses)
         if self.oracle:
             oracle = self.oracle.numbers(weights)
             exact = [(numbers[router.name, "exact"], int(router.one.big)) for router in compared]
-            distances = [abs(loss - oracle["fixed", budget]) - abs(loss - oracle["oracle", budget]) for loss, budget in exact]
+            distances = [
+                abs(loss - oracle["fixed", budget]) - abs(loss - oracle["oracle", budget]) for loss, budget in exact
+            ]
             if distances:
                 found["router_nearer_fixed"] = np.mean(distances, axis=0)
             for budget in self.average:
@@ -140,7 +160,8 @@ class Routing:
         return found
 
     def _halves(self, share: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of share [documents, layers, positions]: upper less lower half of the layers, first less second half of the positions.
+        """Of share [documents, layers, positions]: upper less lower half of the layers, first less second half of the
+        positions.
 
         The middle one of an odd number belongs to neither half.
         """
@@ -152,8 +173,12 @@ class Routing:
 
 
 def comparable(routers: Mapping[str, OneRouter]) -> list[str]:
-    """Of one model's routers, those of small and big with whole budgets, of the mix that most of these share; by budget."""
-    whole = {name: one for name, one in routers.items() if set(one.choices) == {SMALL, BIG} and float(one.big).is_integer()}
+    """Of one model's routers, those of small and big with whole budgets, of the mix that most of these share; by
+    budget.
+    """
+    whole = {
+        name: one for name, one in routers.items() if set(one.choices) == {SMALL, BIG} and float(one.big).is_integer()
+    }
     mixes = [one.mix for one in whole.values()]
     shared = [name for name, one in whole.items() if one.mix == max(mixes, key=mixes.count)]
     return sorted(shared, key=lambda name: whole[name].big)
@@ -165,7 +190,10 @@ def halves(count: int) -> np.ndarray:
 
 
 def gather(
-    routers: Mapping[str, OneRouter], routed: Mapping[str, pa.Table], oracle: Mapping[int, tuple[pa.Table, pa.Table]], layers: int
+    routers: Mapping[str, OneRouter],
+    routed: Mapping[str, pa.Table],
+    oracle: Mapping[int, tuple[pa.Table, pa.Table]],
+    layers: int,
 ) -> list[Routing]:
     """Every model's routers on every domain, from ROUTED by router and (SELECTIONS, ROUTE_SUMS) by budget.
 
@@ -190,7 +218,9 @@ def gather(
     return found
 
 
-def _oracle_losses(oracle: Mapping[int, tuple[pa.Table, pa.Table]], model: str, domain: str) -> tuple[np.ndarray, np.ndarray]:
+def _oracle_losses(
+    oracle: Mapping[int, tuple[pa.Table, pa.Table]], model: str, domain: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Ids of the documents, ascending, and the oracle's losses [documents, tokens, budgets]."""
     columns = []
     for selections, _ in oracle.values():
@@ -215,12 +245,20 @@ def intervals(routing: Routing, resamples: int, confidence: float, seed: int) ->
 
 
 def curves(routing: Routing, found: dict) -> pa.Table:
-    """ROUTING_CURVES of one model and domain."""
+    """ROUTER_CURVES of one model and domain."""
     rows = []
     for router in routing.routers:
         for kind in router.losses:
             used = {choice: found[router.name, kind, choice].value for choice in (BIG, SKIP)}
-            rows.append({"router": router.name, "kind": kind, "target": float(router.one.big), **used, **_loss(found[router.name, kind])})
+            rows.append(
+                {
+                    "router": router.name,
+                    "kind": kind,
+                    "target": float(router.one.big),
+                    **used,
+                    **_loss(found[router.name, kind]),
+                }
+            )
     for budget in routing.average:
         used = {"target": float(budget), BIG: found[AVERAGE, budget, BIG].value, SKIP: 0.0}
         rows.append({"router": ORACLE, "kind": AVERAGE, **used, **_loss(found[AVERAGE, budget])})
@@ -233,13 +271,17 @@ def _loss(interval: stats.Interval) -> dict[str, float]:
 
 
 def heat_maps(routing: Routing) -> pa.Table:
-    """ROUTING_HEAT_MAPS of one model and domain: big, and skip where there is any."""
+    """ROUTER_HEAT_MAPS of one model and domain: big, and skip where there is any."""
     tables = []
     for router in routing.routers:
         for choice in (BIG, SKIP):
             if choice in router.one.choices:
                 share = router.share(choice).mean(axis=0)
-                ids = {"router": [router.name] * share.size, "domain": [routing.name] * share.size, "choice": [choice] * share.size}
+                ids = {
+                    "router": [router.name] * share.size,
+                    "domain": [routing.name] * share.size,
+                    "choice": [choice] * share.size,
+                }
                 tables.append(pa.table(ids | _cells(share.shape) | {"share": share.ravel()}))
     return pa.concat_tables(tables)
 
@@ -251,6 +293,8 @@ def _cells(shape: tuple[int, int]) -> dict[str, np.ndarray]:
 
 
 def statistics(routing: Routing, found: dict) -> pa.Table:
-    """ROUTING_STATISTICS of one model and domain."""
+    """ROUTER_STATISTICS of one model and domain."""
     ids = {"model": routing.model, "domain": routing.name}
-    return pa.Table.from_pylist([ids | {"name": name, **each._asdict()} for name, each in found.items() if isinstance(name, str)])
+    return pa.Table.from_pylist(
+        [ids | {"name": name, **each._asdict()} for name, each in found.items() if isinstance(name, str)]
+    )

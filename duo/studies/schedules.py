@@ -20,10 +20,11 @@ BINS = 8  # stretches of a sequence that the losses by position are means over
 
 
 def staircase(first: int, last: int, length: int) -> np.ndarray:
-    """[length] whole budgets from about `first` to about `last`, as even as possible and antisymmetric about the middle.
+    """[length] whole budgets from about `first` to about `last`, as even as possible and antisymmetric about the
+    middle.
 
-    Antisymmetric: a position and its mirror image have twice the mean (first + last) / 2 between them, so that the staircase,
-    its reverse and the constant mean spend the same total, whatever the length. The mean must be whole.
+    Antisymmetric: a position and its mirror image have twice the mean (first + last) / 2 between them, so that the
+    staircase, its reverse and the constant mean spend the same total, whatever the length. The mean must be whole.
     """
     steps = abs(first - last) + 1
     offsets = np.rint(steps * (2 * np.arange(length) + 1 - length) / (2 * length)).astype(np.int64)
@@ -75,8 +76,8 @@ def bins(length: int) -> list[np.ndarray]:
 def scheduled(tables: Mapping[int, pa.Table], first: int, last: int) -> list[Scheduled]:
     """Every model's domains under every schedule; tables are SELECTIONS at each budget from `last` to `first`.
 
-    Beside the three of `schedules` stands `shuffled`: the staircase's budgets in random order, in expectation. It has no order to gain
-    by, so what it loses against the constant is the price of unequal budgets alone.
+    Beside the three of `schedules` stands `shuffled`: the staircase's budgets in random order, in expectation. It has
+    no order to gain by, so what it loses against the constant is the price of unequal budgets alone.
     """
     table = tables[first]
     return [
@@ -91,7 +92,9 @@ def _scheduled(parts: dict[int, pa.Table], model: str, domain: str, first: int, 
     for strategy, column in STRATEGIES.items():
         at = {budget: part[column].to_numpy().astype(np.float64).reshape(-1, length) for budget, part in parts.items()}
         for name, steps in budgets.items():
-            losses[name, strategy] = np.stack([at[budget][:, position] for position, budget in enumerate(steps)], axis=1)
+            losses[name, strategy] = np.stack(
+                [at[budget][:, position] for position, budget in enumerate(steps)], axis=1
+            )
         losses["shuffled", strategy] = np.mean([at[budget] for budget in budgets["falling"]], axis=0)
     mean = np.full(length, budgets["falling"].mean())
     return Scheduled(model, domain, budgets | {"shuffled": mean}, losses)

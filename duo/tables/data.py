@@ -18,7 +18,8 @@ DOCUMENTS = table(
 
 TOKENIZER = File("tokens/tokenizer.json")
 
-# The training split of every domain, packed: documents one after the other, each behind the document mark, cut in equal rows.
+# The training split of every domain, packed: documents one after the other, each behind the document mark, cut in
+# equal rows.
 PACKED = table(
     "tokens/packed.parquet",
     fields.DOMAIN,
@@ -40,7 +41,9 @@ TEST_TOKENS = table(
     "tokens/test.parquet",
     fields.DOMAIN,
     fields.DOCUMENT,
-    pa.field("tokens", pa.list_(pa.uint16()), nullable=False, metadata={"meaning": "the mark, then the whole document"}),
+    pa.field(
+        "tokens", pa.list_(pa.uint16()), nullable=False, metadata={"meaning": "the mark, then the whole document"}
+    ),
 )
 
 # Tokens, documents and bytes of every domain and split.
@@ -51,8 +54,8 @@ _ITEM = field("item", pa.int32(), "index of the item in its domain")
 
 _LABEL = field("label", pa.int32(), "index of the true ending")
 
-CHOICES = table(
-    "choices/items.parquet",
+MULTIPLE_CHOICE = table(
+    "multiple_choice/items.parquet",
     fields.DOMAIN,
     fields.DOCUMENT,
     _ITEM,

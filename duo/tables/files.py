@@ -1,7 +1,7 @@
 """What every artifact shares: its place under artifacts/, its atomic write and its checked read.
 
-A write goes to a temporary file beside the target, is synced and renamed, so a killed process leaves the old file or the
-new one. The same table gives the same bytes: no time, host or path is stored.
+A write goes to a temporary file beside the target, is synced and renamed, so a killed process leaves the old file or
+the new one. The same table gives the same bytes: no time, host or path is stored.
 """
 
 import hashlib
@@ -82,7 +82,10 @@ class Metrics(Json):
 
 @dataclass(frozen=True)
 class Table(File):
-    """A Parquet file with a fixed schema. A field of type list<x> holds rows of one length, the same for the whole file."""
+    """A Parquet file with a fixed schema.
+
+    A field of type list<x> holds rows of one length, the same for the whole file.
+    """
 
     schema: pa.Schema
 
@@ -92,7 +95,13 @@ class Table(File):
         table = columns if isinstance(columns, pa.Table) else pa.table(columns)
         table = self._cast(table, path)
         with atomic(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", use_dictionary=self._texts(), use_byte_stream_split=self._floats(table))
+            pq.write_table(
+                table,
+                temporary,
+                compression="zstd",
+                use_dictionary=self._texts(),
+                use_byte_stream_split=self._floats(table),
+            )
 
     def read(self, columns: list[str] | None = None, **keys: Any) -> pa.Table:
         """The table, or the named columns of it. InputError where the file is missing, damaged or of another schema."""
@@ -133,7 +142,9 @@ class Table(File):
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
     def _texts(self) -> list[str]:
-        return [field.name for field in self.schema if pa.types.is_string(field.type) and field.name not in ("text", "id")]
+        return [
+            field.name for field in self.schema if pa.types.is_string(field.type) and field.name not in ("text", "id")
+        ]
 
     def _floats(self, table: pa.Table) -> list[str]:
         """Columns that BYTE_STREAM_SPLIT shrinks, by their path inside the Parquet file."""

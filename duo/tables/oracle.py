@@ -5,8 +5,8 @@ import pyarrow as pa
 from duo.tables import fields
 from duo.tables.fields import field, table
 
-LOSSES = table(
-    "enumerate/{model}-{shard}.parquet",
+ROUTE_LOSSES = table(
+    "route_losses/{model}-{shard}.parquet",
     fields.DOMAIN,
     fields.DOCUMENT,
     fields.POSITION,
@@ -41,7 +41,8 @@ ROUTE_SUMS = table(
     field("loss_sum", pa.float64(), "sum of the tokens' losses", "nats"),
 )
 
-# Figure 2d. One row a token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big layer.
+# Figure 2d. One row a token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big
+# layer.
 SKIPS = table(
     "skips/{model}/tokens.parquet",
     fields.MODEL,
@@ -69,15 +70,20 @@ THREE_WAY = table(
     fields.POSITION,
     *_BIG_AND_SKIP,
     field("routes", pa.int32(), "how many routes those are"),
-    field("oracle_route", pa.int32(), "the best of them, the lowest code among ties; base 3 digits: 0 small, 1 big, 2 skip"),
+    field(
+        "oracle_route",
+        pa.int32(),
+        "the best of them, the lowest code among ties; base 3 digits: 0 small, 1 big, 2 skip",
+    ),
     field("oracle_loss", pa.float32(), "its loss", "nats"),
     field("loss_sum", pa.float64(), "sum over the routes", "nats"),
 )
 
-# How much of the oracle's gain is luck of the label (duo.luck). One row a token and budget. Draws are labels drawn for the token from the
-# predictions of the route params luck.labels; lists over teachers are in the order of params luck.teachers.
-LUCK_TOKENS = table(
-    "luck/{model}-{shard}.parquet",
+# How much of the oracle's gain is luck of the label (duo.luck). One row a token and budget. Draws are labels drawn
+# for the token from the predictions of the route params sampled_labels.reference; lists over teachers are in the
+# order of params sampled_labels.teachers.
+SAMPLED_LABELS = table(
+    "sampled_labels/{model}-{shard}.parquet",
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
@@ -85,20 +91,44 @@ LUCK_TOKENS = table(
     fields.BUDGET,
     field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on the true label"),
     field("oracle_loss", pa.float32(), "that loss", "nats"),
-    field("log_normaliser", pa.float32(), "log of the sum over the vocabulary of the highest probability that any route gives", "nats"),
-    field("source_loss", pa.float32(), "loss, on the true label, of the route whose predictions the others are drawn from", "nats"),
-    field("null_source_loss", pa.list_(pa.float32()), "for each draw, its loss on the drawn label", "nats"),
+    field(
+        "log_normaliser",
+        pa.float32(),
+        "log of the sum over the vocabulary of the highest probability that any route gives",
+        "nats",
+    ),
+    field(
+        "reference_loss",
+        pa.float32(),
+        "loss, on the true label, of the route whose predictions the others are drawn from",
+        "nats",
+    ),
+    field("null_reference_loss", pa.list_(pa.float32()), "for each draw, its loss on the drawn label", "nats"),
     field("null_route", pa.list_(pa.int32()), "for each draw, the route with the lowest loss on the drawn label"),
     field("null_loss", pa.list_(pa.float32()), "for each draw, that loss", "nats"),
-    field("foreseen_route", pa.int32(), "the route with the lowest loss that the predictions which labels are drawn from let expect"),
-    field("null_foreseen_loss", pa.list_(pa.float32()), "for each draw, the loss of that route on the drawn label", "nats"),
-    field("ceiling_route", pa.list_(pa.int32()), "for each teacher, the route with the lowest loss that its predictions let expect"),
+    field(
+        "label_free_route",
+        pa.int32(),
+        "the route with the lowest loss that the predictions which labels are drawn from let expect",
+    ),
+    field(
+        "null_label_free_loss",
+        pa.list_(pa.float32()),
+        "for each draw, the loss of that route on the drawn label",
+        "nats",
+    ),
+    field(
+        "ceiling_route",
+        pa.list_(pa.int32()),
+        "for each teacher, the route with the lowest loss that its predictions let expect",
+    ),
     field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
 )
 
-# Losses of all routes on training and validation documents, as LOSSES: what routers with exact supervision learn from.
-TABLE = table(
-    "table/{domain}.parquet",
+# Losses of all routes on training and validation documents, as ROUTE_LOSSES: what routers with exact supervision
+# learn from.
+TRAIN_LOSSES = table(
+    "train_losses/{domain}.parquet",
     fields.DOMAIN,
     field("split", pa.string(), "train or validation"),
     field("document", pa.string(), "index of the document in its domain's packed split"),
@@ -109,12 +139,14 @@ TABLE = table(
 )
 
 _SELECTION = field(
-    "selection", pa.string(), "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain"
+    "selection",
+    pa.string(),
+    "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
 )
 
 # One row a token, budget and selection.
-CONTEXT_LOSSES = table(
-    "contexts/{context}.parquet",
+JOINT_LOSSES = table(
+    "joint/{context}.parquet",
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
@@ -122,6 +154,8 @@ CONTEXT_LOSSES = table(
     fields.BUDGET,
     _SELECTION,
     field("route", pa.int32(), "the chosen route"),
-    field("claimed", pa.float32(), "its loss in this context, which it was chosen by", "nats"),
-    field("realised", pa.float32(), "the token's loss where all tokens run jointly, once, each on its chosen route", "nats"),
+    field("isolated", pa.float32(), "its loss in this context, which it was chosen by", "nats"),
+    field(
+        "joint", pa.float32(), "the token's loss where all tokens run jointly, once, each on its chosen route", "nats"
+    ),
 )

@@ -36,8 +36,8 @@ FIGURE = File("figures/{name}.{format}")
 REPORT = File("report/index.html")
 
 # Which claims on the oracle are more than luck: one row a claim, domain, test and model.
-SURVIVAL = table(
-    "gain/survival.parquet",
+CORRECTED_CLAIMS = table(
+    "gain/corrected_claims.parquet",
     field("claim", pa.string(), "as in CLAIMS"),
     field("words", pa.string(), "what the paper says, in our words"),
     fields.DOMAIN,
@@ -47,11 +47,15 @@ SURVIVAL = table(
     *(
         field(f"{name}{end}", pa.float64(), f"{words}{meaning}")
         for name, meaning in {
-            "claimed": "the statistic on the true labels, as the claim has it",
+            "true": "the statistic on the true labels, as the claim has it",
             "null": "the statistic on the drawn labels",
             "corrected": "the statistic when luck is taken off",
         }.items()
-        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+        for end, words in {
+            "": "",
+            "_low": "lower end of the interval of ",
+            "_high": "upper end of the interval of ",
+        }.items()
     ),
     field("verdict", pa.string(), "of this row, on claimed and corrected: survives, does not, or undecided"),
     field("claim_verdict", pa.string(), "of the claim on this domain, over all its rows"),

@@ -13,7 +13,9 @@ ROUTER = File("router/{router}/router.safetensors")
 ROUTER_HISTORY = Table("router/{router}/history.parquet", HISTORY.schema)
 
 _SCORING = field(
-    "kind", pa.string(), "how a router is scored: hard (likeliest choice), exact (its budget for every token) or soft (the mix)"
+    "kind",
+    pa.string(),
+    "how a router is scored: hard (likeliest choice), exact (its budget for every token) or soft (the mix)",
 )
 
 # One row a held-out token and kind.
@@ -32,15 +34,24 @@ ROUTED = table(
 # Losses and layers used by domain and kind, and FLOPs a token of hard routing against all big and all small.
 ROUTER_METRICS = Metrics("router/{router}/metrics.json")
 
-# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random (duo.baselines).
+# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random
+# (duo.baselines).
 _POLICY = [
-    field("policy", pa.string(), "an objective of params policies, or a baseline: fixed, token_table, neighbours or random"),
+    field(
+        "policy",
+        pa.string(),
+        "an objective of params policies, or a baseline: fixed, token_table, neighbours or random",
+    ),
     field("input", pa.string(), "what it reads: layers, upfront, token or none"),
     field("network", pa.string(), "linear, mlp or none"),
 ]
 
 _CONSTRAINED = [
-    field("constraint", pa.string(), "exact: the budget is every token's; average: the mean over tokens, met on the training documents"),
+    field(
+        "constraint",
+        pa.string(),
+        "exact: the budget is every token's; average: the mean over tokens, met on the training documents",
+    ),
     fields.BUDGET,
 ]
 
@@ -53,8 +64,13 @@ POLICY_ROUTES = table(
     fields.POSITION,
     *_CONSTRAINED,
     field("route", pa.int32(), "the chosen route"),
-    field("loss", pa.float32(), "claimed: in context shared, from LOSSES; of random, the mean over all routes of the budget", "nats"),
-    field("realised", pa.float32(), "all tokens of the document running their chosen routes together", "nats"),
+    field(
+        "loss",
+        pa.float32(),
+        "isolated: in context shared, from ROUTE_LOSSES; of random, the mean over all routes of the budget",
+        "nats",
+    ),
+    field("joint", pa.float32(), "all tokens of the document running their chosen routes together", "nats"),
 )
 
 # How each policy came about, a row a constraint and budget.
@@ -62,10 +78,22 @@ POLICY_SETTINGS = table(
     "policies/{objective}/settings.parquet",
     *_POLICY,
     *_CONSTRAINED,
-    field("steps", pa.int32(), "of training, after which the weights were best on validation; 0: as they began, the best fixed route"),
-    field("setting", pa.float64(), "chosen on validation: temperature in nats, or number of neighbours; no number where there is none"),
-    field("price", pa.float64(), "of a big layer, in the policy's own unit; meets the average on the training documents, else no number"),
-    field("validation", pa.float64(), "loss on the validation documents, claimed", "nats a token"),
+    field(
+        "steps",
+        pa.int32(),
+        "of training, after which the weights were best on validation; 0: as they began, the best fixed route",
+    ),
+    field(
+        "setting",
+        pa.float64(),
+        "chosen on validation: temperature in nats, or number of neighbours; no number where there is none",
+    ),
+    field(
+        "price",
+        pa.float64(),
+        "of a big layer, in the policy's own unit; meets the average on the training documents, else no number",
+    ),
+    field("validation", pa.float64(), "loss on the validation documents, isolated", "nats a token"),
 )
 
 BASELINE_ROUTES = Table("baselines/routes.parquet", POLICY_ROUTES.schema)

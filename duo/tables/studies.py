@@ -6,8 +6,8 @@ from duo.tables import fields
 from duo.tables.fields import field, table
 from duo.tables.files import Json, Metrics, Table
 
-CURVES = table(
-    "evaluate/curves.parquet",
+ORACLE_CURVES = table(
+    "oracle_curves/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
     field("strategy", pa.string(), "oracle, sequence, random_token, random_all, fixed or mean"),
@@ -19,8 +19,8 @@ CURVES = table(
     field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
 )
 
-HEAT_MAPS = table(
-    "evaluate/heat_maps.parquet",
+ORACLE_HEAT_MAPS = table(
+    "oracle_curves/heat_maps.parquet",
     fields.MODEL,
     fields.DOMAIN,
     fields.BUDGET,
@@ -30,8 +30,8 @@ HEAT_MAPS = table(
 )
 
 # Share of big by layer alone, with its interval: what the heat maps' claims rest on.
-LAYER_SHARES = table(
-    "evaluate/layers.parquet",
+ORACLE_LAYERS = table(
+    "oracle_curves/layers.parquet",
     fields.MODEL,
     fields.DOMAIN,
     fields.BUDGET,
@@ -41,13 +41,14 @@ LAYER_SHARES = table(
     field("high", pa.float64(), "upper end of the interval"),
 )
 
-CONTRASTS = Table("evaluate/contrasts.parquet", fields.STATISTICS)
+ORACLE_STATISTICS = Table("oracle_curves/statistics.parquet", fields.STATISTICS)
 
-# The estimates of CONTRASTS over models that differ by their seed alone, apart from their intervals by document.
-SEEDS = table(
-    "evaluate/seeds.parquet",
+# The estimates of ORACLE_STATISTICS over models that differ by their seed alone, apart from their intervals by
+# document.
+SEED_SPREAD = table(
+    "oracle_curves/seeds.parquet",
     fields.DOMAIN,
-    field("name", pa.string(), "as in CONTRASTS"),
+    field("name", pa.string(), "as in ORACLE_STATISTICS"),
     field("seeds", pa.int32(), "how many models"),
     field("mean", pa.float64(), "of their estimates"),
     field("deviation", pa.float64(), "standard deviation of their estimates; no number where there is one model"),
@@ -56,9 +57,11 @@ SEEDS = table(
 )
 
 # Headline numbers by model, then domain.
-METRICS = Metrics("evaluate/metrics.json")
+ORACLE_METRICS = Metrics("oracle_curves/metrics.json")
 
-_SCHEDULE = field("schedule", pa.string(), "of the budget: falling, rising, constant, or shuffled (falling's budgets in random order)")
+_SCHEDULE = field(
+    "schedule", pa.string(), "of the budget: falling, rising, constant, or shuffled (falling's budgets in random order)"
+)
 
 _SCHEDULED = field("strategy", pa.string(), "oracle, or mean of all routes, of the budget at the token's position")
 
@@ -95,7 +98,11 @@ DIFFICULTY = table(
     fields.DOCUMENT,
     fields.POSITION,
     _CLASS,
-    field("line_start", pa.bool_(), "holds the first character that is not white space of a line, but for a document's first"),
+    field(
+        "line_start",
+        pa.bool_(),
+        "holds the first character that is not white space of a line, but for a document's first",
+    ),
     field("all_small", pa.float32(), "loss with all layers small", "nats"),
     field("all_big", pa.float32(), "loss with all layers big", "nats"),
     field("oracle", pa.float32(), "loss under the token's best route of difficulty.budget big layers", "nats"),
@@ -122,19 +129,28 @@ DIFFICULTY_CLASSES = table(
     *(
         field(f"{name}{end}", pa.float64(), f"{words} of {meaning}", "nats a token")
         for name, meaning in {"loss": "the loss with all layers small", "gap": "the gap"}.items()
-        for end, words in {"": "mean", "_low": "lower end of the interval", "_high": "upper end of the interval"}.items()
+        for end, words in {
+            "": "mean",
+            "_low": "lower end of the interval",
+            "_high": "upper end of the interval",
+        }.items()
     ),
 )
 
 DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", fields.STATISTICS)
 
-# A list of one passage a domain, for the coloured text: domain, document, source, licence and tokens, each with its text (a character
-# that several tokens share stands at the first of them), loss (all_small), oracle and gap in nats. Plain text, not escaped.
+# A list of one passage a domain, for the coloured text: domain, document, source, licence and tokens, each with its
+# text (a character that several tokens share stands at the first of them), loss (all_small), oracle and gap in nats.
+# Plain text, not escaped.
 PASSAGES = Json("difficulty/passages.json")
 
-_KIND = field("kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others")
+_KIND = field(
+    "kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others"
+)
 
-_FLOPS_AS = field("p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs")
+_FLOPS_AS = field(
+    "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
+)
 
 ABLATION_LOSSES = table(
     "ablation/losses.parquet",
@@ -166,8 +182,8 @@ _ROUTER = field("router", pa.string(), "a key of params routers")
 
 _CHOICE = field("choice", pa.string(), "big or skip")
 
-ROUTING_CURVES = table(
-    "routing/curves.parquet",
+ROUTER_CURVES = table(
+    "router_curves/curves.parquet",
     field("router", pa.string(), "a key of params routers; oracle for the oracle on average over a sequence"),
     fields.MODEL,
     fields.DOMAIN,
@@ -180,8 +196,8 @@ ROUTING_CURVES = table(
     field("perplexity", pa.float64(), "exp(loss)"),
 )
 
-ROUTING_HEAT_MAPS = table(
-    "routing/heat_maps.parquet",
+ROUTER_HEAT_MAPS = table(
+    "router_curves/heat_maps.parquet",
     _ROUTER,
     fields.DOMAIN,
     _CHOICE,
@@ -190,11 +206,11 @@ ROUTING_HEAT_MAPS = table(
     field("share", pa.float64(), "share of documents, routed hard"),
 )
 
-ROUTING_STATISTICS = Table("routing/statistics.parquet", fields.STATISTICS)
+ROUTER_STATISTICS = Table("router_curves/statistics.parquet", fields.STATISTICS)
 
-SKIP_HEAT_MAPS = Table("skips/{model}/heat_maps.parquet", HEAT_MAPS.schema)
+SKIP_HEAT_MAPS = Table("skips/{model}/heat_maps.parquet", ORACLE_HEAT_MAPS.schema)
 
-SKIP_LAYERS = Table("skips/{model}/layers.parquet", LAYER_SHARES.schema)
+SKIP_LAYERS = Table("skips/{model}/layers.parquet", ORACLE_LAYERS.schema)
 
 SKIP_STATISTICS = Table("skips/{model}/statistics.parquet", fields.STATISTICS)
 
@@ -225,7 +241,7 @@ GAIN_CURVES = table(
     field(
         "strategy",
         pa.string(),
-        "oracle, null (the oracle on drawn labels), corrected, normalised, fixed, ceiling_TEACHER, or the route of luck.labels",
+        "oracle, null (the oracle on drawn labels), corrected, normalised, fixed, ceiling_TEACHER, or the route of sampled_labels.reference",
     ),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
@@ -234,7 +250,7 @@ GAIN_CURVES = table(
 
 GAIN_STATISTICS = Table("gain/statistics.parquet", fields.STATISTICS)
 
-_LABELS = field("labels", pa.string(), "true, drawn, or difference: the former less the latter")
+_LABELS = field("labels", pa.string(), "true, sampled, or difference: the former less the latter")
 
 GAIN_HEAT_MAPS = table(
     "gain/heat_maps.parquet",
@@ -244,7 +260,11 @@ GAIN_HEAT_MAPS = table(
     fields.BUDGET,
     fields.LAYER,
     fields.POSITION,
-    field("share", pa.float64(), "share of documents (and draws) whose oracle route is big here, or difference of such shares"),
+    field(
+        "share",
+        pa.float64(),
+        "share of documents (and draws) whose oracle route is big here, or difference of such shares",
+    ),
 )
 
 GAIN_LAYERS = table(
@@ -254,7 +274,11 @@ GAIN_LAYERS = table(
     _LABELS,
     fields.BUDGET,
     fields.LAYER,
-    field("share", pa.float64(), "share of tokens (and draws) whose oracle route is big here, or difference of such shares"),
+    field(
+        "share",
+        pa.float64(),
+        "share of tokens (and draws) whose oracle route is big here, or difference of such shares",
+    ),
     field("low", pa.float64(), "lower end of the interval"),
     field("high", pa.float64(), "upper end of the interval"),
 )
@@ -287,7 +311,10 @@ CROSS_SEED_MEANS = table(
 
 CROSS_SEED_STATISTICS = Table("cross_seed/statistics.parquet", fields.STATISTICS)
 
-_ENDS = [field("low", pa.float64(), "lower end of its interval"), field("high", pa.float64(), "upper end of its interval")]
+_ENDS = [
+    field("low", pa.float64(), "lower end of its interval"),
+    field("high", pa.float64(), "upper end of its interval"),
+]
 
 # Walsh-Hadamard spectrum of each token's losses over all routes, and what follows from it.
 SPECTRUM = table(
@@ -295,7 +322,11 @@ SPECTRUM = table(
     fields.MODEL,
     fields.DOMAIN,
     field("order", pa.int32(), "how many layers interact"),
-    field("value", pa.float64(), "share of the variance of a token's loss over all routes that interactions of so many layers cause"),
+    field(
+        "value",
+        pa.float64(),
+        "share of the variance of a token's loss over all routes that interactions of so many layers cause",
+    ),
     *_ENDS,
 )
 
@@ -304,7 +335,11 @@ SPECTRUM_DISTANCES = table(
     fields.MODEL,
     fields.DOMAIN,
     field("distance", pa.int32(), "layers from one to the other of a pair"),
-    field("value", pa.float64(), "share of that variance that the interaction of one such pair causes, mean over the pairs"),
+    field(
+        "value",
+        pa.float64(),
+        "share of that variance that the interaction of one such pair causes, mean over the pairs",
+    ),
     *_ENDS,
 )
 
@@ -313,7 +348,12 @@ SHAPLEY = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.LAYER,
-    field("value", pa.float64(), "Shapley value of the layer's big FFN: its part of all small less all big", "nats a token"),
+    field(
+        "value",
+        pa.float64(),
+        "Shapley value of the layer's big FFN: its part of all small less all big",
+        "nats a token",
+    ),
     *_ENDS,
 )
 
@@ -336,13 +376,23 @@ ORDER_STATISTICS = table(
             "predicted": ("mean - expected_maximum * deviation", "nats a token"),
             "effective": ("how many independent routes would give the oracle's gain over the mean", "routes"),
         }.items()
-        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+        for end, words in {
+            "": "",
+            "_low": "lower end of the interval of ",
+            "_high": "upper end of the interval of ",
+        }.items()
     ),
 )
 
 _SYNTHETIC = [
-    field("kind", pa.string(), "structure, noise, column, copy or sum: the part of the predicted token, of duo.synthetic"),
-    field("difficulty", pa.int32(), "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry"),
+    field(
+        "kind", pa.string(), "structure, noise, column, copy or sum: the part of the predicted token, of duo.synthetic"
+    ),
+    field(
+        "difficulty",
+        pa.int32(),
+        "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry",
+    ),
 ]
 
 _MEASURED = {
@@ -373,13 +423,18 @@ SYNTHETIC_CLASSES = table(
     *(
         field(f"{name}{end}", pa.float64(), f"{words} of: {meaning}", "nats a token")
         for name, meaning in _MEASURED.items()
-        for end, words in {"": "mean", "_low": "lower end of the interval", "_high": "upper end of the interval"}.items()
+        for end, words in {
+            "": "mean",
+            "_low": "lower end of the interval",
+            "_high": "upper end of the interval",
+        }.items()
     ),
 )
 
-# MEASURE_rank_KNOWN: Spearman's correlation of the loss with all layers small, the gap or the corrected gap with what is known: difficulty
-# and entropy over all tokens, carry (the difficulty among digits of sums). noise_called_difficult_by_MEASURE: share of noise where it is at
-# least its median over the tokens of a difficulty above 0.
+# MEASURE_rank_KNOWN: Spearman's correlation of the loss with all layers small, the gap or the corrected gap with what
+# is known: difficulty and entropy over all tokens, carry (the difficulty among digits of sums).
+# noise_called_difficult_by_MEASURE: share of noise where it is at least its median over the tokens of a difficulty
+# above 0.
 SYNTHETIC_STATISTICS = Table("synthetic/statistics.parquet", fields.STATISTICS)
 
 # Searches that may try few routes of a token, against the exact answer. Rows begin where every token has tried a route.
@@ -390,7 +445,12 @@ SEARCH_CURVES = table(
     field("method", pa.string(), "one of params search.methods"),
     fields.BUDGET,
     field("evaluations", pa.int32(), "routes tried by each token, or as many layers run"),
-    field("regret", pa.float64(), "mean over tokens of the lowest loss found so far less the lowest there is", "nats a token"),
+    field(
+        "regret",
+        pa.float64(),
+        "mean over tokens of the lowest loss found so far less the lowest there is",
+        "nats a token",
+    ),
     field("regret_low", pa.float64(), "lower end of its interval", "nats a token"),
     field("regret_high", pa.float64(), "upper end of its interval", "nats a token"),
     field("found", pa.float64(), "share of tokens whose lowest loss is found"),
@@ -401,25 +461,42 @@ SEARCH_CURVES = table(
 # METHOD_BUDGET-randomcolumns.BUDGET: a method's regret less that of random routes, at the last evaluation.
 SEARCH_STATISTICS = Table("search/statistics.parquet", fields.STATISTICS)
 
-# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random (duo.baselines).
+# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random
+# (duo.baselines).
 _POLICY = [
-    field("policy", pa.string(), "an objective of params policies, or a baseline: fixed, token_table, neighbours or random"),
+    field(
+        "policy",
+        pa.string(),
+        "an objective of params policies, or a baseline: fixed, token_table, neighbours or random",
+    ),
     field("input", pa.string(), "what it reads: layers, upfront, token or none"),
     field("network", pa.string(), "linear, mlp or none"),
 ]
 
 _CONSTRAINED = [
-    field("constraint", pa.string(), "exact: the budget is every token's; average: the mean over tokens, met on the training documents"),
+    field(
+        "constraint",
+        pa.string(),
+        "exact: the budget is every token's; average: the mean over tokens, met on the training documents",
+    ),
     fields.BUDGET,
 ]
 
-POLICY_CURVES = table(
-    "policies_curves/curves.parquet",
+GAP_CLOSED_CURVES = table(
+    "gap_closed/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
-    field("policy", pa.string(), "as in POLICY_ROUTES, or paper: a router of params routers, or ceiling: the first teacher's choice"),
+    field(
+        "policy",
+        pa.string(),
+        "as in POLICY_ROUTES, or paper: a router of params routers, or ceiling: the first teacher's choice",
+    ),
     *_POLICY[1:],
-    field("chosen", pa.bool_(), "of all inputs and networks of this policy the best on validation, mean over the exact budgets"),
+    field(
+        "chosen",
+        pa.bool_(),
+        "of all inputs and networks of this policy the best on validation, mean over the exact budgets",
+    ),
     field("kind", pa.string(), "claimed or realised, as in POLICY_ROUTES"),
     *_CONSTRAINED,
     field("big", pa.float64(), "big layers a token that are used"),
@@ -431,28 +508,36 @@ POLICY_CURVES = table(
             "from_fixed": ("the loss less fixed's", "nats a token"),
             "share": ("(fixed - loss) / (fixed - ceiling); no number where the budget is met on average", ""),
         }.items()
-        for end, words in {"": "", "_low": "lower end of the interval of ", "_high": "upper end of the interval of "}.items()
+        for end, words in {
+            "": "",
+            "_low": "lower end of the interval of ",
+            "_high": "upper end of the interval of ",
+        }.items()
     ),
 )
 
-POLICY_STATISTICS = Table("policies_curves/statistics.parquet", fields.STATISTICS)
+GAP_CLOSED_STATISTICS = Table("gap_closed/statistics.parquet", fields.STATISTICS)
 
-_CONTEXT = field("context", pa.string(), "shared, reference or committed: what the other tokens do while a token's routes are tried")
-
-_SELECTION = field(
-    "selection", pa.string(), "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain"
+_CONTEXT = field(
+    "context", pa.string(), "shared, reference or committed: what the other tokens do while a token's routes are tried"
 )
 
-CONTEXT_CURVES = table(
-    "contexts_curves/curves.parquet",
+_SELECTION = field(
+    "selection",
+    pa.string(),
+    "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
+)
+
+JOINT_CURVES = table(
+    "joint_curves/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
     _CONTEXT,
     _SELECTION,
-    field("kind", pa.string(), "claimed or realised, as in CONTEXT_LOSSES"),
+    field("kind", pa.string(), "claimed or realised, as in JOINT_LOSSES"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),
 )
 
-CONTEXT_STATISTICS = Table("contexts_curves/statistics.parquet", fields.STATISTICS)
+JOINT_STATISTICS = Table("joint_curves/statistics.parquet", fields.STATISTICS)

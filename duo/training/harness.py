@@ -1,4 +1,5 @@
-"""Our model in EleutherAI's evaluation harness, which scores the multiple-choice items of duo.data.tasks, and other tasks of its own.
+"""Our model in EleutherAI's evaluation harness, which scores the multiple-choice items of duo.data.tasks, and other
+tasks of its own.
 
 Nothing is fetched for our own items. Set HF_HUB_OFFLINE before this module is imported to be sure of it.
 """
@@ -42,12 +43,16 @@ Encoded = tuple[tuple[str, str], list[int], list[int]]  # texts, context and end
 
 
 class HarnessModel(TemplateLM):
-    """A Duo model at a chance of the big FFN, as the harness wants a model; the four endings of a context share their routes.
+    """A Duo model at a chance of the big FFN, as the harness wants a model; the four endings of a context share their
+    routes.
 
-    mark: id of the token that precedes every text. Tasks that generate text or take its whole likelihood get an InputError.
+    mark: id of the token that precedes every text. Tasks that generate text or take its whole likelihood get an
+    InputError.
     """
 
-    def __init__(self, model: Duo, tokenizer: Tokenizer, mark: int, p_big: float, machine: Runtime, precision: str, seed: int):
+    def __init__(
+        self, model: Duo, tokenizer: Tokenizer, mark: int, p_big: float, machine: Runtime, precision: str, seed: int
+    ):
         super().__init__()
         self.model, self.tokenizer, self.mark, self.p_big = model, tokenizer, mark, p_big
         self.machine, self.precision, self.seed = machine, precision, seed
@@ -62,7 +67,9 @@ class HarnessModel(TemplateLM):
         return ids if add_special_tokens is False else [self.mark, *ids]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        """Log-likelihood in nats of each request's ending, and whether it is what the model finds likeliest token by token."""
+        """Log-likelihood in nats of each request's ending, and whether it is what the model finds likeliest token by
+        token.
+        """
         return super().loglikelihood(requests, disable_tqdm)
 
     def _loglikelihood_tokens(self, requests: list[Encoded], **kwargs: object) -> list[tuple[float, bool]]:
@@ -80,12 +87,19 @@ class HarnessModel(TemplateLM):
 
     @torch.no_grad()
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, bool]]:
-        """Log-likelihood and greediness of every ending given its context; ids. Of what is too long the beginning is left out."""
+        """Log-likelihood and greediness of every ending given its context; ids.
+
+        Of what is too long the beginning is left out.
+        """
         sequence, layers = self.model.shape.sequence, self.model.shape.layers
         rows = [(context + ending)[-(sequence + 1) :] for context, ending in pairs]
         time = max(map(len, rows)) - 1
-        tokens = torch.tensor([row[:-1] + [self.mark] * (time + 1 - len(row)) for row in rows], device=self.machine.device)
-        draws = np.stack([stream(self.seed, "routes", *context).random((time, layers), np.float32) for context, _ in pairs])
+        tokens = torch.tensor(
+            [row[:-1] + [self.mark] * (time + 1 - len(row)) for row in rows], device=self.machine.device
+        )
+        draws = np.stack(
+            [stream(self.seed, "routes", *context).random((time, layers), np.float32) for context, _ in pairs]
+        )
         lengths = [min(len(ending), len(row) - 1) for row, (_, ending) in zip(rows, pairs, strict=True)]
         last = np.array([len(row) - 1 for row in rows])[:, None]
         scored = torch.from_numpy((np.arange(time) >= last - np.array(lengths)[:, None]) & (np.arange(time) < last))
@@ -98,20 +112,25 @@ class HarnessModel(TemplateLM):
         return [(value.sum().item(), bool(same.all())) for value, same in zip(likelihoods, greedy, strict=True)]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        raise InputError("ablation.tasks: only tasks of output_type multiple_choice run here, not loglikelihood_rolling")
+        raise InputError(
+            "ablation.tasks: only tasks of output_type multiple_choice run here, not loglikelihood_rolling"
+        )
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         raise InputError("ablation.tasks: only tasks of output_type multiple_choice run here, not generate_until")
 
 
 def run(model: HarnessModel, items: pa.Table, others: list[str]) -> pa.Table:
-    """Columns p_big to lengths of artifacts.HARNESS: our items (artifacts.CHOICES), a task a domain, and other tasks by name or file.
+    """Columns p_big to lengths of artifacts.HARNESS: our items (artifacts.CHOICES), a task a domain, and other tasks
+    by name or file.
 
     InputError for a task that is not there, does not load, or is not multiple choice.
     """
     with tempfile.TemporaryDirectory() as folder:
         tasks = _local_tasks(items, Path(folder)) | _other_tasks(others)
-        found = evaluator.evaluate(lm=model, task_dict={"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True)
+        found = evaluator.evaluate(
+            lm=model, task_dict={"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True
+        )
     rows = []
     for name, samples in found["samples"].items():
         for sample in sorted(samples, key=lambda each: each["doc_id"]):
@@ -143,9 +162,13 @@ def _other_tasks(names: list[str]) -> dict[str, Task]:
             raise InputError(f"ablation.tasks: {name!r} is no task that the harness can load: {reason}") from None
         for each, task in tasks.items():
             if task.OUTPUT_TYPE != "multiple_choice":
-                raise InputError(f"ablation.tasks: {name!r}: {each} is of output_type {task.OUTPUT_TYPE}; only multiple_choice can be run")
+                raise InputError(
+                    f"ablation.tasks: {name!r}: {each} is of output_type {task.OUTPUT_TYPE}; only multiple_choice can be run"
+                )
             if "acc_norm" not in task.aggregation():
-                raise InputError(f"ablation.tasks: {name!r}: {each} has no metric acc_norm, the one that is compared here")
+                raise InputError(
+                    f"ablation.tasks: {name!r}: {each} has no metric acc_norm, the one that is compared here"
+                )
         found |= tasks
     return found
 

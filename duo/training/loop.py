@@ -1,7 +1,9 @@
-"""The one training loop: weights, moments and step in a checkpoint, everything else a function of the seed and the step.
+"""The one training loop: weights, moments and step in a checkpoint, everything else a function of the seed and the
+step.
 
-What is trained, and on which loss, an Objective says: random routes in duo.training.pretrain, routers in duo.routers.gate. A step sees the
-same sequences whether or not the run was killed before it, so a run that goes on from its checkpoint ends in the same bytes.
+What is trained, and on which loss, an Objective says: random routes in duo.training.pretrain, routers in
+duo.routers.gate. A step sees the same sequences whether or not the run was killed before it, so a run that goes on
+from its checkpoint ends in the same bytes.
 """
 
 import json
@@ -36,7 +38,9 @@ class Objective(Protocol):
     module: nn.Module
 
     def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
-        """Loss on a batch [sequences, sequence + 1] at the step with this index of `steps`, and more values to record."""
+        """Loss on a batch [sequences, sequence + 1] at the step with this index of `steps`, and more values to
+        record.
+        """
 
     def validate(self, step: int, steps: int) -> dict[str, float]:
         """Values on the validation split, after `step` of `steps` steps."""
@@ -54,11 +58,12 @@ def train(
     seen: int = 0,
     keep: bool = False,
 ) -> History:
-    """Train the objective's module from where it is, or from `checkpoint` where that file exists; the caller removes the file.
+    """Train the objective's module from where it is, or from `checkpoint` where that file exists; the caller removes
+    the file.
 
-    sequences: by domain, [rows, sequence + 1] token ids, drawn in the shares of `mix`, after the first `seen` of them. `observe` is
-    called with each step's values; `keep` leaves a checkpoint at the end too. InputError, naming `name`, where the loss or the
-    gradient stops being finite; the last checkpoint then stays.
+    sequences: by domain, [rows, sequence + 1] token ids, drawn in the shares of `mix`, after the first `seen` of
+    them. `observe` is called with each step's values; `keep` leaves a checkpoint at the end too. InputError, naming
+    `name`, where the loss or the gradient stops being finite; the last checkpoint then stays.
     """
     length = next(iter(sequences.values())).shape[1] - 1
     steps = step_count(settings, length)
@@ -109,7 +114,7 @@ class Run:
             group["lr"] = rate
         loss, more = self.objective.loss(batch, self.step, self.steps)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.grad_clip)
         values = {"train": loss.item(), "learning_rate": rate, "gradient_norm": norm.item(), **more}
         if not all(math.isfinite(value) for value in values.values()):
             raise InputError(
@@ -128,7 +133,9 @@ class Run:
             state = self.optimizer.state.get(weight, {})  # none for a weight that never had a gradient
             tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS if moment in state}
         with files.atomic(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, metadata={"step": str(self.step), "history": json.dumps(self.history)})
+            safetensors.torch.save_file(
+                tensors, temporary, metadata={"step": str(self.step), "history": json.dumps(self.history)}
+            )
 
     def _resume(self, path: Path) -> None:
         try:
@@ -146,7 +153,9 @@ class Run:
 
 
 def schedule(rows: dict[str, int], mix: dict[str, float], total: int, seed: int) -> np.ndarray:
-    """[total] indices into the domains' rows laid end to end: each domain its share, its rows in one random order after another."""
+    """[total] indices into the domains' rows laid end to end: each domain its share, its rows in one random order
+    after another.
+    """
     counts = {domain: round(mix[domain] * total) for domain in rows}
     largest = max(counts, key=counts.get)
     counts[largest] += total - sum(counts.values())
@@ -165,12 +174,14 @@ def schedule(rows: dict[str, int], mix: dict[str, float], total: int, seed: int)
 
 
 def learning_rate(step: int, steps: int, settings: Training) -> float:
-    """Rate of the step with this index: linear warm-up, then a cosine down to settings.final of the peak."""
-    warmup = max(1, round(settings.warmup * steps))
+    """Rate of the step with this index: linear warm-up, then a cosine down to settings.final_lr_ratio of the peak."""
+    warmup = max(1, round(settings.warmup_fraction * steps))
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - 1 - warmup)
-    return settings.learning_rate * (settings.final + (1 - settings.final) * 0.5 * (1 + math.cos(math.pi * progress)))
+    return settings.learning_rate * (
+        settings.final_lr_ratio + (1 - settings.final_lr_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
+    )
 
 
 def _optimizer(weights: list[Tensor], settings: Training) -> torch.optim.AdamW:

@@ -1,6 +1,7 @@
 """Stage 1: training under random routes (paper, section 3.1).
 
-Dense models and models whose small FFNs come later are settings of it: the chance of the big FFN, `big_first`, `pretrained`.
+Dense models and models whose small FFNs come later are settings of it: the chance of the big FFN, `big_first`,
+`pretrained`.
 """
 
 import math
@@ -31,12 +32,14 @@ def train(
     big_first: float = 0.0,
     pretrained: str | None = None,
 ) -> tuple[Duo, loop.History]:
-    """Train a Duo model from scratch, or from `checkpoint` where that file exists; the file is removed by whoever calls.
+    """Train a Duo model from scratch, or from `checkpoint` where that file exists; the file is removed by whoever
+    calls.
 
-    sequences, validation: by domain, [rows, sequence + 1] token ids. With `big_first`, all tokens take the big FFN for this share of
-    the training; then all weights but those of the small FFNs are frozen, and these are trained on the rest, under random routes
-    and with a schedule of their own (the paper's figure 8c). With `pretrained`, an OPT as duo.model.opt names it, the first part is
-    taken as done: all weights but those of the small FFNs are the OPT's, and frozen (appendix A).
+    sequences, validation: by domain, [rows, sequence + 1] token ids. With `big_first`, all tokens take the big FFN
+    for this share of the training; then all weights but those of the small FFNs are frozen, and these are trained on
+    the rest, under random routes and with a schedule of their own (the paper's figure 8c). With `pretrained`, an OPT
+    as duo.model.opt names it, the first part is taken as done: all weights but those of the small FFNs are the OPT's,
+    and frozen (appendix A).
     """
     generator = torch.Generator().manual_seed(int(stream(seed, "initialise").integers(2**63)))
     model = Duo(shape).initialise(generator).to(machine.device)
@@ -53,7 +56,9 @@ def train(
     total = loop.step_count(settings, shape.sequence)
     steps = max(1, round(big_first * total))
     first, second = (steps * settings.batch * shape.sequence, (total - steps) * settings.batch * shape.sequence)
-    history = phase(settings.model_copy(update={"tokens": first, "p_big": 1.0, "p_skip": 0.0}), checkpoint, observe, keep=True)
+    history = phase(
+        settings.model_copy(update={"tokens": first, "p_big": 1.0, "p_skip": 0.0}), checkpoint, observe, keep=True
+    )
     _freeze_all_but_small(model)
     later = phase(
         settings.model_copy(update={"tokens": second}),
@@ -73,8 +78,16 @@ class RandomRoutes:
     """The objective of stage 1: at each layer every token takes the big FFN, the small one or none, by chance."""
 
     def __init__(self, model: Duo, settings: Pretrain, machine: Runtime, seed: int, validation: dict[str, np.ndarray]):
-        self.module, self.settings, self.machine, self.seed, self.validation = model, settings, machine, seed, validation
-        self._layer = device.compiled(lambda layer, x, positions, grouping: layer(x, positions, grouping), machine.compile)
+        self.module, self.settings, self.machine, self.seed, self.validation = (
+            model,
+            settings,
+            machine,
+            seed,
+            validation,
+        )
+        self._layer = device.compiled(
+            lambda layer, x, positions, grouping: layer(x, positions, grouping), machine.compile
+        )
         self._loss = device.compiled(_cross_entropy, machine.compile)
 
     def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
@@ -92,7 +105,9 @@ class RandomRoutes:
 
     @torch.no_grad()
     def validate(self, step: int, steps: int) -> dict[str, float]:
-        """Loss of the all-big and, where it is trained, the all-small route on each domain's first validation sequences."""
+        """Loss of the all-big and, where it is trained, the all-small route on each domain's first validation
+        sequences.
+        """
         routes = {"all_small": False, "all_big": True} if self.settings.p_big < 1 else {"all_big": True}
         return {
             f"validation/{domain}/{name}": self._mean_loss(rows[: self.settings.validation_sequences], big)
@@ -112,7 +127,9 @@ class RandomRoutes:
 
 
 def group(draws: np.ndarray, p_big: float, p_skip: float, device: str) -> list[Grouping]:
-    """One grouping a layer from uniform draws [layers, tokens]: big below p_big, skip from 1 - p_skip on, small between."""
+    """One grouping a layer from uniform draws [layers, tokens]: big below p_big, skip from 1 - p_skip on, small
+    between.
+    """
     tokens = draws.shape[1]
     big, skip = draws < p_big, draws >= 1 - p_skip
     order = np.argsort(1 - big.astype(np.int8) + skip, axis=1, kind="stable")
@@ -127,7 +144,9 @@ def group(draws: np.ndarray, p_big: float, p_skip: float, device: str) -> list[G
 
 
 def _likely_range(tokens: int, chance: float) -> tuple[int, int]:
-    """Multiples of 64 between which the number of big tokens lies, but for one layer in a hundred million; exact where it is sure."""
+    """Multiples of 64 between which the number of big tokens lies, but for one layer in a hundred million; exact
+    where it is sure.
+    """
     if chance in (0, 1):
         return round(tokens * chance), round(tokens * chance)
     mean, spread = tokens * chance, 6 * math.sqrt(tokens * chance * (1 - chance))

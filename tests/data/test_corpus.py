@@ -43,7 +43,10 @@ def wheel(index, name, contents, **settings):
     """Put a wheel with the given members in the index; its entry in params.yaml."""
     path = index / f"{name}-1.0-py3-none-any.whl"
     info = f"{name}-1.0.dist-info"
-    about = {f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", f"{info}/WHEEL": "Wheel-Version: 1.0\n"}
+    about = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\n",
+    }
     with zipfile.ZipFile(path, "w") as archive:
         for member, content in (contents | about).items():
             archive.writestr(member, content)
@@ -76,7 +79,13 @@ def ids(documents):
 
 
 def test_wheel_gives_its_matching_files_in_order_without_blanks_and_repeats(index):
-    members = {"box/b.py": "b = 1\n", "box/a.py": "a = 1\n", "box/__init__.py": "\n", "box/sub/copy.py": "a = 1\n", "box/data.bin": b"\xff"}
+    members = {
+        "box/b.py": "b = 1\n",
+        "box/a.py": "a = 1\n",
+        "box/__init__.py": "\n",
+        "box/sub/copy.py": "a = 1\n",
+        "box/data.bin": b"\xff",
+    }
     documents = corpus.read(wheels(wheel(index, "box", members)), "code")
     assert ids(documents) == ["box/box/a.py", "box/box/b.py"]
     assert [document.text for document in documents] == ["a = 1\n", "b = 1\n"]
@@ -148,9 +157,21 @@ def test_pip_takes_no_wheel_of_a_platform(index, monkeypatch):
         ({"box/a.py": b"a = '\xff'"}, {}, "wheel box 1.0, box/a.py: not UTF-8 \\(byte 5 is 0xff\\)"),
         ({"box/a.py": "{"}, {"field": "extract"}, "wheel box 1.0, box/a.py: not valid JSON"),
         ({"box/a.py": "3"}, {"field": "extract"}, "box/a.py: should hold a JSON object or list of objects, not int"),
-        ({"box/a.py": '{"Bee": {"text": "a"}}'}, {"field": "extract"}, "entry 'Bee': has no key 'extract'; it has text"),
-        ({"box/a.py": '{"Bee": {"extract": 3}}'}, {"field": "extract"}, "entry 'Bee': 'extract' should be text, not int"),
-        ({"box/a.py": '{"Bee": {"extract": "\\ud800"}}'}, {"field": "extract"}, "entry 'Bee': 'extract' is not Unicode text"),
+        (
+            {"box/a.py": '{"Bee": {"text": "a"}}'},
+            {"field": "extract"},
+            "entry 'Bee': has no key 'extract'; it has text",
+        ),
+        (
+            {"box/a.py": '{"Bee": {"extract": 3}}'},
+            {"field": "extract"},
+            "entry 'Bee': 'extract' should be text, not int",
+        ),
+        (
+            {"box/a.py": '{"Bee": {"extract": "\\ud800"}}'},
+            {"field": "extract"},
+            "entry 'Bee': 'extract' is not Unicode text",
+        ),
         ({"box/a.py": " \n"}, {}, "corpus.code: its source holds no text"),
     ],
 )
@@ -176,7 +197,10 @@ def test_jsonl_and_parquet_give_a_document_a_row(tmp_path):
     pq.write_table(pa.table({"body": texts, "other": [1, 2, 3, 4]}), tmp_path / "a.parquet")
     for name in ("a.jsonl", "a.parquet"):
         documents = corpus.read(files(tmp_path / name, field="body"), "notes")
-        assert {document.id: document.text for document in documents} == {f"{name}#1": "one\u2028line", f"{name}#3": "two"}
+        assert {document.id: document.text for document in documents} == {
+            f"{name}#1": "one\u2028line",
+            f"{name}#3": "two",
+        }
 
 
 @pytest.mark.parametrize(
@@ -229,7 +253,11 @@ def test_hugging_face_data_set_is_read_up_to_its_limit(tmp_path, monkeypatch):
         pq.write_table(pa.table({"body": texts}), tmp_path / f"set/data/train-0000{shard}-of-00002.parquet")
     settings = {"source": "huggingface", "path": str(tmp_path / "set"), "field": "body", "limit": 3, **LEGAL, **SHARES}
     documents = corpus.read(HuggingFaceDomain.model_validate(settings), "web")
-    assert [(document.id, document.text) for document in documents] == [("train/0", "a"), ("train/3", "b"), ("train/4", "c")]
+    assert [(document.id, document.text) for document in documents] == [
+        ("train/0", "a"),
+        ("train/3", "b"),
+        ("train/4", "c"),
+    ]
     for wrong, message in [
         ({"field": "text"}, "row 0: has no key 'text'"),
         ({"subset": "dev"}, "could not be read"),
@@ -241,7 +269,9 @@ def test_hugging_face_data_set_is_read_up_to_its_limit(tmp_path, monkeypatch):
 
 def test_missing_library_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    domain = HuggingFaceDomain.model_validate({"source": "huggingface", "path": "x/y", "field": "text", "limit": 3, **LEGAL, **SHARES})
+    domain = HuggingFaceDomain.model_validate(
+        {"source": "huggingface", "path": "x/y", "field": "text", "limit": 3, **LEGAL, **SHARES}
+    )
     with pytest.raises(InputError, match=r'pip install "duo-lab\[huggingface\]"'):
         corpus.read(domain, "web")
 
@@ -269,12 +299,18 @@ def test_limit_draws_by_seed_and_keeps_the_order():
 
 
 def test_split_by_package_is_the_wheels_own(index):
-    entries = [wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyz", corpus.SPLITS, strict=True)]
+    entries = [
+        wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyz", corpus.SPLITS, strict=True)
+    ]
     domain = wheels(*entries, split_by="package")
     columns = corpus.split(corpus.read(domain, "code"), domain, "code", seed=1)
     DOCUMENTS.write(columns, domain="code")
     written = DOCUMENTS.read(domain="code").to_pydict()
-    assert dict(zip(written["id"], written["split"], strict=True)) == {"x/x/a.py": "train", "y/y/a.py": "validation", "z/z/a.py": "test"}
+    assert dict(zip(written["id"], written["split"], strict=True)) == {
+        "x/x/a.py": "train",
+        "y/y/a.py": "validation",
+        "z/z/a.py": "test",
+    }
 
 
 def test_too_few_documents_for_a_split():
@@ -294,7 +330,9 @@ def test_examples_in_the_docs_work(tmp_path, monkeypatch):
         (tmp_path / f"{number}.yaml").write_text(block)
         example = read_yaml(tmp_path / f"{number}.yaml")
         both = values | {"corpus": example["corpus"], "pretrain": values["pretrain"] | example["pretrain"]}
-        both["routers"] = {name: router | {"mix": both["pretrain"]["mix"]} for name, router in values["routers"].items()}
+        both["routers"] = {
+            name: router | {"mix": both["pretrain"]["mix"]} for name, router in values["routers"].items()
+        }
         examples |= Params.model_validate(both).corpus
     assert {type(domain) for domain in examples.values()} == {FilesDomain, HuggingFaceDomain}
     monkeypatch.chdir(tmp_path)

@@ -33,9 +33,17 @@ def kinds(tokens: np.ndarray) -> set[str]:
     ("first", "second", "columns"),
     [
         ([0, 1, 0, 2], [1, 0, 0, 3], [1, 1, 1, 0]),  # no pass: every carry comes from the next column
-        ([0, 1, 2, 0], [1, 2, 1, 1], [3, 1, 1, 0]),  # two passes before the lowest column, which shows what they hand on
+        (
+            [0, 1, 2, 0],
+            [1, 2, 1, 1],
+            [3, 1, 1, 0],
+        ),  # two passes before the lowest column, which shows what they hand on
         ([3, 0, 1, 2], [0, 3, 2, 1], [3, 1, 1, 0]),  # passes alone: all of them must be read, and nothing comes in
-        ([3, 3, 1, 1], [0, 3, 2, 1], [1, 2, 1, 0]),  # the highest digit may be a pass: nothing on its left shows what comes in
+        (
+            [3, 3, 1, 1],
+            [0, 3, 2, 1],
+            [1, 2, 1, 0],
+        ),  # the highest digit may be a pass: nothing on its left shows what comes in
     ],
 )
 def test_carry_columns_by_hand(first, second, columns):
@@ -55,7 +63,9 @@ def test_carry_columns_are_all_that_is_needed():
 
     written = total(first, second)
     carried = (written - first - second) % BASE  # into each column
-    np.testing.assert_array_equal(carried[:, 1:][passes[:, 1:]], carried[:, :-1][passes[:, 1:]])  # the column on the left shows it
+    np.testing.assert_array_equal(
+        carried[:, 1:][passes[:, 1:]], carried[:, :-1][passes[:, 1:]]
+    )  # the column on the left shows it
     for _ in range(20):
         noise = rng.integers(BASE, size=(2, *first.shape))
         for place in range(DIGITS):
@@ -63,7 +73,9 @@ def test_carry_columns_are_all_that_is_needed():
             further = np.arange(DIGITS) > place + columns[:, place, None]
             one, other = (np.where(further, new, old) for new, old in zip(noise, (first, second), strict=True))
             assert (total(one, other)[:, place] == written[:, place])[~shown].all()
-            longer = np.flatnonzero((columns[:, place] > 1) & ~shown)  # one column less isn't enough: what comes into a pass decides
+            longer = np.flatnonzero(
+                (columns[:, place] > 1) & ~shown
+            )  # one column less isn't enough: what comes into a pass decides
             assert passes[longer, place + columns[longer, place] - 1].all()
 
 
@@ -71,7 +83,9 @@ def test_a_copy_repeats_its_string_and_sums_are_right(sequences):
     string = after(sequences, synthetic.COPY, 2 * LETTERS + 1)
     first, second = string[:, :LETTERS], string[:, LETTERS + 1 :]
     np.testing.assert_array_equal(first["id"], second["id"])
-    assert (string["id"][:, LETTERS] == synthetic.AGAIN).all() and kinds(first) == {"noise"} and kinds(second) == {"copy"}
+    assert (
+        (string["id"][:, LETTERS] == synthetic.AGAIN).all() and kinds(first) == {"noise"} and kinds(second) == {"copy"}
+    )
     assert (second["difficulty"] == 1).all() and (second["entropy"] == 0).all()
     columns, equals, digits = np.split(after(sequences, synthetic.SUM, 2 * DIGITS + 1), [DIGITS, DIGITS + 1], axis=1)
     assert kinds(columns) == {"column"} and (equals["id"] == synthetic.EQUALS).all() and kinds(digits) == {"sum"}
@@ -91,7 +105,9 @@ def test_noise_is_uniform_and_every_block_has_one_of_each(sequences):
     assert (noise["difficulty"] == 0).all()
     starts = np.array([row[np.isin(row, (synthetic.COPY, synthetic.SUM, synthetic.NOISE))] for row in sequences["id"]])
     blocks = starts.reshape(-1, 3)
-    assert (np.sort(blocks) == [synthetic.COPY, synthetic.SUM, synthetic.NOISE]).all() and len(np.unique(blocks, axis=0)) == 6
+    assert (np.sort(blocks) == [synthetic.COPY, synthetic.SUM, synthetic.NOISE]).all() and len(
+        np.unique(blocks, axis=0)
+    ) == 6
     assert (sequences["id"][:, 0] == synthetic.MARK).all() and sequences["id"].max() < synthetic.VOCABULARY
 
 

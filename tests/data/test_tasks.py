@@ -1,4 +1,6 @@
-"""Multiple-choice items: four endings that differ, the true one in its place, the others from elsewhere, all in whole tokens."""
+"""Multiple-choice items: four endings that differ, the true one in its place, the others from elsewhere, all in whole
+tokens.
+"""
 
 from collections import Counter
 from itertools import pairwise
@@ -11,7 +13,7 @@ from made_up import WORDS, word_tokenizer
 from duo.data import tasks
 from duo.data import tokenizer as tokens
 from duo.errors import InputError
-from duo.tables.data import CHOICES
+from duo.tables.data import MULTIPLE_CHOICE
 from workflow.params import load_params
 
 SETTINGS = load_params("params.yaml").ablation.model_copy(update={"items": 12, "context": 6, "continuation": 4})
@@ -56,13 +58,18 @@ def test_true_ending_goes_on_where_the_context_stops_and_wrong_ones_are_of_other
         own = documents[item["document"]]
         for index, ending in enumerate(item["endings"]):
             assert (item["context"] + ending in own) == (index == item["label"])
-            assert any(ending in text for name, text in documents.items() if name != item["document"]) or index == item["label"]
+            assert (
+                any(ending in text for name, text in documents.items() if name != item["document"])
+                or index == item["label"]
+            )
 
 
 def test_windows_of_a_document_do_not_overlap(items):
     for domain in ("text", "code"):
         for document in {item["document"] for item in items}:
-            starts = sorted(item["position"] for item in items if (item["domain"], item["document"]) == (domain, document))
+            starts = sorted(
+                item["position"] for item in items if (item["domain"], item["document"]) == (domain, document)
+            )
             assert all(later - earlier >= 10 for earlier, later in pairwise(starts))
 
 
@@ -86,8 +93,8 @@ def test_items_follow_from_the_seed(items, tokenizer, documents, tmp_path, monke
     again, other = (tasks.make(table(documents, tokenizer), tokenizer, SETTINGS, seed=seed) for seed in (1, 2))
     assert again.to_pylist() == items != other.to_pylist()
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
-    CHOICES.write(again)
-    assert CHOICES.read().to_pylist() == items
+    MULTIPLE_CHOICE.write(again)
+    assert MULTIPLE_CHOICE.read().to_pylist() == items
 
 
 def test_contexts_and_endings_begin_at_words_and_hold_whole_ones(items):
@@ -107,7 +114,9 @@ def test_too_few_windows_name_the_domain_and_the_largest_number(tokenizer, docum
     some = {name: documents[name] for name in ("d0", "d1")}
     with pytest.raises(InputError) as caught:
         tasks.make(table(some, tokenizer, ["code"]), tokenizer, SETTINGS.model_copy(update={"items": 500}), seed=1)
-    assert "ablation.items: 500 items of 6 + 4 tokens asked, but the test documents of domain 'code' give" in str(caught.value)
+    assert "ablation.items: 500 items of 6 + 4 tokens asked, but the test documents of domain 'code' give" in str(
+        caught.value
+    )
     possible = int(str(caught.value).split(" give ")[1].split()[0])
     fits = SETTINGS.model_copy(update={"items": possible})
     assert len(tasks.make(table(some, tokenizer, ["code"]), tokenizer, fits, seed=1)) == possible

@@ -65,7 +65,9 @@ def test_each_line_but_the_first_starts_once(offsets):
 
 def test_line_starts_are_the_first_visible_tokens_of_lines():
     words = ["\n", "a", " b", "\n   ", " c", "\n", "  ", "\n", "    ", "d", "!", "\n"]
-    assert token_classes.line_starts("".join(words), spans("".join(words), *words)) == [word in (" c", "d") for word in words]
+    assert token_classes.line_starts("".join(words), spans("".join(words), *words)) == [
+        word in (" c", "d") for word in words
+    ]
 
 
 def test_text_without_newlines_has_no_line_starts():
@@ -73,7 +75,28 @@ def test_text_without_newlines_has_no_line_starts():
 
 
 def test_classes_of_text():
-    words = ["On", "to", "logy", " ", " is", ",", " in", " 20", "24", ":", " (", "é", "t", "ude", ")", "\n", "\n", "½", "it", "'s"]
+    words = [
+        "On",
+        "to",
+        "logy",
+        " ",
+        " is",
+        ",",
+        " in",
+        " 20",
+        "24",
+        ":",
+        " (",
+        "é",
+        "t",
+        "ude",
+        ")",
+        "\n",
+        "\n",
+        "½",
+        "it",
+        "'s",
+    ]
     classes = dict(zip(words, token_classes.text_classes("".join(words), spans("".join(words), *words)), strict=True))
     expected = {
         "word start": ["On", " is", " in", "é", "it"],
@@ -107,7 +130,20 @@ def test_a_token_of_several_characters_counts_by_its_first_visible_one():
     words = ["if", " x", ":", "\n   ", " y", " ", "=", " ", '"', " a", '"', "\n"]
     classes = token_classes.python_classes("".join(words), spans("".join(words), *words))
     assert classes == (
-        ["keyword", "name", "operator", "newline", "name", "whitespace", "operator", "whitespace", "string", "string", "string", "newline"]
+        [
+            "keyword",
+            "name",
+            "operator",
+            "newline",
+            "name",
+            "whitespace",
+            "operator",
+            "whitespace",
+            "string",
+            "string",
+            "string",
+            "newline",
+        ]
     )
 
 
@@ -119,7 +155,8 @@ def test_what_python_refuses(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["x = 1", "x = 1\r\ny = 2\r\n", "x = (1 +\n\n 2)", "if x:\n\tpass", "a = '\u2028'\n\x0cb = 1\n", "if x:\n  y"]
+    "text",
+    ["x = 1", "x = 1\r\ny = 2\r\n", "x = (1 +\n\n 2)", "if x:\n\tpass", "a = '\u2028'\n\x0cb = 1\n", "if x:\n  y"],
 )
 def test_odd_sources_are_classed_to_the_end(text):
     classes = token_classes.python_classes(text, [(index, index + 1) for index in range(len(text))])

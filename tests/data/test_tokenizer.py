@@ -63,7 +63,9 @@ def test_many_documents_are_encoded_in_order(tokenizer):
 def test_training_is_the_same_in_every_process(tokenizer, threads):
     script = f"from duo.data import tokenizer; print(tokenizer.train({TEXTS}, 300).to_str())"
     environment = os.environ | {"RAYON_NUM_THREADS": threads}
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+    )
     assert ran.stdout == tokenizer.to_str() + "\n"
 
 
@@ -100,7 +102,11 @@ def test_tables_and_counts():
     assert tested["document"].to_pylist() == [f"test{index}" for index in range(170, 200)]
     assert {ids[0] for ids in tested["tokens"].to_pylist()} == {tokens.MARK_ID}
     assert [tokenizer.decode(ids[1:]) for ids in tested["tokens"].to_pylist()] == TEXTS[170:]
-    assert {split: each["documents"] for split, each in counts["notes"].items()} == {"train": 150, "validation": 20, "test": 30}
+    assert {split: each["documents"] for split, each in counts["notes"].items()} == {
+        "train": 150,
+        "validation": 20,
+        "test": 30,
+    }
     assert counts["notes"]["test"]["tokens"] == sum(len(ids) - 1 for ids in tested["tokens"].to_pylist())
     assert counts["notes"]["train"]["bytes"] == len("".join(TEXTS[:150]).encode())
     rows = packed["split"].to_pylist().count("train")
@@ -119,7 +125,10 @@ def test_held_out_text_does_not_shape_the_tokenizer():
     ("texts", "message"),
     [
         ({"test": ["a"]}, r"corpus.notes: document 'test170' is shorter than two tokens \(1 such in the test split\)"),
-        ({"validation": ["ab"], "test": TEXTS[:9]}, "corpus.notes: its validation split is too short for one row of 16 tokens"),
+        (
+            {"validation": ["ab"], "test": TEXTS[:9]},
+            "corpus.notes: its validation split is too short for one row of 16 tokens",
+        ),
     ],
 )
 def test_too_little_text_writes_nothing(texts, message):

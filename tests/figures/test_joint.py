@@ -5,31 +5,46 @@ import pytest
 
 from duo.figures import base, joint
 
-SETTING = base.Setting(model="duo", layers=4, documents=5, tokens=6, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="duo", layers=4, documents=5, tokens=6, random_routes=7, confidence=0.9)
 
 
 def curves(kinds: list[str], budgets=(0, 2, 4)) -> pa.Table:
-    """CONTEXT_CURVES of two domains; every line has a height of its own."""
+    """JOINT_CURVES of two domains; every line has a height of its own."""
     rows = []
     for domain in ("text", "code"):
         for at, context in enumerate(kinds):
-            for selection in ("oracle",) if context == "committed" else ("oracle", "sequence", "fixed"):
-                for kind in ("claimed", "realised"):
+            for selection in ("oracle",) if context == "greedy" else ("oracle", "sequence", "fixed"):
+                for kind in ("isolated", "joint"):
                     for budget in budgets:
-                        height = 1 + at + 0.1 * (kind == "realised") + 0.3 * (selection == "fixed") + 0.01 * budget
-                        row = {"model": "duo", "domain": domain, "context": context, "selection": selection, "kind": kind}
-                        rows.append(row | {"budget": budget, "loss": height, "low": height - 1, "high": height + 1, "perplexity": height})
+                        height = 1 + at + 0.1 * (kind == "joint") + 0.3 * (selection == "fixed") + 0.01 * budget
+                        row = {
+                            "model": "duo",
+                            "domain": domain,
+                            "context": context,
+                            "selection": selection,
+                            "kind": kind,
+                        }
+                        rows.append(
+                            row
+                            | {
+                                "budget": budget,
+                                "loss": height,
+                                "low": height - 1,
+                                "high": height + 1,
+                                "perplexity": height,
+                            }
+                        )
     return pa.Table.from_pylist(rows)
 
 
-@pytest.mark.parametrize("kinds", [["shared", "reference", "committed"], ["committed"], ["reference"]])
-def test_a_line_for_what_is_claimed_and_what_is_realised(kinds):
-    picture = joint.claimed_and_realised(curves(kinds), "random", SETTING)
+@pytest.mark.parametrize("kinds", [["shared", "reference", "greedy"], ["greedy"], ["reference"]])
+def test_a_line_for_what_is_isolated_and_what_is_joint(kinds):
+    picture = joint.isolated_and_joint(curves(kinds), "random", SETTING)
     assert [axes.get_title() for axes in picture.figure.axes] == ["text", "code"]
     for axes in picture.figure.axes:
         labels = [line.get_label() for line in axes.lines]
-        fixed = [] if kinds == ["committed"] else ["fixed"]
-        oracles = [f"oracle, {context}, {kind}" for context in kinds for kind in ("claimed", "realised")]
+        fixed = [] if kinds == ["greedy"] else ["fixed"]
+        oracles = [f"oracle, {context}, {kind}" for context in kinds for kind in ("isolated", "joint")]
         assert sorted(labels) == sorted([*fixed, "all layers big", *oracles])
         heights = {line.get_label(): line.get_ydata()[0] for line in axes.lines}
         assert len({f"{height:.6f}" for height in heights.values()}) == len(heights)
@@ -39,6 +54,6 @@ def test_a_line_for_what_is_claimed_and_what_is_realised(kinds):
 
 
 def test_a_router_is_named_and_all_big_left_out_where_it_was_not_run():
-    picture = joint.claimed_and_realised(curves(["reference"], budgets=(1, 2)), "both-2", SETTING)
+    picture = joint.isolated_and_joint(curves(["reference"], budgets=(1, 2)), "both-2", SETTING)
     assert "on the routes of router both-2" in picture.caption
     assert "all layers big" not in [line.get_label() for line in picture.figure.axes[0].lines]

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from duo.figures import base, null
-from duo.settings import Luck
-from duo.tables.report import SURVIVAL
+from duo.settings import SampledLabels
+from duo.tables.report import CORRECTED_CLAIMS
 
 LAYERS, BUDGETS = 4, range(5)
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, context="shared", random_routes=7, confidence=0.9)
-SETTINGS = Luck(labels="all_big", temperature=1.0, draws=2, teachers=["teacher", "others"])
+SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
+SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=2, teachers=["teacher", "others"])
 STRATEGIES = ["oracle", "null", "corrected", "normalised", "fixed", "ceiling_teacher", "ceiling_others"]
 STATISTICS = {
     "C2": ["oracle_best-all_small", "oracle_best-all_big", "oracle_half-best_other"],
@@ -32,7 +32,14 @@ def curves(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2")) -> p
         listed = [*product(enumerate(STRATEGIES), BUDGETS), ((9, "all_big"), LAYERS)]
         for (index, strategy), budget in listed:
             loss = 3 + 0.1 * index - 0.2 * budget
-            row = {"model": model, "domain": domain, "strategy": strategy, "budget": budget, "loss": loss, "perplexity": np.exp(loss)}
+            row = {
+                "model": model,
+                "domain": domain,
+                "strategy": strategy,
+                "budget": budget,
+                "loss": loss,
+                "perplexity": np.exp(loss),
+            }
             rows.append(row | {"low": loss - 0.1, "high": loss + 0.1})
     return pa.Table.from_pylist(rows)
 
@@ -44,7 +51,14 @@ def statistics(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2")) 
     for model, domain, (index, name), budget in product(models, domains, enumerate(names), BUDGETS[1:-1]):
         gain = 0.5 * index + 0.1 * budget
         value = -gain if name.endswith("-all_big") else gain
-        row = {"model": model, "domain": domain, "name": f"{name}_{budget}", "value": value, "low": value - 0.1, "high": value + 0.1}
+        row = {
+            "model": model,
+            "domain": domain,
+            "name": f"{name}_{budget}",
+            "value": value,
+            "low": value - 0.1,
+            "high": value + 0.1,
+        }
         rows += [row, row | {"name": f"other_{name}_{budget}"}]
     return pa.Table.from_pylist(rows)
 
@@ -53,7 +67,7 @@ def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
     """GAIN_HEAT_MAPS and GAIN_LAYERS: shares grow by layer, more so on true labels."""
     cells = []
     for domain, budget, layer, position in product(domains, BUDGETS, range(LAYERS), range(6)):
-        for labels, share in {"true": 0.2 * layer, "drawn": 0.1 * layer, "difference": 0.1 * layer}.items():
+        for labels, share in {"true": 0.2 * layer, "sampled": 0.1 * layer, "difference": 0.1 * layer}.items():
             ids = {"model": "duo", "domain": domain, "labels": labels, "budget": budget}
             cells.append(ids | {"layer": layer, "position": position, "share": share})
     layers = [{key: value for key, value in row.items() if key != "position"} for row in cells if row["position"] == 0]
@@ -62,19 +76,32 @@ def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
 
 
 def survival(domains: list[str]) -> pa.Table:
-    """SURVIVAL: 3 as claimed, 2 on drawn labels, 1 left."""
+    """CORRECTED_CLAIMS: 3 as claimed, 2 on sampled labels, 1 left."""
     rows = []
     for domain, (claim, names) in product(domains, STATISTICS.items()):
         for name, model in product(names, ["duo", "skip"] if claim == "C10" else ["duo"]):
-            row = {"claim": claim, "words": "words", "domain": domain, "model": model, "statistic": name, "supports": "> 0"}
-            for kind, value in {"claimed": 3.0, "null": 2.0, "corrected": 1.0}.items():
+            row = {
+                "claim": claim,
+                "words": "words",
+                "domain": domain,
+                "model": model,
+                "statistic": name,
+                "supports": "> 0",
+            }
+            for kind, value in {"true": 3.0, "null": 2.0, "corrected": 1.0}.items():
                 row |= {kind: value, f"{kind}_low": value - 0.5, f"{kind}_high": value + 0.5}
             rows.append(row | {"verdict": "survives", "claim_verdict": "survives"})
-    return pa.Table.from_pylist(rows, schema=SURVIVAL.schema)
+    return pa.Table.from_pylist(rows, schema=CORRECTED_CLAIMS.schema)
 
 
 def says(picture: base.Picture) -> None:
-    for words in ("context shared", "5 held-out documents", "90% percentile bootstrap", "2 a token, come from", "all layers big"):
+    for words in (
+        "context shared",
+        "5 held-out documents",
+        "90% percentile bootstrap",
+        "2 a token, come from",
+        "all layers big",
+    ):
         assert words in picture.caption
 
 
@@ -85,13 +112,21 @@ def test_every_strategy_has_its_line(domains):
     assert [axes.get_title() for axes in above] == domains
     lines, gains = ({line.get_label(): line for line in axes[-1].lines} for axes in (above, below))
     assert len(lines) == len(STRATEGIES) + 1
-    np.testing.assert_allclose(gains["true less drawn labels"].get_ydata(), 0.5 * len(STRATEGIES) + 0.1 * np.arange(1, 4))
-    for label, index in (("routes chosen by model teacher", 5), ("routes chosen by the other seeds", 6), ("oracle, normalised", 3)):
+    np.testing.assert_allclose(
+        gains["true less sampled labels"].get_ydata(), 0.5 * len(STRATEGIES) + 0.1 * np.arange(1, 4)
+    )
+    for label, index in (
+        ("routes chosen by model teacher", 5),
+        ("routes chosen by the other seeds", 6),
+        ("oracle, normalised", 3),
+    ):
         np.testing.assert_allclose(lines[label].get_ydata(), np.exp(3 + 0.1 * index - 0.2 * np.arange(5)))
         np.testing.assert_allclose(gains[label].get_ydata(), 0.5 * index + 0.1 * np.arange(1, 4))
     assert lines["all layers big"].get_ydata()[0] == pytest.approx(np.exp(3.9 - 0.8))
     looks = {(line.get_marker(), str(line.get_linestyle()), line.get_color()) for line in lines.values()}
-    assert len(looks) == len(lines) == len({line.get_marker() for line in lines.values()}), "to be told apart in grey too"
+    assert len(looks) == len(lines) == len({line.get_marker() for line in lines.values()}), (
+        "to be told apart in grey too"
+    )
     says(picture)
 
 
@@ -108,13 +143,17 @@ def test_maps_of_true_and_drawn_labels_and_their_difference(domains):
 
 
 def test_statistics_that_need_other_units_stand_apart():
-    picture = null.survival(survival(["text", "code"]), SETTINGS, SETTING)
+    picture = null.corrected_claims(survival(["text", "code"]), SETTINGS, SETTING)
     panels = picture.figure.axes
     assert len(panels) == 2 * 5 and [axes.get_title() for axes in panels[:2]] == ["text", "code"]
     labels = [tick.get_text() for axes in panels[::2] for tick in axes.get_yticklabels()]
     assert len(labels) == 10 and "C3: oracle 1 − all big" in labels and "C10: consistency, model skip" in labels
     for axes in panels:
-        for label, value in {"true labels": 3, "drawn labels: all of it luck": 2, "true labels, luck taken off": 1}.items():
+        for label, value in {
+            "true labels": 3,
+            "sampled labels: all of it luck": 2,
+            "true labels, luck taken off": 1,
+        }.items():
             (line,) = [line for line in axes.lines if line.get_label() == label]
             assert set(line.get_xdata()) == {value}
     says(picture)

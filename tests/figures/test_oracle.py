@@ -12,9 +12,9 @@ from duo.figures import base, oracle
 from duo.report import page
 from duo.studies import oracle_curves
 from duo.tables.report import FIGURE
-from duo.tables.studies import CURVES
+from duo.tables.studies import ORACLE_CURVES
 
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=4, tokens=6, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="duo", layers=LAYERS, documents=4, tokens=6, random_routes=7, confidence=0.9)
 
 FINALS = {
     "duo": {"steps": 3, "validation/text/all_big": 2.0, "validation/text/all_small": 3.0},
@@ -24,7 +24,7 @@ FINALS = {
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pa.Table]:
-    """CURVES, HEAT_MAPS, LAYER_SHARES and CONTRASTS of two domains."""
+    """ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS and ORACLE_STATISTICS of two domains."""
     found = evaluated(noise(documents=4))
     return {
         "curves": pa.concat_tables([oracle_curves.curves(*pair) for pair in found.values()]),
@@ -37,7 +37,11 @@ def tables() -> dict[str, pa.Table]:
 @pytest.fixture
 def history() -> pa.Table:
     series = ["train", "gradient_norm", "learning_rate", "validation/text/all_big", "validation/text/all_small"]
-    rows = [{"step": step, "tokens": step * 100, "series": name, "value": 1.0 + step} for step in range(3) for name in series]
+    rows = [
+        {"step": step, "tokens": step * 100, "series": name, "value": 1.0 + step}
+        for step in range(3)
+        for name in series
+    ]
     return pa.Table.from_pylist(rows)
 
 
@@ -90,14 +94,16 @@ def test_heat_map_has_the_first_layer_at_the_bottom(tables):
 
 def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    CURVES.write(tables["curves"])
-    base.save(oracle.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [CURVES])
+    ORACLE_CURVES.write(tables["curves"])
+    base.save(
+        oracle.budget_curves(tables["curves"], SETTING), "figure-4b", "headline", asdict(SETTING), [ORACLE_CURVES]
+    )
     with Image.open(FIGURE.path(name="figure-4b", format="png")) as image:
         words = image.text
     assert json.loads(words["Source"]) == {
         "stage": "headline",
         "params": asdict(SETTING),
-        "md5": {"artifacts/evaluate/curves.parquet": CURVES.digest()},
+        "md5": {"artifacts/oracle_curves/curves.parquet": ORACLE_CURVES.digest()},
     }
     for phrase in (
         "Model duo",
@@ -126,11 +132,17 @@ def test_few_budgets_can_be_drawn(tables, budgets, tmp_path, monkeypatch):
 def test_seeds_stand_side_by_side_and_apart_from_their_intervals(tables):
     other = tables["contrasts"].set_column(0, "model", pa.array(["second"] * tables["contrasts"].num_rows))
     picture = oracle.seeds(pa.concat_tables([tables["contrasts"], other]), SETTING)
-    names = [row["name"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code" and row["name"] != "oracle_budget"]
+    names = [
+        row["name"]
+        for row in tables["contrasts"].to_pylist()
+        if row["domain"] == "code" and row["name"] != "oracle_budget"
+    ]
     small = [name for name in names if name.endswith(("slope", "best_other"))]
     leans = [name for name in names if name.startswith("lean")]
     large = [name for name in names if name not in small + leans]
-    for axes, shown in zip(picture.figure.axes[1::2], (large, small, leans), strict=True):  # those of the second domain, code
+    for axes, shown in zip(
+        picture.figure.axes[1::2], (large, small, leans), strict=True
+    ):  # those of the second domain, code
         marks = {line.get_label(): line for line in axes.lines if line.get_label() in ("duo", "second")}
         values = {row["name"]: row["value"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code"}
         for line in marks.values():

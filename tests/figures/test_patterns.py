@@ -12,16 +12,26 @@ from duo.settings import OneRouter
 LAYERS, TOKENS = 24, 10  # more routes, with three choices, than could be listed
 ROUTERS = {
     "two": OneRouter(model="duo", mix={"text": 0.5, "code": 0.5}, choices=["small", "big"], big=7.2),
-    "three": OneRouter(model="skip", mix={"text": 0.5, "code": 0.5}, choices=["small", "big", "skip"], big=7.2, skip=4.8),
+    "three": OneRouter(
+        model="skip", mix={"text": 0.5, "code": 0.5}, choices=["small", "big", "skip"], big=7.2, skip=4.8
+    ),
 }
 
 
 def routed(one: OneRouter) -> tuple[pa.Table, np.ndarray]:
-    """ROUTED of two documents a domain, tokens from last to first, and their digits [domains, documents, tokens, layers]."""
+    """ROUTED of two documents a domain, tokens from last to first, and their digits [domains, documents, tokens,
+    layers].
+    """
     digits = np.random.default_rng(len(one.choices)).integers(0, len(one.choices), (2, 2, TOKENS, LAYERS))
     codes = RouteSpace(LAYERS, tuple(one.choices)).encode(digits)
     rows = [
-        {"kind": kind, "domain": domain, "document": f"d{document}", "position": position, "route": route if kind == "hard" else -1}
+        {
+            "kind": kind,
+            "domain": domain,
+            "document": f"d{document}",
+            "position": position,
+            "route": route if kind == "hard" else -1,
+        }
         for kind in ("soft", "hard")
         for domain, each in zip(("text", "code"), codes.tolist(), strict=True)
         for document, routes in enumerate(each)
@@ -42,7 +52,9 @@ def test_every_cell_has_its_choices_colour(drawn):
     for index, panel in enumerate(picture.figure.axes):
         (image,) = panel.images
         name, domain = list(ROUTERS)[index // 2], index % 2
-        wanted = np.array([to_rgba(patterns.COLOURS[choice]) for choice in ROUTERS[name].choices])[digits[name][domain, 0].T]
+        wanted = np.array([to_rgba(patterns.COLOURS[choice]) for choice in ROUTERS[name].choices])[
+            digits[name][domain, 0].T
+        ]
         np.testing.assert_allclose(image.cmap(image.norm(image.get_array())), wanted)
         share = (digits[name][domain, 0] == 1).mean()
         assert panel.get_title().startswith(f"{('text', 'code')[domain]}: {share:.0%} big")

@@ -17,7 +17,7 @@ def curves() -> pa.Table:
 @pytest.fixture(scope="module")
 def setting(curves) -> base.Setting:
     model = curves["model"][0].as_py()
-    return base.Setting(model=model, layers=LAYERS, documents=4, tokens=6, context="shared", random_routes=7, confidence=0.9)
+    return base.Setting(model=model, layers=LAYERS, documents=4, tokens=6, random_routes=7, confidence=0.9)
 
 
 def drawn(axes) -> dict:
@@ -54,9 +54,21 @@ def test_routers_at_exactly_their_budget_stand_beside_the_oracle(curves, setting
 
 
 def test_a_map_a_router_and_domain_shows_the_shares(setting):
-    shares = {("text", "r", "big"): 0.25, ("code", "r", "big"): 0.5, ("text", "s", "skip"): 0.75, ("code", "s", "skip"): 1.0}
+    shares = {
+        ("text", "r", "big"): 0.25,
+        ("code", "r", "big"): 0.5,
+        ("text", "s", "skip"): 0.75,
+        ("code", "s", "skip"): 1.0,
+    }
     rows = [
-        {"router": router, "domain": domain, "choice": choice, "layer": layer, "position": position, "share": share * layer / LAYERS}
+        {
+            "router": router,
+            "domain": domain,
+            "choice": choice,
+            "layer": layer,
+            "position": position,
+            "share": share * layer / LAYERS,
+        }
         for (domain, router, choice), share in shares.items()
         for layer in range(LAYERS)
         for position in range(5)
@@ -65,6 +77,8 @@ def test_a_map_a_router_and_domain_shows_the_shares(setting):
     picture = routers.heat_maps(pa.Table.from_pylist(rows), shown, setting)
     maps = [axes for axes in picture.figure.axes if axes.images]
     for axes, share in zip(maps, (0.25, 0.75, 0.5, 1.0), strict=True):
-        np.testing.assert_allclose(axes.images[0].get_array(), np.tile(share * np.arange(LAYERS)[:, None] / LAYERS, (1, 5)))
+        np.testing.assert_allclose(
+            axes.images[0].get_array(), np.tile(share * np.arange(LAYERS)[:, None] / LAYERS, (1, 5))
+        )
     assert [axes.get_title() for axes in maps[:2]] == ["r\n2 of 4 big", "s\n1.2 of 4 skipped"]
     assert "mean over a sequence" in picture.caption

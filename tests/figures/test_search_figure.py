@@ -5,13 +5,19 @@ import pytest
 
 from duo.figures import base, search
 
-SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=6, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=6, random_routes=7, confidence=0.9)
 
 
 @pytest.mark.parametrize("domains", [["text"], ["text", "code"]])
 def test_a_panel_a_domain_and_budget_and_a_line_a_method(domains):
     rows = [
-        {"domain": domain, "budget": budget, "method": method, "evaluations": evaluations, "regret": (index + 1) / evaluations}
+        {
+            "domain": domain,
+            "budget": budget,
+            "method": method,
+            "evaluations": evaluations,
+            "regret": (index + 1) / evaluations,
+        }
         | {"regret_low": 0.5 / evaluations, "regret_high": 9.0 / evaluations}
         for domain in domains
         for budget in (3, 2)
@@ -20,7 +26,9 @@ def test_a_panel_a_domain_and_budget_and_a_line_a_method(domains):
     ]
     picture = search.regret(pa.Table.from_pylist(rows[::-1]), SETTING)
     panels = [axes for axes in picture.figure.axes if axes.lines]
-    assert sorted(axes.get_title() for axes in panels) == sorted(f"{domain}, {budget} of 4 big" for domain in domains for budget in (2, 3))
+    assert sorted(axes.get_title() for axes in panels) == sorted(
+        f"{domain}, {budget} of 4 big" for domain in domains for budget in (2, 3)
+    )
     for axes in panels:
         lines = {line.get_label(): line for line in axes.lines}
         for index, (method, look) in enumerate(search.LINES.items()):
@@ -37,6 +45,16 @@ def test_a_panel_a_domain_and_budget_and_a_line_a_method(domains):
 
 
 def test_methods_that_were_not_asked_for_are_left_out():
-    rows = [{"domain": "text", "budget": 1, "method": "random", "evaluations": 1, "regret": 0.1, "regret_low": 0.0, "regret_high": 0.2}]
+    rows = [
+        {
+            "domain": "text",
+            "budget": 1,
+            "method": "random",
+            "evaluations": 1,
+            "regret": 0.1,
+            "regret_low": 0.0,
+            "regret_high": 0.2,
+        }
+    ]
     (axes,) = search.regret(pa.Table.from_pylist(rows), SETTING).figure.axes
     assert [line.get_label() for line in axes.lines] == ["random routes"]

@@ -7,7 +7,7 @@ import pytest
 from duo.figures import base, skips
 
 LAYERS = 4
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
 INTERVAL = {"low": 0.1, "high": 0.9}
 
 
@@ -26,9 +26,17 @@ def shares(domains: list[str], share: float) -> tuple[pa.Table, pa.Table]:
 def test_models_stand_side_by_side(domains):
     picture = skips.heat_maps({"duo": shares(domains, 0.2), "skip": shares(domains, 0.4)}, 2, "ffn", SETTING)
     maps = [axes for axes in picture.figure.axes if axes.images]
-    assert [axes.get_title() for axes in maps] == [f"{domain}, model {model}" for domain in domains for model in ("duo", "skip")]
+    assert [axes.get_title() for axes in maps] == [
+        f"{domain}, model {model}" for domain in domains for model in ("duo", "skip")
+    ]
     np.testing.assert_allclose(maps[1].images[0].get_array()[:, 0], 0.4 + np.arange(LAYERS) / 10)
-    for words in ("Exactly 2 of 4 layers", "no FFN", "context shared", "5 held-out documents", "90% percentile bootstrap"):
+    for words in (
+        "Exactly 2 of 4 layers",
+        "no FFN",
+        "context shared",
+        "5 held-out documents",
+        "90% percentile bootstrap",
+    ):
         assert words in picture.caption
 
 
@@ -41,7 +49,9 @@ def test_every_statistic_is_drawn_for_every_model():
     ]
     figure = skips.statistics(pa.Table.from_pylist(rows), 2, "layer", SETTING).figure
     for label, at in (("model duo", 0), ("model skip", 1)):
-        drawn = [x for axes in figure.axes for line in axes.lines if line.get_label() == label for x in line.get_xdata()]
+        drawn = [
+            x for axes in figure.axes for line in axes.lines if line.get_label() == label for x in line.get_xdata()
+        ]
         assert drawn == pytest.approx([index + at / 10 for index in range(len(names))])
 
 
@@ -61,5 +71,10 @@ def test_three_way_frames_the_lowest_and_draws_differences():
     assert len(above.texts) == 15
     lines = {line.get_label(): line for line in below.lines}
     assert lines["1 skipped"].get_ydata() == pytest.approx([-0.1, -1.1, -2.1, -3.1])
-    for words in ("model skip", "exact for every token", "3 held-out documents a domain, their first 2 tokens", "90% percentile bootstrap"):
+    for words in (
+        "model skip",
+        "exact for every token",
+        "3 held-out documents a domain, their first 2 tokens",
+        "90% percentile bootstrap",
+    ):
         assert words in picture.caption

@@ -1,4 +1,6 @@
-"""Pictures of the oracle against noise, of the spectrum and of other seeds' choices show their tables, and say what is missing."""
+"""Pictures of the oracle against noise, of the spectrum and of other seeds' choices show their tables, and say what
+is missing.
+"""
 
 from dataclasses import asdict
 
@@ -9,7 +11,7 @@ import pytest
 from duo.figures import base, spectrum
 
 LAYERS = 4
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
 ENDS = {"low": 0.1, "high": 0.9}
 
 
@@ -23,8 +25,18 @@ def order_statistics(domains: list[str]) -> pa.Table:
     for model in ("duo", "seed-2"):
         for domain in domains:
             for budget, routes in enumerate((1, 4, 6, 4, 1)):
-                row = {"model": model, "domain": domain, "budget": budget, "routes": routes, "mean": 3.0 + (model == "seed-2")}
-                for name, value in {"oracle": 3 - routes / 10, "predicted": 3 - routes / 5, "effective": routes**0.5}.items():
+                row = {
+                    "model": model,
+                    "domain": domain,
+                    "budget": budget,
+                    "routes": routes,
+                    "mean": 3.0 + (model == "seed-2"),
+                }
+                for name, value in {
+                    "oracle": 3 - routes / 10,
+                    "predicted": 3 - routes / 5,
+                    "effective": routes**0.5,
+                }.items():
                     row |= {name: value, f"{name}_low": value - 0.1, f"{name}_high": value + 0.1}
                 rows.append(row)
     return pa.Table.from_pylist(rows)
@@ -65,7 +77,14 @@ def test_spectrum_has_a_line_a_domain_and_layers_from_one():
 def means(strategies: list[str]) -> pa.Table:
     return pa.Table.from_pylist(
         [
-            {"domain": domain, "strategy": strategy, "budget": budget, "loss": 2.0 + at / 10 + budget / 100, "low": 1.9, "high": 2.1}
+            {
+                "domain": domain,
+                "strategy": strategy,
+                "budget": budget,
+                "loss": 2.0 + at / 10 + budget / 100,
+                "low": 1.9,
+                "high": 2.1,
+            }
             for domain in ("text", "code")
             for at, strategy in enumerate(strategies)
             for budget in range(LAYERS + 1)
@@ -84,7 +103,7 @@ def test_one_model_is_drawn_alone_and_the_caption_says_what_is_missing():
     picture = spectrum.cross_seed(means(["own", "fixed", "held_out"]), 1, SETTING)
     labels = [each.get_label() for each in picture.figure.axes[0].lines]
     assert "chosen by another seed's oracle" not in labels
-    assert "need two or more in enumerate.models" in picture.caption
+    assert "need two or more in route_losses.models" in picture.caption
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path, monkeypatch):

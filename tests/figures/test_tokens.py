@@ -7,7 +7,7 @@ import pytest
 from duo.figures import base, tokens
 from duo.studies.schedules import CONTRASTS
 
-SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=8, context="shared", random_routes=7, confidence=0.9)
+SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=8, random_routes=7, confidence=0.9)
 
 
 def positions(domains: list[str]) -> pa.Table:
@@ -34,7 +34,16 @@ def statistics(domains: list[str]) -> pa.Table:
     for domain in domains:
         for first, second in CONTRASTS:
             for name, value in {f"{first}-{second}": 0.02, f"{first}_mean-{second}_mean": 0.01}.items():
-                rows.append({"model": "duo", "domain": domain, "name": name, "value": value, "low": value / 2, "high": value * 2})
+                rows.append(
+                    {
+                        "model": "duo",
+                        "domain": domain,
+                        "name": name,
+                        "value": value,
+                        "low": value / 2,
+                        "high": value * 2,
+                    }
+                )
     return pa.Table.from_pylist(rows)
 
 
@@ -68,7 +77,8 @@ def test_schedules(domains, tmp_path):
 def test_losses_and_gaps(domains, tmp_path):
     rng = np.random.default_rng(0)
     rows = [
-        {"domain": domain, "document": document, "position": position} | dict(zip(tokens.LOSSES, rng.gamma(2, 2, 3), strict=True))
+        {"domain": domain, "document": document, "position": position}
+        | dict(zip(tokens.LOSSES, rng.gamma(2, 2, 3), strict=True))
         for domain in domains
         for document in ("a", "b")
         for position in range(8)
@@ -76,7 +86,11 @@ def test_losses_and_gaps(domains, tmp_path):
     table = pa.Table.from_pylist(rows)
     cells = [(0.0, 0.0, 5), (0.5, -0.5, 1), (3.0, 1.5, 2)]
     histogram = pa.Table.from_pylist(
-        [{"domain": domain, "loss": loss, "gap": gap, "width": 0.5, "tokens": n} for domain in domains for loss, gap, n in cells]
+        [
+            {"domain": domain, "loss": loss, "gap": gap, "width": 0.5, "tokens": n}
+            for domain in domains
+            for loss, gap, n in cells
+        ]
     )
     picture = tokens.losses_and_gaps(table, histogram, dict.fromkeys(domains, "b"), 2, SETTING)
     save(picture, tmp_path)
@@ -91,7 +105,15 @@ def test_losses_and_gaps(domains, tmp_path):
 
 
 def test_classes_and_a_domain_without_any(tmp_path):
-    row = {"domain": "code", "tokens": 9, "loss_low": 2.0, "loss_high": 4.0, "gap": 0.5, "gap_low": -0.1, "gap_high": 1.0}
+    row = {
+        "domain": "code",
+        "tokens": 9,
+        "loss_low": 2.0,
+        "loss_high": 4.0,
+        "gap": 0.5,
+        "gap_low": -0.1,
+        "gap_high": 1.0,
+    }
     means = pa.Table.from_pylist([row | {"class": "name", "loss": 3.0}, row | {"class": "keyword", "loss": 2.5}])
     picture = tokens.classes(means, ["text", "code"], 2, SETTING)
     save(picture, tmp_path)

@@ -46,7 +46,9 @@ ROWS = {"a": np.random.default_rng(0).integers(0, 300, (12, 17)).astype(np.uint1
 
 
 def save_opt(path: Path, **changes) -> Path:
-    """A random OPT in transformers' format, in which every weight, also a bias or norm, matters; of SHAPE but for `changes`."""
+    """A random OPT in transformers' format, in which every weight, also a bias or norm, matters; of SHAPE but for
+    `changes`.
+    """
     settings = {"vocab_size": 304, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 40}
     settings |= {"max_position_embeddings": 20, "word_embed_proj_dim": 24} | changes
     torch.manual_seed(0)
@@ -67,7 +69,9 @@ def checkpoint(tmp_path_factory):
     del vocabulary[tokens.MARK]
     vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2} | {entry: number + 2 for entry, number in vocabulary.items()}
     special = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
-    transformers.GPT2TokenizerFast(vocab=vocabulary, merges=[tuple(pair) for pair in merges], **special).save_pretrained(path)
+    transformers.GPT2TokenizerFast(
+        vocab=vocabulary, merges=[tuple(pair) for pair in merges], **special
+    ).save_pretrained(path)
     return path
 
 
@@ -93,8 +97,12 @@ def test_all_big_is_the_opt(checkpoint, filled):
 
 
 def test_only_the_small_ffns_train(checkpoint, filled, tmp_path):
-    trained, history = pretrain.train(SHAPE, SETTINGS, MACHINE, 1, ROWS, ROWS, tmp_path / "c", pretrained=str(checkpoint))
-    changed = {name for name, weight in trained.named_parameters() if not torch.equal(weight, filled.get_parameter(name))}
+    trained, history = pretrain.train(
+        SHAPE, SETTINGS, MACHINE, 1, ROWS, ROWS, tmp_path / "c", pretrained=str(checkpoint)
+    )
+    changed = {
+        name for name, weight in trained.named_parameters() if not torch.equal(weight, filled.get_parameter(name))
+    }
     fresh = dict(Duo(SHAPE).named_parameters())
     assert changed == {name for name in fresh if ".ffns.small." in name}
     losses = {(series, step): value for step, series, value in history}
@@ -152,7 +160,9 @@ def test_a_router_trains_on_it(filled, tmp_path):
 
 
 def test_the_routes_of_24_layers_are_too_many(filled):
-    with pytest.raises(InputError, match="24 layers, each small or big, make 16777216 routes; at most 1048576 are enumerated"):
+    with pytest.raises(
+        InputError, match="24 layers, each small or big, make 16777216 routes; at most 1048576 are enumerated"
+    ):
         Enumerator(filled, RouteSpace(24), MACHINE, "fp32", 64)
 
 
@@ -175,7 +185,10 @@ def test_flops_equal_the_counted_products(filled, big):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 32}, r"model\.pretrained: .*tiny' has other sizes than params\.yaml: model\.width: 32 should be 24$"),
+        (
+            {"width": 32},
+            r"model\.pretrained: .*tiny' has other sizes than params\.yaml: model\.width: 32 should be 24$",
+        ),
         ({"big": 64, "layers": 3}, r"model\.layers: 3 should be 2; model\.big: 64 should be 40$"),
         ({"vocabulary": 300}, r"tokens\.vocabulary: 300 should be 304$"),
         ({"sequence": 32}, r"tokens\.sequence: 32 should be at most 20$"),
@@ -194,7 +207,10 @@ def test_other_sizes_are_one_clear_error(checkpoint, change, message):
     [
         ({"do_layer_norm_before": False}, "has do_layer_norm_before False in its config.json; only True is supported"),
         ({"word_embed_proj_dim": 16}, "has word_embed_proj_dim 16 in its config.json; only 24 is supported"),
-        ({"activation_function": "gelu"}, "has activation_function 'gelu' in its config.json; only 'relu' is supported"),
+        (
+            {"activation_function": "gelu"},
+            "has activation_function 'gelu' in its config.json; only 'relu' is supported",
+        ),
     ],
 )
 def test_other_kinds_of_opt_are_refused(tmp_path, change, message):
@@ -257,16 +273,28 @@ def experiment(**groups) -> dict:
 def test_the_experiment_loads():
     params = Params.model_validate(experiment())
     assert Shape.of(params.tokens, params.model) == Shape(50272, 1024, 24, 2048, 32, 8192, 512, "opt")
-    shares = [(one.big / 24, (one.skip or 0) / 24) for one in (params.routers[name] for name in params.figures.patterns["figure-9"])]
+    shares = [
+        (one.big / 24, (one.skip or 0) / 24)
+        for one in (params.routers[name] for name in params.figures.patterns["figure-9"])
+    ]
     np.testing.assert_allclose(shares, [(0.3, 0), (0.5, 0), (0.3, 0.2)])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tokens": {"pretrained": None}}, "tokens.pretrained: None must be that of the weights (model.pretrained: 'facebook/opt-1.3b')"),
-        ({"models": {"duo": {"big": 100}}}, "models.duo.big: 100 has no effect on big FFNs that are pretrained; remove it"),
-        ({"models": {"duo": {"big_first": 0.5}}}, "models.duo.big_first: 0.5 has no effect on big FFNs that are pretrained; remove it"),
+        (
+            {"tokens": {"pretrained": None}},
+            "tokens.pretrained: None must be that of the weights (model.pretrained: 'facebook/opt-1.3b')",
+        ),
+        (
+            {"models": {"duo": {"big": 100}}},
+            "models.duo.big: 100 has no effect on big FFNs that are pretrained; remove it",
+        ),
+        (
+            {"models": {"duo": {"big_first": 0.5}}},
+            "models.duo.big_first: 0.5 has no effect on big FFNs that are pretrained; remove it",
+        ),
         ({"models": {"duo": {"p_big": 1.0}}}, "models.duo.p_big: 1.0 leaves nothing to train"),
         ({"figures": {"patterns": {"figure-9": ["both-4"]}}}, "figures.patterns.figure-9: 'both-4' is none of routers"),
     ],

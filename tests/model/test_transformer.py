@@ -41,7 +41,10 @@ def test_equals_llama(choice):
         q, k, v = layer.attention.qkv.weight.chunk(3)
         gate, up = layer.ffns[choice].gate_up.weight.chunk(2)
         weights |= {at + f"self_attn.{name}_proj.weight": weight for name, weight in zip("qkv", (q, k, v), strict=True)}
-        weights |= {at + "self_attn.o_proj.weight": layer.attention.out.weight, at + "mlp.down_proj.weight": layer.ffns[choice].down.weight}
+        weights |= {
+            at + "self_attn.o_proj.weight": layer.attention.out.weight,
+            at + "mlp.down_proj.weight": layer.ffns[choice].down.weight,
+        }
         weights |= {at + "mlp.gate_proj.weight": gate, at + "mlp.up_proj.weight": up}
         weights |= {
             at + "input_layernorm.weight": layer.attention_norm.weight,
@@ -89,7 +92,9 @@ def test_skip_leaves_the_ffn_out():
 
 @pytest.mark.parametrize("big", [0, 1, 3])
 def test_flops_equal_the_counted_products(big):
-    """The formula against torch's counter, over the layers' own grouped computation that runs each FFN where it is due."""
+    """The formula against torch's counter, over the layers' own grouped computation that runs each FFN where it is
+    due.
+    """
     duo = make()
     tokens = random_tokens(2, 16)
 
@@ -108,12 +113,15 @@ def test_flops_equal_the_counted_products(big):
 
 
 def test_the_papers_model_has_the_papers_size():
-    """1.399 B parameters: 59 M in small FFNs, 944 M in big ones, 314 M in attention (paper, section 3), by params/paper.yaml."""
+    """1.399 B parameters: 59 M in small FFNs, 944 M in big ones, 314 M in attention (paper, section 3), by
+    params/paper.yaml.
+    """
     changes = read_yaml(REPOSITORY / "params/paper.yaml")
     with torch.device("meta"):
         duo = Duo(Shape(**changes["tokens"], **changes["model"]))
     sizes = {
-        part: sum(w.numel() for name, w in duo.named_parameters() if part in name) / 1e6 for part in ("", "small", "big", "attention.")
+        part: sum(w.numel() for name, w in duo.named_parameters() if part in name) / 1e6
+        for part in ("", "small", "big", "attention.")
     }
     assert round(sizes[""], 2) == 1399.26
     for part, printed in (("small", 59), ("big", 944), ("attention.", 314)):

@@ -40,7 +40,9 @@ def jointly(duo: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray
 
 
 def token_by_token(duo: Duo, tokens: np.ndarray, labels: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
-    """The plain loop: winners [time] of one document [time] and their losses; every route of the budget at every token in turn."""
+    """The plain loop: winners [time] of one document [time] and their losses; every route of the budget at every
+    token in turn.
+    """
     routes, losses = np.zeros_like(tokens), np.zeros(len(tokens), np.float32)
     for position in range(len(tokens)):
         tried = {}
@@ -54,23 +56,25 @@ def token_by_token(duo: Duo, tokens: np.ndarray, labels: np.ndarray, budget: int
 
 
 @pytest.mark.parametrize("family", ["llama", "opt"])
-def test_committed_equals_a_token_by_token_loop(family):
+def test_greedy_equals_a_token_by_token_loop(family):
     duo, chosen_from = model(family), sample()
-    found = joint.committed(duo, chosen_from, [1, 2], MACHINE, "fp32", 48, seed=1)
+    found = joint.greedy(duo, chosen_from, [1, 2], MACHINE, "fp32", 48, seed=1)
     for budget in (1, 2):
         chosen = found[budget, "oracle"]
         for row in range(len(chosen_from.documents)):
             routes, losses = token_by_token(duo, chosen_from.tokens[row], chosen_from.labels[row], budget)
             np.testing.assert_array_equal(chosen.routes[row], routes)
-            np.testing.assert_allclose(chosen.claimed[row], losses, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(chosen.isolated[row], losses, rtol=1e-4, atol=1e-4)
 
 
-def test_what_is_committed_is_realised():
-    """Its claimed loss is that of all tokens on their routes in one plain pass; of the other contexts' choices it is not."""
+def test_what_is_greedy_is_joint():
+    """Its isolated loss is that of all tokens on their routes in one plain pass; of the other contexts' choices it is
+    not.
+    """
     duo, chosen_from = model(), sample()
     tokens, labels = chosen_from.tokens, chosen_from.labels
-    chosen = joint.committed(duo, chosen_from, [2], MACHINE, "fp32", 48, seed=1)[2, "oracle"]
-    np.testing.assert_allclose(jointly(duo, tokens, chosen.routes, labels), chosen.claimed, rtol=1e-4, atol=1e-4)
+    chosen = joint.greedy(duo, chosen_from, [2], MACHINE, "fp32", 48, seed=1)[2, "oracle"]
+    np.testing.assert_allclose(jointly(duo, tokens, chosen.routes, labels), chosen.isolated, rtol=1e-4, atol=1e-4)
     reference = joint.reference_routes("all_big", chosen_from, LAYERS, seed=1)
     enumerator = Enumerator(duo, SPACE, MACHINE, "fp32", 64)
     for losses in (
@@ -78,14 +82,16 @@ def test_what_is_committed_is_realised():
         enumerator.documents(torch.from_numpy(tokens), torch.from_numpy(labels), torch.from_numpy(reference)),
     ):
         other = joint.choose(losses.numpy(), chosen_from, [2], LAYERS, seed=1)[2, "oracle"]
-        assert np.abs(jointly(duo, tokens, other.routes, labels) - other.claimed).mean() > 0.01
+        assert np.abs(jointly(duo, tokens, other.routes, labels) - other.isolated).mean() > 0.01
 
 
-def test_realised_losses_are_those_of_the_plain_pass():
+def test_joint_losses_are_those_of_the_plain_pass():
     duo, chosen_from = model(), sample(joint.BATCH + 2)
     routes = np.random.default_rng(0).integers(len(SPACE), size=chosen_from.tokens.shape)
-    found = joint.realise(duo, chosen_from.tokens, routes, chosen_from.labels, MACHINE, "fp32")
-    np.testing.assert_allclose(found, jointly(duo, chosen_from.tokens, routes, chosen_from.labels), rtol=1e-4, atol=1e-4)
+    found = joint.run_jointly(duo, chosen_from.tokens, routes, chosen_from.labels, MACHINE, "fp32")
+    np.testing.assert_allclose(
+        found, jointly(duo, chosen_from.tokens, routes, chosen_from.labels), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_selections_are_the_lowest_of_their_kind_and_draw_as_the_oracle_does():
@@ -94,12 +100,12 @@ def test_selections_are_the_lowest_of_their_kind_and_draw_as_the_oracle_does():
     found = joint.choose(losses, chosen_from, [2], LAYERS, seed=1)
     codes = SPACE.with_budget(2)
     assert set(np.unique(found[2, "oracle"].routes)) <= set(codes)
-    np.testing.assert_array_equal(found[2, "oracle"].claimed, losses[..., codes].min(-1))
-    by_document = found[2, "sequence"].claimed.sum(1)
+    np.testing.assert_array_equal(found[2, "oracle"].isolated, losses[..., codes].min(-1))
+    by_document = found[2, "sequence"].isolated.sum(1)
     np.testing.assert_array_equal(by_document, losses[..., codes].sum(1).min(-1))
     for domain in ("text", "code"):
         rows = np.array(chosen_from.domains) == domain
-        assert found[2, "fixed"].claimed[rows].sum() == losses[rows][..., codes].sum((0, 1)).min()
+        assert found[2, "fixed"].isolated[rows].sum() == losses[rows][..., codes].sum((0, 1)).min()
     table = pa.table(chosen_from.columns() | {"losses": files.fixed_lists(losses.reshape(-1, len(SPACE)))})
     selections, _ = select.apply("duo", table, SPACE, 2, 3, seed=1)
     np.testing.assert_array_equal(selections["oracle_route"].to_numpy(), found[2, "oracle"].routes.ravel())
@@ -119,7 +125,9 @@ def test_losses_are_found_whatever_the_shards():
 
 
 def test_reference_runs():
-    """A route of all tokens, one drawn for each by document, or a router's own, in whatever order it names its choices."""
+    """A route of all tokens, one drawn for each by document, or a router's own, in whatever order it names its
+    choices.
+    """
     chosen_from = sample()
     assert set(joint.reference_routes("all_big", chosen_from, LAYERS, 1).ravel()) == {15}
     assert set(joint.reference_routes("all_small", chosen_from, LAYERS, 1).ravel()) == {0}
@@ -129,14 +137,16 @@ def test_reference_runs():
     own = RouteSpace(LAYERS, ("big", "small"))
     codes = own.encode(1 - SPACE.decode(drawn))
     columns = {"kind": ["hard"] * codes.size, **chosen_from.columns(), "route": codes.ravel()}
-    routed = pa.concat_tables([pa.table(columns | {"kind": ["soft"] * codes.size, "route": np.full(codes.size, -1)}), pa.table(columns)])
+    routed = pa.concat_tables(
+        [pa.table(columns | {"kind": ["soft"] * codes.size, "route": np.full(codes.size, -1)}), pa.table(columns)]
+    )
     part = chosen_from.beginning(1, 6)
     np.testing.assert_array_equal(joint.router_routes(routed, own.choices, part, LAYERS), drawn[[0, 2], :6])
     with pytest.raises(InputError, match="domain text, document d0: its routes are missing"):
         joint.router_routes(routed.slice(len(routed) - 9), own.choices, part, LAYERS)
 
 
-def test_one_route_for_all_is_realised_as_claimed_in_the_shared_context():
+def test_one_route_for_all_is_joint_as_isolated_in_the_shared_context():
     duo, chosen_from = model(), sample()
     enumerator = Enumerator(duo, SPACE, MACHINE, "fp32", 64)
     losses = enumerator.documents(torch.from_numpy(chosen_from.tokens), torch.from_numpy(chosen_from.labels)).numpy()
@@ -145,15 +155,24 @@ def test_one_route_for_all_is_realised_as_claimed_in_the_shared_context():
     assert len(table) == 3 * 3 * chosen_from.tokens.size
     for row in table:
         if row["selection"] != "oracle" or row["budget"] in (0, 4):
-            assert row["realised"] == pytest.approx(row["claimed"], rel=1e-4, abs=1e-4)
+            assert row["joint"] == pytest.approx(row["isolated"], rel=1e-4, abs=1e-4)
 
 
-def made_up(claimed: float, realised: float, route: int, selections=("oracle",), documents=("a", "b")) -> pa.Table:
-    """CONTEXT_LOSSES of budgets 2 and 4 (of 4 layers), a document's losses 1 above the other's; all big 0.5 below the rest."""
+def made_up(isolated: float, joint: float, route: int, selections=("oracle",), documents=("a", "b")) -> pa.Table:
+    """JOINT_LOSSES of budgets 2 and 4 (of 4 layers), a document's losses 1 above the other's; all big 0.5 below the
+    rest.
+    """
     return pa.Table.from_pylist(
         [
-            {"model": "duo", "domain": "text", "document": document, "position": position, "budget": budget, "selection": selection}
-            | {"route": route, "claimed": claimed + row - (budget == 4) / 2, "realised": realised + row - (budget == 4) / 2}
+            {
+                "model": "duo",
+                "domain": "text",
+                "document": document,
+                "position": position,
+                "budget": budget,
+                "selection": selection,
+            }
+            | {"route": route, "isolated": isolated + row - (budget == 4) / 2, "joint": joint + row - (budget == 4) / 2}
             for row, document in enumerate(documents)
             for position in range(3)
             for budget in (2, 4)
@@ -163,29 +182,31 @@ def made_up(claimed: float, realised: float, route: int, selections=("oracle",),
 
 
 def test_differences_between_contexts():
-    tables = {"shared": made_up(1.0, 2.0, 3, ("oracle", "fixed")), "committed": made_up(1.5, 1.5, 5)}
+    tables = {"shared": made_up(1.0, 2.0, 3, ("oracle", "fixed")), "greedy": made_up(1.5, 1.5, 5)}
     (domain,) = joint.gather(tables, LAYERS)
     found = joint.intervals(domain, 200, 0.9, seed=1)
     rows = {row["name"]: row for row in joint.statistics(domain, found).to_pylist()}
     values = {
-        "shared_realised_2-shared_claimed_2": 1.0,
-        "committed_realised_2-committed_claimed_2": 0.0,
-        "shared_realised_2-fixed_2": 0.0,
-        "committed_realised_2-fixed_2": -0.5,
-        "committed_realised_2-all_big": 0.5,
-        "committed_realised_2-shared_realised_2": -0.5,
-        "agree_shared_committed_2": 0.0,
+        "shared_joint_2-shared_isolated_2": 1.0,
+        "greedy_joint_2-greedy_isolated_2": 0.0,
+        "shared_joint_2-fixed_2": 0.0,
+        "greedy_joint_2-fixed_2": -0.5,
+        "greedy_joint_2-all_big": 0.5,
+        "greedy_joint_2-shared_joint_2": -0.5,
+        "agree_shared_greedy_2": 0.0,
     }
     for name, value in values.items():
         assert (rows[name]["value"], rows[name]["low"], rows[name]["high"]) == pytest.approx((value,) * 3), name
-    assert "shared_realised_4-all_big" not in rows and "shared_realised_4-shared_claimed_4" in rows
+    assert "shared_joint_4-all_big" not in rows and "shared_joint_4-shared_isolated_4" in rows
     curves = joint.curves(domain, found).to_pylist()
-    (row,) = [row for row in curves if (row["context"], row["kind"], row["budget"]) == ("committed", "realised", 4)]
+    (row,) = [row for row in curves if (row["context"], row["kind"], row["budget"]) == ("greedy", "joint", 4)]
     assert (row["loss"], row["low"], row["high"]) == pytest.approx((1.5, 1.0, 2.0))  # of documents 1 and 2
     assert row["perplexity"] == pytest.approx(np.exp(1.5))
 
 
 def test_contexts_must_be_tried_on_the_same_documents():
-    tables = {"shared": made_up(1.0, 2.0, 3), "committed": made_up(1.5, 1.5, 5, documents=("a", "c"))}
-    with pytest.raises(InputError, match=r"domain 'text': the contexts .* were tried on different documents; run contexts again"):
+    tables = {"shared": made_up(1.0, 2.0, 3), "greedy": made_up(1.5, 1.5, 5, documents=("a", "c"))}
+    with pytest.raises(
+        InputError, match=r"domain 'text': the contexts .* were tried on different documents; run contexts again"
+    ):
         joint.gather(tables, LAYERS)

@@ -1,4 +1,6 @@
-"""Drawn labels follow the predictions they are drawn from, and selections take what they say, on a tiny model and made-up scores."""
+"""Drawn labels follow the predictions they are sampled from, and selections take what they say, on a tiny model and
+made-up scores.
+"""
 
 import numpy as np
 import pytest
@@ -10,12 +12,12 @@ from duo.errors import InputError
 from duo.oracle import null
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.settings import Luck, Runtime
+from duo.settings import Runtime, SampledLabels
 from duo.tables.files import matrix
-from duo.tables.oracle import LUCK_TOKENS
+from duo.tables.oracle import SAMPLED_LABELS
 
 MACHINE = Runtime(device="cpu", threads=1, compile=False)
-SETTINGS = Luck(labels="all_big", temperature=1.0, draws=3, teachers=["teacher"])
+SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=3, teachers=["teacher"])
 SPACE = RouteSpace(TINY.layers)
 ALL_BIG = SPACE.named("all_big")
 BUDGETS = range(TINY.layers + 1)
@@ -34,8 +36,8 @@ def test_labels_are_drawn_as_often_as_predicted():
     with np.errstate(divide="ignore"):
         rows = torch.from_numpy(np.log(np.tile(chances, (20_000, 1))))
     for temperature, expected in ((1.0, chances), (0.5, chances**2 / (chances**2).sum())):
-        drawn = null.draw(rows, temperature, np.random.default_rng(0))
-        np.testing.assert_allclose(np.bincount(drawn, minlength=5) / len(rows), expected, atol=0.01)
+        sampled = null.draw(rows, temperature, np.random.default_rng(0))
+        np.testing.assert_allclose(np.bincount(sampled, minlength=5) / len(rows), expected, atol=0.01)
 
 
 @pytest.mark.parametrize("height", [0.0, np.nextafter(1, 0)])
@@ -49,21 +51,23 @@ def test_every_draw_is_a_word_of_some_chance(height):
 
 
 def test_labels_belong_to_their_document():
-    """Neither the other documents, nor their order, nor how many labels are drawn changes a label."""
+    """Neither the other documents, nor their order, nor how many labels are sampled changes a label."""
     duo, whole = make(scale=1.0), sample()
-    drawn = null.null_labels(duo, whole, ALL_BIG, 1.0, 3, 7, MACHINE, "fp32")
+    sampled = null.null_labels(duo, whole, ALL_BIG, 1.0, 3, 7, MACHINE, "fp32")
     part = null.null_labels(duo, whole.take(np.array([3, 1])), ALL_BIG, 1.0, 2, 7, MACHINE, "fp32")
-    np.testing.assert_array_equal(part, drawn[:2, [3, 1]])
-    assert (drawn[0] != drawn[1]).any() and (drawn != null.null_labels(duo, whole, 0, 1.0, 3, 7, MACHINE, "fp32")).any()
+    np.testing.assert_array_equal(part, sampled[:2, [3, 1]])
+    assert (sampled[0] != sampled[1]).any() and (
+        sampled != null.null_labels(duo, whole, 0, 1.0, 3, 7, MACHINE, "fp32")
+    ).any()
 
 
 def test_labels_come_from_the_route_asked_for():
-    """At a low temperature the likeliest word is drawn, whatever route it is of."""
+    """At a low temperature the likeliest word is sampled, whatever route it is of."""
     duo, whole = make(scale=1.0), sample()
     for route, big in enumerate(SPACE.digits == 1):
         likeliest = duo(torch.from_numpy(whole.tokens), torch.from_numpy(big)).argmax(dim=-1)
-        drawn = null.null_labels(duo, whole, route, 1e-4, 1, 1, MACHINE, "fp32")
-        np.testing.assert_array_equal(drawn[0], likeliest.numpy())
+        sampled = null.null_labels(duo, whole, route, 1e-4, 1, 1, MACHINE, "fp32")
+        np.testing.assert_array_equal(sampled[0], likeliest.numpy())
 
 
 def test_several_teachers_predict_the_mean_of_their_probabilities():
@@ -74,7 +78,9 @@ def test_several_teachers_predict_the_mean_of_their_probabilities():
 
 def scores(teachers: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    losses, expected = (rng.random((count, 6, len(SPACE))).astype(np.float32) for count in (1 + SETTINGS.draws, teachers + 1))
+    losses, expected = (
+        rng.random((count, 6, len(SPACE))).astype(np.float32) for count in (1 + SETTINGS.samples, teachers + 1)
+    )
     return losses, expected, rng.random((6, len(BUDGETS))).astype(np.float32)
 
 
@@ -82,18 +88,22 @@ def test_selection_takes_the_lowest_of_each_budget(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     document, (losses, expected, normaliser) = sample().take(slice(0, 1)), scores()
     table = null.select("duo", document, losses, expected, normaliser, SPACE, SOURCE, BUDGETS, seed=1)
-    LUCK_TOKENS.write(table, model="duo", shard=0)
-    for row in LUCK_TOKENS.read(model="duo", shard=0).to_pylist():
+    SAMPLED_LABELS.write(table, model="duo", shard=0)
+    for row in SAMPLED_LABELS.read(model="duo", shard=0).to_pylist():
         budget, token = row["budget"], row["position"]
         routes = SPACE.with_budget(budget)
         best = losses[:, token, routes].argmin(axis=1)
         assert [row["oracle_route"], *row["null_route"]] == routes[best].tolist()
-        assert [row["oracle_loss"], *row["null_loss"]] == [losses[index, token, routes[each]] for index, each in enumerate(best)]
+        assert [row["oracle_loss"], *row["null_loss"]] == [
+            losses[index, token, routes[each]] for index, each in enumerate(best)
+        ]
         *chosen, foreseen = routes[expected[:, token, routes].argmin(axis=1)]
-        assert row["foreseen_route"] == foreseen and row["null_foreseen_loss"] == losses[1:, token, foreseen].tolist()
+        assert (
+            row["label_free_route"] == foreseen and row["null_label_free_loss"] == losses[1:, token, foreseen].tolist()
+        )
         assert row["ceiling_route"] == chosen and row["ceiling_loss"] == losses[0, token, chosen].tolist()
         assert row["log_normaliser"] == normaliser[token, budget]
-        assert [row["source_loss"], *row["null_source_loss"]] == losses[:, token, SOURCE].tolist()
+        assert [row["reference_loss"], *row["null_reference_loss"]] == losses[:, token, SOURCE].tolist()
     assert len(table) == 6 * len(BUDGETS)
 
 
@@ -105,29 +115,37 @@ def test_a_loss_that_is_not_finite_is_one_error():
 
 
 def test_one_pass_gives_what_each_part_alone_does():
-    """On a tiny model: losses of true and drawn labels from the plain pass, expected losses and normaliser by brute force."""
+    """On a tiny model: losses of true and sampled labels from the plain pass, expected losses and normaliser by brute
+    force.
+    """
     duo, teacher, held_out = make(scale=1.0), make(scale=1.5), sample()
     enumerator = Enumerator(duo, SPACE, MACHINE, "fp32", 64)
     table = null.run("duo", enumerator, held_out, [[teacher]], SETTINGS, BUDGETS, seed=1)
     assert table["document"].to_pylist()[:: len(BUDGETS) * 6] == held_out.documents
 
-    drawn = null.null_labels(duo, held_out, ALL_BIG, 1.0, SETTINGS.draws, 1, MACHINE, "fp32")
-    plain = null.losses(enumerator, held_out, np.concatenate([held_out.labels[None], drawn]))
+    sampled = null.null_labels(duo, held_out, ALL_BIG, 1.0, SETTINGS.samples, 1, MACHINE, "fp32")
+    plain = null.losses(enumerator, held_out, np.concatenate([held_out.labels[None], sampled]))
     tokens = torch.from_numpy(held_out.tokens)
-    predicted = torch.stack([duo(tokens, torch.from_numpy(digits == 1)).log_softmax(-1) for digits in SPACE.digits], dim=2)
+    predicted = torch.stack(
+        [duo(tokens, torch.from_numpy(digits == 1)).log_softmax(-1) for digits in SPACE.digits], dim=2
+    )
     everything = torch.ones(TINY.layers, dtype=torch.bool)
-    expected, own = (-(judge(tokens, everything).softmax(-1)[:, :, None] * predicted).sum(-1) for judge in (teacher, duo))
+    expected, own = (
+        -(judge(tokens, everything).softmax(-1)[:, :, None] * predicted).sum(-1) for judge in (teacher, duo)
+    )
     for budget in BUDGETS:
         routes = SPACE.with_budget(budget)
         rows = table.filter(np.array(table["budget"]) == budget)
-        best = plain[..., routes].min(axis=-1).reshape(1 + SETTINGS.draws, -1)
+        best = plain[..., routes].min(axis=-1).reshape(1 + SETTINGS.samples, -1)
         np.testing.assert_allclose(rows["oracle_loss"], best[0], rtol=1e-4)
         np.testing.assert_allclose(matrix(rows["null_loss"]).T, best[1:], rtol=1e-4)
         normaliser = predicted[:, :, routes].amax(dim=2).logsumexp(-1)
         np.testing.assert_allclose(rows["log_normaliser"], normaliser.ravel(), rtol=1e-4, atol=1e-5)
         ceiling = np.take_along_axis(expected.flatten(0, 1).numpy(), matrix(rows["ceiling_route"]), axis=1)
         np.testing.assert_allclose(ceiling[:, 0], expected[..., routes].amin(-1).ravel(), rtol=1e-5)
-        foreseen = np.take_along_axis(own.flatten(0, 1).detach().numpy(), rows["foreseen_route"].to_numpy()[:, None], axis=1)
+        foreseen = np.take_along_axis(
+            own.flatten(0, 1).detach().numpy(), rows["label_free_route"].to_numpy()[:, None], axis=1
+        )
         np.testing.assert_allclose(foreseen[:, 0], own[..., routes].amin(-1).detach().ravel(), rtol=1e-5)
 
 

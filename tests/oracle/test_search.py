@@ -125,7 +125,9 @@ def test_searches_that_suit_the_losses_beat_random_routes():
 
 
 def test_moves_of_the_tree_search():
-    """The higher bound but for one move in ten; an unvisited child first; behind a new node as there are routes; never a closed child."""
+    """The higher bound but for one move in ten; an unvisited child first; behind a new node as there are routes;
+    never a closed child.
+    """
     bounds = search._upper_bounds(np.array([[0.5, 0.2], [0.0, 0.0]]), np.array([10, 7]), np.array([[8, 2], [7, 0]]))
     expected = [0.5 + 1.8 * np.sqrt(np.log(10) / 8), 0.2 + 1.8 * np.sqrt(np.log(10) / 2)]
     assert bounds[0].tolist() == pytest.approx(expected) and bounds[1, 1] == np.inf
@@ -175,7 +177,9 @@ SAMPLE = Sample(["a"] * 3 + ["b"] * 3, [f"d{i}" for i in range(6)], np.zeros((6,
 def made_up(layers: int = 4) -> tuple[dict, list[np.ndarray]]:
     """Losses by document of the sample, and a lens."""
     rng = np.random.default_rng(0)
-    losses = {key: rng.random((5, 2**layers)).astype(np.float32) for key in zip(SAMPLE.domains, SAMPLE.documents, strict=True)}
+    losses = {
+        key: rng.random((5, 2**layers)).astype(np.float32) for key in zip(SAMPLE.domains, SAMPLE.documents, strict=True)
+    }
     return losses, [rng.random((6, 5, 2**depth)).astype(np.float32) for depth in range(1, layers - 1)]
 
 
@@ -188,21 +192,32 @@ def test_curves_and_contrasts(tmp_path, monkeypatch):
     SEARCH_STATISTICS.write(search.statistics("duo", "a", numbers))
     rows = SEARCH_CURVES.read().to_pylist()
     for row in rows:
-        assert 0 <= row["regret_low"] <= row["regret"] <= row["regret_high"] and row["found_low"] <= row["found"] <= row["found_high"]
+        assert (
+            0 <= row["regret_low"] <= row["regret"] <= row["regret_high"]
+            and row["found_low"] <= row["found"] <= row["found_high"]
+        )
     ends = {(row["method"], row["budget"]): row for row in rows}  # a later row takes its place: the last evaluation
-    assert {key: row["evaluations"] for key, row in ends.items()} == {(method, budget): 4 for method in METHODS for budget in (1, 3)}
-    assert all(row["regret"] == 0 and row["found"] == 1 for (method, _), row in ends.items() if method != "beam"), "C(4, 1) are all routes"
+    assert {key: row["evaluations"] for key, row in ends.items()} == {
+        (method, budget): 4 for method in METHODS for budget in (1, 3)
+    }
+    assert all(row["regret"] == 0 and row["found"] == 1 for (method, _), row in ends.items() if method != "beam"), (
+        "C(4, 1) are all routes"
+    )
     (first,) = [row for row in rows if (row["method"], row["budget"], row["evaluations"]) == ("random", 1, 1)]
     assert first["regret"] == pytest.approx(found["a"]["random", 1][:, 0, 0].mean()) and first["regret"] > 0
     names = SEARCH_STATISTICS.read()["name"].to_pylist()
-    assert names == [f"{method}_{budget}-random_{budget}" for budget in (1, 3) for method in METHODS if method != "random"]
+    assert names == [
+        f"{method}_{budget}-random_{budget}" for budget in (1, 3) for method in METHODS if method != "random"
+    ]
 
 
 def test_a_method_has_no_numbers_before_every_token_has_a_route():
     late = np.array([[[np.inf, 0], [0.5, 0.2]], [[0.3, 0.1], [0.1, 0.4]]])
     numbers = search.intervals({("beam", 4): late, ("random", 4): np.ones((2, 2, 2))}, 100, 0.9, seed=1)
     assert [key[2] for key in numbers if key[0] == "beam" and key[-1] == "regret"] == [2]
-    assert numbers["beam", 4, 2, "regret"].value == pytest.approx(0.3) and numbers["beam_4-random_4"].value == pytest.approx(-0.7)
+    assert numbers["beam", 4, 2, "regret"].value == pytest.approx(0.3) and numbers[
+        "beam_4-random_4"
+    ].value == pytest.approx(-0.7)
     never = search.intervals({("beam", 4): late[:, :1], ("random", 4): np.ones((2, 1, 2))}, 100, 0.9, seed=1)
     assert list(never) == [("random", 4, 1, "regret"), ("random", 4, 1, "found")]
 

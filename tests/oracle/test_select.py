@@ -23,7 +23,11 @@ def test_selections_and_sums_equal_loops_over_the_routes(budget):
         winner = min(totals, key=totals.get)
         for position, token in enumerate(part):
             best = min(allowed, key=lambda route: token[route])
-            assert (selections["domain"][row], selections["document"][row], selections["position"][row]) == (domain, document, position)
+            assert (selections["domain"][row], selections["document"][row], selections["position"][row]) == (
+                domain,
+                document,
+                position,
+            )
             assert selections["oracle_route"][row] == best
             assert selections["oracle_loss"][row] == token[best]
             assert selections["sequence_loss"][row] == token[winner]
@@ -47,7 +51,9 @@ def test_tied_routes_are_drawn_alike_and_no_other_is():
 
 def test_seed_decides_ties():
     even = {("text", "d0"): np.ones((20, len(SPACE)))}
-    first, again, other = (select.apply("duo", table(even), SPACE, 2, 3, seed)[0]["oracle_route"].to_pylist() for seed in (1, 1, 2))
+    first, again, other = (
+        select.apply("duo", table(even), SPACE, 2, 3, seed)[0]["oracle_route"].to_pylist() for seed in (1, 1, 2)
+    )
     assert first == again != other
     assert set(first) <= set(SPACE.with_budget(2).tolist()) and len(set(first)) > 2
 

@@ -55,7 +55,9 @@ def test_leaving_out_the_layer_is_not_leaving_out_its_ffn():
 
 
 def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain():
-    """Compiled code sees one shape but for the first, shallow chunks; prefixes that cannot reach the budget are cut off."""
+    """Compiled code sees one shape but for the first, shallow chunks; prefixes that cannot reach the budget are cut
+    off.
+    """
     duo, space, tokens = make(replace(TINY, layers=8)), RouteSpace(8, (SKIP, BIG)), random_tokens(1, 5)
     enumerator = Enumerator(duo, space, MACHINE, "fp32", 8 * 5, budget=3)
     grow, shapes = enumerator._compiled_branch, []
@@ -109,13 +111,17 @@ def test_documents_in_batches_are_those_alone():
 
 
 def in_reference(duo, space, tokens, labels, reference) -> torch.Tensor:
-    """The definition of the context: a pass for every route and position, in which the tokens before it keep the reference's routes."""
+    """The definition of the context: a pass for every route and position, in which the tokens before it keep the
+    reference's routes.
+    """
     digits = torch.from_numpy(space.digits)
     losses = torch.empty(*tokens.shape, len(space))
     for code, position in product(range(len(space)), range(tokens.shape[1])):
         routes = digits[reference].clone()
         routes[:, position] = digits[code]
-        big, skipped = (routes == space.choices.index(choice) if choice in space.choices else routes < 0 for choice in (BIG, SKIP))
+        big, skipped = (
+            routes == space.choices.index(choice) if choice in space.choices else routes < 0 for choice in (BIG, SKIP)
+        )
         logits = duo(tokens, big, skipped)[:, position]
         losses[:, position, code] = F.cross_entropy(logits, labels[:, position], reduction="none")
     return losses
@@ -130,9 +136,13 @@ def test_tree_in_a_reference_run_equals_its_definition(family, choices, rows):
     reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
     expected = in_reference(duo, space, tokens, labels, reference)
     enumerator = Enumerator(duo, space, MACHINE, "fp32", rows)
-    torch.testing.assert_close(enumerator.losses(tokens, labels[None], reference=reference)[0], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        enumerator.losses(tokens, labels[None], reference=reference)[0], expected, rtol=1e-4, atol=1e-4
+    )
     shared = enumerator.losses(tokens, labels[None])[0]
-    torch.testing.assert_close(shared[:, 0], expected[:, 0], rtol=1e-4, atol=1e-4)  # nothing stands before the first token
+    torch.testing.assert_close(
+        shared[:, 0], expected[:, 0], rtol=1e-4, atol=1e-4
+    )  # nothing stands before the first token
     assert (shared - expected)[:, 1:].abs().mean() > 0.01
 
 
@@ -141,14 +151,20 @@ def test_documents_keep_their_own_reference():
     tokens, labels = random_tokens(6, 7), random_tokens(6, 7, seed=1)
     reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
     enumerator = Enumerator(duo, space, MACHINE, "fp32", 64)
-    alone = [enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1], reference=reference[i : i + 1])[0] for i in range(6)]
+    alone = [
+        enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1], reference=reference[i : i + 1])[0]
+        for i in range(6)
+    ]
     torch.testing.assert_close(enumerator.documents(tokens, labels, reference), torch.cat(alone), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("skip", ["ffn", "layer"])
 def test_tokens_follow_routes_of_their_own(skip):
     duo, space = make(), RouteSpace(TINY.layers, (SMALL, BIG, SKIP))
-    tokens, routes = random_tokens(2, 9), torch.randint(0, len(space), (2, 9), generator=torch.Generator().manual_seed(2))
+    tokens, routes = (
+        random_tokens(2, 9),
+        torch.randint(0, len(space), (2, 9), generator=torch.Generator().manual_seed(2)),
+    )
     enumerator = Enumerator(duo, space, MACHINE, "fp32", 64, skip)
     x, _ = enumerator.follow(enumerator.roots(tokens), routes)
     digits = torch.from_numpy(space.digits)[routes]
@@ -203,6 +219,8 @@ def test_normalised_oracle_is_the_loss_of_a_distribution():
 def test_bf16_is_near_fp32():
     duo, space = make(scale=1.0), RouteSpace(TINY.layers)
     tokens, labels = random_tokens(4, 16), random_tokens(4, 16, seed=1)
-    exact, rounded = (Enumerator(duo, space, MACHINE, precision, 64).losses(tokens, labels[None]) for precision in ("fp32", "bf16"))
+    exact, rounded = (
+        Enumerator(duo, space, MACHINE, precision, 64).losses(tokens, labels[None]) for precision in ("fp32", "bf16")
+    )
     assert not torch.equal(exact, rounded)
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)

@@ -9,7 +9,9 @@ from made_up_page import FIGURES, HOSTILE, TEXTS, inputs
 from duo.report import page as report
 
 CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it comes with the extra `test`")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed; it comes with the extra `test`"
+)
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no `chromium` on the PATH; Debian's package of that name has it")
 
 
@@ -70,7 +72,9 @@ def test_text_keeps_its_lines_and_stays_text(page):
 def test_deeper_colour_for_higher_values_in_light_and_dark(page):
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        colours = page.evaluate("[...document.querySelector('.by-gap .coloured').children].map(t => getComputedStyle(t).backgroundColor)")
+        colours = page.evaluate(
+            "[...document.querySelector('.by-gap .coloured').children].map(t => getComputedStyle(t).backgroundColor)"
+        )
         assert len(set(colours[:3])) == 1 and len(set(colours[2:])) == len(colours[2:])  # gaps up to zero look alike
     page.emulate_media(color_scheme=None)
 
@@ -98,5 +102,7 @@ def test_console_is_clean_and_nothing_comes_from_outside(page, heard):
 
 def test_narrow_screens_do_not_scroll_sideways(page):
     page.set_viewport_size({"width": 400, "height": 800})
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")  # wide tables scroll in a box of their own
+    page.evaluate(
+        "document.querySelectorAll('details').forEach(each => each.open = true)"
+    )  # wide tables scroll in a box of their own
     assert page.evaluate("document.documentElement.scrollWidth") <= 400

@@ -1,4 +1,6 @@
-"""The rule that turns intervals into verdicts, on made-up statistics; and that the claims rest on statistics that exist."""
+"""The rule that turns intervals into verdicts, on made-up statistics; and that the claims rest on statistics that
+exist.
+"""
 
 import shutil
 from dataclasses import replace
@@ -85,11 +87,15 @@ def test_a_claim_holds_where_all_its_tests_do_and_fails_where_any_does(first, se
     ],
 )
 def test_seeds_must_agree_and_their_range_is_told_apart(seeds, verdict):
-    rows = judge(*(statistic("a-b", *ends, model=model) for model, ends in zip(("duo", "duo-2", "duo-3"), seeds, strict=True)))
+    rows = judge(
+        *(statistic("a-b", *ends, model=model) for model, ends in zip(("duo", "duo-2", "duo-3"), seeds, strict=True))
+    )
     assert {row["claim_verdict"] for row in rows} == {verdict}
     estimates = [(low + high) / 2 for low, high in seeds]
     assert [row["estimate"] for row in rows] == estimates and [row["seed"] for row in rows] == [1, 2, 3]
-    assert {(row["seeds"], row["seed_low"], row["seed_high"]) for row in rows} == {("1, 2, 3", min(estimates), max(estimates))}
+    assert {(row["seeds"], row["seed_low"], row["seed_high"]) for row in rows} == {
+        ("1, 2, 3", min(estimates), max(estimates))
+    }
 
 
 def test_models_trained_otherwise_must_agree_too_but_are_no_seeds():
@@ -105,7 +111,10 @@ def test_domains_are_judged_each_by_itself():
 
 def test_a_pattern_tests_every_statistic_of_its_kind():
     rows = judge(
-        statistic("lean_a", 1, 2), statistic("lean_b", -1, 1), statistic("other", -2, -1), tests=(claims.Test("evaluate", "lean_*", ">"),)
+        statistic("lean_a", 1, 2),
+        statistic("lean_b", -1, 1),
+        statistic("other", -2, -1),
+        tests=(claims.Test("evaluate", "lean_*", ">"),),
     )
     assert [(row["statistic"], row["verdict"], row["claim_verdict"]) for row in rows] == [
         ("lean_a", "holds", "undecided"),
@@ -115,16 +124,26 @@ def test_a_pattern_tests_every_statistic_of_its_kind():
 
 def test_a_missing_statistic_is_an_error_where_there_should_be_one_and_undecided_elsewhere():
     test = claims.Test("evaluate", "c-d", "<", needs="line starts")
-    with pytest.raises(InputError, match=r"evaluate/contrasts.parquet: no statistic 'c-d' of domain 'text', which claim C0 rests on"):
+    with pytest.raises(
+        InputError,
+        match=r"oracle_curves/statistics.parquet: no statistic 'c-d' of domain 'text', which claim C0 rests on",
+    ):
         judge(statistic("a-b", -2, -1), tests=(test,))
     (row,) = judge(statistic("a-b", -2, -1), tests=(replace(test, there=False),))
-    assert row["claim_verdict"] == "undecided" and row["supports"] == "none, without line starts" and row["estimate"] != row["estimate"]
+    assert (
+        row["claim_verdict"] == "undecided"
+        and row["supports"] == "none, without line starts"
+        and row["estimate"] != row["estimate"]
+    )
 
 
 def every_statistic(scope: claims.Scope, low: float, high: float) -> dict[str, pa.Table]:
     """Tables that hold each statistic that a claim rests on, all with one interval."""
     names = {(test.source, test.name.replace("*", "x")) for claim in claims.claims(scope) for test in claim.tests}
-    rows = {source: [statistic(name, low, high) for other, name in sorted(names) if other == source] for source in claims.SOURCES}
+    rows = {
+        source: [statistic(name, low, high) for other, name in sorted(names) if other == source]
+        for source in claims.SOURCES
+    }
     return {source: pa.Table.from_pylist(found) for source, found in rows.items()}
 
 
@@ -137,7 +156,16 @@ def test_all_claims_are_judged_and_fit_their_schema(tmp_path, monkeypatch):
     CLAIMS.write(table)
     CLAIM_METRICS.write(summary)
     assert list(summary["claims"]) == [claim.name for claim in listed]
-    above = {"C7", "C11", "C12", "C13", "C14", "C15", "C18", "C19"}  # the claims whose statistics should all be above zero
+    above = {
+        "C7",
+        "C11",
+        "C12",
+        "C13",
+        "C14",
+        "C15",
+        "C18",
+        "C19",
+    }  # the claims whose statistics should all be above zero
     assert {name for name, verdicts in summary["claims"].items() if verdicts["text"] == "holds"} == above
     assert summary["verdicts"] == {"holds": len(above), "fails": 19 - len(above), "undecided": 0}
 
@@ -167,7 +195,8 @@ def test_what_the_experiment_leaves_out_leaves_its_claims_undecided(change, unde
     tables = every_statistic(SCOPE, -0.01, -0.005)
     lacking = {test.name.replace("*", "x") for claim in listed for test in claim.tests if not test.there}
     tables = {
-        source: pa.Table.from_pylist([row for row in table.to_pylist() if row["name"] not in lacking]) for source, table in tables.items()
+        source: pa.Table.from_pylist([row for row in table.to_pylist() if row["name"] not in lacking])
+        for source, table in tables.items()
     }
     found = claims.judge(listed, tables, MODELS).to_pylist()
     without = {row["claim"] for row in found if row["supports"].startswith("none, without")}
@@ -198,5 +227,10 @@ def test_our_experiments_have_what_every_claim_needs(file, tmp_path):
     shutil.copy(ROOT / "params.yaml", params)
     if file != "params.yaml":
         use(str(ROOT / file), params)
-    lacking = [(claim.name, test.name) for claim in claims.claims(scope(load_params(params))) for test in claim.tests if not test.there]
+    lacking = [
+        (claim.name, test.name)
+        for claim in claims.claims(scope(load_params(params)))
+        for test in claim.tests
+        if not test.there
+    ]
     assert lacking == [("C16", "line_start_loss"), ("C16", "line_start_gap")]  # which only the text can tell

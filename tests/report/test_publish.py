@@ -9,8 +9,8 @@ from made_up_page import FIGURES, HOSTILE, TEXTS, inputs
 from duo.errors import InputError
 from duo.report import page, publish
 from duo.tables import files
-from duo.tables.report import CLAIMS, FIGURE, SURVIVAL
-from duo.tables.studies import CONTEXT_CURVES, GAIN_STATISTICS, METRICS, SEEDS
+from duo.tables.report import CLAIMS, CORRECTED_CLAIMS, FIGURE
+from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 
 MARKS = "before\n<!-- results: made -->\nold\n<!-- end of results -->\nafter\n"
 
@@ -27,13 +27,13 @@ def run(given, tmp_path, monkeypatch) -> Path:
     loaded = SimpleNamespace(figures=SimpleNamespace(patterns=["figure-7"]), model_dump=lambda **_: given["params"])
     monkeypatch.setattr("duo.report.publish.load_params", lambda: loaded)
     monkeypatch.setattr(page, "embed", {figure.name: figure for figure in given["figures"]}.get)
-    METRICS.write(given["metrics"])
+    ORACLE_METRICS.write(given["metrics"])
     CLAIMS.write(given["verdicts"])
-    SEEDS.write(given["tables"]["Spread over seeds"])
+    SEED_SPREAD.write(given["tables"]["Spread over seeds"])
     gain = given["gain"]
     GAIN_STATISTICS.write(gain["statistics"])
-    SURVIVAL.write(gain["survival"])
-    CONTEXT_CURVES.write(gain["contexts"])
+    CORRECTED_CLAIMS.write(gain["corrected_claims"])
+    JOINT_CURVES.write(gain["joint"])
     for name, form in product(FIGURES, ("png", "svg")):
         with files.atomic(FIGURE.path(name=name, format=form)) as temporary:
             temporary.write_text(f"{name} as {form}")
@@ -43,7 +43,9 @@ def run(given, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def published(run) -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in publish.publish() if path.suffix in (".md", ".json")}
+    return {
+        path.name: path.read_text(encoding="utf-8") for path in publish.publish() if path.suffix in (".md", ".json")
+    }
 
 
 def test_every_picture_is_copied_and_shown(run):
@@ -59,9 +61,9 @@ def test_the_pages_follow_from_the_numbers_alone(published):
     numbers = json.loads(published["results.json"])
     assert published["results.md"] == publish.page(numbers)
     assert published["README.md"] == publish.readme(MARKS, numbers)
-    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Figure 4b") and published["README.md"].endswith(
-        "results -->\nafter\n"
-    )
+    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Figure 4b") and published[
+        "README.md"
+    ].endswith("results -->\nafter\n")
     assert "NaN" not in published["results.json"]
 
 
@@ -79,7 +81,9 @@ def test_claims_show_verdict_estimate_interval_and_every_seed(published):
 def test_what_is_left_of_the_gain_is_told(published):
     page, readme = published["results.md"], published["README.md"]
     for text in (page, readme):
-        assert "On text the oracle at budget 2 gains +1.000 nats a token (+0.938 to +1.062) over all layers big." in text
+        assert (
+            "On text the oracle at budget 2 gains +1.000 nats a token (+0.938 to +1.062) over all layers big." in text
+        )
         assert "it gains +0.750 nats a token (+0.688 to +0.812), all of it luck: 75 % as much (69 % to 81 %)." in text
         assert "The difference is +0.250 nats a token (+0.188 to +0.312): more than those predictions explain." in text
         assert "The difference is +0.000 nats a token (-0.062 to +0.062): not told apart from none." in text
@@ -88,7 +92,7 @@ def test_what_is_left_of_the_gain_is_told(published):
     left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) | +0.750 (+0.688 to +0.812) |"
     assert f"| text | seed-2 | 2 | {left}" in lines
     assert "| text | shared | 2 | 7.4 (6.9 to 7.9) | 9.5 (8.9 to 10.1) |" in lines
-    assert "| code | committed | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines
+    assert "| code | greedy | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines
     assert f"| C1 | words of C1 \\| {HOSTILE} | does not | does not |" in lines
     without = "-0.750 (-0.812 to -0.688) | -0.500 (-0.562 to -0.438) | -0.250 (-0.312 to -0.188) | &lt; 0 | survives |"
     assert f"| C2 | text | oracle with one big layer, less all layers big | duo | {without}" in lines
@@ -96,7 +100,10 @@ def test_what_is_left_of_the_gain_is_told(published):
 
 def test_headline_numbers_are_those_of_the_run(published, given):
     lowest = given["metrics"]["seed-2"]["code"]["perplexity"]["oracle_lowest"]
-    assert any(line.startswith("| seed-2 | code |") and f" {lowest:.1f} |" in line for line in published["results.md"].splitlines())
+    assert any(
+        line.startswith("| seed-2 | code |") and f" {lowest:.1f} |" in line
+        for line in published["results.md"].splitlines()
+    )
 
 
 def test_no_word_of_the_corpus_is_published(published):

@@ -37,7 +37,9 @@ def test_fixed_is_the_best_route_of_the_domain_on_training_documents():
 
 
 def test_what_can_be_known_is_found():
-    """The right half of the layers gains 2 nats over none at two big layers, whichever half is fixed 1; the id is wrong in a tenth."""
+    """The right half of the layers gains 2 nats over none at two big layers, whichever half is fixed 1; the id is
+    wrong in a tenth.
+    """
     losses = {key: each.choose(TEST)["exact", 2].losses.mean().item() for key, each in FOUND.items()}
     assert losses["fixed", "none"] == pytest.approx(3.0, abs=0.15)
     assert losses["token_table", "token"] == pytest.approx(2.2, abs=0.2)
@@ -60,8 +62,17 @@ def test_the_token_table_draws_means_towards_the_domains():
     known = Examples(one, DOMAINS, torch.zeros(3, 1, 1), losses)
     asked = Sample(["text", "code"], ["a", "b"], np.array([[5, 99], [5, 6]]), np.zeros((2, 2), np.int64))
     (predicted,) = baselines.by_token(known, [2])(Examples(asked, DOMAINS, torch.zeros(4, 1, 1), torch.zeros(4, 2)))
-    own, never, other = [1.5, 2.0], [2.0, 2.0], [0.0, 0.0]  # two occurrences of mean [1, 2], two more of the domain's [2, 2]
-    assert predicted[0].tolist() == [own, never, other, other]  # the id of another domain, which has no token, is nothing known
+    own, never, other = (
+        [1.5, 2.0],
+        [2.0, 2.0],
+        [0.0, 0.0],
+    )  # two occurrences of mean [1, 2], two more of the domain's [2, 2]
+    assert predicted[0].tolist() == [
+        own,
+        never,
+        other,
+        other,
+    ]  # the id of another domain, which has no token, is nothing known
 
 
 def test_random_claims_the_mean_of_its_budget_and_belongs_to_the_document():
@@ -83,4 +94,7 @@ def test_numbers_are_chosen_on_validation():
             for index in range(len(SETTINGS.neighbours)):
                 best = codes[torch.cat([chunk[index] for chunk in predicted])[:, codes].argmin(1)]
                 losses.append(validation.losses[torch.arange(len(validation)), torch.from_numpy(best)].mean().item())
-            assert setting.validation == pytest.approx(min(losses)) and setting.setting == SETTINGS.neighbours[np.argmin(losses)]
+            assert (
+                setting.validation == pytest.approx(min(losses))
+                and setting.setting == SETTINGS.neighbours[np.argmin(losses)]
+            )

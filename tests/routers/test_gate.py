@@ -19,11 +19,11 @@ SETTINGS = Router(
     temperature=[2.0, 0.2],
     backbone="frozen",
     learning_rate=1e-2,
-    warmup=0.2,
-    final=0.1,
+    warmup_fraction=0.2,
+    final_lr_ratio=0.1,
     betas=[0.9, 0.95],
     weight_decay=0.0,
-    clip=1.0,
+    grad_clip=1.0,
     precision="fp32",
     validate_every=5,
     validation_sequences=3,
@@ -89,14 +89,18 @@ def test_hard_routing_is_the_plain_model_under_the_routes_that_it_reports(choice
 def test_computing_only_the_chosen_ffn_gives_the_same(choices, skip):
     made = routed(choices, skip)
     for name, masked in run(made, router.hard).items():
-        np.testing.assert_allclose(run(made, router.hard, router.grouped)[name], masked, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            run(made, router.hard, router.grouped)[name], masked, rtol=1e-4, atol=1e-5, err_msg=name
+        )
 
 
 def test_grouped_runs_each_ffn_on_its_own_tokens_alone():
     made, rows = routed(), {"small": 0, "big": 0}
     for layer in made.backbone.layers:
         for choice, ffn in layer.ffns.items():
-            ffn.register_forward_hook(lambda module, inputs, output, choice=choice: rows.update({choice: rows[choice] + len(inputs[0])}))
+            ffn.register_forward_hook(
+                lambda module, inputs, output, choice=choice: rows.update({choice: rows[choice] + len(inputs[0])})
+            )
     used = run(made, router.hard, router.grouped)["weights"].sum((0, 1, 2))
     assert [rows["small"], rows["big"]] == used.tolist() and sum(rows.values()) == TOKENS.size * SHAPE.layers
 
@@ -156,7 +160,10 @@ def test_temperature_falls_geometrically():
 @pytest.mark.parametrize("kind", ["frozen", "trained"])
 def test_the_backbone_stays_bitwise_unless_trained(tmp_path, kind):
     made, _ = train(tmp_path / "c", backbone=kind)
-    same = [torch.equal(before, after) for before, after in zip(backbone().parameters(), made.backbone.parameters(), strict=True)]
+    same = [
+        torch.equal(before, after)
+        for before, after in zip(backbone().parameters(), made.backbone.parameters(), strict=True)
+    ]
     assert all(same) if kind == "frozen" else not any(same)
     assert all(gate.weight.abs().max() > 0 for gate in made.router.gates)
 

@@ -1,4 +1,6 @@
-"""Routers with exact supervision find what can be known, keep their budgets, and are the best fixed route where nothing can."""
+"""Routers with exact supervision find what can be known, keep their budgets, and are the best fixed route where
+nothing can.
+"""
 
 import numpy as np
 import pytest
@@ -25,7 +27,10 @@ def trained(objective: str, reads: str = "layers", network: str = "linear", **ch
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize(("reads", "network"), [("layers", "linear"), ("upfront", "mlp")])
 def test_what_can_be_known_is_found(objective, reads, network):
-    """At two of four layers the right half gains 2 nats; a route that is the same for all gains 1. Straight through finds a part of it."""
+    """At two of four layers the right half gains 2 nats; a route that is the same for all gains 1.
+
+    Straight through finds a part of it.
+    """
     chosen = trained(objective, reads, network).choose(TEST)
     exact, average = (chosen[constraint, 2].losses.mean().item() for constraint in ("exact", "average"))
     assert fixed_loss(2) == pytest.approx(3.0, abs=0.15)
@@ -115,7 +120,9 @@ def test_soft_oracle_of_distillation():
 
 
 def test_value_predicts_losses_of_second_order_exactly():
-    """With each token's own coefficients in place of the network's, losses without interactions of three layers are all explained."""
+    """With each token's own coefficients in place of the network's, losses without interactions of three layers are
+    all explained.
+    """
     rng = np.random.default_rng(0)
     signs = 2.0 * SPACE.digits - 1
     pairs = rng.normal(size=(len(TRAIN), LAYERS, LAYERS))
@@ -126,7 +133,9 @@ def test_value_predicts_losses_of_second_order_exactly():
     menu = built.menus(outputs, known)[0]
     for budget in range(LAYERS + 1):
         codes = SPACE.with_budget(budget)
-        torch.testing.assert_close(budgets.under(known.losses, menu.exactly(budget)), known.losses[:, codes].min(1).values)
+        torch.testing.assert_close(
+            budgets.under(known.losses, menu.exactly(budget)), known.losses[:, codes].min(1).values
+        )
     centred = known.losses - known.losses.mean(1, keepdim=True)
     predicted = menu.values - known.domain_means().mean(1)[known.domain][:, None]
     torch.testing.assert_close(predicted[:, 2], centred[:, SPACE.with_budget(2)].min(1).values, atol=1e-4, rtol=1e-4)

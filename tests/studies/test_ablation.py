@@ -68,7 +68,9 @@ def test_a_dense_model_stands_where_duo_does_the_same_flops():
     assert dense.chances == {0.5: 1.0} and duo.chances == {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}
     found = {(of.name, place): (0.0, 0.0, 0.0) for of in (duo, dense) for place in of.chances}
     rows = ablation.curves("text", "loss", found, [duo, dense]).to_pylist()
-    assert [row["flops"] for row in rows if row["model"] == "dense"] == [row["flops"] for row in rows if row["p_big"] == 0.5][:1]
+    assert [row["flops"] for row in rows if row["model"] == "dense"] == [
+        row["flops"] for row in rows if row["p_big"] == 0.5
+    ][:1]
 
 
 PLACES = {0.0: 0.0, 1.0: 1.0}
@@ -78,11 +80,18 @@ MEANS = {("d", 0.0): 3.0, ("d", 1.0): 2.0, ("f", 0.0): 3.5, ("f", 1.0): 1.9, ("s
 
 
 @pytest.mark.parametrize(
-    ("measure", "deficit", "gain"), [("loss", "duo-dense", "frozen-scratch"), ("accuracy", "dense-duo", "scratch-frozen")]
+    ("measure", "deficit", "gain"),
+    [("loss", "duo-dense", "frozen-scratch"), ("accuracy", "dense-duo", "scratch-frozen")],
 )
 def test_contrasts_by_hand(measure, deficit, gain):
     found = ablation.contrasts({key: np.array([value]) for key, value in MEANS.items()}, THREE, measure)
-    expected = {f"{gain}_0.00": 0.5, f"{gain}_1.00": -0.1, f"{deficit}_0.00": 0.4, f"{deficit}_1.00": 0.1, "nearness": 0.1 - 0.2}
+    expected = {
+        f"{gain}_0.00": 0.5,
+        f"{gain}_1.00": -0.1,
+        f"{deficit}_0.00": 0.4,
+        f"{deficit}_1.00": 0.1,
+        "nearness": 0.1 - 0.2,
+    }
     assert {name: round(value.item(), 9) for name, value in found.items()} == {
         f"{name}_{measure}": pytest.approx(value) for name, value in expected.items()
     }
@@ -118,29 +127,47 @@ def made_up() -> Costs:
 
 def test_intervals_are_paired_and_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
-    parts = {measure: ablation.evaluate(made_up(), THREE, measure, PARAMS.evaluate, 1) for measure in ("loss", "accuracy")}
+    parts = {
+        measure: ablation.evaluate(made_up(), THREE, measure, PARAMS.bootstrap, 1) for measure in ("loss", "accuracy")
+    }
     difference, level = parts["loss"]["duo-dense_0.00_loss"], parts["loss"]["d", 0.0]
     assert difference.low > 0.35 and difference.high - difference.low < (level.high - level.low) / 5
-    assert ablation.evaluate(made_up(), THREE, "loss", PARAMS.evaluate, 1) == parts["loss"]
+    assert ablation.evaluate(made_up(), THREE, "loss", PARAMS.bootstrap, 1) == parts["loss"]
     curves = pa.concat_tables([ablation.curves("text", measure, found, THREE) for measure, found in parts.items()])
     ABLATION_CURVES.write(curves)
     right = base.of(curves, measure="accuracy", model="d").to_pylist()[0]
-    assert right["value"] == pytest.approx(1 - parts["accuracy"]["d", 0.0].value) and right["low"] <= right["value"] <= right["high"]
+    assert (
+        right["value"] == pytest.approx(1 - parts["accuracy"]["d", 0.0].value)
+        and right["low"] <= right["value"] <= right["high"]
+    )
     ABLATION_STATISTICS.write(pa.concat_tables([ablation.statistics("text", found, THREE) for found in parts.values()]))
     names = ABLATION_STATISTICS.read()["name"].to_pylist()
     assert {"nearness_loss", "nearness_accuracy", "dense-duo_0.00_accuracy", "frozen-scratch_1.00_loss"} <= set(names)
 
 
 def test_figure_8_shows_every_kind_and_states_its_constraint():
-    parts = {measure: ablation.evaluate(made_up(), THREE, measure, PARAMS.evaluate, 1) for measure in ("loss", "accuracy")}
-    tables = [ablation.curves(domain, measure, found, THREE) for domain in ("text", "code") for measure, found in parts.items()]
+    parts = {
+        measure: ablation.evaluate(made_up(), THREE, measure, PARAMS.bootstrap, 1) for measure in ("loss", "accuracy")
+    }
+    tables = [
+        ablation.curves(domain, measure, found, THREE)
+        for domain in ("text", "code")
+        for measure, found in parts.items()
+    ]
     other = ablation.curves("arc_easy", "accuracy", parts["accuracy"], THREE)
-    setting = base.Setting("duo", 12, 32, 128, "shared", 100, 0.95)
+    setting = base.Setting("duo", 12, 32, 128, 100, 0.95)
     picture = figures.chances(pa.concat_tables([*tables, other]), setting, SETTINGS)
     titles = [axes.get_title() for axes in picture.figure.axes]
     assert titles == ["text", "text", "code", "code", "arc_easy"]
-    labels = [[text.get_label() for text in axes.get_lines() if text.get_label() == "guessing"] for axes in picture.figure.axes]
+    labels = [
+        [text.get_label() for text in axes.get_lines() if text.get_label() == "guessing"]
+        for axes in picture.figure.axes
+    ]
     assert [len(each) for each in labels] == [0, 1, 0, 1, 0]
     legend = {text.get_text() for text in picture.figure.legends[0].get_texts()}
     assert legend == {line.label for line in figures.LINES.values()} | {"guessing"}
-    assert "on average alone" in picture.caption and "95% percentile bootstrap" in picture.caption and "1000 items" in picture.caption
+    assert (
+        "on average alone" in picture.caption
+        and "95% percentile bootstrap" in picture.caption
+        and "1000 items" in picture.caption
+    )

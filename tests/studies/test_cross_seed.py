@@ -14,7 +14,10 @@ BUDGETS = list(range(LAYERS + 1))
 def crossed(losses: dict[str, Losses], budgets=BUDGETS) -> dict[str, cross_seed.Domain]:
     """Every domain of models with these losses; the last document of each in a shard of its own."""
     by_model = [selected(part, budgets, model) for model, part in losses.items()]
-    tables = {budget: tuple(pa.concat_tables([each[budget][index] for each in by_model]) for index in (0, 1)) for budget in budgets}
+    tables = {
+        budget: tuple(pa.concat_tables([each[budget][index] for each in by_model]) for index in (0, 1))
+        for budget in budgets
+    }
     chosen = cross_seed.choices({budget: selections for budget, (selections, _) in tables.items()})
     scores = {}
     for scorer, part in losses.items():
@@ -58,7 +61,9 @@ def test_means_are_over_models_and_over_pairs_of_two():
         "own": [(name, name) for name in models],
         "other": [(chooser, scorer) for chooser in models for scorer in models if chooser != scorer],
     }.items():
-        assert numbers["mean", strategy, 2].value == pytest.approx(np.mean([numbers["pair", *pair, 2].value for pair in pairs]))
+        assert numbers["mean", strategy, 2].value == pytest.approx(
+            np.mean([numbers["pair", *pair, 2].value for pair in pairs])
+        )
     assert numbers["mean", "fixed", LAYERS] == numbers["mean", "own", LAYERS] == numbers["mean", "held_out", LAYERS]
 
 
@@ -66,9 +71,13 @@ def test_what_is_noise_to_each_model_does_not_transfer_and_what_both_share_does(
     alone = {name: other_noise(seed, 12, 60) for seed, name in enumerate(("one", "two"))}
     numbers = found(crossed(alone)["text"])
     for scorer in alone:
-        assert numbers["contrast", scorer, "fixed_2-other_2"].value < 0  # a fixed route is the best of six, on these documents
+        assert (
+            numbers["contrast", scorer, "fixed_2-other_2"].value < 0
+        )  # a fixed route is the best of six, on these documents
         assert numbers["contrast", scorer, "transfer_2"].high < 0.15
-        assert numbers["contrast", scorer, "mean_2-other_2"].low < 0 < numbers["contrast", scorer, "mean_2-other_2"].high
+        assert (
+            numbers["contrast", scorer, "mean_2-other_2"].low < 0 < numbers["contrast", scorer, "mean_2-other_2"].high
+        )
     shared = {name: {key: part + alone["one"][key] for key, part in losses.items()} for name, losses in alone.items()}
     numbers = found(crossed(shared)["text"])
     assert numbers["contrast", "two", "fixed_2-other_2"].low > 0
@@ -88,7 +97,9 @@ def test_one_model_has_only_itself():
     domain = crossed({"one": noise()})["text"]
     numbers = found(domain)
     assert {key[1] for key in numbers if key[0] == "mean"} == {"own", "fixed", "held_out", "mean"}
-    assert {key[2] for key in numbers if key[0] == "contrast"} == {f"held_out_{budget}-fixed_{budget}" for budget in (1, 2, 3)}
+    assert {key[2] for key in numbers if key[0] == "contrast"} == {
+        f"held_out_{budget}-fixed_{budget}" for budget in (1, 2, 3)
+    }
 
 
 def test_halves_are_halves():
@@ -98,11 +109,18 @@ def test_halves_are_halves():
 
 
 def test_a_fixed_route_is_scored_where_it_was_not_chosen():
-    losses = np.array([[1.0, 5.0], [1.0, 5.0], [7.0, 2.0], [7.0, 2.0]])  # each pair of documents has a best route of its own
+    losses = np.array(
+        [[1.0, 5.0], [1.0, 5.0], [7.0, 2.0], [7.0, 2.0]]
+    )  # each pair of documents has a best route of its own
     halves = np.array([[True, True, False, False], [True, False, True, False]])
     fixed, held_out = cross_seed.fixed_losses(losses, halves)
     assert fixed.tolist() == [5, 5, 2, 2]  # the second route everywhere
-    assert held_out.tolist() == [5, 5, (7 + 2) / 2, (7 + 2) / 2]  # each half with the route of the other; both with the second
+    assert held_out.tolist() == [
+        5,
+        5,
+        (7 + 2) / 2,
+        (7 + 2) / 2,
+    ]  # each half with the route of the other; both with the second
 
 
 def test_optimism_of_noise_is_seen_and_a_route_that_is_better_has_none():

@@ -22,7 +22,9 @@ def tokenizer():
 
 
 def selections(losses: dict[str, np.ndarray]) -> pa.Table:
-    """SELECTIONS' columns of the model `duo`, and others of another model; losses [documents, time] by domain; documents out of order."""
+    """SELECTIONS' columns of the model `duo`, and others of another model; losses [documents, time] by domain;
+    documents out of order.
+    """
     rows = []
     for model in ("other", "duo"):
         for domain, values in losses.items():
@@ -36,14 +38,31 @@ def selections(losses: dict[str, np.ndarray]) -> pa.Table:
 def documents(texts: dict[str, str]) -> pa.Table:
     """DOCUMENTS' columns."""
     count = len(texts)
-    return pa.table({"id": list(texts), "text": list(texts.values()), "source": ["a book: someone"] * count, "licence": ["MIT"] * count})
+    return pa.table(
+        {
+            "id": list(texts),
+            "text": list(texts.values()),
+            "source": ["a book: someone"] * count,
+            "licence": ["MIT"] * count,
+        }
+    )
 
 
-def table(classes: np.ndarray, line_starts: np.ndarray, small: np.ndarray, oracle: np.ndarray, big: np.ndarray | None = None) -> pa.Table:
+def table(
+    classes: np.ndarray, line_starts: np.ndarray, small: np.ndarray, oracle: np.ndarray, big: np.ndarray | None = None
+) -> pa.Table:
     """DIFFICULTY of arrays [documents, time]."""
     count, time = small.shape
-    columns = {"document": np.repeat([f"d{index}" for index in range(count)], time), "position": np.tile(np.arange(time), count)}
-    columns |= {"class": classes.ravel(), "line_start": line_starts.ravel(), "all_small": small.ravel(), "oracle": oracle.ravel()}
+    columns = {
+        "document": np.repeat([f"d{index}" for index in range(count)], time),
+        "position": np.tile(np.arange(time), count),
+    }
+    columns |= {
+        "class": classes.ravel(),
+        "line_start": line_starts.ravel(),
+        "all_small": small.ravel(),
+        "oracle": oracle.ravel(),
+    }
     columns |= {"all_big": (oracle if big is None else big).ravel(), "gap": (small - oracle).ravel()}
     return pa.table({"model": ["duo"] * small.size, "domain": ["code"] * small.size} | columns)
 
@@ -63,7 +82,9 @@ def test_planted_line_starts_and_classes_come_out():
     assert found["line_start_loss"].value == pytest.approx(3, abs=0.05) and found["line_start_loss"].low > 2.9
     assert found["line_start_gap"].value == pytest.approx(-1.7) and found["line_start_gap"].high < -1.6
     assert found["line_start_relative_gap"].value == pytest.approx(0.3 / 6 - 2 / 3, abs=0.01)
-    assert found["high_loss_no_gain"].value == 1  # the highest fifth of losses are line starts, whose gap is a twentieth
+    assert (
+        found["high_loss_no_gain"].value == 1
+    )  # the highest fifth of losses are line starts, whose gap is a twentieth
     assert found["loss_gap_rank"].high < 0
     rows = difficulty.class_means({"model": "duo", "domain": "code"}, domain, found).to_pylist()
     assert [(row["class"], row["tokens"]) for row in rows] == [("keyword", 80), ("name", 240)]
@@ -119,7 +140,9 @@ def test_histogram_counts_every_token_once():
 
 
 def test_tokens_are_the_first_model_s_in_order():
-    small, big, oracle = ({"text": np.full((3, 2), 1.0), "code": np.arange(6.0).reshape(3, 2) + add} for add in (5, 3, 1))
+    small, big, oracle = (
+        {"text": np.full((3, 2), 1.0), "code": np.arange(6.0).reshape(3, 2) + add} for add in (5, 3, 1)
+    )
     found = difficulty.tokens("duo", "code", *map(selections, (small, big, oracle)))
     assert found["document"].to_pylist() == ["code0", "code0", "code1", "code1", "code2", "code2"]
     assert found["position"].to_pylist() == [0, 1] * 3

@@ -1,4 +1,4 @@
-"""Luck is told apart from what some route really knows, on made-up routes whose predictions are known."""
+"""SampledLabels is told apart from what some route really knows, on made-up routes whose predictions are known."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +9,9 @@ from made_up import LAYERS, SPACE, selected
 from duo.data.evaluation_set import Sample
 from duo.oracle import null
 from duo.report import claims, corrected_claims
-from duo.settings import Luck
+from duo.settings import SampledLabels
 from duo.studies import gain, oracle_curves
-from duo.tables.report import SURVIVAL
+from duo.tables.report import CORRECTED_CLAIMS
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS, SKIP_STATISTICS
 
 DOCUMENTS, TOKENS, WORDS, DRAWS = 24, 16, 12, 3
@@ -20,13 +20,18 @@ HALF = LAYERS // 2
 
 
 def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Domain, dict]:
-    """Routes that predict at random, though alike. True labels come from the same route as drawn ones, by default all big; or, if `known`,
+    """Routes that predict at random, though alike. True labels come from the same route as sampled ones, by default
+    all big; or, if `known`,
     from what one route of each token predicts.
 
-    The teacher predicts as the labels are drawn.
+    The teacher predicts as the labels are sampled.
     """
     rng = np.random.default_rng(0)
-    everyone = Sample(["text"] * DOCUMENTS, [f"d{index:02}" for index in range(DOCUMENTS)], *np.zeros((2, DOCUMENTS, TOKENS), np.int64))
+    everyone = Sample(
+        ["text"] * DOCUMENTS,
+        [f"d{index:02}" for index in range(DOCUMENTS)],
+        *np.zeros((2, DOCUMENTS, TOKENS), np.int64),
+    )
     source, tables, plain = SPACE.named(labels), [], {}
     for index, name in enumerate(everyone.documents):
         logits = rng.normal(size=(TOKENS, 1, WORDS)) + rng.normal(size=(TOKENS, len(SPACE), WORDS))
@@ -35,15 +40,23 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Domain, di
         if known:
             knowing = rng.choice(SPACE.with_budget(HALF), TOKENS)
         chances = predicted[torch.arange(TOKENS), torch.from_numpy(knowing)]
-        drawn = [null.draw(chances, 1.0, rng), *(null.draw(predicted[:, source], 1.0, rng) for _ in range(DRAWS))]
-        losses = np.stack([-predicted.numpy()[np.arange(TOKENS), :, each] for each in drawn]).astype(np.float32)
-        expected = np.stack([-(judge.exp()[:, None] * predicted).sum(-1).numpy() for judge in (chances, predicted[:, source])])
-        normaliser = np.stack([predicted[:, SPACE.with_budget(budget)].amax(1).logsumexp(-1).numpy() for budget in BUDGETS], axis=1)
+        sampled = [null.draw(chances, 1.0, rng), *(null.draw(predicted[:, source], 1.0, rng) for _ in range(DRAWS))]
+        losses = np.stack([-predicted.numpy()[np.arange(TOKENS), :, each] for each in sampled]).astype(np.float32)
+        expected = np.stack(
+            [-(judge.exp()[:, None] * predicted).sum(-1).numpy() for judge in (chances, predicted[:, source])]
+        )
+        normaliser = np.stack(
+            [predicted[:, SPACE.with_budget(budget)].amax(1).logsumexp(-1).numpy() for budget in BUDGETS], axis=1
+        )
         document = everyone.take(slice(index, index + 1))
-        tables.append(null.select("duo", document, losses, expected, normaliser.astype(np.float32), SPACE, source, BUDGETS, seed=1))
+        tables.append(
+            null.select(
+                "duo", document, losses, expected, normaliser.astype(np.float32), SPACE, source, BUDGETS, seed=1
+            )
+        )
         plain["text", name] = losses[0]
     (evaluated,) = oracle_curves.domains(selected(plain), SPACE)
-    settings = Luck(labels=labels, temperature=1.0, draws=DRAWS, teachers=["teacher"])
+    settings = SampledLabels(reference=labels, temperature=1.0, samples=DRAWS, teachers=["teacher"])
     domain = gain.summarise(pa.concat_tables(tables), evaluated, SPACE, settings, HALF)
     return domain, domain.intervals(200, 0.95, seed=1)
 
@@ -65,22 +78,29 @@ def test_what_luck_gives_is_a_gain_and_no_more_than_the_null_gain(luck_alone, bu
     left = found[f"gain-null_gain_{budget}"]
     assert left.low < 0 < left.high
     assert left.value == pytest.approx(found[f"gain_{budget}"].value - found[f"null_gain_{budget}"].value)
-    assert found[f"luck_share_{budget}"].value == pytest.approx(found[f"null_gain_{budget}"].value / found[f"gain_{budget}"].value)
+    assert found[f"luck_share_{budget}"].value == pytest.approx(
+        found[f"null_gain_{budget}"].value / found[f"gain_{budget}"].value
+    )
 
 
 def test_where_luck_is_all_choosing_without_the_label_gains_nothing(luck_alone):
     _, found = luck_alone
     assert found[f"ceiling_teacher-all_big_{HALF}"].high > 0
-    assert found[f"normalised-all_big_{HALF}"].low > 0  # a proper distribution is no better than the one that labels come from
+    assert (
+        found[f"normalised-all_big_{HALF}"].low > 0
+    )  # a proper distribution is no better than the one that labels come from
 
 
 def test_labels_of_any_route_are_luck_to_the_others():
     _, found = made_up(known=False, labels=6)
     assert found[gain.SOURCE].value < found["fixed", SPACE.layers].value, "labels come from another route than all big"
     for budget in range(1, LAYERS):
-        assert found[f"gain-null_gain_{budget}"].low < 0 < found[f"gain-null_gain_{budget}"].high and found[f"gain_{budget}"].low > 0
+        assert (
+            found[f"gain-null_gain_{budget}"].low < 0 < found[f"gain-null_gain_{budget}"].high
+            and found[f"gain_{budget}"].low > 0
+        )
     assert found[f"normalised-route_6_{HALF}"].low > 0
-    assert found["calibration"].low < 0 < found["calibration"].high, "true labels are drawn alike"
+    assert found["calibration"].low < 0 < found["calibration"].high, "true labels are sampled alike"
 
 
 def test_what_a_route_knows_is_left_and_the_teacher_finds_it(signal):
@@ -109,13 +129,17 @@ def test_what_is_read_off_the_curve_is_corrected_on_the_curve(luck_alone):
     best = int(found["oracle_budget"].value)
     assert found["corrected_oracle_best-all_small"].value == pytest.approx(curve[best] - curve[0])
     assert found["corrected_oracle_budget"].value == np.argmin(curve)
-    assert found["corrected_oracle_half-best_other"].value == pytest.approx(curve[HALF] - min(curve[:HALF] + curve[HALF + 1 :]))
+    assert found["corrected_oracle_half-best_other"].value == pytest.approx(
+        curve[HALF] - min(curve[:HALF] + curve[HALF + 1 :])
+    )
     for end in (0, LAYERS):
         assert curve[end] == pytest.approx(found["oracle", end].value), "no choice, no luck"
 
 
 def test_luck_of_choosing_is_all_that_is_gained_over_the_best_foresight(luck_alone):
-    """Without luck no route of true labels, drawn like the others, is better than the one that they are drawn from."""
+    """Without luck no route of true labels, sampled like the others, is better than the one that they are sampled
+    from.
+    """
     _, found = luck_alone
     for budget in range(1, LAYERS):
         assert found[f"luck_{budget}"].low > 0 and found[f"corrected-all_big_{budget}"].high > 0
@@ -129,7 +153,7 @@ def test_where_all_is_luck_no_claim_on_the_curve_survives(luck_alone):
     rows = corrected_claims.judge(claims.claims(scope), gain.statistics(domain, found), empty).to_pylist()
     by_statistic = {row["statistic"]: row for row in rows}
     for name in ("oracle_best-all_big", "oracle_1-all_big"):
-        assert by_statistic[name]["claimed_high"] < 0 and by_statistic[name]["verdict"] != "survives"
+        assert by_statistic[name]["true_high"] < 0 and by_statistic[name]["verdict"] != "survives"
     assert not any(row["claim_verdict"] == "survives" for row in rows if row["claim"] in ("C2", "C3", "C7", "C9"))
 
 
@@ -137,19 +161,23 @@ def test_leans_and_shares_are_corrected_by_their_difference(luck_alone):
     _, found = luck_alone
     assert found["corrected_lean_1"].value == pytest.approx(found["lean_1"].value - found["null_lean_1"].value)
     for layer in range(LAYERS):
-        true, drawn, difference = (found[labels, 1, layer].value for labels in (gain.TRUE, gain.DRAWN, gain.DIFFERENCE))
-        assert difference == pytest.approx(true - drawn)
+        true, sampled, difference = (
+            found[labels, 1, layer].value for labels in (gain.TRUE, gain.SAMPLED, gain.DIFFERENCE)
+        )
+        assert difference == pytest.approx(true - sampled)
     assert found["corrected_lean_1"].low < 0 < found["corrected_lean_1"].high
 
 
 def test_a_gain_that_luck_gives_labels_of_like_loss_is_none():
-    """High losses of 10 nats: half of the true labels gain 5, half nothing; drawn ones of like loss have luck of 4.5, or none."""
+    """High losses of 10 nats: half of the true labels gain 5, half nothing; sampled ones of like loss have luck of
+    4.5, or none.
+    """
     documents = np.repeat(["a", "b"], 50)
     loss = np.tile([10.0, 1.0, 1.0, 1.0, 1.0], 20)[:, None]
     true = loss, np.where(np.arange(100) < 50, 0.5, 1.0)[:, None] * loss
-    drawn = loss.repeat(2, axis=1), 0.5 * loss.repeat(2, axis=1)
+    sampled = loss.repeat(2, axis=1), 0.5 * loss.repeat(2, axis=1)
     for luck_share, left in ((0.45, 1.0), (0.0, 0.5)):
-        shares = gain.without_gain(true, drawn, luck_share * drawn[0], documents)
+        shares = gain.without_gain(true, sampled, luck_share * sampled[0], documents)
         found = {name: share(np.ones((1, 2)))[0] for name, share in shares.items()}
         assert found == {"high_loss_no_gain": 0.5, "null_high_loss_no_gain": 0.0, "corrected_high_loss_no_gain": left}
 
@@ -167,17 +195,31 @@ def test_tables_fit_their_schemas(luck_alone, tmp_path, monkeypatch):
         table.write(rows)
         assert table.read().equals(rows.select(table.schema.names).cast(table.read().schema))
     curves = GAIN_CURVES.read()
-    assert set(curves["strategy"].to_pylist()) == {"oracle", "null", "corrected", "normalised", "fixed", "ceiling_teacher", "all_big"}
+    assert set(curves["strategy"].to_pylist()) == {
+        "oracle",
+        "null",
+        "corrected",
+        "normalised",
+        "fixed",
+        "ceiling_teacher",
+        "all_big",
+    }
     cells = [row for row in GAIN_HEAT_MAPS.read().to_pylist() if row["budget"] == 1 and row["position"] == 0]
-    true, drawn, difference = ([row["share"] for row in cells if row["labels"] == labels] for labels in ("true", "drawn", "difference"))
-    assert sum(true) == pytest.approx(1) == sum(drawn) and difference == pytest.approx(np.subtract(true, drawn).tolist())
+    true, sampled, difference = (
+        [row["share"] for row in cells if row["labels"] == labels] for labels in ("true", "sampled", "difference")
+    )
+    assert sum(true) == pytest.approx(1) == sum(sampled) and difference == pytest.approx(
+        np.subtract(true, sampled).tolist()
+    )
 
 
 def row(name: str, low: float, high: float, model: str = "duo") -> dict:
     return {"model": model, "domain": "text", "name": name, "value": (low + high) / 2, "low": low, "high": high}
 
 
-def judged(claimed: tuple[float, float], corrected: tuple[float, float], *others: dict, name: str = "oracle_1-all_big") -> list[dict]:
+def judged(
+    claimed: tuple[float, float], corrected: tuple[float, float], *others: dict, name: str = "oracle_1-all_big"
+) -> list[dict]:
     scope = claims.Scope(12, range(13), routers=0, skipping=False, dense=[], frozen=False)
     rows = [row(name, *claimed), row(f"null_{name}", -1, 1), row(f"corrected_{name}", *corrected), *others]
     empty = pa.Table.from_pylist([], schema=SKIP_STATISTICS.schema)
@@ -198,7 +240,7 @@ def test_a_claim_survives_where_it_holds_as_claimed_and_corrected(claimed, corre
     (found,) = judged(claimed, corrected)
     assert (found["claim"], found["statistic"], found["supports"]) == ("C3", "oracle_1-all_big", "< 0")
     assert found["verdict"] == found["claim_verdict"] == verdict
-    assert (found["claimed_low"], found["null_high"], found["corrected_high"]) == (claimed[0], 1, corrected[1])
+    assert (found["true_low"], found["null_high"], found["corrected_high"]) == (claimed[0], 1, corrected[1])
 
 
 def test_models_must_agree_on_what_survives():
@@ -210,7 +252,9 @@ def test_models_must_agree_on_what_survives():
 def test_claims_that_luck_can_touch_have_a_row(luck_alone):
     domain, found = luck_alone
     scope = claims.Scope(LAYERS, list(BUDGETS), routers=0, skipping=False, dense=[], frozen=False)
-    skips = pa.Table.from_pylist([row(f"{prefix}consistency", 0.1, 0.2, "skip") for prefix in ("", "null_", "corrected_")])
+    skips = pa.Table.from_pylist(
+        [row(f"{prefix}consistency", 0.1, 0.2, "skip") for prefix in ("", "null_", "corrected_")]
+    )
     table = corrected_claims.judge(claims.claims(scope), gain.statistics(domain, found), skips)
     assert table["claim"].unique().to_pylist() == ["C2", "C3", "C7", "C8", "C9", "C10", "C15"]
-    assert SURVIVAL.schema.names == table.column_names
+    assert CORRECTED_CLAIMS.schema.names == table.column_names

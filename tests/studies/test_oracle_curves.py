@@ -4,7 +4,14 @@ import pytest
 from made_up import LAYERS, SPACE, evaluated, noise, selected
 
 from duo.studies import oracle_curves
-from duo.tables.studies import CONTRASTS, CURVES, HEAT_MAPS, LAYER_SHARES, METRICS, SEEDS
+from duo.tables.studies import (
+    ORACLE_CURVES,
+    ORACLE_HEAT_MAPS,
+    ORACLE_LAYERS,
+    ORACLE_METRICS,
+    ORACLE_STATISTICS,
+    SEED_SPREAD,
+)
 
 
 def test_curves_are_means_over_tokens_and_perplexity_is_their_exp():
@@ -65,7 +72,9 @@ def test_contrasts_are_differences_at_the_oracle_s_best_budget():
     assert found["oracle-fixed"].value == pytest.approx(found["oracle", best].value - found["fixed", best].value)
     assert found["oracle_1-all_big"].value == pytest.approx(found["oracle", 1].value - found["mean", LAYERS].value)
     for end, budget in {"all_small": 0, "all_big": LAYERS}.items():
-        assert found[f"oracle_best-{end}"].value == pytest.approx(found["oracle", best].value - found["mean", budget].value)
+        assert found[f"oracle_best-{end}"].value == pytest.approx(
+            found["oracle", best].value - found["mean", budget].value
+        )
     metrics = oracle_curves.headline(domain, found, LAYERS)
     assert metrics["perplexity"]["oracle_lowest"] == pytest.approx(np.exp(found["oracle", best].value))
     assert metrics["tokens"] == 30 and metrics["documents"] == 5
@@ -89,8 +98,8 @@ def test_slope_and_lowest_are_those_of_planted_curves():
 
 
 def test_best_other_budget_is_found_anew_in_each_replicate():
-    # Budget 2 gets 2.0 everywhere; budgets 1 and 3 are better on half of the documents each, and as good on average. The best of
-    # these two in a replicate is never above 2.0, so the difference is never below zero.
+    # Budget 2 gets 2.0 everywhere; budgets 1 and 3 are better on half of the documents each, and as good on average.
+    # The best of these two in a replicate is never above 2.0, so the difference is never below zero.
     losses = {}
     for i in range(20):
         by_budget = np.array([9.0, 1.0, 2.0, 3.0, 9.0] if i < 10 else [9.0, 3.0, 2.0, 1.0, 9.0])
@@ -104,7 +113,8 @@ def test_models_keep_to_themselves_and_share_the_replicates():
     losses = {"one": noise(), "two": {key: part + 1 for key, part in noise().items()}}
     pairs = [selected(part, model=model) for model, part in losses.items()]
     tables = {
-        budget: tuple(pa.concat_tables(parts) for parts in zip(*(pair[budget] for pair in pairs), strict=True)) for budget in pairs[0]
+        budget: tuple(pa.concat_tables(parts) for parts in zip(*(pair[budget] for pair in pairs), strict=True))
+        for budget in pairs[0]
     }
     found = {
         (domain.model, domain.name): oracle_curves.intervals(domain, LAYERS, 200, 0.95, seed=1)
@@ -132,7 +142,9 @@ def test_spread_over_seeds_is_that_of_the_estimates():
         "low": 1.0,
         "high": 6.0,
     }
-    assert (code["seeds"], code["mean"], code["low"], code["high"]) == (1, 5.0, 5.0, 5.0) and np.isnan(code["deviation"])
+    assert (code["seeds"], code["mean"], code["low"], code["high"]) == (1, 5.0, 5.0, 5.0) and np.isnan(
+        code["deviation"]
+    )
 
 
 @pytest.mark.parametrize("budgets", [[2], [0, 2], [1, LAYERS], [LAYERS]])
@@ -144,9 +156,9 @@ def test_any_budgets_will_do(budgets, tmp_path, monkeypatch):
     assert ("all_big" in metrics["perplexity"]) == (LAYERS in budgets)
     contrasts = oracle_curves.contrast_table(domain, found)
     assert ("oracle_1-all_big" in contrasts["name"].to_pylist()) == (1 in budgets and LAYERS in budgets)
-    CURVES.write(oracle_curves.curves(domain, found))
-    HEAT_MAPS.write(oracle_curves.heat_maps(domain))
-    LAYER_SHARES.write(oracle_curves.layer_shares(domain, found))
-    CONTRASTS.write(contrasts)
-    SEEDS.write(oracle_curves.spread(contrasts))
-    METRICS.write({"duo": {"text": metrics}})
+    ORACLE_CURVES.write(oracle_curves.curves(domain, found))
+    ORACLE_HEAT_MAPS.write(oracle_curves.heat_maps(domain))
+    ORACLE_LAYERS.write(oracle_curves.layer_shares(domain, found))
+    ORACLE_STATISTICS.write(contrasts)
+    SEED_SPREAD.write(oracle_curves.spread(contrasts))
+    ORACLE_METRICS.write({"duo": {"text": metrics}})

@@ -14,7 +14,9 @@ SPACE = RouteSpace(LAYERS)
 BUDGETS = [0, 2, 4, 8]
 
 
-@pytest.mark.parametrize("budget, expected", [(0, 0), (1, 1.63), (2, 2.36), (3, 2.78), (4, 3.03), (5, 3.17), (6, 3.22), (12, 0)])
+@pytest.mark.parametrize(
+    "budget, expected", [(0, 0), (1, 1.63), (2, 2.36), (3, 2.78), (4, 3.03), (5, 3.17), (6, 3.22), (12, 0)]
+)
 def test_expected_maximum_of_as_many_normals_as_twelve_layers_have_routes(budget, expected):
     assert order_statistics.expected_maximum(comb(12, budget)) == pytest.approx(expected, abs=0.005)
 
@@ -61,4 +63,6 @@ def test_rows_hold_each_budget_with_its_intervals():
     assert [(row["budget"], row["routes"]) for row in rows] == [(0, 1), (2, 28), (4, 70), (8, 1)]
     for row in rows:
         assert row["predicted"] == pytest.approx(row["mean"] - row["expected_maximum"] * row["deviation"])
-        assert all(row[f"{name}_low"] <= row[name] <= row[f"{name}_high"] for name in ("oracle", "predicted", "effective"))
+        assert all(
+            row[f"{name}_low"] <= row[name] <= row[f"{name}_high"] for name in ("oracle", "predicted", "effective")
+        )

@@ -1,4 +1,6 @@
-"""Measures of difficulty on made-up losses: planted difficulty is recovered, luck is taken off; and on a tiny model, by brute force."""
+"""Measures of difficulty on made-up losses: planted difficulty is recovered, luck is taken off; and on a tiny model,
+by brute force.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ from duo.model.transformer import Duo, Shape
 from duo.oracle import null
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.settings import Luck, Runtime
+from duo.settings import Runtime, SampledLabels
 from duo.studies import recovery
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS, SYNTHETIC_TOKENS
 
@@ -54,9 +56,13 @@ def test_classes_are_by_kind_and_difficulty(planted):
     known = [(row["kind"], row["difficulty"]) for row in rows]
     assert known[:5] == [("structure", 0), ("noise", 0), ("column", 0), ("copy", 1), ("sum", 2)]
     for row in rows:
-        assert row["corrected_gap"] == pytest.approx(row["difficulty"]) and row["gap_low"] < row["gap"] < row["gap_high"]
+        assert (
+            row["corrected_gap"] == pytest.approx(row["difficulty"]) and row["gap_low"] < row["gap"] < row["gap_high"]
+        )
     per_sequence = {"structure": 5, "noise": 16, "column": 6, "copy": 8}  # of one block
-    assert {row["kind"]: row["tokens"] for row in rows if row["kind"] != "sum"} == {kind: 12 * n for kind, n in per_sequence.items()}
+    assert {row["kind"]: row["tokens"] for row in rows if row["kind"] != "sum"} == {
+        kind: 12 * n for kind, n in per_sequence.items()
+    }
     assert rows[1]["entropy"] == pytest.approx(np.log(synthetic.ALPHABET))
 
 
@@ -85,15 +91,17 @@ def tiny() -> Duo:
 @pytest.mark.parametrize("labels", ["all_big", "all_small", 5])
 def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
-    settings = Luck(labels=labels, temperature=1.0, draws=2, teachers=["teacher"])
+    settings = SampledLabels(reference=labels, temperature=1.0, samples=2, teachers=["teacher"])
     space = RouteSpace(3)
     sequences, sample = synthetic.held_out(5, 24, seed=1)  # more than a batch
     found = recovery.measure(Enumerator(tiny, space, MACHINE, "fp32", 500), sequences, sample, 2, settings, seed=1)
-    drawn = null.null_labels(tiny, sample, space.named(labels), 1.0, 2, 1, MACHINE, "fp32")
+    sampled = null.null_labels(tiny, sample, space.named(labels), 1.0, 2, 1, MACHINE, "fp32")
     tokens = torch.from_numpy(sample.tokens)
-    losses = brute_force(tiny, space, tokens, torch.from_numpy(np.concatenate([sample.labels[None], drawn]))).numpy()
+    losses = brute_force(tiny, space, tokens, torch.from_numpy(np.concatenate([sample.labels[None], sampled]))).numpy()
     oracle = losses[..., space.with_budget(2)].min(axis=-1)
-    predicted = torch.stack([tiny(tokens, torch.from_numpy(digits == 1)).log_softmax(-1) for digits in space.digits], dim=2).detach()
+    predicted = torch.stack(
+        [tiny(tokens, torch.from_numpy(digits == 1)).log_softmax(-1) for digits in space.digits], dim=2
+    ).detach()
     source = predicted[:, :, {"all_big": -1, "all_small": 0, 5: 5}[labels]]
     expected = -(source.exp()[:, :, None] * predicted).sum(-1).numpy()
     foreseen = space.with_budget(2)[expected[..., space.with_budget(2)].argmin(axis=-1)]

@@ -16,19 +16,23 @@ from duo.studies import router_curves
 
 MIX = {"text": 0.5, "code": 0.5}
 TOKENS, DOCUMENTS = 6, 3
-LOSSES = noise(DOCUMENTS, TOKENS)
+ROUTE_LOSSES = noise(DOCUMENTS, TOKENS)
 
 
 def one(big, choices=("small", "big"), skip=None, model="duo") -> OneRouter:
     return OneRouter(model=model, mix=MIX, choices=list(choices), big=float(big), skip=skip)
 
 
-def oracles(losses=LOSSES, budgets=range(LAYERS + 1)) -> dict[int, tuple[pa.Table, pa.Table]]:
+def oracles(losses=ROUTE_LOSSES, budgets=range(LAYERS + 1)) -> dict[int, tuple[pa.Table, pa.Table]]:
     return {budget: select.apply("duo", table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
 
 
-def routed(router: OneRouter, routes=None, losses=1.0, kinds=("hard", "soft", "exact"), documents=DOCUMENTS) -> pa.Table:
-    """ROUTED of both domains; routes [positions, layers] for every document, losses [domains, documents, positions] or one number."""
+def routed(
+    router: OneRouter, routes=None, losses=1.0, kinds=("hard", "soft", "exact"), documents=DOCUMENTS
+) -> pa.Table:
+    """ROUTED of both domains; routes [positions, layers] for every document, losses [domains, documents, positions]
+    or one number.
+    """
     space = RouteSpace(LAYERS, tuple(router.choices))
     routes = np.tile(np.arange(LAYERS) % 2, (TOKENS, 1)) if routes is None else np.asarray(routes)
     used = {
@@ -38,7 +42,12 @@ def routed(router: OneRouter, routes=None, losses=1.0, kinds=("hard", "soft", "e
     losses = np.broadcast_to(losses, (2, documents, TOKENS))
     parts = []
     for kind, (index, domain), document in product(kinds, enumerate(("text", "code")), range(documents)):
-        ids = {"kind": [kind] * TOKENS, "domain": [domain] * TOKENS, "document": [f"d{document}"] * TOKENS, "position": np.arange(TOKENS)}
+        ids = {
+            "kind": [kind] * TOKENS,
+            "domain": [domain] * TOKENS,
+            "document": [f"d{document}"] * TOKENS,
+            "position": np.arange(TOKENS),
+        }
         parts.append(pa.table(ids | used | {"loss": losses[index, document], "route": space.encode(routes)}))
     return pa.concat_tables(parts)
 
@@ -81,11 +90,16 @@ def test_slope_and_curves_are_at_the_layers_really_used():
     """Three routers on a line of -0.25 nats a big layer, each using another number of layers than it was asked for."""
     routers = {f"r{used}": one(used + 1) for used in (0, 1, 2)}
     tables = {
-        name: routed(routers[name], [[1] * used + [0] * (LAYERS - used)] * TOKENS, 3 - 0.25 * used) for used, name in enumerate(routers)
+        name: routed(routers[name], [[1] * used + [0] * (LAYERS - used)] * TOKENS, 3 - 0.25 * used)
+        for used, name in enumerate(routers)
     }
     first, intervals = found(routers, tables)
     assert intervals["router_slope"] == pytest.approx((-0.25, -0.25, -0.25))
-    rows = {(row["router"], row["kind"]): row for row in router_curves.curves(first, intervals).to_pylist() if row["kind"] == "hard"}
+    rows = {
+        (row["router"], row["kind"]): row
+        for row in router_curves.curves(first, intervals).to_pylist()
+        if row["kind"] == "hard"
+    }
     assert [(row["target"], row["big"], row["loss"]) for row in rows.values()] == [(1, 0, 3), (2, 1, 2.75), (3, 2, 2.5)]
     assert {row["constraint"] for row in rows.values()} == {"average"}
 
@@ -100,15 +114,25 @@ def test_nearer_fixed_says_which_one_the_router_is_like(like, sign):
     """A router that gets just what the fixed route, or the oracle, gets."""
     name = ("text", "d0")
     codes = SPACE.with_budget(2)
-    stacked = np.stack([[LOSSES[domain, f"d{document}"][:, codes] for document in range(DOCUMENTS)] for domain in ("text", "code")])
+    stacked = np.stack(
+        [
+            [ROUTE_LOSSES[domain, f"d{document}"][:, codes] for document in range(DOCUMENTS)]
+            for domain in ("text", "code")
+        ]
+    )
     winner = stacked.mean(axis=(1, 2)).argmin(axis=-1)
-    losses = {"fixed": np.stack([part[..., best] for part, best in zip(stacked, winner, strict=True)]), "oracle": stacked.min(axis=-1)}[
-        like
-    ]
-    assert LOSSES[name].shape == (TOKENS, len(SPACE))
+    losses = {
+        "fixed": np.stack([part[..., best] for part, best in zip(stacked, winner, strict=True)]),
+        "oracle": stacked.min(axis=-1),
+    }[like]
+    assert ROUTE_LOSSES[name].shape == (TOKENS, len(SPACE))
     first, _ = found({"a": one(2)}, {"a": routed(one(2), losses=losses)})
     numbers = first.numbers(np.ones((1, DOCUMENTS)))
-    distance = numbers["a", "exact"] * 0 + first.oracle.numbers(np.ones((1, DOCUMENTS)))["fixed", 2] - stacked[0].min(axis=-1).mean()
+    distance = (
+        numbers["a", "exact"] * 0
+        + first.oracle.numbers(np.ones((1, DOCUMENTS)))["fixed", 2]
+        - stacked[0].min(axis=-1).mean()
+    )
     assert numbers["router_nearer_fixed"] == pytest.approx(sign * distance, rel=1e-5)
 
 
@@ -147,12 +171,20 @@ def test_a_model_that_was_not_enumerated_has_its_routers_alone():
     routers = {"a": one(2), "b": one(2, ("skip", "big"), model="skip")}
     tables = {name: routed(router) for name, router in routers.items()}
     parts = router_curves.gather(routers, tables, oracles(), LAYERS)
-    assert [(part.model, part.name) for part in parts] == [("duo", "text"), ("duo", "code"), ("skip", "text"), ("skip", "code")]
+    assert [(part.model, part.name) for part in parts] == [
+        ("duo", "text"),
+        ("duo", "code"),
+        ("skip", "text"),
+        ("skip", "code"),
+    ]
     intervals = router_curves.intervals(parts[2], 200, 0.95, seed=1)
     assert "router_skip_lean_b" in intervals and "router_nearer_fixed" not in intervals
     rows = router_curves.curves(parts[2], intervals).to_pylist()
     assert {row["router"] for row in rows} == {"b"} and {row["model"] for row in rows} == {"skip"}
-    assert {row["router"] for row in router_curves.curves(parts[0], router_curves.intervals(parts[0], 200, 0.95, seed=1)).to_pylist()} == {
+    assert {
+        row["router"]
+        for row in router_curves.curves(parts[0], router_curves.intervals(parts[0], 200, 0.95, seed=1)).to_pylist()
+    } == {
         "a",
         "oracle",
     }
@@ -167,7 +199,10 @@ def test_intervals_are_paired_and_reproducible():
     """Two routers whose losses differ by 0.5 on every token differ by just that in every replicate."""
     noisy = np.random.default_rng(0).gamma(2, 1, (2, DOCUMENTS, TOKENS))
     routers = {"r1": one(1), "r2": one(2)}
-    tables = {name: routed(routers[name], [[1] * n + [0] * (LAYERS - n)] * TOKENS, noisy - 0.5 * n) for n, name in enumerate(routers, 1)}
+    tables = {
+        name: routed(routers[name], [[1] * n + [0] * (LAYERS - n)] * TOKENS, noisy - 0.5 * n)
+        for n, name in enumerate(routers, 1)
+    }
     first, intervals = found(routers, tables)
     assert intervals["router_slope"] == pytest.approx((-0.5, -0.5, -0.5))
     assert intervals["r1", "hard"].low < intervals["r1", "hard"].value < intervals["r1", "hard"].high

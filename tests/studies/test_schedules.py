@@ -40,7 +40,9 @@ def test_all_schedules_have_one_total():
 
 
 def tables(loss, documents: int = 6, time: int = 10) -> dict[int, pa.Table]:
-    """SELECTIONS' columns at each budget, of loss(model, domain, budget, document, position); rows out of order, as shards leave them."""
+    """SELECTIONS' columns at each budget, of loss(model, domain, budget, document, position); rows out of order, as
+    shards leave them.
+    """
     found = {}
     for budget in BUDGETS:
         rows = []
@@ -56,7 +58,10 @@ def tables(loss, documents: int = 6, time: int = 10) -> dict[int, pa.Table]:
 
 
 def found(loss) -> dict[tuple[str, str], tuple[schedules.Scheduled, dict]]:
-    return {(each.model, each.domain): (each, each.intervals(200, 0.95, 1)) for each in schedules.scheduled(tables(loss), 5, 1)}
+    return {
+        (each.model, each.domain): (each, each.intervals(200, 0.95, 1))
+        for each in schedules.scheduled(tables(loss), 5, 1)
+    }
 
 
 def test_a_token_costs_its_loss_at_the_budget_of_its_position():
@@ -95,7 +100,9 @@ def test_a_loss_convex_in_budget_costs_every_uneven_schedule_and_its_shuffle_ali
         return (budget - 3) ** 2
 
     _, numbers = found(loss)["one", "code"]
-    assert numbers["falling-constant"].value == numbers["rising-constant"].value == pytest.approx(2)  # the mean of 4, 1, 0, 1, 4
+    assert (
+        numbers["falling-constant"].value == numbers["rising-constant"].value == pytest.approx(2)
+    )  # the mean of 4, 1, 0, 1, 4
     assert numbers["falling-shuffled"].value == numbers["rising-shuffled"].value == pytest.approx(0)
 
 
@@ -105,7 +112,11 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     SCHEDULES.write(schedules.curves(scheduled, numbers))
     SCHEDULE_POSITIONS.write(schedules.positions(scheduled, numbers))
     SCHEDULE_STATISTICS.write(schedules.statistics(scheduled, numbers))
-    rows = [row for row in SCHEDULE_POSITIONS.read().to_pylist() if (row["schedule"], row["strategy"]) == ("rising", "oracle")]
+    rows = [
+        row
+        for row in SCHEDULE_POSITIONS.read().to_pylist()
+        if (row["schedule"], row["strategy"]) == ("rising", "oracle")
+    ]
     assert [position for row in rows for position in range(row["first"], row["last"] + 1)] == list(range(10))
     assert rows[0]["budget"] == 1 and rows[-1]["budget"] == 5
     assert rows[0]["loss"] == pytest.approx(1.5)  # positions 0 and 1 at budget 1

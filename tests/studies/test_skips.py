@@ -41,7 +41,10 @@ def interval(measure, keeps: np.ndarray, name: str) -> stats.Interval:
 
 @pytest.mark.parametrize(
     ("measure", "name"),
-    [(skips.consistency, "consistency"), *((skips.halves if "halves" in name else skips.consecutive, name) for name in C19)],
+    [
+        (skips.consistency, "consistency"),
+        *((skips.halves if "halves" in name else skips.consecutive, name) for name in C19),
+    ],
 )
 def test_chance_has_mean_zero(measure, name):
     """Over many samples the mean is within its own error of 0: short sequences of few documents leave no bias."""
@@ -71,7 +74,9 @@ def test_documents_that_each_have_layers_of_their_own_are_not_consistent():
 
 
 def test_layers_that_luck_prefers_as_well_leave_no_consistency():
-    """Corrected, choices that follow the same preference as those for drawn labels have none; others keep what they have beyond it."""
+    """Corrected, choices that follow the same preference as those for sampled labels have none; others keep what they
+    have beyond it.
+    """
     rng, weights = np.random.default_rng(0), np.array([2, 1, 0.5, 0, 0, -1])
     own, *by_luck = (draw(rng.gumbel(size=(40, 30, LAYERS)) + weights) for _ in range(4))
     less_luck = partial(skips.consistency_less_luck, by_luck=np.stack(by_luck))
@@ -111,7 +116,9 @@ def test_layers_of_a_documents_own_last_from_half_to_half():
     keeps = draw(own + np.random.default_rng(1).random((30, 40, LAYERS)))
     for name in C19[:2]:
         assert interval(skips.halves, keeps, name).low > 0.5
-    assert abs(value(skips.consecutive, keeps, "consecutive-shuffled")) < 0.05, "shuffling a document's positions keeps its layers"
+    assert abs(value(skips.consecutive, keeps, "consecutive-shuffled")) < 0.05, (
+        "shuffling a document's positions keeps its layers"
+    )
 
 
 def test_choices_that_stay_for_a_while_go_on_to_the_next_token():
@@ -134,7 +141,9 @@ def test_shuffled_is_the_mean_over_shuffles():
     assert value(skips.consecutive, keeps, "consecutive-shuffled") == pytest.approx(expected, abs=0.01)
 
     first, second = keeps[:, :5], keeps[:, 5:]
-    apart = np.concatenate([first.repeat(3, axis=0), np.concatenate([np.delete(second, d, axis=0) for d in range(4)])], axis=1)
+    apart = np.concatenate(
+        [first.repeat(3, axis=0), np.concatenate([np.delete(second, d, axis=0) for d in range(4)])], axis=1
+    )
     expected = value(skips.halves, keeps, "halves") - value(skips.halves, apart, "halves")
     assert value(skips.halves, keeps, "halves-shuffled") == pytest.approx(expected)
 
@@ -175,7 +184,10 @@ def test_selection_and_its_tables(tmp_path, monkeypatch):
     found = skips.intervals(losses[:2], keeps[:2], by_luck[:, :2], 200, 0.95, seed=1)
     assert found["null_consistency"] == found["consistency"] and found["corrected_consistency"] == (0, 0, 0)
     assert found["fixed"].value == pytest.approx(losses[:2, :, 3].mean())
-    assert found["oracle-fixed"].value == pytest.approx(found["oracle"].value - found["fixed"].value) and found["oracle-fixed"].value <= 0
+    assert (
+        found["oracle-fixed"].value == pytest.approx(found["oracle"].value - found["fixed"].value)
+        and found["oracle-fixed"].value <= 0
+    )
     shares = skips.layer_shares("a", found, 2)
     assert shares["share"].to_pylist() == pytest.approx(keeps[:2].mean(axis=(0, 1)).tolist())
     heat = skips.heat_map("a", keeps[:2], 2).to_pylist()
@@ -187,7 +199,9 @@ def test_selection_and_its_tables(tmp_path, monkeypatch):
 
 def test_ties_are_drawn_and_models_share_the_draw():
     tied = np.ones((4, 6, len(ROUTES)), np.float32)
-    first, second = (skips.select(model, SAMPLE, tied, ROUTES, seed=1)["oracle_route"].to_pylist() for model in ("duo", "skip"))
+    first, second = (
+        skips.select(model, SAMPLE, tied, ROUTES, seed=1)["oracle_route"].to_pylist() for model in ("duo", "skip")
+    )
     assert len(set(first)) > 3 and first == second
 
 

@@ -1,4 +1,6 @@
-"""The transform is its definition, the Shapley value that of all orders, and losses made of known interactions are taken apart again."""
+"""The transform is its definition, the Shapley value that of all orders, and losses made of known interactions are
+taken apart again.
+"""
 
 from itertools import combinations, permutations
 
@@ -68,7 +70,9 @@ def test_known_interactions_are_found_where_they_are():
     assert {order: found["order", order].value for order in shares} == pytest.approx(shares, abs=1e-6)
     assert [found["distance", far].value for far in (1, 2, 3)] == pytest.approx([0, 0, shares[2]], abs=1e-6)
     third = 2 / 3 * 0.1
-    assert [found["layer", layer].value for layer in range(LAYERS)] == pytest.approx([-third, 0.8 - third, 0.2 - third, 0], abs=1e-6)
+    assert [found["layer", layer].value for layer in range(LAYERS)] == pytest.approx(
+        [-third, 0.8 - third, 0.2 - third, 0], abs=1e-6
+    )
 
 
 def test_losses_that_add_up_leave_nothing_to_interactions_and_additive_choices_are_the_oracles():
@@ -95,7 +99,9 @@ def test_shards_and_order_of_documents_change_nothing():
     losses = noise()
     first, second = {key: losses[key] for key in list(losses)[1::2]}, {key: losses[key] for key in list(losses)[::2]}
     whole, *parts = (spectrum.document_sums(table(part), SPACE, BUDGETS) for part in (losses, first, second))
-    whole, shards = ({each.name: each for each in spectrum.domains("duo", sums)} for sums in (whole, parts[1] | parts[0]))
+    whole, shards = (
+        {each.name: each for each in spectrum.domains("duo", sums)} for sums in (whole, parts[1] | parts[0])
+    )
     assert whole.keys() == shards.keys() == {"text", "code"}
     for name, one in whole.items():
         np.testing.assert_array_equal(one.tokens, shards[name].tokens)

@@ -15,8 +15,8 @@ from project import REPOSITORY
 
 from duo.errors import InputError
 from duo.tables import files
-from duo.tables.oracle import LOSSES
-from duo.tables.studies import METRICS
+from duo.tables.oracle import ROUTE_LOSSES
+from duo.tables.studies import ORACLE_METRICS
 
 COLUMNS = {
     "domain": ["text"] * 5,
@@ -38,26 +38,26 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_table_comes_back_as_it_was_written():
-    LOSSES.write(losses(), model="duo", shard=3)
-    table = LOSSES.read(model="duo", shard=3)
-    assert table.schema.names == LOSSES.schema.names
+    ROUTE_LOSSES.write(losses(), model="duo", shard=3)
+    table = ROUTE_LOSSES.read(model="duo", shard=3)
+    assert table.schema.names == ROUTE_LOSSES.schema.names
     assert table["position"].to_pylist() == COLUMNS["position"]
     assert np.array_equal(files.matrix(table["losses"]), np.linspace(0, 8, 80, dtype=np.float32).reshape(5, 16))
 
 
 def test_columns_say_what_they_mean_and_in_what_unit():
-    LOSSES.write(losses(), model="duo", shard=0)
-    field = LOSSES.read(model="duo", shard=0).schema.field("losses")
+    ROUTE_LOSSES.write(losses(), model="duo", shard=0)
+    field = ROUTE_LOSSES.read(model="duo", shard=0).schema.field("losses")
     assert field.metadata[b"unit"] == b"nats" and b"every route" in field.metadata[b"meaning"]
 
 
 def test_two_processes_and_any_chunking_write_equal_bytes(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import pyarrow as pa\n"
-        "from test_files import losses; from duo.tables.oracle import LOSSES\n"
+        "from test_files import losses; from duo.tables.oracle import ROUTE_LOSSES\n"
         "table = pa.table(losses())\n"
         "if sys.argv[2] == 'chunks': table = pa.concat_tables([table.slice(0, 2), table.slice(2)])\n"
-        "file = LOSSES.instance(model='duo', shard=0)\n"
+        "file = ROUTE_LOSSES.instance(model='duo', shard=0)\n"
         "file.write(table.select(sorted(table.column_names))); print(file.digest())"
     )
     digests = set()
@@ -66,15 +66,20 @@ def test_two_processes_and_any_chunking_write_equal_bytes(tmp_path):
         command = [sys.executable, "-c", code, str(Path(__file__).parent), how]
         root = str(REPOSITORY)
         done = subprocess.run(
-            command, cwd=tmp_path / how, env={"PYTHONPATH": f"{root}:{root}/tests", "PATH": ""}, capture_output=True, text=True, check=True
+            command,
+            cwd=tmp_path / how,
+            env={"PYTHONPATH": f"{root}:{root}/tests", "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         digests.add(done.stdout.strip())
     assert len(digests) == 1
 
 
 def test_digest_is_the_files():
-    METRICS.write({"a": 1})
-    assert METRICS.digest() == hashlib.md5(METRICS.path().read_bytes()).hexdigest()
+    ORACLE_METRICS.write({"a": 1})
+    assert ORACLE_METRICS.digest() == hashlib.md5(ORACLE_METRICS.path().read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -88,54 +93,54 @@ def test_digest_is_the_files():
 )
 def test_table_of_another_schema_is_not_written(change, message):
     with pytest.raises(InputError, match=message):
-        LOSSES.write(losses() | change, model="duo", shard=0)
+        ROUTE_LOSSES.write(losses() | change, model="duo", shard=0)
     assert not Path("artifacts").exists() or not any(Path("artifacts").rglob("*.parquet*"))
 
 
 def test_file_of_another_schema_is_not_read():
-    path = LOSSES.path(model="duo", shard=0)
+    path = ROUTE_LOSSES.path(model="duo", shard=0)
     path.parent.mkdir(parents=True)
     pq.write_table(pa.table(losses() | {"position": ["x"] * 5}), path)
-    with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: column 'position' is string, should be int32"):
-        LOSSES.read(model="duo", shard=0)
-    LOSSES.write(losses(), model="duo", shard=0)
-    pq.write_table(LOSSES.read(model="duo", shard=0).drop_columns("label"), path)
-    with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: column 'label' is missing"):
-        LOSSES.read(model="duo", shard=0)
+    with pytest.raises(InputError, match=r"route_losses/duo-0.parquet: column 'position' is string, should be int32"):
+        ROUTE_LOSSES.read(model="duo", shard=0)
+    ROUTE_LOSSES.write(losses(), model="duo", shard=0)
+    pq.write_table(ROUTE_LOSSES.read(model="duo", shard=0).drop_columns("label"), path)
+    with pytest.raises(InputError, match=r"route_losses/duo-0.parquet: column 'label' is missing"):
+        ROUTE_LOSSES.read(model="duo", shard=0)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
 def test_truncated_table_is_one_error(kept):
-    LOSSES.write(losses(), model="duo", shard=0)
-    path = LOSSES.path(model="duo", shard=0)
+    ROUTE_LOSSES.write(losses(), model="duo", shard=0)
+    path = ROUTE_LOSSES.path(model="duo", shard=0)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(
-        InputError, match=r"enumerate/duo-0.parquet: damaged or not Parquet .*; delete it and run its stage again"
+        InputError, match=r"route_losses/duo-0.parquet: damaged or not Parquet .*; delete it and run its stage again"
     ) as caught:
-        LOSSES.read(model="duo", shard=0)
+        ROUTE_LOSSES.read(model="duo", shard=0)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("file, keys", [(LOSSES, {"model": "duo", "shard": 0}), (METRICS, {})])
+@pytest.mark.parametrize("file, keys", [(ROUTE_LOSSES, {"model": "duo", "shard": 0}), (ORACLE_METRICS, {})])
 def test_missing_file_is_one_error(file, keys):
     with pytest.raises(InputError, match=r"is missing; run the stage that makes it"):
         file.read(**keys)
 
 
 def test_damaged_json_is_one_error():
-    METRICS.write({"a": 1})
-    METRICS.path().write_text('{"a": ')
+    ORACLE_METRICS.write({"a": 1})
+    ORACLE_METRICS.path().write_text('{"a": ')
     with pytest.raises(InputError, match=r"metrics.json: not valid JSON"):
-        METRICS.read()
+        ORACLE_METRICS.read()
 
 
 def test_json_keeps_order_and_refuses_what_json_has_not():
-    METRICS.write({"b": 1, "a": 0.5})
-    assert list(json.loads(METRICS.path().read_text())) == ["b", "a"]
+    ORACLE_METRICS.write({"b": 1, "a": 0.5})
+    assert list(json.loads(ORACLE_METRICS.path().read_text())) == ["b", "a"]
     with pytest.raises(ValueError):
-        METRICS.write({"a": float("nan")})
-    assert METRICS.read() == {"b": 1, "a": 0.5}
+        ORACLE_METRICS.write({"a": float("nan")})
+    assert ORACLE_METRICS.read() == {"b": 1, "a": 0.5}
 
 
 def test_failed_write_leaves_the_old_file():
@@ -149,21 +154,26 @@ def test_failed_write_leaves_the_old_file():
 
 
 def test_full_disk_is_one_error_and_leaves_the_old_file(monkeypatch):
-    LOSSES.write(losses(), model="duo", shard=0)
-    before = LOSSES.digest(model="duo", shard=0)
+    ROUTE_LOSSES.write(losses(), model="duo", shard=0)
+    before = ROUTE_LOSSES.digest(model="duo", shard=0)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(InputError, match=r"enumerate/duo-0.parquet: could not be written: No space left on device"):
-        LOSSES.write(losses(8), model="duo", shard=0)
-    assert LOSSES.digest(model="duo", shard=0) == before and len(list(Path("artifacts/enumerate").iterdir())) == 1
+    with pytest.raises(InputError, match=r"route_losses/duo-0.parquet: could not be written: No space left on device"):
+        ROUTE_LOSSES.write(losses(8), model="duo", shard=0)
+    assert (
+        ROUTE_LOSSES.digest(model="duo", shard=0) == before and len(list(Path("artifacts/route_losses").iterdir())) == 1
+    )
 
 
 def test_truly_full_disk_is_the_same_error():
     """/dev/full refuses every byte, as a full disk does."""
-    with pytest.raises(InputError, match=r"out: could not be written: No space left on device"), files.atomic(Path("out")) as temporary:
+    with (
+        pytest.raises(InputError, match=r"out: could not be written: No space left on device"),
+        files.atomic(Path("out")) as temporary,
+    ):
         temporary.symlink_to("/dev/full")
         pq.write_table(pa.table(losses()), temporary)
     assert not Path("out").exists() and not Path("out.tmp").is_symlink()

@@ -51,7 +51,9 @@ def own_scores(duo: Duo, tokenizer, item: dict, big: bool) -> list[float]:
     """Log-likelihoods of the endings by the plain forward pass, one at a time."""
     found = []
     for ending in item["endings"]:
-        context, whole = (tokenizer.encode(text, add_special_tokens=False).ids for text in (item["context"], item["context"] + ending))
+        context, whole = (
+            tokenizer.encode(text, add_special_tokens=False).ids for text in (item["context"], item["context"] + ending)
+        )
         ids = torch.tensor([tokens.MARK_ID, *whole])
         chances = duo(ids[None, :-1], torch.full((2,), big))[0].log_softmax(-1)
         found.append(sum(chances[at, whole[at]].item() for at in range(len(context), len(whole))))
@@ -79,7 +81,9 @@ def test_the_harness_gives_the_choice_of_our_own_scoring(duo, tokenizer, items, 
 
 
 def test_random_routes_depend_on_seed_and_context_not_on_the_batch(duo, tokenizer, items, monkeypatch):
-    first, other = (harness.run(as_model(duo, tokenizer, 0.5, seed), items, [])["log_likelihoods"].to_pylist() for seed in (1, 2))
+    first, other = (
+        harness.run(as_model(duo, tokenizer, 0.5, seed), items, [])["log_likelihoods"].to_pylist() for seed in (1, 2)
+    )
     monkeypatch.setattr(harness, "BATCH", 3)
     again = harness.run(as_model(duo, tokenizer, 0.5), items, [])["log_likelihoods"].to_pylist()
     assert np.allclose(first, again, rtol=1e-5) and not np.allclose(first, other, rtol=1e-5)
@@ -89,7 +93,9 @@ def test_answers_fit_their_table(duo, tokenizer, items, tmp_path, monkeypatch):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
     answers = harness.run(as_model(duo, tokenizer), items, [])
     HARNESS.write(answers.append_column("model", pa.array(["duo"] * len(answers))), model="duo")
-    assert HARNESS.read(model="duo")["lengths"].to_pylist() == [list(map(len, each)) for each in items["endings"].to_pylist()]
+    assert HARNESS.read(model="duo")["lengths"].to_pylist() == [
+        list(map(len, each)) for each in items["endings"].to_pylist()
+    ]
 
 
 def test_of_a_text_beyond_the_context_length_the_beginning_is_left_out(duo, tokenizer):
@@ -104,14 +110,20 @@ def test_of_a_text_beyond_the_context_length_the_beginning_is_left_out(duo, toke
 def test_greedy_is_what_the_model_would_say(duo, tokenizer):
     model = as_model(duo, tokenizer)
     likeliest = duo(torch.tensor([[0, 5, 6]]), torch.ones(2, dtype=torch.bool))[0, -1].argmax().item()
-    assert [greedy for _, greedy in model._score([([0, 5, 6], [likeliest]), ([0, 5, 6], [likeliest - 1])])] == [True, False]
+    assert [greedy for _, greedy in model._score([([0, 5, 6], [likeliest]), ([0, 5, 6], [likeliest - 1])])] == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("task: [", "is no task that the harness can load"),
-        ("task: mine\noutput_type: unheard_of\ndataset_path: json\n", "is no task that the harness can load: .*unheard_of"),
+        (
+            "task: mine\noutput_type: unheard_of\ndataset_path: json\n",
+            "is no task that the harness can load: .*unheard_of",
+        ),
         (None, "is no task that the harness can load"),
     ],
 )
@@ -136,9 +148,14 @@ def test_another_task_runs_beside_ours_if_it_is_multiple_choice(duo, tokenizer, 
     asks = "doc_to_text: q\ndoc_to_target: a\ndoc_to_choice: ends\n"
     file.write_text(source + asks + "output_type: multiple_choice\n")
     answers = harness.run(as_model(duo, tokenizer), items, [str(file)]).to_pylist()
-    assert [(row["document"], row["lengths"]) for row in answers if row["domain"] == "mine"] == [("0", [5, 5, 4]), ("1", [5, 5, 4])]
+    assert [(row["document"], row["lengths"]) for row in answers if row["domain"] == "mine"] == [
+        ("0", [5, 5, 4]),
+        ("1", [5, 5, 4]),
+    ]
     file.write_text(
-        source + asks + "output_type: multiple_choice\nmetric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]\n"
+        source
+        + asks
+        + "output_type: multiple_choice\nmetric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]\n"
     )
     with pytest.raises(InputError, match="mine has no metric acc_norm"):
         harness.run(as_model(duo, tokenizer), items, [str(file)])

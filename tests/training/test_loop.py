@@ -16,12 +16,17 @@ SETTINGS = Training(
     **OPTIMIZER,
     validate_every=5,
 )
-DATA = {"a": np.arange(20 * 13, dtype=np.uint16).reshape(20, 13), "b": np.arange(8 * 13, dtype=np.uint16).reshape(8, 13)}
+DATA = {
+    "a": np.arange(20 * 13, dtype=np.uint16).reshape(20, 13),
+    "b": np.arange(8 * 13, dtype=np.uint16).reshape(8, 13),
+}
 MIX = {"a": 0.75, "b": 0.25}
 
 
 class Square:
-    """Two weights, of which one learns: the loss is the square of what it misses the batch's first token by, in thousands."""
+    """Two weights, of which one learns: the loss is the square of what it misses the batch's first token by, in
+    thousands.
+    """
 
     def __init__(self):
         self.module = nn.Module()

@@ -71,19 +71,27 @@ def test_resume_is_bitwise(tmp_path, change, big_first):
     """Also where the small FFNs get no gradient at all, and so have no moments, and in both phases of big_first."""
     settings = SETTINGS.model_copy(update=change | {"checkpoint_every": 2})
     whole, history = train(tmp_path / "never", settings, big_first=big_first)
-    for step in (3, 5, 9):  # killed after the checkpoints of steps 2, 4 and 8: with big_first twice in its first phase of 6 steps
+    for step in (
+        3,
+        5,
+        9,
+    ):  # killed after the checkpoints of steps 2, 4 and 8: with big_first twice in its first phase of 6 steps
         with pytest.raises(Killed):
             train(tmp_path / "checkpoint", settings, kill_at(step), big_first=big_first)
         assert list(tmp_path.glob("checkpoint*"))
     steps_run = []
-    resumed, resumed_history = train(tmp_path / "checkpoint", settings, lambda step, values: steps_run.append(step), big_first=big_first)
+    resumed, resumed_history = train(
+        tmp_path / "checkpoint", settings, lambda step, values: steps_run.append(step), big_first=big_first
+    )
     assert steps_run == [9, 10]
     assert resumed_history == history
     assert all(equal(weights(whole), weights(resumed)))
 
 
 def test_big_first_trains_the_big_ffns_and_then_the_small_ones_alone(tmp_path):
-    """Its first phase is a training of the big FFNs alone on as many tokens; nothing that this phase trained changes after it."""
+    """Its first phase is a training of the big FFNs alone on as many tokens; nothing that this phase trained changes
+    after it.
+    """
     start, _ = train(tmp_path / "start", SETTINGS.model_copy(update={"learning_rate": 1e-30, "weight_decay": 0.0}))
     both, history = train(tmp_path / "both", big_first=0.6)
     with pytest.raises(Killed):
@@ -94,7 +102,9 @@ def test_big_first_trains_the_big_ffns_and_then_the_small_ones_alone(tmp_path):
     assert len(small) == 2 * SHAPE.layers
     for name, weight in weights(both).items():
         if name in small:
-            assert torch.equal(after_first[name], weights(start)[name]) and not torch.equal(weight, after_first[name]), name
+            assert torch.equal(after_first[name], weights(start)[name]) and not torch.equal(
+                weight, after_first[name]
+            ), name
         else:
             assert torch.equal(weight, after_first[name]), name
             assert not torch.equal(weight, weights(start)[name]), name
@@ -149,12 +159,17 @@ def test_grouped_layers_equal_the_plain_forward(p_big, p_skip):
     def gradients(logits):
         duo.zero_grad()
         logits.square().mean().backward()
-        return {name: torch.zeros(1) if weight.grad is None else weight.grad.clone() for name, weight in duo.named_parameters()}
+        return {
+            name: torch.zeros(1) if weight.grad is None else weight.grad.clone()
+            for name, weight in duo.named_parameters()
+        }
 
     torch.testing.assert_close(grouped(), duo(tokens, big, skip))
     expected, found = gradients(duo(tokens, big, skip)), gradients(grouped())
     for name in expected:
-        torch.testing.assert_close(found[name].expand_as(expected[name]), expected[name], rtol=1e-4, atol=1e-7, msg=name)
+        torch.testing.assert_close(
+            found[name].expand_as(expected[name]), expected[name], rtol=1e-4, atol=1e-7, msg=name
+        )
 
 
 @pytest.mark.parametrize("draw", [0.0, 0.99])

@@ -68,7 +68,15 @@ def fresh_toy(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The toy before its first run: two domains, budgets 0, 1, 2 and 4. Copy it, don't run it."""
     root = tmp_path_factory.mktemp("toy") / "fresh"
     shutil.copytree(REPOSITORY / "duo", root / "duo", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "params.yaml", "workflow/Snakefile", "workflow/profiles"):
+    for name in (
+        ".gitignore",
+        ".dvcignore",
+        ".dvc/config",
+        ".dvc/.gitignore",
+        "params.yaml",
+        "workflow/Snakefile",
+        "workflow/profiles",
+    ):
         (root / name).parent.mkdir(exist_ok=True)
         source = REPOSITORY / name
         shutil.copytree(source, root / name) if source.is_dir() else shutil.copy(source, root / name)

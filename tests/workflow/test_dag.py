@@ -15,7 +15,9 @@ from duo.errors import InputError
 from workflow import dag
 from workflow.params import Params, read_yaml
 
-OBSERVERS = {"workflow/track.py"}  # watches a stage and can't change what it makes (tests/test_track.py), so a change of it reruns none
+OBSERVERS = {
+    "workflow/track.py"
+}  # watches a stage and can't change what it makes (tests/test_track.py), so a change of it reruns none
 DEFINITIONS = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
 
@@ -60,11 +62,16 @@ def test_code_that_a_stage_depends_on_is_what_it_imports(name):
 def test_packages_hold_no_code_that_a_dependency_could_miss():
     for path in [*REPOSITORY.glob("duo/__init__.py"), *REPOSITORY.glob("workflow/**/__init__.py")]:
         body = tree(str(path.relative_to(REPOSITORY))).body
-        assert all(isinstance(node, ast.Assign | ast.Expr) and isinstance(node.value, ast.Constant) for node in body), path
+        assert all(isinstance(node, ast.Assign | ast.Expr) and isinstance(node.value, ast.Constant) for node in body), (
+            path
+        )
 
 
 def params_read(script: str) -> set[str]:
-    """Dotted names read off `params`, with [] for a subscript; `params` itself may only go to functions of the same script."""
+    """Dotted names read off `params`, with [] for a subscript;
+
+    `params` itself may only go to functions of the same script.
+    """
     module = tree(script)
     parents = {child: node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
     own = {node.name for node in ast.walk(module) if isinstance(node, ast.FunctionDef)}
@@ -74,7 +81,9 @@ def params_read(script: str) -> set[str]:
             continue
         parent, parts = parents[node], []
         if isinstance(parent, ast.Call):
-            assert isinstance(parent.func, ast.Name) and parent.func.id in own, f"{script}:{node.lineno}: params leaves the script whole"
+            assert isinstance(parent.func, ast.Name) and parent.func.id in own, (
+                f"{script}:{node.lineno}: params leaves the script whole"
+            )
             continue
         while True:
             if isinstance(parent, ast.Attribute) and parent.attr != "model_dump":
@@ -91,9 +100,13 @@ def params_read(script: str) -> set[str]:
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_params_that_a_stage_declares_are_what_it_reads(name):
     declared = {re.sub(r"\$\{(key|item)\}", "[]", param) for param in template(name).get("params", [])}
-    scripts = [dep for dep in template(name)["deps"] if dep.startswith("workflow/stages/")]  # its own, and those it imports
+    scripts = [
+        dep for dep in template(name)["deps"] if dep.startswith("workflow/stages/")
+    ]  # its own, and those it imports
     read = set().union(*map(params_read, scripts))
-    undeclared = {chain for chain in read if not any(chain == param or chain.startswith(param + ".") for param in declared)}
+    undeclared = {
+        chain for chain in read if not any(chain == param or chain.startswith(param + ".") for param in declared)
+    }
     unread = {param for param in declared if not any(chain == param or chain.startswith(param + ".") for chain in read)}
     assert not undeclared and not unread
 
@@ -124,7 +137,7 @@ def test_a_matrix_has_one_key_of_all_its_axes(toy):
   pairs:
     matrix:
       model: [duo, skip]
-      shard: ${enumerate.shards}
+      shard: ${route_losses.shards}
     cmd: python toy.py artifacts/pairs/${item.model}-${item.shard}.txt 0
     outs: ["artifacts/pairs/${item.model}-${item.shard}.txt"]
 """
@@ -144,7 +157,9 @@ def test_parsing_is_light():
 
 def test_nothing_changed_after_a_run(toy):
     known = dag.Dag()
-    assert {address: known.why(address)[address] for address in known.stages} == {address: [] for address in known.stages}
+    assert {address: known.why(address)[address] for address in known.stages} == {
+        address: [] for address in known.stages
+    }
 
 
 def test_why_names_the_param_with_old_and_new_value(toy):
@@ -174,7 +189,9 @@ def test_why_of_a_stage_that_never_ran_and_of_none(toy):
 
 
 def test_judgement_is_dvcs(toy):
-    """What workflow.dag calls unchanged, DVC calls up to date, and the other way round, for directories of artifacts too."""
+    """What workflow.dag calls unchanged, DVC calls up to date, and the other way round, for directories of artifacts
+    too.
+    """
     toy.replace("params.yaml", "width: 32", "width: 64")
     toy.run("dvc repro -q oracle@2 oracle@4 oracle@0 oracle@1")
     toy.replace("params.yaml", "budgets: [0, 1, 2, 4]", "budgets: [0, 1, 2]")
@@ -208,7 +225,9 @@ def test_prune_removes_what_left_the_dag_and_nothing_else(toy):
     stale = ["artifacts/oracle/4/tokens.txt", ".pipeline/oracle@4.json", "dvc.lock: oracle@4"]
     assert dag.prune(dry_run=True) == stale and Path(stale[0]).exists()
     assert dag.prune() == stale
-    assert not Path("artifacts/oracle/4").exists() and not Path(stale[1]).exists() and all(path.exists() for path in kept)
+    assert (
+        not Path("artifacts/oracle/4").exists() and not Path(stale[1]).exists() and all(path.exists() for path in kept)
+    )
     assert "oracle@4" not in Path("dvc.lock").read_text() and "oracle@2" in Path("dvc.lock").read_text()
     assert dag.prune() == []
 

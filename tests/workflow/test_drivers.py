@@ -109,13 +109,15 @@ def same(one: Project, other: Project) -> None:
     "driver, stage, sign",
     [
         ("dvc repro -q {}", "pretrain@duo", "artifacts/checkpoints/*.safetensors"),
-        ("snakemake --cores 2 {}", "enumerate@duo-1", ".pipeline/enumerate-duo-1.lock"),
+        ("snakemake --cores 2 {}", "route_losses@duo-1", ".pipeline/route_losses-duo-1.lock"),
         ("dvc repro -q {}", "oracle@2", "artifacts/oracle/2/*.parquet*"),
     ],
-    ids=["pretrain", "enumerate", "oracle"],
+    ids=["pretrain", "route_losses", "oracle"],
 )
 def test_smoke_killed_ends_the_same(finished_smoke, tmp_path, monkeypatch, driver, stage, sign):
-    """In a training with its checkpoints, as a stage begins, between its files; with live curves, which the runs to compare with lack."""
+    """In a training with its checkpoints, as a stage begins, between its files; with live curves, which the runs to
+    compare with lack.
+    """
     project = finished_smoke.copy(tmp_path / "smoke")
     expected = project.files()
     monkeypatch.chdir(project.root)
@@ -138,15 +140,28 @@ def test_smoke_killed_ends_the_same(finished_smoke, tmp_path, monkeypatch, drive
 @pytest.mark.slow
 def test_smoke_with_a_budget_less_runs_what_reads_the_budgets(finished_smoke, tmp_path, monkeypatch):
     project = finished_smoke.copy(tmp_path / "smoke")
-    (project.root / "patch.yaml").write_text("oracle: {budgets: [0, 1, 2, 4]}\nschedules: [2, 0]\nfigures: {heat_maps: [1, 2]}\n")
+    (project.root / "patch.yaml").write_text(
+        "oracle: {budgets: [0, 1, 2, 4]}\nschedules: [2, 0]\nfigures: {heat_maps: [1, 2]}\n"
+    )
     project.run("python -m duo use patch.yaml")
     monkeypatch.chdir(project.root)
     known = dag.Dag()
     due = {address.split("@")[0] for address in known.stages if known.why(address)[address]}
-    assert {"evaluate", "claims", "headline", "figures", "report"} <= due
-    assert not due & {"corpus", "tokens", "pretrain", "enumerate", "oracle", "skips", "three_way", "router", "harness", "ablation"}
+    assert {"oracle_curves", "claims", "headline", "figures", "report"} <= due
+    assert not due & {
+        "corpus",
+        "tokens",
+        "pretrain",
+        "route_losses",
+        "oracle",
+        "skips",
+        "three_way",
+        "router",
+        "harness",
+        "ablation",
+    }
     ran = set(re.findall(r"^Running stage '([^'@]+)", project.run("dvc repro claims headline").stdout, re.MULTILINE))
-    assert {"evaluate", "claims", "headline"} <= ran <= due
+    assert {"oracle_curves", "claims", "headline"} <= ran <= due
 
 
 @pytest.mark.slow
@@ -164,7 +179,10 @@ def test_a_whole_run_is_synced_whichever_driver_made_it(request, finished, tmp_p
     said = project.run("python -m duo sync").stderr
     monkeypatch.chdir(project.root)
     stages = set(dag.Dag().stages)
-    assert f"{0 if finished == 'finished_by_snakemake' else len(stages) + 1} new runs, {len(stages)} finished stages" in said
+    assert (
+        f"{0 if finished == 'finished_by_snakemake' else len(stages) + 1} new runs, {len(stages)} finished stages"
+        in said
+    )
     client = MlflowClient("sqlite:///mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("duo").experiment_id])
     assert {run.info.run_name for run in runs if not run.info.run_name.startswith("pipeline")} == stages

@@ -90,14 +90,21 @@ def test_smoke_is_small(params):
 def test_full_has_three_seeds_every_budget_and_five_widths(params, tmp_path, monkeypatch):
     verbs.use(str(REPOSITORY / "params/full.yaml"), params)
     full = load_params(params)
-    assert len({full.models[name].seed for name in full.enumerate.models}) == len(full.enumerate.models) == 3
-    assert full.enumerate.documents * full.enumerate.tokens == 16_384 and full.luck.teachers == ["teacher", "others"]
-    assert {router.big for router in full.routers.values() if set(router.choices) == {"small", "big"}} >= set(range(1, 12))
+    assert len({full.models[name].seed for name in full.route_losses.models}) == len(full.route_losses.models) == 3
+    assert full.evaluation_set.documents * full.evaluation_set.tokens == 16_384 and full.sampled_labels.teachers == [
+        "teacher",
+        "others",
+    ]
+    assert {router.big for router in full.routers.values() if set(router.choices) == {"small", "big"}} >= set(
+        range(1, 12)
+    )
     widths = [full.models[name].big for name in full.ablation.models if full.models[name].p_big == 1]
     assert [(width - full.model.small) / (full.model.big - full.model.small) for width in widths] == full.ablation.p_big
 
 
-@pytest.mark.parametrize(("file", "most"), [(None, 100), ("smoke", 100), ("full", 150), ("paper", 150)])  # a stage costs seconds
+@pytest.mark.parametrize(
+    ("file", "most"), [(None, 100), ("smoke", 100), ("full", 150), ("paper", 150)]
+)  # a stage costs seconds
 def test_every_experiment_is_a_dag_that_dvc_can_carry(params, tmp_path, monkeypatch, file, most):
     if file:
         verbs.use(str(REPOSITORY / f"params/{file}.yaml"), params)
@@ -113,7 +120,7 @@ def test_paper_is_the_papers(params):
     paper = load_params(params)
     assert paper.model == Model(layers=12, width=2560, heads=20, big=10240, small=640)
     assert paper.tokens.vocabulary == 32000 and paper.pretrain.tokens == 300_000_000_000 and paper.pretrain.p_big == 0.5
-    assert paper.oracle.budgets == list(range(13)) and paper.enumerate.documents == 1024
+    assert paper.oracle.budgets == list(range(13)) and paper.evaluation_set.documents == 1024
     assert paper.runtime.device == "cuda"
 
 
@@ -135,7 +142,10 @@ def test_unknown_stage_is_one_line():
 def test_help_imports_nothing_heavy():
     heavy = "('torch', 'pyarrow', 'dvc', 'mlflow')"
     code = f"import sys; from workflow import __main__; __main__._parser(); print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip()
+        == "[]"
+    )
 
 
 def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):

@@ -11,7 +11,14 @@ from duo.errors import InputError
 from workflow.params import load_params, read_yaml
 
 PARAMS = read_yaml(ROOT / "params.yaml")
-NOTES = {"source": "files", "glob": "notes/*.txt", "licence": "MIT", "attribution": "me", "validation": 0.1, "test": 0.1}
+NOTES = {
+    "source": "files",
+    "glob": "notes/*.txt",
+    "licence": "MIT",
+    "attribution": "me",
+    "validation": 0.1,
+    "test": 0.1,
+}
 
 
 def refusal(tmp_path: Path, changes: dict) -> str:
@@ -49,7 +56,10 @@ def test_default_params_are_valid_and_short():
         ({"model.width": True}, "model.width: True: input should be a valid integer"),
         ({"seed": None}, "seed: None: input should be a valid integer"),
         ({"pretrain.p_big": 1.5}, "pretrain.p_big: 1.5: input should be less than or equal to 1"),
-        ({"pretrain.p_big": 1.0}, "pretrain.p_big: 1.0 must be above 0 and below 1, or the synthetic domain's model has"),
+        (
+            {"pretrain.p_big": 1.0},
+            "pretrain.p_big: 1.0 must be above 0 and below 1, or the synthetic domain's model has",
+        ),
         ({"synthetic.documents": 1}, "synthetic.documents: 1: input should be greater than or equal to 2"),
         ({"runtime.device": "gpu"}, "runtime.device: 'gpu': input should be 'cpu' or 'cuda'"),
         ({"model.width": 131}, "model.width: 131 must be divisible by heads (2)"),
@@ -58,36 +68,48 @@ def test_default_params_are_valid_and_short():
         ({"oracle.budgets": [4, 4]}, "oracle.budgets: [4, 4] must be ascending, each once"),
         ({"figures.heat_maps": [5], "oracle.budgets": [4]}, "figures.heat_maps: 5 is not in oracle.budgets [4]"),
         ({"policies.budgets": [12]}, "policies.budgets: 12 leaves no choice; should be below model.layers (12)"),
-        ({"oracle.budgets": [*range(10), 12]}, "policies.budgets: 10 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]"),
+        (
+            {"oracle.budgets": [*range(10), 12]},
+            "policies.budgets: 10 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
+        ),
         ({"policies.temperatures": [0.5, 0.1]}, "policies.temperatures: [0.5, 0.1] must be ascending, each once"),
         ({"policies.inputs": ["layers", "layers"]}, "policies.inputs: ['layers', 'layers'] must name each once"),
         (
-            {"policies.train": 1, "policies.neighbours": [129]},
-            "policies.neighbours: [129] asks for more than the tokens of a domain that they are looked for among (policies.train * ",
+            {"policies.train_documents": 1, "policies.neighbours": [129]},
+            "policies.neighbours: [129] asks for more than the tokens of a domain that they are looked for among (policies.train_documents * ",
         ),
         ({"difficulty.budget": 13}, "difficulty.budget: 13 is not in oracle.budgets"),
-        ({"difficulty.passage": 129}, "difficulty.passage: 129 is above the tokens of a document (enumerate.tokens: 128)"),
+        (
+            {"difficulty.passage": 129},
+            "difficulty.passage: 129 is above the tokens of a document (evaluation_set.tokens: 128)",
+        ),
         ({"oracle.budgets": list(range(12))}, "lacks 12, which difficulty compares with"),
         ({"schedules": [6, 3]}, "schedules: [6, 3] must have a whole mean, the constant budget beside it"),
         ({"schedules": [2, 6]}, "schedules: [2, 6] must fall; its reverse is run beside it"),
         ({"schedules": [14, 2]}, "schedules: [14, 2] passes budget 13, which is not in oracle.budgets"),
         ({"corpus.code.language": "pyhton"}, "corpus.code.language: 'pyhton': input should be 'python'"),
-        ({"enumerate.tokens": 256}, "enumerate.tokens: 256 is above the context length (tokens.sequence: 128)"),
-        ({"enumerate.tokens": 1}, "enumerate.tokens: 1: input should be greater than or equal to 2"),
-        ({"three_way.tokens": 129}, "three_way.tokens: 129 is above enumerate.tokens (128)"),
-        ({"three_way.documents": 33}, "three_way.documents: 33 is above enumerate.documents (32)"),
-        ({"contexts.kinds": ["joint"]}, "contexts.kinds.0: 'joint': input should be 'shared', 'reference' or 'committed'"),
-        ({"contexts.kinds": ["shared", "shared"]}, "contexts.kinds: ['shared', 'shared'] must name each once"),
-        ({"contexts.budgets": [13]}, "contexts.budgets: 13 is above the number of layers (model.layers: 12)"),
-        ({"contexts.budgets": [4, 2]}, "contexts.budgets: [4, 2] must be ascending, each once"),
-        ({"contexts.documents": 33}, "contexts.documents: 33 is above enumerate.documents (32)"),
         (
-            {"contexts.reference": "all_bog"},
-            "contexts.reference: 'all_bog' is neither of all_big, all_small, random nor a router of small and big",
+            {"evaluation_set.tokens": 256},
+            "evaluation_set.tokens: 256 is above the context length (tokens.sequence: 128)",
         ),
-        ({"contexts.reference": "big-50-skip-50"}, "nor a router of small and big in model 'duo' (those: both-"),
-        ({"skips.big": 12}, "skips.big: 12 should be below the number of layers (model.layers: 12), or nothing is skipped"),
-        ({"skips.skip": "attention"}, "skips.skip: 'attention': input should be 'ffn' or 'layer'"),
+        ({"evaluation_set.tokens": 1}, "evaluation_set.tokens: 1: input should be greater than or equal to 2"),
+        ({"three_way.tokens": 129}, "three_way.tokens: 129 is above evaluation_set.tokens (128)"),
+        ({"three_way.documents": 33}, "three_way.documents: 33 is above evaluation_set.documents (32)"),
+        ({"joint.contexts": ["joint"]}, "joint.contexts.0: 'joint': input should be 'shared', 'reference' or 'greedy'"),
+        ({"joint.contexts": ["shared", "shared"]}, "joint.contexts: ['shared', 'shared'] must name each once"),
+        ({"joint.budgets": [13]}, "joint.budgets: 13 is above the number of layers (model.layers: 12)"),
+        ({"joint.budgets": [4, 2]}, "joint.budgets: [4, 2] must be ascending, each once"),
+        ({"joint.documents": 33}, "joint.documents: 33 is above evaluation_set.documents (32)"),
+        (
+            {"joint.reference": "all_bog"},
+            "joint.reference: 'all_bog' is neither of all_big, all_small, random nor a router of small and big",
+        ),
+        ({"joint.reference": "big-50-skip-50"}, "nor a router of small and big in model 'duo' (those: both-"),
+        (
+            {"skips.big": 12},
+            "skips.big: 12 should be below the number of layers (model.layers: 12), or nothing is skipped",
+        ),
+        ({"skips.scope": "attention"}, "skips.scope: 'attention': input should be 'ffn' or 'layer'"),
         ({"router.alpha": -1.0}, "router.alpha: -1.0: input should be greater than or equal to 0"),
         ({"router.temperature": [0.2, 2.0]}, "router.temperature: [0.2, 2.0] must not rise"),
         ({"router.temperature": [1.0, 0.0]}, "router.temperature.1: 0.0: input should be greater than 0"),
@@ -95,23 +117,41 @@ def test_default_params_are_valid_and_short():
             {"oracle.budgets": [*range(10), 12], "policies.budgets": [2]},
             "routers.both-10.big: 10.0 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
         ),
-        ({"routers.both-4.model": "dense-512"}, "routers.both-4.choices: ['small', 'big'] model 'dense-512' never trained small FFNs"),
+        (
+            {"routers.both-4.model": "dense-512"},
+            "routers.both-4.choices: ['small', 'big'] model 'dense-512' never trained small FFNs",
+        ),
         ({"routers.both-4.model": "doo"}, "routers.both-4.model: 'doo' is none of models: ["),
-        ({"routers.both-4.big": 12}, "routers.both-4.big: 12.0 should be below the number of layers (model.layers: 12), with skip"),
-        ({"routers.both-4.skip": 2}, "routers.both-4.skip: 2.0 is given with three choices alone; with two it follows from big"),
+        (
+            {"routers.both-4.big": 12},
+            "routers.both-4.big: 12.0 should be below the number of layers (model.layers: 12), with skip",
+        ),
+        (
+            {"routers.both-4.skip": 2},
+            "routers.both-4.skip: 2.0 is given with three choices alone; with two it follows from big",
+        ),
         (
             {"routers.both-4.choices": ["small", "skip"]},
             "routers.both-4.choices: ['small', 'skip'] must hold big, whose number is the budget",
         ),
-        ({"enumerate.shards": [0, 2]}, "enumerate.shards: [0, 2] must be [0, 1, ...] without gaps"),
-        ({"enumerate.models": ["duo", "skip"]}, "enumerate.models: ['duo', 'skip'] must differ by their seeds, and by nothing else"),
-        ({"enumerate.models": ["duo", "duo"]}, "enumerate.models: ['duo', 'duo'] must differ by their seeds, and by nothing else"),
-        ({"enumerate.models": ["dou"]}, "enumerate.models: 'dou' is none of models: ["),
+        ({"route_losses.shards": [0, 2]}, "route_losses.shards: [0, 2] must be [0, 1, ...] without gaps"),
+        (
+            {"route_losses.models": ["duo", "skip"]},
+            "route_losses.models: ['duo', 'skip'] must differ by their seeds, and by nothing else",
+        ),
+        (
+            {"route_losses.models": ["duo", "duo"]},
+            "route_losses.models: ['duo', 'duo'] must differ by their seeds, and by nothing else",
+        ),
+        ({"route_losses.models": ["dou"]}, "route_losses.models: 'dou' is none of models: ["),
         (
             {"ablation.models": ["skip", "dense-32"]},
             "ablation.models: 'skip' comes first, but all are compared with enumerate's first model, 'duo'",
         ),
-        ({"ablation.models": ["duo", "skip"]}, "ablation.models: 'skip' is neither dense (p_big: 1) nor frozen (big_first)"),
+        (
+            {"ablation.models": ["duo", "skip"]},
+            "ablation.models: 'skip' is neither dense (p_big: 1) nor frozen (big_first)",
+        ),
         ({"ablation.models": ["duo", "dense-31"]}, "ablation.models: 'dense-31' is none of models: ["),
         (
             {"models.dense-32.big": 40},
@@ -119,18 +159,36 @@ def test_default_params_are_valid_and_short():
         ),
         ({"ablation.p_big": [0.5, 0.25]}, "ablation.p_big: [0.5, 0.25] must be ascending, each once"),
         ({"ablation.tasks": ["arc_easy", "arc_easy"]}, "ablation.tasks: ['arc_easy', 'arc_easy'] must name each once"),
-        ({"ablation.context": 110}, "ablation.context + continuation: 134 is above the context length (tokens.sequence: 128)"),
-        ({"luck.draws": 0}, "luck.draws: 0: input should be greater than or equal to 1"),
-        ({"luck.labels": "random"}, "luck.labels: 'random' is neither all_big, all_small nor a route's code"),
-        ({"luck.labels": 4096}, "luck.labels: 4096 is no route's code, which are below 2 ** model.layers (4096)"),
-        ({"luck.temperature": 0.0}, "luck.temperature: 0.0: input should be greater than 0"),
-        ({"luck.teachers": ["skip", "skip"]}, "luck.teachers: ['skip', 'skip'] must name each once"),
-        ({"luck.teachers": ["techer"]}, "luck.teachers: 'techer' is none of models: ["),
-        ({"luck.teachers": ["duo"]}, "luck.teachers: 'duo' is judged itself (enumerate.models: ['duo']); take another, or 'others'"),
-        ({"luck.teachers": ["others"]}, "luck.teachers: 'others' needs two or more of enumerate.models, which are ['duo']"),
+        (
+            {"ablation.context": 110},
+            "ablation.context + continuation: 134 is above the context length (tokens.sequence: 128)",
+        ),
+        ({"sampled_labels.samples": 0}, "sampled_labels.samples: 0: input should be greater than or equal to 1"),
+        (
+            {"sampled_labels.reference": "random"},
+            "sampled_labels.reference: 'random' is neither all_big, all_small nor a route's code",
+        ),
+        (
+            {"sampled_labels.reference": 4096},
+            "sampled_labels.reference: 4096 is no route's code, which are below 2 ** model.layers (4096)",
+        ),
+        ({"sampled_labels.temperature": 0.0}, "sampled_labels.temperature: 0.0: input should be greater than 0"),
+        (
+            {"sampled_labels.teachers": ["skip", "skip"]},
+            "sampled_labels.teachers: ['skip', 'skip'] must name each once",
+        ),
+        ({"sampled_labels.teachers": ["techer"]}, "sampled_labels.teachers: 'techer' is none of models: ["),
+        (
+            {"sampled_labels.teachers": ["duo"]},
+            "sampled_labels.teachers: 'duo' is judged itself (route_losses.models: ['duo']); take another, or 'others'",
+        ),
+        (
+            {"sampled_labels.teachers": ["others"]},
+            "sampled_labels.teachers: 'others' needs two or more of route_losses.models, which are ['duo']",
+        ),
         ({"search.budgets": [4, 12]}, "search.budgets: 12 leaves no choice; should be below model.layers (12)"),
         ({"search.budgets": [4, 4]}, "search.budgets: [4, 4] must name each once"),
-        ({"search.documents": 33}, "search.documents: 33 is above enumerate.documents (32)"),
+        ({"search.documents": 33}, "search.documents: 33 is above evaluation_set.documents (32)"),
         ({"search.methods": ["beam"]}, "search.methods: ['beam'] lacks random, which the others are compared with"),
         ({"pretrain.mix": {"text": 0.5, "code": 0.4}}, "shares must add up to 1, not 0.9"),
         ({"pretrain.mix": {"text": 1.0}}, "pretrain.mix: ['text'] must name the domains of corpus: ["),
@@ -141,12 +199,27 @@ def test_default_params_are_valid_and_short():
         ({"corpus.text.test": 0.0}, "corpus.text.test: 0.0 must be above 0; later stages need every split"),
         ({"corpus.text.test": 0.97}, "corpus.text.validation + test: 1.01 leaves nothing to train on"),
         ({"corpus.code.test": 0.1}, "corpus.code.test: 0.1 has no effect with split_by: package; remove it"),
-        ({"corpus.code.wheels.0.name": "--index-url"}, "corpus.code.wheels.0.name: '--index-url': string should match pattern"),
-        ({"corpus.text.wheels.0.sha256": "185348"}, "corpus.text.wheels.0.sha256: '185348': string should match pattern"),
+        (
+            {"corpus.code.wheels.0.name": "--index-url"},
+            "corpus.code.wheels.0.name: '--index-url': string should match pattern",
+        ),
+        (
+            {"corpus.text.wheels.0.sha256": "185348"},
+            "corpus.text.wheels.0.sha256: '185348': string should match pattern",
+        ),
         ({"corpus.a/b": NOTES}, "corpus.a/b: 'a/b': string should match pattern"),
-        ({"corpus.text": NOTES | {"glob": "notes/*.doc"}}, "corpus.text.glob: 'notes/*.doc' must end in .txt, .jsonl or .parquet"),
-        ({"corpus.text": NOTES | {"field": "text"}}, "corpus.text.field: 'text' has no effect on .txt files; remove it"),
-        ({"corpus.text": NOTES | {"glob": "notes.jsonl"}}, "corpus.text.field: is missing; it names the text in each row of a .jsonl file"),
+        (
+            {"corpus.text": NOTES | {"glob": "notes/*.doc"}},
+            "corpus.text.glob: 'notes/*.doc' must end in .txt, .jsonl or .parquet",
+        ),
+        (
+            {"corpus.text": NOTES | {"field": "text"}},
+            "corpus.text.field: 'text' has no effect on .txt files; remove it",
+        ),
+        (
+            {"corpus.text": NOTES | {"glob": "notes.jsonl"}},
+            "corpus.text.field: is missing; it names the text in each row of a .jsonl file",
+        ),
         ({"corpus.text": NOTES | {"split_by": "package"}}, "corpus.text.split_by: 'package' only wheels are packages"),
     ],
 )
@@ -158,7 +231,10 @@ def test_wrong_value_names_key_and_remedy(tmp_path, changes, message):
 
 def test_a_split_without_a_wheel_is_refused(tmp_path):
     wheels = [wheel for wheel in PARAMS["corpus"]["code"]["wheels"] if wheel["split"] != "test"]
-    assert refusal(tmp_path, {"corpus.code.wheels": wheels}) == "corpus.code.wheels: no wheel has split: test; every split needs one"
+    assert (
+        refusal(tmp_path, {"corpus.code.wheels": wheels})
+        == "corpus.code.wheels: no wheel has split: test; every split needs one"
+    )
 
 
 def test_every_wrong_key_is_named_at_once(tmp_path):
@@ -173,7 +249,8 @@ def test_a_domain_may_be_called_like_a_source(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "not valid YAML"), ("- 1", "should hold a mapping"), ("a: 1\na: 2", "not valid YAML")]
+    ("text", "message"),
+    [("a: [", "not valid YAML"), ("- 1", "should hold a mapping"), ("a: 1\na: 2", "not valid YAML")],
 )
 def test_broken_file(tmp_path, text, message):
     path = tmp_path / "params.yaml"

@@ -92,7 +92,12 @@ def write_lock() -> None:
         return [{"path": path, "hash": "md5", "md5": track._md5(path)} for path in paths]
 
     stages = {
-        address: {"cmd": stage.cmd, "deps": hashes(stage.deps), "params": {"params.yaml": stage.params}, "outs": hashes(stage.outs)}
+        address: {
+            "cmd": stage.cmd,
+            "deps": hashes(stage.deps),
+            "params": {"params.yaml": stage.params},
+            "outs": hashes(stage.outs),
+        }
         for address, stage in Dag().stages.items()
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
@@ -108,14 +113,18 @@ def runs() -> dict[str, list]:
     """All runs by name, oldest first."""
     experiment = client().get_experiment_by_name("duo")
     found = {}
-    for run in client().search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]) if experiment else []:
+    for run in (
+        client().search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]) if experiment else []
+    ):
         name = "pipeline" if run.info.run_name.startswith("pipeline") else run.info.run_name
         found.setdefault(name, []).append(run)
     return found
 
 
 def points(run) -> list[tuple[int, float]]:
-    return sorted((point.step, point.value) for point in client().get_metric_history(run.info.run_id, "validation/text/all_big"))
+    return sorted(
+        (point.step, point.value) for point in client().get_metric_history(run.info.run_id, "validation/text/all_big")
+    )
 
 
 def everything() -> str:
@@ -127,7 +136,12 @@ def everything() -> str:
 def test_a_run_shows_its_stage_and_the_pipeline_sums_up(project: Path) -> None:
     track.sync()
     found = runs()
-    assert {name: len(named) for name, named in found.items()} == {"pipeline": 1, "pretrain": 1, "oracle@0": 1, "oracle@1": 1}
+    assert {name: len(named) for name, named in found.items()} == {
+        "pipeline": 1,
+        "pretrain": 1,
+        "oracle@0": 1,
+        "oracle@1": 1,
+    }
     (pretrain,), (pipeline,) = found["pretrain"], found["pipeline"]
     assert pretrain.info.status == pipeline.info.status == "FINISHED"
     assert pretrain.data.params == pipeline.data.params == {"seed": "1", "model.width": "8"}
@@ -136,7 +150,10 @@ def test_a_run_shows_its_stage_and_the_pipeline_sums_up(project: Path) -> None:
     assert pipeline.data.metrics["pretrain/validation/text/all_big/lowest"] == 0
     assert pipeline.data.metrics["pretrain/validation/text/all_big/final"] == losses()[STEPS - 1]
     (entry,) = pretrain.inputs.dataset_inputs
-    assert (entry.dataset.name, entry.dataset.digest) == ("artifacts/tokens/packed.parquet", track._md5("artifacts/tokens/packed.parquet"))
+    assert (entry.dataset.name, entry.dataset.digest) == (
+        "artifacts/tokens/packed.parquet",
+        track._md5("artifacts/tokens/packed.parquet"),
+    )
     for run in (found["oracle@1"][0], pretrain):
         assert run.data.tags["mlflow.parentRunId"] == pipeline.info.run_id
     assert pipeline.data.tags["duo.stage.oracle/1"] == found["oracle@1"][0].info.run_id
@@ -242,7 +259,9 @@ stage.run(main)
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)}
         start = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60
+        )
         took = time.monotonic() - start
     assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
     assert done.stderr.count("live curves") == 1 and len(done.stderr.splitlines()) == 1
@@ -292,7 +311,12 @@ def test_eight_trackers_on_a_fresh_database(bare: Path) -> None:
         tracker.join()
     assert [tracker.exitcode for tracker in trackers] == [0] * 8
     found = runs()
-    assert {name: len(named) for name, named in found.items()} == {"pipeline": 1, "pretrain": 1, "oracle@0": 1, "oracle@1": 1}
+    assert {name: len(named) for name, named in found.items()} == {
+        "pipeline": 1,
+        "pretrain": 1,
+        "oracle@0": 1,
+        "oracle@1": 1,
+    }
     assert points(found["pretrain"][0]) == sorted(losses().items())
 
 

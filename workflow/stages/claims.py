@@ -20,7 +20,9 @@ def scope(params: Params) -> claims.Scope:
     alike = [
         (router.model, str(router.mix))
         for router in params.routers.values()
-        if set(router.choices) == {"small", "big"} and router.big == int(router.big) and router.model in params.enumerate.models
+        if set(router.choices) == {"small", "big"}
+        and router.big == int(router.big)
+        and router.model in params.route_losses.models
     ]
     return claims.Scope(
         layers=sizes.layers,

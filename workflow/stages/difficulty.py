@@ -13,14 +13,18 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    model, settings = params.enumerate.models[0], params.evaluate
-    small, big, oracle = (SELECTIONS.read(budget=budget) for budget in (0, params.model.layers, params.difficulty.budget))
+    model, settings = params.route_losses.models[0], params.bootstrap
+    small, big, oracle = (
+        SELECTIONS.read(budget=budget) for budget in (0, params.model.layers, params.difficulty.budget)
+    )
     tokenizer = tokens.load()
     tables, histograms, classes, statistics, passages = [], [], [], [], []
     for name, source in params.corpus.items():
         ids = {"model": model, "domain": name}
         documents = DOCUMENTS.read(domain=name)
-        table, described = difficulty.described(difficulty.tokens(model, name, small, big, oracle), documents, tokenizer, source.language)
+        table, described = difficulty.described(
+            difficulty.tokens(model, name, small, big, oracle), documents, tokenizer, source.language
+        )
         domain = difficulty.Domain(table)
         found = domain.intervals(settings.resamples, settings.confidence, params.seed)
         tables.append(table)

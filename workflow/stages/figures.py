@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from duo.figures import base, oracle
-from duo.tables.studies import CONTRASTS, HEAT_MAPS, LAYER_SHARES
+from duo.tables.studies import ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS
 from duo.tables.training import HISTORY, PRETRAIN_METRICS
 from workflow import stage
 from workflow.params import load_params
@@ -14,10 +14,10 @@ def main() -> None:
     params = load_params()
     shown = setting()
     budgets = params.figures.heat_maps
-    maps = oracle.heat_maps(HEAT_MAPS.read(), LAYER_SHARES.read(), budgets, shown)
-    base.save(maps, "figure-2", "figures", asdict(shown) | {"heat_maps": budgets}, [HEAT_MAPS, LAYER_SHARES])
-    side_by_side = oracle.seeds(CONTRASTS.read(), shown)
-    base.save(side_by_side, "figure-seeds", "figures", asdict(shown), [CONTRASTS])
+    maps = oracle.heat_maps(ORACLE_HEAT_MAPS.read(), ORACLE_LAYERS.read(), budgets, shown)
+    base.save(maps, "figure-2", "figures", asdict(shown) | {"heat_maps": budgets}, [ORACLE_HEAT_MAPS, ORACLE_LAYERS])
+    side_by_side = oracle.seeds(ORACLE_STATISTICS.read(), shown)
+    base.save(side_by_side, "figure-seeds", "figures", asdict(shown), [ORACLE_STATISTICS])
     finals = {name: PRETRAIN_METRICS.read(model=name) for name in params.models}
     curves = oracle.training(HISTORY.read(model=shown.model), finals, shown)
     shown_files = [HISTORY.instance(model=shown.model), *(PRETRAIN_METRICS.instance(model=name) for name in finals)]

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from duo.figures import base, oracle, routers
 from duo.routes import BIG, SKIP
 from duo.studies import router_curves
-from duo.tables.studies import CURVES, ROUTING_CURVES, ROUTING_HEAT_MAPS
+from duo.tables.studies import ORACLE_CURVES, ROUTER_CURVES, ROUTER_HEAT_MAPS
 from workflow import stage
 from workflow.params import load_params
 from workflow.stages.headline import setting
@@ -26,12 +26,12 @@ def main() -> None:
             columns.append(routers.Shown(name, SKIP, one.skip or layers - one.big))
     columns = columns or [routers.Shown(name, BIG, one.big) for name, one in params.routers.items()]
     used = asdict(shown) | {"heat_maps": budgets, "routers": [each._asdict() for each in columns]}
-    maps = routers.heat_maps(ROUTING_HEAT_MAPS.read(), columns, shown)
-    base.save(maps, "figure-3", "figures_routers", used, [ROUTING_HEAT_MAPS])
+    maps = routers.heat_maps(ROUTER_HEAT_MAPS.read(), columns, shown)
+    base.save(maps, "figure-3", "figures_routers", used, [ROUTER_HEAT_MAPS])
 
-    curves, routed = CURVES.read(), base.of(ROUTING_CURVES.read(), model=shown.model)
+    curves, routed = ORACLE_CURVES.read(), base.of(ROUTER_CURVES.read(), model=shown.model)
     routed = routed.filter(pc.is_in(routed["router"], pa.array([*whole, router_curves.ORACLE])))
-    inputs, used = [CURVES, ROUTING_CURVES], asdict(shown) | {"routers": whole}
+    inputs, used = [ORACLE_CURVES, ROUTER_CURVES], asdict(shown) | {"routers": whole}
     base.save(oracle.oracle_against_random(curves, routed, shown), "figure-4a", "figures_routers", used, inputs)
     base.save(oracle.budget_curves(curves, shown, routed), "figure-4b", "figures_routers", used, inputs)
 

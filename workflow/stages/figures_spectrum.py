@@ -1,4 +1,6 @@
-"""Figures of the oracle against independent noise, of the losses' spectrum, and of choices made for another seed's model."""
+"""Figures of the oracle against independent noise, of the losses' spectrum, and of choices made for another seed's
+model.
+"""
 
 from dataclasses import asdict
 
@@ -17,9 +19,11 @@ def main() -> None:
     base.save(picture, "order-statistics", "figures_spectrum", used, [ORDER_STATISTICS])
 
     tables = [SPECTRUM, SPECTRUM_DISTANCES, SHAPLEY]
-    base.save(spectrum.spectrum(*(table.read() for table in tables), shown), "spectrum", "figures_spectrum", used, tables)
+    base.save(
+        spectrum.spectrum(*(table.read() for table in tables), shown), "spectrum", "figures_spectrum", used, tables
+    )
 
-    models = params.enumerate.models
+    models = params.route_losses.models
     picture = spectrum.cross_seed(CROSS_SEED_MEANS.read(), len(models), shown)
     base.save(picture, "cross-seed", "figures_spectrum", used | {"models": models}, [CROSS_SEED_MEANS])
 

@@ -13,12 +13,17 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    budget, luck = params.difficulty.budget, params.luck
+    budget, null = params.difficulty.budget, params.sampled_labels
     sample = {"documents": params.synthetic.documents, "tokens": params.tokens.sequence, "context": "shared"}
     shown = replace(setting(), model=synthetic.NAME, **sample)
-    picture = figures.recovery(SYNTHETIC_CLASSES.read(), SYNTHETIC_STATISTICS.read(), budget, luck, shown)
+    picture = figures.recovery(SYNTHETIC_CLASSES.read(), SYNTHETIC_STATISTICS.read(), budget, null, shown)
     used = {name: value for name, value in asdict(shown).items() if name != "random_routes"}
-    used |= {"budget": budget, "labels": luck.labels, "temperature": luck.temperature, "draws": luck.draws}
+    used |= {
+        "budget": budget,
+        "reference": null.reference,
+        "temperature": null.temperature,
+        "samples": null.samples,
+    }
     base.save(picture, "synthetic", "figures_synthetic", used, [SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS])
 
 

@@ -3,7 +3,14 @@
 from dataclasses import asdict
 
 from duo.figures import base, tokens
-from duo.tables.studies import DIFFICULTY, DIFFICULTY_CLASSES, DIFFICULTY_HISTOGRAM, PASSAGES, SCHEDULE_POSITIONS, SCHEDULE_STATISTICS
+from duo.tables.studies import (
+    DIFFICULTY,
+    DIFFICULTY_CLASSES,
+    DIFFICULTY_HISTOGRAM,
+    PASSAGES,
+    SCHEDULE_POSITIONS,
+    SCHEDULE_STATISTICS,
+)
 from workflow import stage
 from workflow.params import load_params
 from workflow.stages.headline import setting

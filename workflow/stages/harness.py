@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from duo.data import tokenizer as tokens
 from duo.model import device, transformer
-from duo.tables.data import CHOICES, TEST_TOKENS
+from duo.tables.data import MULTIPLE_CHOICE, TEST_TOKENS
 from duo.tables.training import HARNESS, MODEL
 from workflow import stage
 from workflow.params import load_params
@@ -22,9 +22,11 @@ def main(name: str) -> None:
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     mark = TEST_TOKENS.read(columns=["tokens"])["tokens"][0][0].as_py()
     dense = params.models[name].kind(params.pretrain.p_big) == "dense"
-    tokenizer, items, answers = tokens.load(), CHOICES.read(), []
+    tokenizer, items, answers = tokens.load(), MULTIPLE_CHOICE.read(), []
     for p_big in [1.0] if dense else params.ablation.p_big:
-        as_model = harness.HarnessModel(duo, tokenizer, mark, p_big, params.runtime, params.enumerate.precision, params.seed)
+        as_model = harness.HarnessModel(
+            duo, tokenizer, mark, p_big, params.runtime, params.route_losses.precision, params.seed
+        )
         answers.append(harness.run(as_model, items, params.ablation.tasks))
     table = pa.concat_tables(answers)
     HARNESS.write(table.append_column("model", pa.array([name] * len(table))), model=name)

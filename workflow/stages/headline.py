@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from duo.figures import base, oracle
-from duo.tables.studies import CURVES
+from duo.tables.studies import ORACLE_CURVES
 from workflow import stage
 from workflow.params import load_params
 
@@ -12,20 +12,19 @@ def setting() -> base.Setting:
     """The params that every figure's caption states."""
     params = load_params()
     return base.Setting(
-        model=params.enumerate.models[0],
+        model=params.route_losses.models[0],
         layers=params.model.layers,
-        documents=params.enumerate.documents,
-        tokens=params.enumerate.tokens,
-        context=params.enumerate.context,
+        documents=params.evaluation_set.documents,
+        tokens=params.evaluation_set.tokens,
         random_routes=params.oracle.random_routes,
-        confidence=params.evaluate.confidence,
+        confidence=params.bootstrap.confidence,
     )
 
 
 def main() -> None:
     shown = setting()
-    picture = oracle.budget_curves(CURVES.read(), shown)
-    base.save(picture, "headline", "headline", asdict(shown), [CURVES])
+    picture = oracle.budget_curves(ORACLE_CURVES.read(), shown)
+    base.save(picture, "headline", "headline", asdict(shown), [ORACLE_CURVES])
 
 
 if __name__ == "__main__":

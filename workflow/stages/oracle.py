@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from duo.oracle import select
 from duo.routes import RouteSpace
-from duo.tables.oracle import LOSSES, ROUTE_SUMS, SELECTIONS
+from duo.tables.oracle import ROUTE_LOSSES, ROUTE_SUMS, SELECTIONS
 from workflow import stage
 from workflow.params import load_params
 
@@ -15,8 +15,8 @@ def main(budget: str) -> None:
     params = load_params()
     space = RouteSpace(params.model.layers)
     selections, sums = [], []
-    for model, shard in product(params.enumerate.models, params.enumerate.shards):
-        losses = LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
+    for model, shard in product(params.route_losses.models, params.route_losses.shards):
+        losses = ROUTE_LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
         parts = select.apply(model, losses, space, int(budget), params.oracle.random_routes, params.seed)
         selections.append(parts[0])
         sums.append(parts[1])

@@ -10,7 +10,7 @@ from duo.model.transformer import Duo
 from duo.routers import dataset, policies
 from duo.routers import policy as scored
 from duo.routers.dataset import Examples
-from duo.tables.oracle import LOSSES, TABLE
+from duo.tables.oracle import ROUTE_LOSSES, TRAIN_LOSSES
 from duo.tables.routers import POLICY_ROUTES, POLICY_SETTINGS
 from duo.tables.training import MODEL
 from workflow import stage
@@ -20,23 +20,26 @@ from workflow.params import load_params
 def backbone() -> Duo:
     """The model whose routes are chosen."""
     params = load_params()
-    return transformer.load(MODEL.path(model=params.enumerate.models[0]), params.runtime.device)
+    return transformer.load(MODEL.path(model=params.route_losses.models[0]), params.runtime.device)
 
 
 def learned(duo: Duo) -> list[Examples]:
     """All domains' documents of the training split, and of the validation split."""
     params = load_params()
-    domains, whole = list(params.corpus), pa.concat_tables([TABLE.read(domain=domain) for domain in params.corpus])
+    domains, whole = (
+        list(params.corpus),
+        pa.concat_tables([TRAIN_LOSSES.read(domain=domain) for domain in params.corpus]),
+    )
     parts = [whole.filter(pc.equal(whole["split"], split)) for split in ("train", "validation")]
-    return [dataset.examples(part, domains, duo, params.runtime, params.enumerate.precision) for part in parts]
+    return [dataset.examples(part, domains, duo, params.runtime, params.route_losses.precision) for part in parts]
 
 
 def score(found: list[scored.Policy], duo: Duo) -> tuple[pa.Table, pa.Table]:
     """POLICY_ROUTES on the held-out documents, and POLICY_SETTINGS."""
     params = load_params()
-    machine, precision, parts = params.runtime, params.enumerate.precision, []
-    for shard in params.enumerate.shards:
-        losses = LOSSES.read(model=params.enumerate.models[0], shard=shard)
+    machine, precision, parts = params.runtime, params.route_losses.precision, []
+    for shard in params.route_losses.shards:
+        losses = ROUTE_LOSSES.read(model=params.route_losses.models[0], shard=shard)
         held_out = dataset.examples(losses, list(params.corpus), duo, machine, precision)
         parts += [scored.score(policy, held_out, duo, machine, precision) for policy in found]
     return pa.concat_tables(parts), scored.settings(found)

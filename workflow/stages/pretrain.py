@@ -23,7 +23,9 @@ def main(name: str) -> None:
     train, validation = packed("train"), packed("validation")
     options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
     with track.live(f"pretrain@{name}") as live:
-        duo, history = pretrain.train(shape, settings, params.runtime, variant.seed, train, validation, checkpoint, live.log, **options)
+        duo, history = pretrain.train(
+            shape, settings, params.runtime, variant.seed, train, validation, checkpoint, live.log, **options
+        )
     with files.atomic(MODEL.path(model=name)) as temporary:
         transformer.save(duo, temporary)
     per_step = settings.batch * params.tokens.sequence

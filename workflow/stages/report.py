@@ -4,33 +4,33 @@ import pyarrow as pa
 
 from duo.report import page
 from duo.tables.data import TOKEN_METRICS
-from duo.tables.report import CLAIMS, SURVIVAL
+from duo.tables.report import CLAIMS, CORRECTED_CLAIMS
 from duo.tables.routers import ROUTER_METRICS
 from duo.tables.studies import (
     ABLATION_CURVES,
     ABLATION_STATISTICS,
-    CONTEXT_CURVES,
-    CONTEXT_STATISTICS,
-    CONTRASTS,
     CROSS_SEED,
     CROSS_SEED_MEANS,
     CROSS_SEED_STATISTICS,
-    CURVES,
     DIFFICULTY_CLASSES,
     DIFFICULTY_STATISTICS,
     GAIN_CURVES,
     GAIN_STATISTICS,
-    METRICS,
+    GAP_CLOSED_CURVES,
+    GAP_CLOSED_STATISTICS,
+    JOINT_CURVES,
+    JOINT_STATISTICS,
+    ORACLE_CURVES,
+    ORACLE_METRICS,
+    ORACLE_STATISTICS,
     ORDER_STATISTICS,
     PASSAGES,
-    POLICY_CURVES,
-    POLICY_STATISTICS,
-    ROUTING_CURVES,
-    ROUTING_STATISTICS,
+    ROUTER_CURVES,
+    ROUTER_STATISTICS,
     SCHEDULE_STATISTICS,
     SCHEDULES,
     SEARCH_STATISTICS,
-    SEEDS,
+    SEED_SPREAD,
     SHAPLEY,
     SKIP_STATISTICS,
     SPECTRUM,
@@ -47,43 +47,45 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    contrasts = CONTRASTS.read()
+    contrasts = ORACLE_STATISTICS.read()
     gain = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
-    gain |= {"survival": SURVIVAL, "contexts": CONTEXT_CURVES}
+    gain |= {"corrected_claims": CORRECTED_CLAIMS, "joint": JOINT_CURVES}
     gain = {name: table.read() for name, table in gain.items()}
     html = page.render(
         params=params.model_dump(mode="json", exclude_none=True),
         verdicts=CLAIMS.read(),
-        metrics=METRICS.read(),
+        metrics=ORACLE_METRICS.read(),
         contrasts=contrasts,
-        curves=CURVES.read(),
+        curves=ORACLE_CURVES.read(),
         tables={
-            "Routers, and the oracle on average over a sequence": ROUTING_CURVES.read(),
+            "Routers, and the oracle on average over a sequence": ROUTER_CURVES.read(),
             "Small, big or skip": THREE_WAY_CURVES.read(),
             "Budgets that change along the sequence": SCHEDULES.read(),
             "Loss and gap by kind of token": DIFFICULTY_CLASSES.read(),
             "Ablations": ABLATION_CURVES.read(),
             "Statistics of the oracle": contrasts,
-            "Statistics of routes that skip": pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models),
+            "Statistics of routes that skip": pa.concat_tables(
+                SKIP_STATISTICS.read(model=name) for name in params.skips.models
+            ),
             "Statistics of budgets along the sequence": SCHEDULE_STATISTICS.read(),
             "Statistics of token difficulty": DIFFICULTY_STATISTICS.read(),
-            "Statistics of routers": ROUTING_STATISTICS.read(),
+            "Statistics of routers": ROUTER_STATISTICS.read(),
             "Statistics of ablations": ABLATION_STATISTICS.read(),
-            "Spread over seeds of training": SEEDS.read(),
+            "Spread over seeds of training": SEED_SPREAD.read(),
             "The oracle's gain taken apart": gain["curves"],
             "The Gaussian prediction of the oracle, and the routes' effective number": ORDER_STATISTICS.read(),
             "Routes chosen on one seed of training, scored on another": CROSS_SEED_MEANS.read(),
             "The same, pair by pair": CROSS_SEED.read(),
-            "Claimed and realised in every context": gain["contexts"],
-            "Routers that learn from the exact losses, and baselines": POLICY_CURVES.read(),
+            "Isolated and joint in every context": gain["joint"],
+            "Routers that learn from the exact losses, and baselines": GAP_CLOSED_CURVES.read(),
             "Variance of the loss over routes by how many layers interact": SPECTRUM.read(),
             "The same of pairs of layers, by their distance": SPECTRUM_DISTANCES.read(),
             "Shapley values of the layers": SHAPLEY.read(),
             "The synthetic domain by kind and known difficulty": SYNTHETIC_CLASSES.read(),
             "Statistics of gain and luck": gain["statistics"],
             "Statistics of choices scored on other seeds or documents": CROSS_SEED_STATISTICS.read(),
-            "Statistics of contexts": CONTEXT_STATISTICS.read(),
-            "Statistics of these routers": POLICY_STATISTICS.read(),
+            "Statistics of contexts": JOINT_STATISTICS.read(),
+            "Statistics of these routers": GAP_CLOSED_STATISTICS.read(),
             "Statistics of searches": SEARCH_STATISTICS.read(),
             "Statistics of additivity": SPECTRUM_STATISTICS.read(),
             "Statistics of the synthetic domain": SYNTHETIC_STATISTICS.read(),
@@ -93,7 +95,9 @@ def main() -> None:
         numbers={
             "Text and tokens": TOKEN_METRICS.read(),
             "Training": {name: PRETRAIN_METRICS.read(model=name) for name in params.models},
-            "Routers, with what hard routing computes": {name: ROUTER_METRICS.read(router=name) for name in params.routers},
+            "Routers, with what hard routing computes": {
+                name: ROUTER_METRICS.read(router=name) for name in params.routers
+            },
             "Training of the synthetic domain's model": SYNTHETIC_METRICS.read(),
         },
         gain=gain,

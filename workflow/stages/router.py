@@ -25,7 +25,7 @@ def main(name: str) -> None:
     seed = int(stream(params.seed, "router", name).integers(2**31))
     with track.live(f"router@{name}") as live:
         routed, history = gate.train(
-            backbone, one, params.skips.skip, settings, params.runtime, seed, train, validation, checkpoint, live.log
+            backbone, one, params.skips.scope, settings, params.runtime, seed, train, validation, checkpoint, live.log
         )
     with files.atomic(ROUTER.path(router=name)) as temporary:
         gate.save(routed, temporary, settings.backbone == "trained")
@@ -33,8 +33,18 @@ def main(name: str) -> None:
     tokens = np.array(steps) * settings.batch * params.tokens.sequence
     ROUTER_HISTORY.write({"step": steps, "tokens": tokens, "series": series, "value": values}, router=name)
 
-    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
-    found = gate.score(routed, one, settings.temperature[1], sample.tokens, sample.labels, params.runtime, params.enumerate.precision)
+    sample = evaluation_set.choose(
+        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
+    )
+    found = gate.score(
+        routed,
+        one,
+        settings.temperature[1],
+        sample.tokens,
+        sample.labels,
+        params.runtime,
+        params.route_losses.precision,
+    )
     parts = [
         {"kind": [kind] * sample.labels.size} | sample.columns() | {key: each.ravel() for key, each in arrays.items()}
         for kind, arrays in found.items()

@@ -15,7 +15,7 @@ def main() -> None:
     tables = {budget: SELECTIONS.read(budget=budget) for budget in range(last, first + 1)}
     curves, positions, statistics = [], [], []
     for domain in schedules.scheduled(tables, first, last):
-        found = domain.intervals(params.evaluate.resamples, params.evaluate.confidence, params.seed)
+        found = domain.intervals(params.bootstrap.resamples, params.bootstrap.confidence, params.seed)
         curves.append(schedules.curves(domain, found))
         positions.append(schedules.positions(domain, found))
         statistics.append(schedules.statistics(domain, found))

@@ -6,8 +6,9 @@ import pyarrow as pa
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
-from duo.oracle import null as luck
 from duo.oracle import tree
+from duo.oracle.null import losses as losses_of
+from duo.oracle.null import null_labels
 from duo.studies import skips
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import SKIPS
@@ -20,21 +21,32 @@ from workflow.params import load_params
 def main(name: str) -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
-    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    sample = evaluation_set.choose(
+        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
+    )
     space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    precision, rows = params.enumerate.precision, params.enumerate.rows
-    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip, budget)
-    source = routes.RouteSpace(space.layers).named(params.luck.labels)
-    drawn = luck.null_labels(duo, sample, source, params.luck.temperature, params.luck.draws, params.seed, params.runtime, precision)
-    losses, *null = luck.losses(enumerator, sample, np.concatenate([sample.labels[None], drawn]))
+    precision, rows = params.route_losses.precision, params.route_losses.chunk
+    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.scope, budget)
+    source = routes.RouteSpace(space.layers).named(params.sampled_labels.reference)
+    sampled = null_labels(
+        duo,
+        sample,
+        source,
+        params.sampled_labels.temperature,
+        params.sampled_labels.samples,
+        params.seed,
+        params.runtime,
+        precision,
+    )
+    losses, *null = losses_of(enumerator, sample, np.concatenate([sample.labels[None], sampled]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
     keeps = skips.kept(selected, space.layers, len(sample.documents))
     by_luck = skips.kept_by_luck(np.stack(null), enumerator.routes, space.layers, params.seed)
     heat_maps, shares, statistics = [], [], []
     for domain in dict.fromkeys(sample.domains):
         rows = np.array(sample.domains) == domain
-        resamples, confidence = params.evaluate.resamples, params.evaluate.confidence
+        resamples, confidence = params.bootstrap.resamples, params.bootstrap.confidence
         found = skips.intervals(losses[rows], keeps[rows], by_luck[:, rows], resamples, confidence, params.seed)
         heat_maps.append(skips.heat_map(domain, keeps[rows], budget))
         shares.append(skips.layer_shares(domain, found, budget))

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from duo.routes import RouteSpace
 from duo.studies import spectrum
-from duo.tables.oracle import LOSSES
+from duo.tables.oracle import ROUTE_LOSSES
 from duo.tables.studies import ORDER_STATISTICS, SHAPLEY, SPECTRUM, SPECTRUM_DISTANCES, SPECTRUM_STATISTICS
 from workflow import stage
 from workflow.params import load_params
@@ -12,14 +12,14 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    layers, budgets, settings = params.model.layers, params.oracle.budgets, params.evaluate
+    layers, budgets, settings = params.model.layers, params.oracle.budgets, params.bootstrap
     space = RouteSpace(layers)
     tables = {SPECTRUM: [], SPECTRUM_DISTANCES: [], SHAPLEY: []}
     statistics, orders, columns = [], [], ["domain", "document", "losses"]
-    for model in params.enumerate.models:
+    for model in params.route_losses.models:
         sums = {}
-        for shard in params.enumerate.shards:  # one in memory at a time
-            sums |= spectrum.document_sums(LOSSES.read(columns, model=model, shard=shard), space, budgets)
+        for shard in params.route_losses.shards:  # one in memory at a time
+            sums |= spectrum.document_sums(ROUTE_LOSSES.read(columns, model=model, shard=shard), space, budgets)
         for domain in spectrum.domains(model, sums):
             found = domain.intervals(layers, budgets, settings.resamples, settings.confidence, params.seed)
             for parts, key in zip(tables.values(), ("order", "distance", "layer"), strict=True):

@@ -17,10 +17,12 @@ def main() -> None:
     sequences, sample = synthetic.held_out(params.synthetic.documents, params.tokens.sequence, params.synthetic.seed)
     duo = transformer.load(SYNTHETIC_MODEL.path(), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
-    table = recovery.measure(enumerator, sequences, sample, params.difficulty.budget, params.luck, params.seed)
+    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+    table = recovery.measure(
+        enumerator, sequences, sample, params.difficulty.budget, params.sampled_labels, params.seed
+    )
     tokens = recovery.Recovery(table)
-    found = tokens.intervals(params.evaluate.resamples, params.evaluate.confidence, params.seed)
+    found = tokens.intervals(params.bootstrap.resamples, params.bootstrap.confidence, params.seed)
     SYNTHETIC_TOKENS.write(table)
     SYNTHETIC_CLASSES.write(tokens.class_means(found))
     SYNTHETIC_STATISTICS.write(tokens.statistics(found))

@@ -21,7 +21,9 @@ def main() -> None:
     settings = params.pretrain.model_copy(update=changes)
     shape = replace(transformer.Shape.of(params.tokens, params.model), vocabulary=synthetic.VOCABULARY)
     rows = {"train": settings.tokens // sequence + 1, "validation": settings.validation_sequences}
-    data = {split: {synthetic.NAME: synthetic.draw(count, sequence + 1, seed, split)["id"]} for split, count in rows.items()}
+    data = {
+        split: {synthetic.NAME: synthetic.draw(count, sequence + 1, seed, split)["id"]} for split, count in rows.items()
+    }
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
     with track.live("synthetic_model") as live:
         duo, history = pretrain.train(shape, settings, params.runtime, seed, *data.values(), checkpoint, live.log)

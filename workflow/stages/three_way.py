@@ -14,12 +14,14 @@ from workflow.params import load_params
 def main(domain: str) -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
-    common = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
+    common = evaluation_set.choose(
+        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
+    )
     sample = common.of(domain).beginning(params.three_way.documents, params.three_way.tokens)
     space = routes.RouteSpace(params.model.layers, routes.CHOICES)
-    name, precision, rows = params.three_way.model, params.enumerate.precision, params.enumerate.rows
+    name, precision, rows = params.three_way.model, params.route_losses.precision, params.route_losses.chunk
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.skip)
+    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.scope)
     cells = three_way.enumerate_routes(enumerator, sample)
     THREE_WAY.write(three_way.table(name, sample, cells), domain=domain)
 

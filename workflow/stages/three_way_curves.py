@@ -11,9 +11,10 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    settings = params.evaluate
+    settings = params.bootstrap
     parts = [
-        three_way.curves(THREE_WAY.read(domain=domain), settings.resamples, settings.confidence, params.seed) for domain in params.corpus
+        three_way.curves(THREE_WAY.read(domain=domain), settings.resamples, settings.confidence, params.seed)
+        for domain in params.corpus
     ]
     THREE_WAY_CURVES.write(pa.concat_tables(parts))
 

@@ -1,4 +1,6 @@
-"""Train the tokenizer on the training split, or take a pretrained model's, and turn every domain's documents into tokens."""
+"""Train the tokenizer on the training split, or take a pretrained model's, and turn every domain's documents into
+tokens.
+"""
 
 from duo.data import tokenizer
 from duo.tables.data import DOCUMENTS

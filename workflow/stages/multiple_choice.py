@@ -1,14 +1,14 @@
 """Multiple-choice items from held-out documents."""
 
 from duo.data import tasks, tokenizer
-from duo.tables.data import CHOICES, TEST_TOKENS
+from duo.tables.data import MULTIPLE_CHOICE, TEST_TOKENS
 from workflow import stage
 from workflow.params import load_params
 
 
 def main() -> None:
     params = load_params()
-    CHOICES.write(tasks.make(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed))
+    MULTIPLE_CHOICE.write(tasks.make(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed))
 
 
 if __name__ == "__main__":

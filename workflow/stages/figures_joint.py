@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 
 from duo.figures import base, joint
-from duo.tables.studies import CONTEXT_CURVES
+from duo.tables.studies import JOINT_CURVES
 from workflow import stage
 from workflow.params import load_params
 from workflow.stages.headline import setting
@@ -11,11 +11,11 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    shown = replace(setting(), documents=params.contexts.documents)
+    shown = replace(setting(), documents=params.joint.documents)
     used = {name: value for name, value in asdict(shown).items() if name not in ("context", "random_routes")}
-    used |= {"kinds": params.contexts.kinds, "reference": params.contexts.reference}
-    picture = joint.claimed_and_realised(CONTEXT_CURVES.read(), params.contexts.reference, shown)
-    base.save(picture, "contexts", "figures_contexts", used, [CONTEXT_CURVES])
+    used |= {"kinds": params.joint.contexts, "reference": params.joint.reference}
+    picture = joint.claimed_and_realised(JOINT_CURVES.read(), params.joint.reference, shown)
+    base.save(picture, "joint", "figures_joint", used, [JOINT_CURVES])
 
 
 if __name__ == "__main__":

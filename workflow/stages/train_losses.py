@@ -1,4 +1,6 @@
-"""The loss of every route of training and validation documents, which routers with exact supervision learn from; one domain."""
+"""The loss of every route of training and validation documents, which routers with exact supervision learn from; one
+domain.
+"""
 
 import pyarrow as pa
 import torch
@@ -9,7 +11,7 @@ from duo.model import device, transformer
 from duo.oracle import tree
 from duo.tables import files
 from duo.tables.data import TEST_TOKENS, packed
-from duo.tables.oracle import TABLE
+from duo.tables.oracle import TRAIN_LOSSES
 from duo.tables.training import MODEL
 from workflow import stage
 from workflow.params import load_params
@@ -18,18 +20,26 @@ from workflow.params import load_params
 def main(domain: str) -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
-    duo = transformer.load(MODEL.path(model=params.enumerate.models[0]), params.runtime.device)
+    duo = transformer.load(MODEL.path(model=params.route_losses.models[0]), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
+    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
     mark, parts = TEST_TOKENS.read(columns=["tokens"])["tokens"][0][0].as_py(), []
-    for split, documents in {"train": params.policies.train, "validation": params.policies.validation}.items():
+    for split, documents in {
+        "train": params.policies.train_documents,
+        "validation": params.policies.validation_documents,
+    }.items():
         rows = packed(split)[domain]
-        sample = evaluation_set.beginnings(domain, rows, mark, documents, params.enumerate.tokens, params.seed, split)
+        sample = evaluation_set.beginnings(
+            domain, rows, mark, documents, params.evaluation_set.tokens, params.seed, split
+        )
         losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels))
         columns = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
-        columns |= {"split": [split] * sample.labels.size, "losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy())}
+        columns |= {
+            "split": [split] * sample.labels.size,
+            "losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy()),
+        }
         parts.append(pa.table(columns))
-    TABLE.write(pa.concat_tables(parts), domain=domain)
+    TRAIN_LOSSES.write(pa.concat_tables(parts), domain=domain)
 
 
 if __name__ == "__main__":

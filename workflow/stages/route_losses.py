@@ -8,7 +8,7 @@ from duo.model import device, transformer
 from duo.oracle import tree
 from duo.tables import files
 from duo.tables.data import TEST_TOKENS
-from duo.tables.oracle import LOSSES
+from duo.tables.oracle import ROUTE_LOSSES
 from duo.tables.training import MODEL
 from workflow import stage
 from workflow.params import load_params
@@ -17,15 +17,17 @@ from workflow.params import load_params
 def main(name: str, shard: str) -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
-    sample = evaluation_set.choose(TEST_TOKENS.read(), params.enumerate.documents, params.enumerate.tokens, params.seed)
-    mine = sample.take(slice(int(shard), None, len(params.enumerate.shards)))
+    sample = evaluation_set.choose(
+        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
+    )
+    mine = sample.take(slice(int(shard), None, len(params.route_losses.shards)))
     space = routes.RouteSpace(params.model.layers)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.enumerate.precision, params.enumerate.rows)
+    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
     losses = enumerator.documents(torch.from_numpy(mine.tokens), torch.from_numpy(mine.labels))
     columns = mine.columns() | {"token": mine.tokens.ravel(), "label": mine.labels.ravel()}
     columns |= {"losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy())}
-    LOSSES.write(columns, model=name, shard=shard)
+    ROUTE_LOSSES.write(columns, model=name, shard=shard)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""Losses of true labels, of labels that nothing could foresee, and of routes chosen without a label; one model, one
+shard of documents.
+"""
+
+from duo import routes, settings
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.oracle import null, tree
+from duo.tables.data import TEST_TOKENS
+from duo.tables.oracle import SAMPLED_LABELS
+from duo.tables.training import MODEL
+from workflow import stage
+from workflow.params import load_params
+
+
+def main(name: str, shard: str) -> None:
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
+    sample = evaluation_set.choose(
+        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
+    )
+    mine = sample.take(slice(int(shard), None, len(params.route_losses.shards)))
+
+    def load(names: list[str]) -> list[transformer.Duo]:
+        return [transformer.load(MODEL.path(model=each), params.runtime.device) for each in names]
+
+    others = [other for other in params.route_losses.models if other != name]
+    teachers = [load(others if teacher == settings.OTHERS else [teacher]) for teacher in params.sampled_labels.teachers]
+    (duo,) = load([name])
+    space = routes.RouteSpace(params.model.layers)
+    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+    table = null.run(name, enumerator, mine, teachers, params.sampled_labels, params.oracle.budgets, params.seed)
+    SAMPLED_LABELS.write(table, model=name, shard=shard)
+
+
+if __name__ == "__main__":
+    stage.run(main)
