@@ -12,8 +12,8 @@ from workflow.stages.headline import setting
 def main() -> None:
     params = load_params()
     shown = replace(setting(), documents=params.joint.documents)
-    used = {name: value for name, value in asdict(shown).items() if name not in ("context", "random_routes")}
-    used |= {"kinds": params.joint.contexts, "reference": params.joint.reference}
+    used = {name: value for name, value in asdict(shown).items() if name != "random_routes"}
+    used |= {"contexts": params.joint.contexts, "reference": params.joint.reference}
     picture = joint.claimed_and_realised(JOINT_CURVES.read(), params.joint.reference, shown)
     base.save(picture, "joint", "figures_joint", used, [JOINT_CURVES])
 

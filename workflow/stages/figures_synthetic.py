@@ -14,7 +14,7 @@ from workflow.stages.headline import setting
 def main() -> None:
     params = load_params()
     budget, null = params.difficulty.budget, params.sampled_labels
-    sample = {"documents": params.synthetic.documents, "tokens": params.tokens.sequence, "context": "shared"}
+    sample = {"documents": params.synthetic.documents, "tokens": params.tokens.sequence}
     shown = replace(setting(), model=synthetic.NAME, **sample)
     picture = figures.recovery(SYNTHETIC_CLASSES.read(), SYNTHETIC_STATISTICS.read(), budget, null, shown)
     used = {name: value for name, value in asdict(shown).items() if name != "random_routes"}
