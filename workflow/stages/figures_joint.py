@@ -14,7 +14,7 @@ def main() -> None:
     shown = replace(setting(), documents=params.joint.documents)
     used = {name: value for name, value in asdict(shown).items() if name != "random_routes"}
     used |= {"contexts": params.joint.contexts, "reference": params.joint.reference}
-    picture = joint.claimed_and_realised(JOINT_CURVES.read(), params.joint.reference, shown)
+    picture = joint.isolated_and_joint(JOINT_CURVES.read(), params.joint.reference, shown)
     base.save(picture, "joint", "figures_joint", used, [JOINT_CURVES])
 
 
