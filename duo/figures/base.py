@@ -4,9 +4,11 @@ Colours are Okabe and Ito's, and every strategy has a marker and a line style to
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import matplotlib
 import numpy as np
@@ -29,6 +31,7 @@ COLOURS = (
     "#56B4E9",
 )  # Okabe and Ito's, told apart by the colour-blind
 MARKERS = ("o", "s", "^", "D", "v", "P")  # for print in grey
+DASHES = ("-", "--", "-.", ":")
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -67,12 +70,46 @@ class Picture:
 
 @dataclass(frozen=True)
 class Line:
-    """How a strategy looks in every figure."""
+    """How a strategy, a policy or a measure looks, the same in all figures, and what it is in words."""
 
     label: str
     colour: str
     marker: str
-    dashes: str
+    dashes: str | tuple
+
+
+# The one style of everything that several figures show. What is not here gets a style of its own by `lines`.
+LINES = {
+    "mean": Line("mean of all routes", "#999999", ".", ":"),
+    "fixed": Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
+    "sequence": Line("best route of each document", "#CC79A7", "v", "-."),
+    "oracle": Line("oracle: best route of each token", "#0072B2", "o", "-"),
+    "random_all": Line("best of some random routes, one for all tokens", "#E69F00", "s", "--"),
+    "random_token": Line("best of some random routes, each token", "#56B4E9", "D", "--"),
+    "oracle_average": Line("oracle, budget on average", "#0072B2", "o", ":"),
+    "exact": Line("router, exactly its budget", "#009E73", "P", "-"),
+    "hard": Line("router, hard, at the layers used", "#000000", "*", ""),
+    "soft": Line("router, soft mix", "#009E73", "x", ""),
+    "all_big": Line("all layers big", "#000000", "", (0, (1, 2))),
+}
+
+
+def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict[str, Line]:
+    """The style of each name, in this order: that of LINES, or one of its own that no other of these names has.
+
+    labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. A new strategy,
+    policy or model is so drawn without being listed anywhere, and looks the same wherever it is drawn alone.
+    """
+    names, labels = list(names), labels or {}
+    styles = {name: LINES[name] for name in names if name in LINES}
+    looks = list(product(COLOURS, MARKERS, DASHES))
+    taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
+    for name in sorted(set(names) - set(styles)):
+        start = zlib.crc32(name.encode()) % len(looks)
+        look = next(look for look in looks[start:] + looks[:start] if look not in taken)
+        taken.add(look)
+        styles[name] = Line(name, *look)
+    return {name: replace(styles[name], label=labels.get(name, styles[name].label)) for name in dict.fromkeys(names)}
 
 
 def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[files.File]) -> None:

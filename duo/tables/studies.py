@@ -48,12 +48,13 @@ ORACLE_STATISTICS = Table("oracle_curves/statistics.parquet", fields.STATISTICS)
 SEED_SPREAD = table(
     "oracle_curves/seeds.parquet",
     fields.DOMAIN,
-    field("name", pa.string(), "as in ORACLE_STATISTICS"),
+    *fields.STATISTIC,
     field("seeds", pa.int32(), "how many models"),
     field("mean", pa.float64(), "of their estimates"),
     field("deviation", pa.float64(), "standard deviation of their estimates; no number where there is one model"),
     field("low", pa.float64(), "lowest estimate"),
     field("high", pa.float64(), "highest estimate"),
+    fields.WORDS,
 )
 
 # Headline numbers by model, then domain.
