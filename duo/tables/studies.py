@@ -242,8 +242,10 @@ GAIN_CURVES = table(
     field(
         "strategy",
         pa.string(),
-        "oracle, null (the oracle on drawn labels), corrected, normalised, fixed, ceiling_TEACHER, or the route of sampled_labels.reference",
+        "oracle, null (the oracle on sampled labels), corrected (selection bias taken off), normalised, fixed, ceiling, or "
+        "the name of the reference route",
     ),
+    field("teacher", pa.string(), "whose predictions choose the route, where the strategy is ceiling; else empty"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),
@@ -264,7 +266,7 @@ GAIN_HEAT_MAPS = table(
     field(
         "share",
         pa.float64(),
-        "share of documents (and draws) whose oracle route is big here, or difference of such shares",
+        "share of documents (and samples) whose oracle route is big here, or difference of such shares",
     ),
 )
 
@@ -278,7 +280,7 @@ GAIN_LAYERS = table(
     field(
         "share",
         pa.float64(),
-        "share of tokens (and draws) whose oracle route is big here, or difference of such shares",
+        "share of tokens (and samples) whose oracle route is big here, or difference of such shares",
     ),
     field("low", pa.float64(), "lower end of the interval"),
     field("high", pa.float64(), "upper end of the interval"),
