@@ -11,9 +11,12 @@ from tokenizers import Tokenizer
 from duo.data import synthetic, tokenizer
 from duo.oracle import select
 from duo.routes import RouteSpace
+from duo.stats import Intervals, Study
 from duo.studies import oracle_curves
 from duo.tables import files
 from duo.tables.data import DOCUMENTS
+from duo.tables.files import Table
+from workflow.studies import as_table
 
 # A training of seconds: what its settings have in common, whatever is trained.
 OPTIMIZER = {
@@ -75,10 +78,15 @@ def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> d
     return {budget: select.apply(model, table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
 
 
-def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[oracle_curves.Domain, dict]]:
+def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[oracle_curves.OracleCurves, Intervals]]:
     """Every domain of one model with its intervals, by name."""
-    domains = oracle_curves.domains(selected(losses, budgets), SPACE)
-    return {domain.name: (domain, oracle_curves.intervals(domain, LAYERS, 200, 0.95, seed=1)) for domain in domains}
+    studies = oracle_curves.gather(selected(losses, budgets), SPACE)
+    return {study.ids["domain"]: (study, study.intervals(200, 0.95, seed=1)) for study in studies}
+
+
+def tabled(table: Table, *pairs: tuple[Study, Intervals]) -> pa.Table:
+    """One of the tables that studies fill, from each with its intervals."""
+    return pa.concat_tables([as_table(table, study.tables(estimates)[table]) for study, estimates in pairs])
 
 
 def routing_curves(targets=(1, 3)) -> pa.Table:

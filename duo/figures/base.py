@@ -30,7 +30,7 @@ COLOURS = (
     "#E69F00",
     "#56B4E9",
 )  # Okabe and Ito's, told apart by the colour-blind
-MARKERS = ("o", "s", "^", "D", "v", "P")  # for print in grey
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")  # for print in grey
 DASHES = ("-", "--", "-.", ":")
 STYLE = {
     "font.size": 8,
@@ -90,6 +90,9 @@ LINES = {
     "exact": Line("router, exactly its budget", "#009E73", "P", "-"),
     "hard": Line("router, hard, at the layers used", "#000000", "*", ""),
     "soft": Line("router, soft mix", "#009E73", "x", ""),
+    "null": Line("oracle on sampled labels", "#56B4E9", "D", "--"),
+    "corrected": Line("oracle, selection bias taken off", "#009E73", "P", "-"),
+    "normalised": Line("oracle, normalised", "#CC79A7", "v", "-."),
     "all_big": Line("all layers big", "#000000", "", (0, (1, 2))),
 }
 
@@ -103,12 +106,12 @@ def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict
     names, labels = list(names), labels or {}
     styles = {name: LINES[name] for name in names if name in LINES}
     looks = list(product(COLOURS, MARKERS, DASHES))
-    taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
     for name in sorted(set(names) - set(styles)):
         start = zlib.crc32(name.encode()) % len(looks)
-        look = next(look for look in looks[start:] + looks[:start] if look not in taken)
-        taken.add(look)
-        styles[name] = Line(name, *look)
+        markers = {line.marker for line in styles.values()}  # a new marker first, for print in grey
+        taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
+        free = [look for look in looks[start:] + looks[:start] if look not in taken]
+        styles[name] = Line(name, *min(free, key=lambda look: look[1] in markers))
     return {name: replace(styles[name], label=labels.get(name, styles[name].label)) for name in dict.fromkeys(names)}
 
 

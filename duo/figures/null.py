@@ -24,7 +24,7 @@ _DIFFERENCE = base.Line("true less sampled labels", "#000000", "x", ":")
 _UNITS = {
     "difference": "difference of losses, nats per token",
     "difference_at_best_budget": "difference of losses, nats per token",
-    "difference_from_other_budgets": "difference of losses, nats per token",
+    "difference_from_other_budgets": "difference from other budgets, nats per token",
     "depth_bias": "share of big, upper less lower half",
     "consistency": "variance between layers of the share kept",
     "share_without_gain": "share without gain of the tokens of high loss",
@@ -148,22 +148,12 @@ def corrected_claims(rows: pa.Table, null: SampledLabels, setting: base.Setting)
 
 
 def _lines(curves: pa.Table) -> dict[tuple[str, str], base.Line]:
-    """The style of every strategy and teacher in the curves but the reference route's, which is a line across."""
+    """The style of every strategy and teacher in the curves."""
     pairs = dict.fromkeys(zip(curves["strategy"].to_pylist(), curves["teacher"].to_pylist(), strict=True))
-    own = {
-        "oracle": base.Line("oracle, true labels", *_look("true")),
-        "null": base.Line("oracle, sampled labels", *_look("null")),
-        "corrected": base.Line("oracle, selection bias taken off", *_look("corrected")),
-    }
-    names = {(strategy, teacher): teacher or strategy for strategy, teacher in pairs}
     words = {teacher: f"routes chosen by {_teacher(teacher)}" for _, teacher in pairs if teacher}
-    shared = base.lines([name for pair, name in names.items() if pair[0] not in own], words)
-    return {pair: own.get(pair[0]) or shared[name] for pair, name in names.items()}
-
-
-def _look(labels: str) -> tuple:
-    line = _LABELS[labels]
-    return line.colour, line.marker, line.dashes
+    words |= {"oracle": "oracle, true labels", "null": "oracle, sampled labels"}
+    shared = base.lines([teacher or strategy for strategy, teacher in pairs], words)
+    return {(strategy, teacher): shared[teacher or strategy] for strategy, teacher in pairs}
 
 
 def _teacher(name: str) -> str:
@@ -185,6 +175,8 @@ def _gains(axes: Axes, statistics: pa.Table, lines: dict, route: str) -> None:
     """One domain's gains over the reference route, with the paired intervals of the statistics."""
     axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
     for (strategy, teacher), line in lines.items():
+        if strategy == route:
+            continue
         labels = {"oracle": "true", "null": "sampled"}.get(strategy)
         if labels:
             rows = base.of(statistics, family="gain", labels=labels)
@@ -244,9 +236,8 @@ def _three_marks(axes: Axes, rows: dict[str, dict], labels: Sequence[str]) -> No
 
 def _label(row: dict, setting: base.Setting) -> str:
     """A statistic in few words, beside its marks."""
-    words = row["subject"].replace("_", " ")
-    if row["reference"]:
-        words += f" − {row['reference'].replace('_', ' ')}"
+    words = f"{row['subject']} − {row['reference']}" if row["reference"] else f"{row['subject']} {row['family']}"
+    words = words.replace("_", " ")
     if row["budget"] is not None:
         words += f", k = {row['budget']:g}"
     return f"{row['claim']}: {words}" + ("" if row["model"] == setting.model else f", model {row['model']}")
