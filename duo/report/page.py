@@ -12,7 +12,7 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 
 from duo.figures.base import LINES
-from duo.report import content
+from duo.report import content, glossary
 from duo.report.content import COLOURED, GAIN_FIGURES, SURVIVES, Embedded, GainAtBudget, rows
 from duo.studies.gain import route_words
 from duo.studies.oracle_curves import BEST_BUDGET
@@ -113,6 +113,7 @@ def render(
         survives=SURVIVES,
         joint=content.joint(rows(gain["joint"])),
         gain_figures=GAIN_FIGURES,
+        glossary=glossary.TERMS,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from duo.errors import InputError
-from duo.report import content
+from duo.report import content, glossary
 from duo.tables import files
 from duo.tables.report import CLAIMS, CORRECTED_CLAIMS, FIGURE
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
@@ -60,6 +60,7 @@ def publish(params: Mapping[str, Any], parameters: int) -> list[Path]:
     texts = {
         DOCS / "results.json": json.dumps(results, indent=1, ensure_ascii=False) + "\n",
         DOCS / "results.md": page(results),
+        DOCS / "glossary.md": glossary.page(),
         README: readme(README.read_text(encoding="utf-8"), results),
     }
     pictures = [FIGURE.path(name=shown["name"], format=form) for shown in results["figures"] for form in ("png", "svg")]
