@@ -1,4 +1,4 @@
-"""The words that this project uses in a sense of its own; docs/glossary.md and the report's glossary are made of them."""
+"""The words that this project uses in a sense of its own; docs/glossary.md and the report are made from them."""
 
 TERMS = {
     "Routes": {
@@ -19,7 +19,7 @@ TERMS = {
         "policy": "Anything that chooses a route per token without its label: a router, or a baseline such as fixed.",
         "hard, exact, soft": "How a router is run: its likeliest choice; its k highest layers; its mix of all choices.",
         "upfront": "A policy that chooses all layers at once, from the hidden state before the first choice.",
-        "ceiling, teacher": "The route of lowest expected loss under another model's predictions, the teacher's: what a "
+        "ceiling, teacher": "The route of lowest expected loss under another model's predictions: what a "
         "router that knows as much as the teacher could get.",
     },
     "Losses": {
@@ -35,7 +35,7 @@ TERMS = {
     },
     "Is the gain real?": {
         "reference route": "The route that gains are measured from, and whose predictions labels are sampled from.",
-        "sampled labels, null": "Labels from the model's own predictions. On them nothing beyond these can be known, so "
+        "sampled labels, null": "Labels from the model's own predictions. On them nothing beyond these can be known: "
         "what an oracle gains there over the reference route is selection bias and the price of the budget.",
         "selection bias, luck": "The lowest of many losses is low by chance too: the winner's curse.",
         "corrected": "With the selection bias of sampled labels taken off; no bound for a router.",
