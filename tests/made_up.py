@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from duo.data import synthetic, tokenizer
+from duo.data import tokenizer
 from duo.oracle import select
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Study
@@ -121,28 +121,3 @@ def corpora(**texts):
         columns | {"split": [split for split, _ in rows], "text": [text for _, text in rows]}, domain="notes"
     )
     return {"notes": DOCUMENTS.read(domain="notes")}
-
-
-def synthetic_tokens(documents: int = 12) -> pa.Table:
-    """SYNTHETIC_TOKENS where the corrected gap is the difficulty, and gap and loss are that and luck, which noise has
-    most of.
-    """
-    sequences, sample = synthetic.held_out(documents, synthetic.BLOCK, seed=1)
-    known = sequences[:, 1:].ravel()
-    lucky = np.random.default_rng(0).gamma(4, 0.5, known.shape) * (1 + (known["entropy"] > 2))
-    gap = known["difficulty"] + lucky
-    columns = {
-        "kind": np.array(synthetic.KINDS)[known["kind"]],
-        "difficulty": known["difficulty"],
-        "entropy": known["entropy"],
-    }
-    columns |= {
-        "all_small": gap + 1,
-        "all_big": gap,
-        "oracle": gap * 0 + 1,
-        "gap": gap,
-        "luck": lucky,
-        "corrected_gap": known["difficulty"].astype(float),
-    }
-    columns |= {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
-    return pa.table({name: sample.columns()[name] for name in ("document", "position")} | columns)

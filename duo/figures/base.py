@@ -94,6 +94,23 @@ LINES = {
     "corrected": Line("oracle, selection bias taken off", "#009E73", "P", "-"),
     "normalised": Line("oracle, normalised", "#CC79A7", "v", "-."),
     "all_big": Line("all layers big", "#000000", "", (0, (1, 2))),
+    # Contexts.
+    "shared": Line("context shared", "#0072B2", "o", "-"),
+    "reference": Line("context reference", "#CC79A7", "s", "-"),
+    "greedy": Line("context greedy", "#009E73", "D", "-"),
+    # Searches.
+    "random": Line("random routes", "#000000", "x", ":"),
+    "mcts": Line("Monte Carlo tree search", "#E69F00", "v", "-."),
+    "beam": Line("beam by the logit lens", "#CC79A7", "D", "--"),
+    "evolution": Line("evolution (1 + λ)", "#56B4E9", "P", "-."),
+    "one_flip": Line("local search, one swap", "#D55E00", "s", "-"),
+    "two_flip": Line("local search, two swaps", "#009E73", "^", "--"),
+    "additive": Line("additive surrogate", "#0072B2", "o", "-"),
+    # Measures of difficulty.
+    "loss": Line("loss with all layers small", "#E69F00", "s", "-"),
+    "gap": Line("gap", "#0072B2", "o", "-"),
+    "selection_bias": Line("selection bias", "#D55E00", "v", "-"),
+    "corrected_gap": Line("corrected gap", "#009E73", "D", "-"),
 }
 
 
@@ -183,8 +200,8 @@ def sample(setting: Setting) -> str:
 
 # What is meant by the context of the losses of all routes.
 CONTEXT = (
-    "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot all be "
-    "realised together."
+    "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot all "
+    "be realised together."
 )
 
 

@@ -138,7 +138,7 @@ TRAIN_LOSSES = table(
     field("losses", pa.list_(pa.float32()), "loss under every route, in order of route code", "nats"),
 )
 
-_SELECTION = field(
+SELECTION = field(
     "selection",
     pa.string(),
     "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
@@ -152,10 +152,41 @@ JOINT_LOSSES = table(
     fields.DOCUMENT,
     fields.POSITION,
     fields.BUDGET,
-    _SELECTION,
+    SELECTION,
     field("route", pa.int32(), "the chosen route"),
     field("isolated", pa.float32(), "its loss in this context, which it was chosen by", "nats"),
     field(
         "joint", pa.float32(), "the token's loss where all tokens run jointly, once, each on its chosen route", "nats"
     ),
+)
+
+# The domain of known difficulty.
+KIND_AND_DIFFICULTY = [
+    field("kind", pa.string(), "structure, noise, column, copy or sum: the part of the sequence that is predicted"),
+    field(
+        "difficulty",
+        pa.int32(),
+        "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry",
+    ),
+]
+
+MEASURED = {
+    "all_small": "loss with all layers small",
+    "all_big": "loss with all layers big",
+    "oracle": "loss under the token's best route of the budget",
+    "gap": "all_small less oracle",
+    "selection_bias": "on labels sampled from the model's predictions, loss of the route of this budget with the "
+    "lowest expected loss, less the oracle's; mean over samples",
+    "corrected_gap": "gap less selection_bias",
+}
+
+SYNTHETIC_TOKENS = table(
+    "synthetic/tokens.parquet",
+    fields.DOCUMENT,
+    fields.POSITION,
+    field("token", pa.int32(), "id of the context's last token"),
+    field("label", pa.int32(), "id of the predicted token"),
+    *KIND_AND_DIFFICULTY,
+    field("entropy", pa.float32(), "of the distribution that the token is sampled from, given all before it", "nats"),
+    *(field(name, pa.float32(), meaning, "nats") for name, meaning in MEASURED.items()),
 )

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from duo.tables import fields
+from duo.tables import fields, oracle
 from duo.tables.fields import field, table
 from duo.tables.files import Json, Metrics, Table
 
@@ -387,45 +387,14 @@ ORDER_STATISTICS = table(
     ),
 )
 
-_SYNTHETIC = [
-    field(
-        "kind", pa.string(), "structure, noise, column, copy or sum: the part of the predicted token, of duo.synthetic"
-    ),
-    field(
-        "difficulty",
-        pa.int32(),
-        "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry",
-    ),
-]
-
-_MEASURED = {
-    "all_small": "loss with all layers small",
-    "all_big": "loss with all layers big",
-    "oracle": "loss under the token's best route of difficulty.budget big layers",
-    "gap": "all_small less oracle",
-    "luck": "on drawn labels, loss of the route that the predictions they are drawn from prefer, less the oracle's; mean over draws",
-    "corrected_gap": "gap less luck",
-}
-
-SYNTHETIC_TOKENS = table(
-    "synthetic/tokens.parquet",
-    fields.DOCUMENT,
-    fields.POSITION,
-    field("token", pa.int32(), "id of the context's last token"),
-    field("label", pa.int32(), "id of the predicted token"),
-    *_SYNTHETIC,
-    field("entropy", pa.float32(), "of the chance that the token is drawn with, given all before it", "nats"),
-    *(field(name, pa.float32(), meaning, "nats") for name, meaning in _MEASURED.items()),
-)
-
 SYNTHETIC_CLASSES = table(
     "synthetic/classes.parquet",
-    *_SYNTHETIC,
+    *oracle.KIND_AND_DIFFICULTY,
     field("tokens", pa.int32(), "of this kind and difficulty"),
-    field("entropy", pa.float64(), "mean", "nats a token"),
+    field("entropy", pa.float64(), "mean", "nats per token"),
     *(
-        field(f"{name}{end}", pa.float64(), f"{words} of: {meaning}", "nats a token")
-        for name, meaning in _MEASURED.items()
+        field(f"{name}{end}", pa.float64(), f"{words} of: {meaning}", "nats per token")
+        for name, meaning in oracle.MEASURED.items()
         for end, words in {
             "": "mean",
             "_low": "lower end of the interval",
@@ -434,10 +403,6 @@ SYNTHETIC_CLASSES = table(
     ),
 )
 
-# MEASURE_rank_KNOWN: Spearman's correlation of the loss with all layers small, the gap or the corrected gap with what
-# is known: difficulty and entropy over all tokens, carry (the difficulty among digits of sums).
-# noise_called_difficult_by_MEASURE: share of noise where it is at least its median over the tokens of a difficulty
-# above 0.
 SYNTHETIC_STATISTICS = Table("synthetic/statistics.parquet", fields.STATISTICS)
 
 # Searches that may try few routes of a token, against the exact answer. Rows begin where every token has tried a route.
@@ -451,17 +416,16 @@ SEARCH_CURVES = table(
     field(
         "regret",
         pa.float64(),
-        "mean over tokens of the lowest loss found so far less the lowest there is",
-        "nats a token",
+        "lowest loss met so far less the lowest there is, mean over tokens",
+        "nats per token",
     ),
-    field("regret_low", pa.float64(), "lower end of its interval", "nats a token"),
-    field("regret_high", pa.float64(), "upper end of its interval", "nats a token"),
-    field("found", pa.float64(), "share of tokens whose lowest loss is found"),
+    field("regret_low", pa.float64(), "lower end of its interval", "nats per token"),
+    field("regret_high", pa.float64(), "upper end of its interval", "nats per token"),
+    field("found", pa.float64(), "share of tokens whose best route is found"),
     field("found_low", pa.float64(), "lower end of its interval"),
     field("found_high", pa.float64(), "upper end of its interval"),
 )
 
-# METHOD_BUDGET-randomcolumns.BUDGET: a method's regret less that of random routes, at the last evaluation.
 SEARCH_STATISTICS = Table("search/statistics.parquet", fields.STATISTICS)
 
 # What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random
@@ -522,13 +486,7 @@ GAP_CLOSED_CURVES = table(
 GAP_CLOSED_STATISTICS = Table("gap_closed/statistics.parquet", fields.STATISTICS)
 
 _CONTEXT = field(
-    "context", pa.string(), "shared, reference or committed: what the other tokens do while a token's routes are tried"
-)
-
-_SELECTION = field(
-    "selection",
-    pa.string(),
-    "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
+    "context", pa.string(), "shared, reference or greedy: what the other tokens do while a token's routes are tried"
 )
 
 JOINT_CURVES = table(
@@ -536,8 +494,8 @@ JOINT_CURVES = table(
     fields.MODEL,
     fields.DOMAIN,
     _CONTEXT,
-    _SELECTION,
-    field("kind", pa.string(), "claimed or realised, as in JOINT_LOSSES"),
+    oracle.SELECTION,
+    field("kind", pa.string(), "isolated or joint, as in JOINT_LOSSES"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),

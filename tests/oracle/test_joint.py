@@ -1,4 +1,4 @@
-"""Contexts against plain loops, and what their tables say of made-up losses."""
+"""Contexts against plain loops."""
 
 from dataclasses import replace
 
@@ -156,57 +156,3 @@ def test_one_route_for_all_is_joint_as_isolated_in_the_shared_context():
     for row in table:
         if row["selection"] != "oracle" or row["budget"] in (0, 4):
             assert row["joint"] == pytest.approx(row["isolated"], rel=1e-4, abs=1e-4)
-
-
-def made_up(isolated: float, joint: float, route: int, selections=("oracle",), documents=("a", "b")) -> pa.Table:
-    """JOINT_LOSSES of budgets 2 and 4 (of 4 layers), a document's losses 1 above the other's; all big 0.5 below the
-    rest.
-    """
-    return pa.Table.from_pylist(
-        [
-            {
-                "model": "duo",
-                "domain": "text",
-                "document": document,
-                "position": position,
-                "budget": budget,
-                "selection": selection,
-            }
-            | {"route": route, "isolated": isolated + row - (budget == 4) / 2, "joint": joint + row - (budget == 4) / 2}
-            for row, document in enumerate(documents)
-            for position in range(3)
-            for budget in (2, 4)
-            for selection in selections
-        ]
-    )
-
-
-def test_differences_between_contexts():
-    tables = {"shared": made_up(1.0, 2.0, 3, ("oracle", "fixed")), "greedy": made_up(1.5, 1.5, 5)}
-    (domain,) = joint.gather(tables, LAYERS)
-    found = joint.intervals(domain, 200, 0.9, seed=1)
-    rows = {row["name"]: row for row in joint.statistics(domain, found).to_pylist()}
-    values = {
-        "shared_joint_2-shared_isolated_2": 1.0,
-        "greedy_joint_2-greedy_isolated_2": 0.0,
-        "shared_joint_2-fixed_2": 0.0,
-        "greedy_joint_2-fixed_2": -0.5,
-        "greedy_joint_2-all_big": 0.5,
-        "greedy_joint_2-shared_joint_2": -0.5,
-        "agree_shared_greedy_2": 0.0,
-    }
-    for name, value in values.items():
-        assert (rows[name]["value"], rows[name]["low"], rows[name]["high"]) == pytest.approx((value,) * 3), name
-    assert "shared_joint_4-all_big" not in rows and "shared_joint_4-shared_isolated_4" in rows
-    curves = joint.curves(domain, found).to_pylist()
-    (row,) = [row for row in curves if (row["context"], row["kind"], row["budget"]) == ("greedy", "joint", 4)]
-    assert (row["loss"], row["low"], row["high"]) == pytest.approx((1.5, 1.0, 2.0))  # of documents 1 and 2
-    assert row["perplexity"] == pytest.approx(np.exp(1.5))
-
-
-def test_contexts_must_be_tried_on_the_same_documents():
-    tables = {"shared": made_up(1.0, 2.0, 3), "greedy": made_up(1.5, 1.5, 5, documents=("a", "c"))}
-    with pytest.raises(
-        InputError, match=r"domain 'text': the contexts .* were tried on different documents; run contexts again"
-    ):
-        joint.gather(tables, LAYERS)

@@ -2,7 +2,7 @@
 
 import torch
 
-from duo import routes
+from duo import routes, terms
 from duo.data import evaluation_set
 from duo.model import device, transformer
 from duo.oracle import joint, tree
@@ -28,10 +28,10 @@ def main(kind: str) -> None:
     )
     sample = common.beginning(params.joint.documents, params.evaluation_set.tokens)
     duo, space = transformer.load(MODEL.path(model=name), params.runtime.device), routes.RouteSpace(params.model.layers)
-    if kind == joint.GREEDY:
+    if kind == terms.GREEDY:
         choices = joint.greedy(duo, sample, budgets, params.runtime, precision, rows, params.seed)
     else:
-        if kind == joint.SHARED:
+        if kind == terms.SHARED:
             tables = (ROUTE_LOSSES.read(model=name, shard=shard) for shard in params.route_losses.shards)
             losses = joint.enumerated(tables, sample)
         else:

@@ -1,17 +1,16 @@
-"""Searches for the best route of a token that may try few routes, against the exact answer; enumerate's first model."""
+"""Searches for a token's best route that may try few routes, against the exact answer; the first enumerated model."""
 
-import pyarrow as pa
 import torch
 
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
 from duo.oracle import search, select
+from duo.studies.search import SearchCurves
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import ROUTE_LOSSES
-from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import stage, studies
 from workflow.params import load_params
 
 
@@ -36,14 +35,9 @@ def main() -> None:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)
         tree = search.Lens(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
         lens = tree.losses_by_depth(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels), layers - 2)
-    found = search.find(sample, losses, lens, settings, layers, params.seed)
-    curves, statistics = [], []
-    for domain, values in found.items():
-        numbers = search.intervals(values, params.bootstrap.resamples, params.bootstrap.confidence, params.seed)
-        curves.append(search.curves(name, domain, numbers))
-        statistics.append(search.statistics(name, domain, numbers))
-    SEARCH_CURVES.write(pa.concat_tables(curves))
-    SEARCH_STATISTICS.write(pa.concat_tables(statistics))
+    reached = search.find(sample, losses, lens, settings, layers, params.seed)
+    gathered = [SearchCurves(name, domain, by_method) for domain, by_method in reached.items()]
+    studies.write(gathered, params.bootstrap, params.seed)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from duo import routes
 from duo.data import synthetic
 from duo.model import device, transformer
-from duo.oracle import tree
-from duo.studies import recovery
-from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS, SYNTHETIC_TOKENS
+from duo.oracle import difficulty, tree
+from duo.studies.recovery import Recovery
+from duo.tables.oracle import SYNTHETIC_TOKENS
 from duo.tables.training import SYNTHETIC_MODEL
-from workflow import stage
+from workflow import stage, studies
 from workflow.params import load_params
 
 
@@ -18,14 +18,11 @@ def main() -> None:
     duo = transformer.load(SYNTHETIC_MODEL.path(), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
     enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
-    table = recovery.measure(
+    table = difficulty.measure(
         enumerator, sequences, sample, params.difficulty.budget, params.sampled_labels, params.seed
     )
-    tokens = recovery.Recovery(table)
-    found = tokens.intervals(params.bootstrap.resamples, params.bootstrap.confidence, params.seed)
     SYNTHETIC_TOKENS.write(table)
-    SYNTHETIC_CLASSES.write(tokens.class_means(found))
-    SYNTHETIC_STATISTICS.write(tokens.statistics(found))
+    studies.write([Recovery(table)], params.bootstrap, params.seed)
 
 
 if __name__ == "__main__":
