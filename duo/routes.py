@@ -46,7 +46,7 @@ class RouteSpace:
         return np.flatnonzero(self.counts(BIG) == budget)
 
     def named(self, name: str | int) -> int:
-        """Code of the route all_big or all_small, in the space {small, big}; a route without a name is its code."""
+        """Code of the route all_big or all_small, in the space {small, big}; a route without a name goes by its code."""
         return {ALL_BIG: len(self) - 1, ALL_SMALL: 0}.get(name, name)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
@@ -58,9 +58,3 @@ class RouteSpace:
         """Codes [...] of choices [..., layers] given as indices in `choices`."""
         powers = len(self.choices) ** np.arange(self.layers - 1, -1, -1)
         return (digits.astype(np.int64) * powers).sum(axis=-1)
-
-
-def in_words(route: str | int) -> str:
-    """A route of small and big, given as in RouteSpace.named, in plain English."""
-    words = {ALL_BIG: "all layers big", ALL_SMALL: "all layers small"}
-    return words.get(route, f"the route with code {route}")

@@ -27,6 +27,23 @@ BOTH = modules("duo", "workflow")
 LINES = 400
 
 
+def test_imports_are_seen_wherever_they_stand(tmp_path):
+    module = tmp_path / "made_up.py"
+    module.write_text(
+        "import torch.nn as nn\n"
+        "from duo import stats, __version__\n"
+        "from duo.stats import Study\n"
+        "from . import base\n"
+        "def later():\n"
+        "    from ..report.claims import claims\n"
+        "    import workflow.stage\n"
+    )
+    expected = {"torch.nn", "duo.stats", "duo", "duo.figures.base", "duo.report.claims", "workflow.stage"}
+    assert imports("duo.figures.made_up", module) == expected
+    module.write_text("if True:\n    len: int = 1\nclass Own:\n    max = 2\ndef f(sum): min = sum\n")
+    assert bound(ast.parse(module.read_text())) == {"len", "Own", "f"}
+
+
 def part(name: str) -> str:
     """The package or module of duo that a module belongs to: tables of duo.tables.files, stats of duo.stats."""
     inner = name.split(".")[1:]
@@ -80,7 +97,8 @@ def test_no_module_hides_a_builtin(name):
 
 @pytest.mark.parametrize("name", BOTH)
 def test_a_module_can_be_read_at_one_sitting(name):
-    assert len(BOTH[name].read_text(encoding="utf-8").splitlines()) <= LINES
+    lines = len(BOTH[name].read_text(encoding="utf-8").splitlines())
+    assert lines <= LINES
 
 
 @pytest.mark.parametrize("name", [name for name, path in BOTH.items() if path.name == "__init__.py" and name != "duo"])

@@ -4,7 +4,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from duo.routes import RouteSpace, in_words
+from duo.routes import RouteSpace
 
 
 @pytest.mark.parametrize("choices", [("small", "big"), ("skip", "big"), ("skip", "small", "big")])
@@ -28,11 +28,3 @@ def test_budgets_with_skip_count_big_alone():
     space = RouteSpace(3, ("skip", "small", "big"))
     assert len(space.with_budget(1)) == 3 * 2**2
     assert space.counts("skip").sum() == 3 * 3**2
-
-
-def test_a_route_in_words():
-    assert [in_words(route) for route in ("all_big", "all_small", 5)] == [
-        "all layers big",
-        "all layers small",
-        "the route with code 5",
-    ]

@@ -200,8 +200,8 @@ def sample(setting: Setting) -> str:
 
 # What is meant by the context of the losses of all routes.
 CONTEXT = (
-    "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot all "
-    "be realised together."
+    "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot "
+    "all be realised together."
 )
 
 

@@ -4,13 +4,13 @@ from itertools import chain
 
 import pyarrow as pa
 import pytest
+from made_up import tabled
 from made_up_synthetic import synthetic_tokens as table
 
 from duo.figures import base, synthetic
 from duo.settings import SampledLabels
 from duo.studies.recovery import Recovery
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
-from workflow import studies
 
 SETTING = base.Setting(model="synthetic", layers=4, documents=12, tokens=41, random_routes=7, confidence=0.9)
 NULL = SampledLabels(reference="all_big", temperature=1.0, samples=2, teachers=["teacher"])
@@ -19,8 +19,8 @@ NULL = SampledLabels(reference="all_big", temperature=1.0, samples=2, teachers=[
 @pytest.fixture(scope="module")
 def tables() -> tuple[pa.Table, pa.Table]:
     study = Recovery(table())
-    rows = study.tables(study.intervals(100, 0.9, seed=1))
-    return tuple(studies.as_table(each, rows[each]) for each in (SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS))
+    pair = study, study.intervals(100, 0.9, seed=1)
+    return tabled(SYNTHETIC_CLASSES, pair), tabled(SYNTHETIC_STATISTICS, pair)
 
 
 def marks(axes) -> dict[str, list[float]]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from made_up import tabled
 from models import MACHINE, TINY, brute_force, make
 
 from duo.data import synthetic
@@ -13,8 +14,7 @@ from duo.routes import RouteSpace
 from duo.settings import SampledLabels
 from duo.studies.recovery import Recovery
 from duo.tables.oracle import SYNTHETIC_TOKENS
-from duo.tables.studies import SYNTHETIC_STATISTICS
-from workflow import studies
+from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,7 @@ def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
         np.testing.assert_allclose(measured[name].to_numpy(), values.ravel(), atol=1e-4)
     SYNTHETIC_TOKENS.write(measured)
     study = Recovery(SYNTHETIC_TOKENS.read())
-    for table, rows in study.tables(study.intervals(100, 0.95, seed=1)).items():
-        table.write(studies.as_table(table, rows))
+    estimates = study.intervals(100, 0.95, seed=1)
+    for table in (SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS):
+        table.write(tabled(table, (study, estimates)))
     assert np.isfinite(SYNTHETIC_STATISTICS.read()["low"].to_numpy()).all()

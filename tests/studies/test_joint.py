@@ -3,13 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import tabled
 
 from duo.errors import InputError
 from duo.stats import Statistic
 from duo.studies import joint
 from duo.studies.joint import ContextLoss, agreement, joint_difference
 from duo.tables.studies import JOINT_CURVES, JOINT_STATISTICS
-from workflow import studies
 
 LAYERS = 4
 
@@ -55,11 +55,11 @@ def test_differences_between_contexts():
     assert joint_difference("shared", "all_big", 4) not in estimates
     assert joint_difference("shared", "isolated", 4) in estimates
     assert joint_difference("shared", "greedy", 2) not in estimates, "only with the contexts before it"
-    curves = studies.as_table(JOINT_CURVES, study.tables(estimates)[JOINT_CURVES]).to_pylist()
+    curves = tabled(JOINT_CURVES, (study, estimates)).to_pylist()
     (row,) = [row for row in curves if (row["context"], row["kind"], row["budget"]) == ("greedy", "joint", 4)]
     assert (row["loss"], row["low"], row["high"]) == pytest.approx((1.5, 1.0, 2.0))  # of documents 1 and 2
     assert row["perplexity"] == pytest.approx(np.exp(1.5))
-    statistics = studies.as_table(JOINT_STATISTICS, study.tables(estimates)[JOINT_STATISTICS]).to_pylist()
+    statistics = tabled(JOINT_STATISTICS, (study, estimates)).to_pylist()
     named = {(row["family"], row["subject"], row["reference"], row["budget"]): row for row in statistics}
     assert len(named) == len(statistics) == sum(isinstance(key, Statistic) for key in estimates)
     row = named["joint_difference", "greedy", "shared", 2.0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import tabled
 from made_up_synthetic import synthetic_tokens as table
 from scipy.stats import spearmanr
 
@@ -16,7 +17,6 @@ from duo.studies.recovery import (
     rank_correlation_difference,
 )
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
-from workflow import studies
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,7 @@ def test_noise_raises_no_alarm_once_selection_bias_is_off(planted):
 
 
 def test_classes_are_by_kind_and_difficulty(planted):
-    study, estimates = planted
-    rows = studies.as_table(SYNTHETIC_CLASSES, study.tables(estimates)[SYNTHETIC_CLASSES]).to_pylist()
+    rows = tabled(SYNTHETIC_CLASSES, planted).to_pylist()
     known = [(row["kind"], row["difficulty"]) for row in rows]
     assert known[:5] == [("structure", 0), ("noise", 0), ("column", 0), ("copy", 1), ("sum", 2)]
     for row in rows:
@@ -65,8 +64,8 @@ def test_classes_are_by_kind_and_difficulty(planted):
 
 
 def test_every_statistic_is_a_row_with_words(planted):
-    study, estimates = planted
-    rows = studies.as_table(SYNTHETIC_STATISTICS, study.tables(estimates)[SYNTHETIC_STATISTICS]).to_pylist()
+    _, estimates = planted
+    rows = tabled(SYNTHETIC_STATISTICS, planted).to_pylist()
     named = {(row["family"], row["subject"], row["reference"]): row for row in rows}
     assert len(named) == len(rows) == sum(isinstance(key, Statistic) for key in estimates) == 18
     row = named["rank_correlation", "gap", "carry"]

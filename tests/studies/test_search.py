@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_up import tabled
 
 from duo.data.evaluation_set import Sample
 from duo.oracle import search as searches
@@ -9,7 +10,6 @@ from duo.settings import Search
 from duo.stats import Statistic
 from duo.studies.search import SearchCurves, SearchMean, regret_less_random
 from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
-from workflow import studies
 
 METHODS = list(searches.METHODS)
 SETTINGS = Search(methods=METHODS, documents=3, budgets=[1, 3], evaluations=8)
@@ -27,9 +27,9 @@ def reached() -> dict[tuple[str, int], np.ndarray]:
 def test_curves_and_differences(tmp_path, monkeypatch):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
     study = SearchCurves("duo", "a", reached())
-    tables = study.tables(study.intervals(100, 0.9, seed=1))
-    for table, rows in tables.items():
-        table.write(studies.as_table(table, rows))
+    estimates = study.intervals(100, 0.9, seed=1)
+    for table in (SEARCH_CURVES, SEARCH_STATISTICS):
+        table.write(tabled(table, (study, estimates)))
     rows = SEARCH_CURVES.read().to_pylist()
     for row in rows:
         assert 0 <= row["regret_low"] <= row["regret"] <= row["regret_high"]
