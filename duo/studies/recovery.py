@@ -24,7 +24,7 @@ _WORDS = {"loss": "loss with all layers small", "gap": "gap", "corrected_gap": "
 
 
 @dataclass(frozen=True)
-class ClassMean:
+class SyntheticMean:
     """Key of a column's mean over the tokens of a kind and a known difficulty."""
 
     column: str
@@ -60,7 +60,7 @@ class Recovery(Study):
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         means = {
-            ClassMean(name, kind, steps): self.clusters.mean(weights, values, tokens)
+            SyntheticMean(name, kind, steps): self.clusters.mean(weights, values, tokens)
             for (kind, steps), tokens in self.classes.items()
             for name, values in self.values.items()
         }
@@ -72,7 +72,7 @@ class Recovery(Study):
             row = {"kind": kind, "difficulty": steps, "tokens": int(tokens.sum())}
             row["entropy"] = self.entropy[tokens].mean()
             for name in MEASURED:
-                row |= stats.ends(name, estimates[ClassMean(name, kind, steps)])
+                row |= stats.ends(name, estimates[SyntheticMean(name, kind, steps)])
             rows.append(row)
         return {SYNTHETIC_CLASSES: rows, SYNTHETIC_STATISTICS: self.rows(estimates, Statistic)}
 

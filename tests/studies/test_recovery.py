@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 from duo.data import synthetic
 from duo.stats import Intervals, Statistic
 from duo.studies.recovery import (
-    ClassMean,
     Recovery,
+    SyntheticMean,
     false_alarms,
     rank_correlation,
     rank_correlation_difference,
@@ -44,8 +44,8 @@ def test_noise_raises_no_alarm_once_selection_bias_is_off(planted):
     share = (gap[noise] >= np.median(gap[study.difficulty > 0])).mean()
     assert estimates[false_alarms("gap")].value == estimates[false_alarms("loss")].value == share > 0.3
     assert estimates[false_alarms("corrected_gap")] == pytest.approx((0, 0, 0))
-    assert estimates[ClassMean("corrected_gap", "noise", 0)] == pytest.approx((0, 0, 0), abs=1e-12)
-    assert estimates[ClassMean("gap", "noise", 0)].low > 3
+    assert estimates[SyntheticMean("corrected_gap", "noise", 0)] == pytest.approx((0, 0, 0), abs=1e-12)
+    assert estimates[SyntheticMean("gap", "noise", 0)].low > 3
 
 
 def test_classes_are_by_kind_and_difficulty(planted):
