@@ -66,7 +66,7 @@ def claims() -> pa.Table:
     for claim, figure, statistic, estimates in (
         ("C1", "figure-4a", oracle_curves.at_best_budget("fixed"), (-0.5, -0.4)),
         ("C2", "figure-4b", oracle_curves.less_other_budgets("oracle", LAYERS // 2), (0.25, 0.125)),
-        ("C16", content.COLOURED, difficulty.LINE_START_GAP, (float("nan"), float("nan"))),
+        ("C16", content.COLOURED, difficulty.line_start("gap"), (float("nan"), float("nan"))),
     ):
         for domain, (model, seed) in ((domain, item) for domain in ("text", "code") for item in MODELS.items()):
             estimate = estimates[seed - 1]

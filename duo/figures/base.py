@@ -94,6 +94,15 @@ LINES = {
     "corrected": Line("oracle, selection bias taken off", "#009E73", "P", "-"),
     "normalised": Line("oracle, normalised", "#CC79A7", "v", "-."),
     "all_big": Line("all layers big", "#000000", "", (0, (1, 2))),
+    "all_small": Line("all layers small", "#999999", "", (0, (4, 2))),
+    # Schedules.
+    "falling": Line("falling budget", "#D55E00", "v", "--"),
+    "rising": Line("rising budget", "#0072B2", "^", "-."),
+    "constant": Line("constant budget", "#000000", "o", "-"),
+    # Kinds of models.
+    "duo": Line("Duo", "#0072B2", "s", "-"),
+    "dense": Line("dense", "#D55E00", "s", "--"),
+    "frozen": Line("frozen", "#009E73", "^", ":"),
     # Contexts.
     "shared": Line("context shared", "#0072B2", "o", "-"),
     "reference": Line("context reference", "#CC79A7", "s", "-"),

@@ -229,7 +229,7 @@ def _on_tokens_and_training(scope: Scope) -> list[tuple]:
 
     frozen = Test(
         ABLATION_STATISTICS,
-        ablation.frozen_less_scratch(0.0),
+        ablation.frozen_against_scratch("loss", 0.0),
         ">",
         needs="a model with big_first in ablation.models",
         there=scope.frozen,

@@ -84,13 +84,13 @@ SCHEDULE_POSITIONS = table(
     _SCHEDULED,
     field("first", pa.int32(), "first position of a stretch of the sequence"),
     field("last", pa.int32(), "its last position"),
-    field("budget", pa.float64(), "mean big layers a token there"),
+    field("budget", pa.float64(), "mean big layers per token there"),
     *fields.LOSS_INTERVAL,
 )
 
 SCHEDULE_STATISTICS = Table("schedules/statistics.parquet", fields.STATISTICS)
 
-_CLASS = field("class", pa.string(), "kind of token, of duo.token_classes")
+_CLASS = field("class", pa.string(), "kind of token, of duo.data.token_classes")
 
 DIFFICULTY = table(
     "difficulty/tokens.parquet",
@@ -102,7 +102,7 @@ DIFFICULTY = table(
     field(
         "line_start",
         pa.bool_(),
-        "holds the first character that is not white space of a line, but for a document's first",
+        "holds the first visible character of a line, the document's first line apart",
     ),
     field("all_small", pa.float32(), "loss with all layers small", "nats"),
     field("all_big", pa.float32(), "loss with all layers big", "nats"),
@@ -128,7 +128,7 @@ DIFFICULTY_CLASSES = table(
     _CLASS,
     field("tokens", pa.int32(), "of the class"),
     *(
-        field(f"{name}{end}", pa.float64(), f"{words} of {meaning}", "nats a token")
+        field(f"{name}{end}", pa.float64(), f"{words} of {meaning}", "nats per token")
         for name, meaning in {"loss": "the loss with all layers small", "gap": "the gap"}.items()
         for end, words in {
             "": "mean",
@@ -140,7 +140,7 @@ DIFFICULTY_CLASSES = table(
 
 DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", fields.STATISTICS)
 
-# A list of one passage a domain, for the coloured text: domain, document, source, licence and tokens, each with its
+# A list of one passage per domain, for the coloured text: domain, document, source, licence and tokens, each with its
 # text (a character that several tokens share stands at the first of them), loss (all_small), oracle and gap in nats.
 # Plain text, not escaped.
 PASSAGES = Json("difficulty/passages.json")
@@ -160,7 +160,7 @@ ABLATION_LOSSES = table(
     _FLOPS_AS,
     fields.DOMAIN,
     fields.DOCUMENT,
-    field("tokens", pa.int32(), "of the document in the sample"),
+    field("tokens", pa.int32(), "of the document in the evaluation set"),
     field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
 )
 
@@ -171,8 +171,8 @@ ABLATION_CURVES = table(
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     field("measure", pa.string(), "loss, or accuracy in multiple choice"),
     _FLOPS_AS,
-    field("flops", pa.float64(), "of the forward pass at the context length", "floating-point operations a token"),
-    field("value", pa.float64(), "mean loss in nats a token, or share of right choices"),
+    field("flops", pa.float64(), "of the forward pass over a whole sequence", "floating-point operations per token"),
+    field("value", pa.float64(), "mean loss in nats per token, or share of right choices"),
     field("low", pa.float64(), "lower end of the interval"),
     field("high", pa.float64(), "upper end of the interval"),
 )
@@ -226,13 +226,11 @@ THREE_WAY_CURVES = table(
     fields.DOMAIN,
     field("strategy", pa.string(), "oracle or mean of the routes"),
     *_BIG_AND_SKIP,
-    field("loss", pa.float64(), "mean over tokens", "nats a token"),
-    field("low", pa.float64(), "lower end of the interval", "nats a token"),
-    field("high", pa.float64(), "upper end of the interval", "nats a token"),
+    *fields.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),
-    field("from_all_big", pa.float64(), "loss less that of all layers big, on the same tokens", "nats a token"),
-    field("from_all_big_low", pa.float64(), "lower end of its interval", "nats a token"),
-    field("from_all_big_high", pa.float64(), "upper end of its interval", "nats a token"),
+    field("from_all_big", pa.float64(), "loss less that of all layers big, on the same tokens", "nats per token"),
+    field("from_all_big_low", pa.float64(), "lower end of its interval", "nats per token"),
+    field("from_all_big_high", pa.float64(), "upper end of its interval", "nats per token"),
 )
 
 GAIN_CURVES = table(

@@ -1,20 +1,16 @@
 """Figure 2d: every route of big layers and skipped ones at one budget; one model."""
 
 import numpy as np
-import pyarrow as pa
 
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
-from duo.oracle import tree
-from duo.oracle.null import losses as losses_of
-from duo.oracle.null import null_labels
+from duo.oracle import null, tree
 from duo.studies import skips
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import SKIPS
-from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import stage, studies
 from workflow.params import load_params
 
 
@@ -24,38 +20,36 @@ def main(name: str) -> None:
     sample = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
-    space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
+    space, budget, options = (
+        routes.RouteSpace(params.model.layers, skips.CHOICES),
+        params.skips.big,
+        params.route_losses,
+    )
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    precision, rows = params.route_losses.precision, params.route_losses.chunk
-    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.scope, budget)
-    source = routes.RouteSpace(space.layers).named(params.sampled_labels.reference)
-    sampled = null_labels(
+    enumerator = tree.Enumerator(
+        duo, space, params.runtime, options.precision, options.chunk, params.skips.scope, budget
+    )
+    reference, settings = routes.RouteSpace(space.layers).named(params.sampled_labels.reference), params.sampled_labels
+    null_labels = null.null_labels(
         duo,
         sample,
-        source,
-        params.sampled_labels.temperature,
-        params.sampled_labels.samples,
+        reference,
+        settings.temperature,
+        settings.samples,
         params.seed,
         params.runtime,
-        precision,
+        options.precision,
     )
-    losses, *null = losses_of(enumerator, sample, np.concatenate([sample.labels[None], sampled]))
+    losses, *null_losses = null.losses(enumerator, sample, np.concatenate([sample.labels[None], null_labels]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
     keeps = skips.kept(selected, space.layers, len(sample.documents))
-    by_luck = skips.kept_by_luck(np.stack(null), enumerator.routes, space.layers, params.seed)
-    heat_maps, shares, statistics = [], [], []
+    sampled = skips.kept_on_sampled_labels(np.stack(null_losses), enumerator.routes, space.layers, params.seed)
+    gathered = []
     for domain in dict.fromkeys(sample.domains):
         rows = np.array(sample.domains) == domain
-        resamples, confidence = params.bootstrap.resamples, params.bootstrap.confidence
-        found = skips.intervals(losses[rows], keeps[rows], by_luck[:, rows], resamples, confidence, params.seed)
-        heat_maps.append(skips.heat_map(domain, keeps[rows], budget))
-        shares.append(skips.layer_shares(domain, found, budget))
-        statistics.append(skips.statistics(domain, found))
+        gathered.append(skips.SkipPatterns(name, domain, budget, losses[rows], keeps[rows], sampled[:, rows]))
     SKIPS.write(selected, model=name)
-    tables = {SKIP_HEAT_MAPS: heat_maps, SKIP_LAYERS: shares, SKIP_STATISTICS: statistics}
-    for table, parts in tables.items():
-        whole = pa.concat_tables(parts)
-        table.write(whole.append_column("model", pa.array([name] * len(whole))), model=name)
+    studies.write(gathered, params.bootstrap, params.seed, model=name)
 
 
 if __name__ == "__main__":
