@@ -40,7 +40,7 @@ from duo.routes import BIG, RouteSpace
 from duo.settings import SampledLabels
 from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
-from duo.studies.difficulty import HIGH, NO_GAIN
+from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
 from duo.tables import files
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
 
@@ -342,6 +342,3 @@ def calibration(route: str) -> Statistic:
     """Whether the reference route's predictions are as sure as they are right."""
     words = f"loss of {route_words(route)} on sampled labels, less that on true ones"
     return Statistic("calibration", route, words=words)
-
-
-WITHOUT_GAIN = Statistic("share_without_gain", "oracle", words="share of the tokens of high loss that gain nothing")

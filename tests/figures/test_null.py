@@ -11,6 +11,7 @@ from duo.figures import base, null
 from duo.settings import SampledLabels
 from duo.stats import Statistic
 from duo.studies import gain, oracle_curves
+from duo.studies.difficulty import WITHOUT_GAIN
 from duo.tables.report import CORRECTED_CLAIMS
 from duo.tables.studies import GAIN_CURVES, GAIN_STATISTICS
 
@@ -38,7 +39,7 @@ STATISTICS = {
     "C8": [oracle_curves.depth_bias(2)],
     "C9": [oracle_curves.depth_bias(3)],
     "C10": [Statistic("consistency", "oracle")],
-    "C15": [gain.WITHOUT_GAIN],
+    "C15": [WITHOUT_GAIN],
 }
 
 
