@@ -150,11 +150,6 @@ def highest(logits: Tensor, choices: tuple[str, ...], budget: int) -> Tensor:
     return torch.full_like(order, 1 - big).scatter(-1, order[..., :budget], big)
 
 
-def temperature(step: int, steps: int, ends: list[float]) -> float:
-    """Temperature of the step with this index: geometric from ends[0] to ends[1]."""
-    return ends[0] * (ends[1] / ends[0]) ** (step / max(1, steps - 1))
-
-
 def budget_loss(weights: Tensor, targets: Mapping[int, float]) -> Tensor:
     """How far the mean use of constrained choices is from its target, squared: a scalar.
 
@@ -237,7 +232,7 @@ class Objective:
         batch = batch.to(self.machine.device)
         tokens, labels = batch[:, :-1], batch[:, 1:]
         backbone, router = self.module.backbone, self.module.router
-        heat = torch.tensor(temperature(step, steps, self.settings.temperature), device=self.machine.device)
+        heat = torch.tensor(loop.temperature(step, steps, self.settings.temperature), device=self.machine.device)
         positions, seen = backbone.positions(tokens.shape[1]), []
         with runtime.autocast(self.machine.device, self.settings.precision):
             x = backbone.embed(tokens)

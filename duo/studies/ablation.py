@@ -1,92 +1,51 @@
-"""Ablations (paper, figure 8): Duo at a chance of the big FFN against dense models of equal FLOPs, and against frozen
-big FFNs.
+"""Ablations (paper, figure 8): Duo under random routes against dense models of equal FLOPs, and against a Duo whose
+big FFNs were trained first and frozen.
 
-At every layer each token takes the big FFN with that chance. The draws depend on the seed and on what is read, never
-on the model or on the chance, so the routes at a smaller chance are those at a larger one with some big layers made
-small.
+Two questions: what does sharing one set of weights among all routes cost, and must the big FFNs know that the small
+ones exist? duo.training.ablation_losses computes the losses that are compared here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from duo import stats
 from duo.data.evaluation_set import Sample
-from duo.model import device
-from duo.model.transformer import Duo, Shape, forward_flops
 from duo.seeds import stream
-from duo.settings import Ablation, Bootstrap, Runtime
-from duo.training import pretrain
-
-BATCH = 16  # documents computed at once
+from duo.settings import Ablation, Bootstrap
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One model in the comparison, and where it stands."""
+    """One model in the comparison, and where it stands on the axis, which is Duo's chance of the big FFN."""
 
     name: str
-    kind: str  # duo, dense or frozen, as artifacts.ABLATION_LOSSES
-    shape: Shape
-    chances: dict[float, float]  # place on the axis: chance of the big FFN that the model is run at
+    kind: str  # duo, dense or frozen, as in ABLATION_LOSSES
+    chances: dict[float, float]  # by place on the axis, the chance of the big FFN that the model runs at there
+    flops: dict[float, float]  # by place on the axis, floating-point operations per token
 
 
-def compared(name: str, kind: str, shape: Shape, settings: Ablation, small: int, big: int) -> Compared:
-    """A dense model stands where Duo, whose FFNs have the inner widths small and big, does the same FLOPs; the others
-    at every chance.
+def chances(kind: str, width: int, settings: Ablation, small: int, big: int) -> dict[float, float]:
+    """By place on the axis, the chance of the big FFN that a model of this kind runs at there.
+
+    A dense model, whose FFNs have the inner width `width`, stands where Duo does the same FLOPs; all others stand at
+    every chance of `settings`. small and big are the inner widths of Duo's FFNs.
     """
     if kind == "dense":
-        return Compared(name, kind, shape, {settings.chance(shape.big, small, big): 1.0})
-    return Compared(name, kind, shape, {p: p for p in settings.p_big})
+        return {settings.chance(width, small, big): 1.0}
+    return {p_big: p_big for p_big in settings.p_big}
 
 
-@torch.no_grad()
-def final_streams(model: Duo, tokens: Tensor, draws: np.ndarray, p_big: float) -> Tensor:
-    """Last residual streams [batch, time, width] of tokens [batch, time], big where draws [batch, time, layers] are
-    below p_big.
-    """
-    by_layer = draws.reshape(-1, draws.shape[-1]).T
-    positions = model.positions(tokens.shape[1])
-    x = model.embed(tokens)
-    for layer, grouping in zip(model.layers, pretrain.group(by_layer, p_big, 0.0, tokens.device), strict=True):
-        x = layer(x, positions, grouping)
-    return x
-
-
-def losses(
-    model: Duo, sample: Sample, p_big: float, draws: int, machine: Runtime, precision: str, seed: int
-) -> np.ndarray:
-    """Loss in nats of every token of the sample, [documents, time]: the mean over `draws` random routings."""
-    shape = (sample.labels.shape[1], len(model.layers))
-    tokens, labels = (torch.from_numpy(each).to(machine.device) for each in (sample.tokens, sample.labels))
-    tried = draws if 0 < p_big < 1 else 1  # else there is one route
-    total = np.zeros(sample.labels.shape)
-    for draw in range(tried):
-        documents = zip(sample.domains, sample.documents, strict=True)
-        routing = np.stack([stream(seed, "routes", draw, *names).random(shape, np.float32) for names in documents])
-        for start in range(0, len(tokens), BATCH):
-            part = slice(start, start + BATCH)
-            with device.autocast(machine.device, precision):
-                logits = model.logits(final_streams(model, tokens[part], routing[part], p_big))
-            total[part] += F.cross_entropy(logits.float().transpose(1, 2), labels[part], reduction="none").cpu().numpy()
-    return total / tried
-
-
-def loss_table(
-    of: Compared, model: Duo, sample: Sample, draws: int, machine: Runtime, precision: str, seed: int
-) -> pa.Table:
-    """Columns of artifacts.ABLATION_LOSSES for one model."""
+def loss_table(model: Compared, sample: Sample, losses: Mapping[float, np.ndarray]) -> pa.Table:
+    """Columns of ABLATION_LOSSES for one model, from its losses [documents, length] in nats by place on the axis."""
     parts = []
-    for place, p_big in of.chances.items():
-        sums = losses(model, sample, p_big, draws, machine, precision, seed).sum(axis=1)
-        count = len(sums)
-        ids = {"model": [of.name] * count, "kind": [of.kind] * count, "p_big": np.full(count, place)}
-        sizes = {"tokens": np.full(count, sample.labels.shape[1]), "loss_sum": sums}
+    for place in model.chances:
+        count, length = losses[place].shape
+        ids = {"model": [model.name] * count, "kind": [model.kind] * count, "p_big": np.full(count, place)}
+        sizes = {"tokens": np.full(count, length), "loss_sum": losses[place].sum(axis=1)}
         parts.append(pa.table(ids | {"domain": sample.domains, "document": sample.documents} | sizes))
     return pa.concat_tables(parts)
 
@@ -110,13 +69,13 @@ class Costs:
 
 
 def loss_costs(table: pa.Table, domain: str) -> Costs:
-    """Losses in nats, of one domain of artifacts.ABLATION_LOSSES."""
+    """Losses in nats, of one domain of ABLATION_LOSSES."""
     part = table.filter(pc.equal(table["domain"], domain))
     return _costs(part, part["p_big"].to_numpy(), part["loss_sum"].to_numpy(), part["tokens"].to_numpy())
 
 
 def error_costs(table: pa.Table, domain: str, models: list[Compared]) -> Costs:
-    """Wrong choices, of one domain of artifacts.HARNESS: 1 less the accuracy, and so a cost like a loss."""
+    """Wrong choices, of one domain of HARNESS: 1 less the accuracy, and so a cost like a loss."""
     part = table.filter(pc.equal(table["domain"], domain))
     places = {(of.name, p_big): place for of in models for place, p_big in of.chances.items()}
     run = zip(part["model"].to_pylist(), part["p_big"].to_pylist(), strict=True)
@@ -177,14 +136,13 @@ def evaluate(costs: Costs, models: list[Compared], measure: str, settings: Boots
 
 
 def curves(domain: str, measure: str, found: dict, models: list[Compared]) -> pa.Table:
-    """Columns of artifacts.ABLATION_CURVES of one domain and measure, from `evaluate`."""
+    """Columns of ABLATION_CURVES of one domain and measure, from `evaluate`."""
     rows = []
     for of in models:
-        for place, p_big in of.chances.items():
+        for place, flops in of.flops.items():
             value, low, high = found[of.name, place]
             if measure == "accuracy":
                 value, low, high = 1 - value, 1 - high, 1 - low
-            flops = forward_flops(of.shape, of.shape.sequence, p_big * of.shape.layers)
             row = {
                 "model": of.name,
                 "kind": of.kind,
@@ -198,7 +156,7 @@ def curves(domain: str, measure: str, found: dict, models: list[Compared]) -> pa
 
 
 def statistics(domain: str, found: dict, models: list[Compared]) -> pa.Table:
-    """Columns of artifacts.ABLATION_STATISTICS of one domain and measure, from `evaluate`."""
+    """Columns of ABLATION_STATISTICS of one domain and measure, from `evaluate`."""
     ids = {"model": models[0].name, "domain": domain}
     return pa.Table.from_pylist(
         [ids | {"name": name} | found[name]._asdict() for name in found if isinstance(name, str)]

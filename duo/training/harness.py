@@ -30,7 +30,7 @@ from duo.model import device
 from duo.model.transformer import Duo
 from duo.seeds import stream
 from duo.settings import Runtime
-from duo.studies.ablation import final_streams
+from duo.training.random_routes import final_streams
 from workflow.params import read_yaml
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)

@@ -9,7 +9,7 @@ from its checkpoint ends in the same bytes.
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -182,6 +182,14 @@ def learning_rate(step: int, steps: int, settings: Training) -> float:
     return settings.learning_rate * (
         settings.final_lr_ratio + (1 - settings.final_lr_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
     )
+
+
+def temperature(step: int, steps: int, ends: Sequence[float]) -> float:
+    """Temperature of the step with this index: geometric from ends[0] to ends[1].
+
+    For choices that are soft at first, so that all of them learn, and nearly hard at the end.
+    """
+    return ends[0] * (ends[1] / ends[0]) ** (step / max(1, steps - 1))
 
 
 def _optimizer(weights: list[Tensor], settings: Training) -> torch.optim.AdamW:

@@ -151,12 +151,6 @@ def test_no_exact_score_without_a_whole_budget_of_two_choices(one):
     assert np.all(scores["soft"]["route"] == -1) and np.all(scores["hard"]["route"] >= 0)
 
 
-def test_temperature_falls_geometrically():
-    heats = [router.temperature(step, 5, [2.0, 0.125]) for step in range(5)]
-    assert heats == pytest.approx([2.0, 1.0, 0.5, 0.25, 0.125])
-    assert router.temperature(0, 1, [2.0, 0.2]) == 2.0
-
-
 @pytest.mark.parametrize("kind", ["frozen", "trained"])
 def test_the_backbone_stays_bitwise_unless_trained(tmp_path, kind):
     made, _ = train(tmp_path / "c", backbone=kind)

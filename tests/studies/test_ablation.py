@@ -1,81 +1,45 @@
-"""Random routing at a chance of the big FFN, and what the ablations' contrasts say."""
+"""Where models stand in the ablations, and what the contrasts between them say."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
-import torch.nn.functional as F
 from project import REPOSITORY
 
 from duo.data.evaluation_set import Sample
 from duo.figures import ablation as figures
 from duo.figures import base
-from duo.model.transformer import Duo, Shape
+from duo.model.transformer import Shape
 from duo.studies import ablation
 from duo.studies.ablation import Compared, Costs
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
-from workflow.params import Runtime, load_params
+from duo.training.ablation_losses import flops
+from workflow.params import load_params
 
 SHAPE = Shape(vocabulary=300, sequence=16, layers=3, width=16, heads=2, big=48, small=8)
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
 PARAMS = load_params(REPOSITORY / "params.yaml")
 SETTINGS = PARAMS.ablation.model_copy(update={"p_big": [0.0, 0.5, 1.0]})
 
 
-@pytest.fixture(scope="module")
-def model() -> Duo:
-    return Duo(SHAPE).initialise(torch.Generator().manual_seed(0)).requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
-def sample() -> Sample:
-    ids = np.random.default_rng(0).integers(0, 300, (4, 13))
-    return Sample(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids[:, :-1], ids[:, 1:])
-
-
-def plain(model: Duo, sample: Sample, big: torch.Tensor) -> torch.Tensor:
-    """Losses by the model's own forward pass under a route."""
-    logits = model(torch.from_numpy(sample.tokens), big)
-    return F.cross_entropy(logits.transpose(1, 2), torch.from_numpy(sample.labels), reduction="none")
-
-
-def losses(model, sample, p_big, draws=1, seed=1):
-    return torch.from_numpy(ablation.losses(model, sample, p_big, draws, MACHINE, "fp32", seed)).float()
-
-
-@pytest.mark.parametrize("p_big", [0.0, 1.0])
-def test_at_the_ends_every_layer_is_small_or_big(model, sample, p_big):
-    torch.testing.assert_close(losses(model, sample, p_big), plain(model, sample, torch.full((3,), p_big == 1)))
-
-
-def test_between_each_layer_of_each_token_follows_its_own_draw(model, sample):
-    draws = np.random.default_rng(3).random((4, 12, 3), np.float32)
-    tokens = torch.from_numpy(sample.tokens)
-    logits = model.logits(ablation.final_streams(model, tokens, draws, 0.4))
-    torch.testing.assert_close(logits, model(tokens, torch.from_numpy(draws < 0.4)))
-
-
-def test_losses_are_means_over_draws_that_depend_on_the_seed_and_the_document_alone(model, sample):
-    one, two = losses(model, sample, 0.5), losses(model, sample, 0.5, draws=2)
-    assert not torch.equal(one, two) and not torch.equal(one, losses(model, sample, 0.5, seed=2))
-    torch.testing.assert_close(losses(model, sample.take(np.array([2, 1])), 0.5), one[[2, 1]])
-
-
 def test_a_dense_model_stands_where_duo_does_the_same_flops():
     narrow = Shape(300, 16, 3, 16, 2, 28, 8)
-    dense = ablation.compared("dense", "dense", narrow, SETTINGS, small=8, big=48)
-    duo = ablation.compared("duo", "duo", SHAPE, SETTINGS, small=8, big=48)
-    assert dense.chances == {0.5: 1.0} and duo.chances == {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}
-    found = {(of.name, place): (0.0, 0.0, 0.0) for of in (duo, dense) for place in of.chances}
-    rows = ablation.curves("text", "loss", found, [duo, dense]).to_pylist()
-    assert [row["flops"] for row in rows if row["model"] == "dense"] == [
-        row["flops"] for row in rows if row["p_big"] == 0.5
-    ][:1]
+    kinds = {"duo": SHAPE, "dense": narrow}
+    chances = {kind: ablation.chances(kind, shape.big, SETTINGS, small=8, big=48) for kind, shape in kinds.items()}
+    assert chances == {"dense": {0.5: 1.0}, "duo": {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}}
+    models = [
+        Compared(kind, kind, chances[kind], {place: flops(shape, p) for place, p in chances[kind].items()})
+        for kind, shape in kinds.items()
+    ]
+    levels = {(model.name, place): (0.0, 0.0, 0.0) for model in models for place in model.chances}
+    rows = ablation.curves("text", "loss", levels, models).to_pylist()
+    equal = [row["flops"] for row in rows if row["p_big"] == 0.5]
+    assert len(equal) == 2 and equal[0] == equal[1] > 0
+    assert [row["flops"] for row in rows if row["model"] == "duo"] == list(models[0].flops.values())
 
 
 PLACES = {0.0: 0.0, 1.0: 1.0}
-THREE = [Compared("d", "duo", SHAPE, PLACES), Compared("f", "frozen", SHAPE, PLACES)]
-THREE += [Compared("small", "dense", SHAPE, {0.0: 1.0}), Compared("big", "dense", SHAPE, {1.0: 1.0})]
+FLOPS = {0.0: 1e6, 1.0: 2e6}
+THREE = [Compared("d", "duo", PLACES, FLOPS), Compared("f", "frozen", PLACES, FLOPS)]
+THREE += [Compared("small", "dense", {0.0: 1.0}, {0.0: 1e6}), Compared("big", "dense", {1.0: 1.0}, {1.0: 2e6})]
 MEANS = {("d", 0.0): 3.0, ("d", 1.0): 2.0, ("f", 0.0): 3.5, ("f", 1.0): 1.9, ("small", 0.0): 2.6, ("big", 1.0): 1.9}
 
 
@@ -102,12 +66,15 @@ def test_nearness_needs_dense_models_at_both_ends():
     assert not [name for name in ablation.contrasts(means, THREE[:3], "loss") if "nearness" in name]
 
 
-def test_losses_and_choices_become_costs_of_documents(model, sample):
-    duo = ablation.compared("d", "duo", SHAPE, SETTINGS, 8, 48)
-    table = ablation.loss_table(duo, model, sample, 1, MACHINE, "fp32", 1)
+def test_losses_and_choices_become_costs_of_documents():
+    ids = np.zeros((4, 12), int)
+    sample = Sample(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids, ids)
+    losses = {place: np.random.default_rng(round(place)).gamma(4, 0.5, (4, 12)) for place in PLACES}
+    table = ablation.loss_table(THREE[0], sample, losses)
+    assert set(table["kind"].to_pylist()) == {"duo"} and set(table["tokens"].to_pylist()) == {12}
     costs = ablation.loss_costs(table, "code")
-    mean = costs.numbers(np.ones((1, 2)))["d", 0.5][0]
-    assert mean == pytest.approx(losses(model, sample.of("code"), 0.5).double().mean().item(), rel=1e-6)
+    assert costs.numbers(np.ones((1, 2)))["d", 1.0][0] == pytest.approx(losses[1.0][2:].mean(), rel=1e-9)
+    assert costs.numbers(np.array([[1, 0]]))["d", 0.0][0] == pytest.approx(losses[0.0][2].mean(), rel=1e-9)
     answers = pa.table(
         {"model": ["d"] * 6, "p_big": [0.0] * 3 + [1.0] * 3, "domain": ["text"] * 6, "document": ["a", "b", "a"] * 2}
         | {"correct": [True, False, False, True, True, True]}

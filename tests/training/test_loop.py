@@ -114,3 +114,9 @@ def test_learning_rate_warms_up_and_falls():
     assert rates[:20] == sorted(rates[:20])
     assert rates[20:] == sorted(rates[20:], reverse=True)
     assert rates[-1] == pytest.approx(0.1 * SETTINGS.learning_rate)
+
+
+def test_temperature_falls_geometrically():
+    temperatures = [loop.temperature(step, 5, [2.0, 0.125]) for step in range(5)]
+    assert temperatures == pytest.approx([2.0, 1.0, 0.5, 0.25, 0.125])
+    assert loop.temperature(0, 1, [2.0, 0.2]) == 2.0
