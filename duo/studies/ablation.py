@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo import stats
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.seeds import stream
 from duo.settings import Ablation, Bootstrap
 
@@ -39,7 +39,7 @@ def chances(kind: str, width: int, settings: Ablation, small: int, big: int) -> 
     return {p_big: p_big for p_big in settings.p_big}
 
 
-def loss_table(model: Compared, sample: Sample, losses: Mapping[float, np.ndarray]) -> pa.Table:
+def loss_table(model: Compared, sample: EvaluationSet, losses: Mapping[float, np.ndarray]) -> pa.Table:
     """Columns of ABLATION_LOSSES for one model, from its losses [documents, length] in nats by place on the axis."""
     parts = []
     for place in model.chances:

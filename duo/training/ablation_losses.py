@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.model import device
 from duo.model.transformer import Duo, Shape, forward_flops
 from duo.seeds import stream
@@ -20,7 +20,7 @@ BATCH = 16  # documents computed at once
 
 @torch.no_grad()
 def losses(
-    model: Duo, sample: Sample, p_big: float, routings: int, machine: Runtime, precision: str, seed: int
+    model: Duo, sample: EvaluationSet, p_big: float, routings: int, machine: Runtime, precision: str, seed: int
 ) -> np.ndarray:
     """Losses [documents, length] in nats under random routes: for every token the mean over `routings` of them."""
     shape = (sample.labels.shape[1], len(model.layers))

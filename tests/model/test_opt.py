@@ -62,11 +62,11 @@ def save_opt(path: Path, **changes) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """Weights, and a tokenizer of 301 entries whose mark is not that of our own tokenizers."""
+    """Weights, and a tokenizer of 301 entries whose BOS token is not that of our own tokenizers."""
     path = save_opt(tmp_path_factory.mktemp("opt") / "tiny")
     own = tokens.train(TEXTS, 299)
     vocabulary, merges = (json.loads(own.to_str())["model"][part] for part in ("vocab", "merges"))
-    del vocabulary[tokens.MARK]
+    del vocabulary[tokens.BOS]
     vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2} | {entry: number + 2 for entry, number in vocabulary.items()}
     special = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
     transformers.GPT2TokenizerFast(
@@ -240,11 +240,11 @@ def test_what_cannot_be_read_is_one_clear_error(checkpoint, tmp_path):
             opt.fill(Duo(SHAPE), str(tmp_path / name))
 
 
-def test_its_tokenizer_and_mark(checkpoint, tmp_path, monkeypatch):
-    """Documents come back whole behind </s>, id 2, also one that spells the mark out; samples begin with the mark."""
+def test_its_tokenizer_and_bos_token(checkpoint, tmp_path, monkeypatch):
+    """Documents come back whole behind </s>, id 2, also one that spells it out; the evaluation set begins with it."""
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
     texts = {"train": TEXTS[:100], "validation": TEXTS[100:120], "test": [*TEXTS[120:130], "what </s> says"]}
-    tokens.make(corpora(**texts), 304, 16, 1, str(checkpoint))
+    tokens.tokenize(corpora(**texts), 304, 16, 1, str(checkpoint))
     tested, tokenizer = TEST_TOKENS.read(), tokens.load()
     ids = tested["tokens"].to_pylist()
     assert [tokenizer.decode(each[1:]) for each in ids] == texts["test"]
@@ -256,9 +256,9 @@ def test_its_tokenizer_and_mark(checkpoint, tmp_path, monkeypatch):
 
 
 def test_tokenizers_that_do_not_fit(checkpoint, tmp_path):
-    with pytest.raises(InputError, match=r"tokens\.vocabulary: 290 is too small for '.*tiny', whose largest id is 300"):
+    with pytest.raises(InputError, match=r"vocabulary: 290 entries are too few for '.*tiny', whose largest id is 300"):
         tokens.pretrained(str(checkpoint), 290)
-    with pytest.raises(InputError, match=r"tokens\.pretrained: '.*nothing' can't be read"):
+    with pytest.raises(InputError, match=r"tokenizer: '.*nothing' can't be read"):
         tokens.pretrained(str(tmp_path / "nothing"), 304)
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from project import REPOSITORY
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.figures import ablation as figures
 from duo.figures import base
 from duo.model.transformer import Shape
@@ -68,7 +68,7 @@ def test_nearness_needs_dense_models_at_both_ends():
 
 def test_losses_and_choices_become_costs_of_documents():
     ids = np.zeros((4, 12), int)
-    sample = Sample(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids, ids)
+    sample = EvaluationSet(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids, ids)
     losses = {place: np.random.default_rng(round(place)).gamma(4, 0.5, (4, 12)) for place in PLACES}
     table = ablation.loss_table(THREE[0], sample, losses)
     assert set(table["kind"].to_pylist()) == {"duo"} and set(table["tokens"].to_pylist()) == {12}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from made_up import LAYERS, SPACE, selected
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.oracle import null
 from duo.report import claims, corrected_claims
 from duo.settings import SampledLabels
@@ -27,7 +27,7 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Domain, di
     The teacher predicts as the labels are sampled.
     """
     rng = np.random.default_rng(0)
-    everyone = Sample(
+    everyone = EvaluationSet(
         ["text"] * DOCUMENTS,
         [f"d{index:02}" for index in range(DOCUMENTS)],
         *np.zeros((2, DOCUMENTS, TOKENS), np.int64),

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.model.transformer import Duo, Shape, forward_flops
 from duo.settings import Runtime
 from duo.training import ablation_losses
@@ -20,12 +20,12 @@ def model() -> Duo:
 
 
 @pytest.fixture(scope="module")
-def sample() -> Sample:
+def sample() -> EvaluationSet:
     ids = np.random.default_rng(0).integers(0, 300, (4, 13))
-    return Sample(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids[:, :-1], ids[:, 1:])
+    return EvaluationSet(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids[:, :-1], ids[:, 1:])
 
 
-def plain(model: Duo, sample: Sample, big: torch.Tensor) -> torch.Tensor:
+def plain(model: Duo, sample: EvaluationSet, big: torch.Tensor) -> torch.Tensor:
     """Losses by the model's own forward pass under a route."""
     logits = model(torch.from_numpy(sample.tokens), big)
     return F.cross_entropy(logits.transpose(1, 2), torch.from_numpy(sample.labels), reduction="none")
