@@ -19,7 +19,12 @@ ORACLE_STATISTICS = (("gap", "loss"), ("corrected_gap", "gap"))
 
 
 def measure(
-    enumerator: Enumerator, sequences: np.ndarray, sample: EvaluationSet, budget: int, settings: SampledLabels, seed: int
+    enumerator: Enumerator,
+    sequences: np.ndarray,
+    sample: EvaluationSet,
+    budget: int,
+    settings: SampledLabels,
+    seed: int,
 ) -> pa.Table:
     """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of
     small and big.
