@@ -173,21 +173,18 @@ def train(
     skip: str,
     settings: Settings,
     machine: Runtime,
-    seed: int,
-    sequences: dict[str, np.ndarray],
-    validation: dict[str, np.ndarray],
-    checkpoint: Path,
-    observe: loop.Observer = lambda step, values: None,
+    data: loop.Data,
+    run: loop.Run,
 ) -> tuple[Routed, loop.History]:
-    """Train one router from scratch, or from `checkpoint` where that file exists; the file is removed by whoever calls.
+    """A trained router on its backbone and the history of its training, from scratch or from the run's checkpoint.
 
-    sequences, validation: by domain, [rows, sequence + 1] token ids. With settings.backbone "trained" the backbone's
-    weights change too, in place.
+    data: the splits train and validation. With settings.backbone "trained" the backbone's weights change too, in
+    place. The caller removes the run's checkpoints.
     """
     router = Router(len(backbone.layers), backbone.shape.width, tuple(one.choices), skip).to(machine.device)
     routed = Routed(backbone.requires_grad_(settings.backbone == "trained"), router)
-    objective = Objective(routed, targets(one, len(backbone.layers)), settings, machine, validation)
-    history = loop.train(objective, settings, sequences, one.mix, seed, "router", checkpoint, observe)
+    objective = Objective(routed, targets(one, len(backbone.layers)), settings, machine, data["validation"])
+    history = loop.train(objective, settings, data["train"], one.mix, run)
     return routed.eval().requires_grad_(False), history
 
 

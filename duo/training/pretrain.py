@@ -1,12 +1,11 @@
-"""Stage 1: training under random routes (paper, section 3.1).
+"""Training of a backbone under random routes (paper, section 3.1).
 
-Dense models and models whose small FFNs come later are settings of it: the chance of the big FFN, `big_first`,
+Dense models, and models whose small FFNs come later, are settings of it: the chance of the big FFN, `big_first` and
 `pretrained`.
 """
 
-from pathlib import Path
+from dataclasses import replace
 
-import numpy as np
 import torch
 
 from duo.model import opt
@@ -22,47 +21,45 @@ def train(
     shape: Shape,
     settings: Pretrain,
     machine: Runtime,
-    seed: int,
-    sequences: dict[str, np.ndarray],
-    validation: dict[str, np.ndarray],
-    checkpoint: Path,
-    observe: loop.Observer = lambda step, values: None,
+    data: loop.Data,
+    run: loop.Run,
     big_first: float = 0.0,
     pretrained: str | None = None,
 ) -> tuple[Duo, loop.History]:
-    """Train a Duo model from scratch, or from `checkpoint` where that file exists; the file is removed by whoever
-    calls.
+    """A trained Duo model and the history of its training, from scratch or from the run's checkpoint.
 
-    sequences, validation: by domain, [rows, sequence + 1] token ids. With `big_first`, all tokens take the big FFN
-    for this share of the training; then all weights but those of the small FFNs are frozen, and these are trained on
-    the rest, under random routes and with a schedule of their own (the paper's figure 8c). With `pretrained`, an OPT
-    as duo.model.opt names it, the first part is taken as done: all weights but those of the small FFNs are the OPT's,
-    and frozen (appendix A).
+    With `big_first`, all tokens take the big FFN for this share of the training. Then all weights but those of the
+    small FFNs are frozen, and these train for the rest, under random routes and with a schedule of their own (the
+    paper's figure 8c). With `pretrained`, the name of an OPT as in duo.model.opt, that first part is taken as done:
+    all weights but those of the small FFNs are the OPT's, and frozen (appendix A).
+
+    data: the splits train and validation. The caller removes the run's checkpoints.
     """
-    generator = torch.Generator().manual_seed(int(stream(seed, "initialise").integers(2**63)))
+    generator = torch.Generator().manual_seed(int(stream(run.seed, "initialise").integers(2**63)))
     model = Duo(shape).initialise(generator).to(machine.device)
 
-    def phase(part: Pretrain, *words: object, **options: object) -> loop.History:
-        objective = RandomRoutes(model, part, machine, seed, validation)
-        return loop.train(objective, part, sequences, settings.mix, seed, "pretrain", *words, **options)
+    def fit(part: Pretrain, part_run: loop.Run) -> loop.History:
+        objective = RandomRoutes(model, part, machine, run.seed, data["validation"])
+        return loop.train(objective, part, data["train"], settings.mix, part_run)
 
     if pretrained:
         opt.fill(model, pretrained)
         _freeze_all_but_small(model)
     if not big_first:
-        return model.eval(), phase(settings, checkpoint, observe)
+        return model.eval(), fit(settings, run)
     total = loop.step_count(settings, shape.sequence)
     steps = max(1, round(big_first * total))
-    first, second = (steps * settings.batch * shape.sequence, (total - steps) * settings.batch * shape.sequence)
-    history = phase(
-        settings.model_copy(update={"tokens": first, "p_big": 1.0, "p_skip": 0.0}), checkpoint, observe, keep=True
-    )
+    first, second = (count * settings.batch * shape.sequence for count in (steps, total - steps))
+    history = fit(settings.model_copy(update={"tokens": first, "p_big": 1.0, "p_skip": 0.0}), replace(run, keep=True))
     _freeze_all_but_small(model)
-    later = phase(
+    later = fit(
         settings.model_copy(update={"tokens": second}),
-        checkpoint.with_stem(checkpoint.stem + "-small"),
-        lambda step, values: observe(steps + step, values),
-        seen=steps * settings.batch,
+        replace(
+            run,
+            checkpoint=run.checkpoint.with_stem(run.checkpoint.stem + "-small"),
+            observe=lambda step, values: run.observe(steps + step, values),
+            seen=steps * settings.batch,
+        ),
     )
     return model.eval(), history + [(steps + step, series, value) for step, series, value in later]
 

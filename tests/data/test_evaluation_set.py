@@ -75,9 +75,7 @@ LENGTHS = [3, 9, 12, 10, 4, 30]
 
 
 def packed() -> np.ndarray:
-    """Rows of 8 tokens, one after the other, of documents of LENGTHS tokens behind the BOS token; document i counts from
-    100 (i + 1).
-    """
+    """Rows of 8 tokens of documents of LENGTHS tokens behind the BOS token; document i counts from 100 (i + 1)."""
     ids = np.concatenate([[BOS, *range(100 * i, 100 * i + length)] for i, length in enumerate(LENGTHS, 1)])
     return np.lib.stride_tricks.sliding_window_view(ids, 9)[::8]
 

@@ -24,7 +24,7 @@ from duo.routes import RouteSpace
 from duo.settings import Pretrain, Runtime
 from duo.tables import files
 from duo.tables.data import PACKED, TEST_TOKENS
-from duo.training import pretrain
+from duo.training import loop, pretrain
 from workflow.__main__ import merge
 from workflow.params import OneRouter, Params, Router, load_params, read_yaml
 
@@ -43,6 +43,7 @@ SETTINGS = Pretrain(
     validate_every=3,
 )
 ROWS = {"a": np.random.default_rng(0).integers(0, 300, (12, 17)).astype(np.uint16)}
+DATA = {"train": ROWS, "validation": ROWS}
 
 
 def save_opt(path: Path, **changes) -> Path:
@@ -97,9 +98,8 @@ def test_all_big_is_the_opt(checkpoint, filled):
 
 
 def test_only_the_small_ffns_train(checkpoint, filled, tmp_path):
-    trained, history = pretrain.train(
-        SHAPE, SETTINGS, MACHINE, 1, ROWS, ROWS, tmp_path / "c", pretrained=str(checkpoint)
-    )
+    run = loop.Run("model", 1, tmp_path / "c")
+    trained, history = pretrain.train(SHAPE, SETTINGS, MACHINE, DATA, run, pretrained=str(checkpoint))
     changed = {
         name for name, weight in trained.named_parameters() if not torch.equal(weight, filled.get_parameter(name))
     }
@@ -116,7 +116,8 @@ def test_resumed_bitwise(checkpoint, tmp_path):
             raise KeyboardInterrupt
 
     def run(path, observe=lambda step, values: None):
-        return pretrain.train(SHAPE, SETTINGS, MACHINE, 1, ROWS, ROWS, path, observe, pretrained=str(checkpoint))
+        part = loop.Run("model", 1, path, observe)
+        return pretrain.train(SHAPE, SETTINGS, MACHINE, DATA, part, pretrained=str(checkpoint))
 
     whole, history = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -147,7 +148,7 @@ def test_a_router_trains_on_it(filled, tmp_path):
     settings = Router(**shared, alpha=10.0, temperature=[1.0, 0.2], backbone="frozen")
     one = OneRouter(model="duo", mix={"a": 1.0}, choices=["small", "big"], big=0.5)
     before = {name: weight.clone() for name, weight in filled.state_dict().items()}
-    routed, history = gate.train(filled, one, "ffn", settings, MACHINE, 1, ROWS, ROWS, tmp_path / "c")
+    routed, history = gate.train(filled, one, "ffn", settings, MACHINE, DATA, loop.Run("router", 1, tmp_path / "c"))
     assert all(torch.equal(weight, before[name]) for name, weight in routed.backbone.state_dict().items())
     budget = [value for _, series, value in history if series == "budget_loss"]
     assert budget[-1] < 0.1 * budget[0] and budget[0] == pytest.approx(0.25**2)
