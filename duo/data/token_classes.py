@@ -32,7 +32,7 @@ class NotPython(ValueError):
 
 
 @dataclass(frozen=True)
-class Tokens:
+class DescribedTokens:
     """The tokens of a document, in order: their text, their class, and whether they start a line."""
 
     pieces: list[str]
@@ -40,14 +40,14 @@ class Tokens:
     line_starts: list[bool]
 
 
-def describe(text: str, offsets: Offsets, language: str | None) -> Tokens:
+def describe(text: str, offsets: Offsets, language: str | None) -> DescribedTokens:
     """Pieces, classes and line starts of the tokens at these offsets, which are the first tokens of `text`.
 
     Classes are those of `python_classes` with language "python", else those of `text_classes`. NotPython where the
     language is "python" and the text is not.
     """
     classes = python_classes(text, offsets) if language == "python" else text_classes(text, offsets)
-    return Tokens(pieces(text, offsets), classes, line_starts(text, offsets))
+    return DescribedTokens(pieces(text, offsets), classes, line_starts(text, offsets))
 
 
 def pieces(text: str, offsets: Offsets) -> list[str]:
