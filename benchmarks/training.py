@@ -21,7 +21,8 @@ from benchmarks._shared import Contestant
 from duo.errors import InputError
 from duo.model import device
 from duo.model.transformer import Shape
-from duo.training import loop, pretrain
+from duo.training import loop
+from duo.training.random_routes import RandomRoutes
 from workflow.params import Params
 
 ROUNDS, CALLS = 5, 4
@@ -50,10 +51,11 @@ def main() -> None:
 
 def duo_step(params: Params, batch: Tensor) -> Contestant:
     """One optimizer step of ours on a batch [sequences, sequence + 1], each token on a route of its own."""
-    objective = pretrain.RandomRoutes(shared.random_model(params), params.pretrain, params.runtime, params.seed, {})
+    objective = RandomRoutes(shared.random_model(params), params.pretrain, params.runtime, params.seed, {})
     steps = loop.step_count(params.pretrain, params.tokens.sequence)
-    training = loop.Run(objective, params.pretrain, steps, "benchmark", Path("no such checkpoint"))
-    return Contestant(lambda: training.advance(batch), batch[:, 1:].numel())
+    run = loop.Run("benchmark", params.seed, Path("no such checkpoint"))
+    trainer = loop.Trainer(objective, params.pretrain, steps, run)
+    return Contestant(lambda: trainer.advance(batch), batch[:, 1:].numel())
 
 
 def llama_step(params: Params, batch: Tensor, precision: str, compiled: bool) -> Contestant:

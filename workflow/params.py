@@ -24,7 +24,7 @@ from duo.settings import (
     Difficulty,
     Domain,
     DomainName,
-    EvaluationSet,
+    EvaluationSize,
     Figures,
     Group,
     Joint,
@@ -88,7 +88,7 @@ class Params(Group):
     model: Model
     pretrain: Pretrain
     models: Annotated[dict[DomainName, Variant], Field(min_length=1)]
-    evaluation_set: EvaluationSet
+    evaluation_set: EvaluationSize
     route_losses: RouteLosses
     oracle: Oracle
     skips: Skips

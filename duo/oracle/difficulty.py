@@ -5,7 +5,7 @@ import pyarrow as pa
 import torch
 
 from duo.data import synthetic
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.oracle.null import batches, null_labels, source_predictions
 from duo.oracle.tree import Enumerator
 from duo.settings import SampledLabels
@@ -13,7 +13,12 @@ from duo.tables.oracle import MEASURED
 
 
 def measure(
-    enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budget: int, settings: SampledLabels, seed: int
+    enumerator: Enumerator,
+    sequences: np.ndarray,
+    sample: EvaluationSet,
+    budget: int,
+    settings: SampledLabels,
+    seed: int,
 ) -> pa.Table:
     """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of
     small and big.

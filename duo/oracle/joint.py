@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from duo import seeds
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model import device
 from duo.model.transformer import Duo
@@ -70,7 +70,7 @@ def run_jointly(
     return np.concatenate(parts)
 
 
-def enumerated(tables: Iterable[pa.Table], sample: Sample) -> np.ndarray:
+def enumerated(tables: Iterable[pa.Table], sample: EvaluationSet) -> np.ndarray:
     """Losses [documents, time, routes] of the sample in the context `shared`, from tables ROUTE_LOSSES of longer or
     equal documents.
 
@@ -88,7 +88,7 @@ def enumerated(tables: Iterable[pa.Table], sample: Sample) -> np.ndarray:
     return np.stack([found[key] for key in zip(sample.domains, sample.documents, strict=True)])
 
 
-def reference_routes(run: str, sample: Sample, layers: int, seed: int) -> np.ndarray:
+def reference_routes(run: str, sample: EvaluationSet, layers: int, seed: int) -> np.ndarray:
     """Codes [documents, time] of the routes in the reference run: all_big, all_small, or random, a route for every
     token.
     """
@@ -100,7 +100,7 @@ def reference_routes(run: str, sample: Sample, layers: int, seed: int) -> np.nda
     return np.full(sample.tokens.shape, RouteSpace(layers).named(run))
 
 
-def router_routes(routed: pa.Table, choices: Iterable[str], sample: Sample, layers: int) -> np.ndarray:
+def router_routes(routed: pa.Table, choices: Iterable[str], sample: EvaluationSet, layers: int) -> np.ndarray:
     """The same where the run is a router's, hard: from its table ROUTED; choices are its own, of small and big.
 
     InputError where a document of the sample was not routed.
@@ -119,7 +119,7 @@ def router_routes(routed: pa.Table, choices: Iterable[str], sample: Sample, laye
     )
 
 
-def choose(losses: np.ndarray, sample: Sample, budgets: Iterable[int], layers: int, seed: int) -> Choices:
+def choose(losses: np.ndarray, sample: EvaluationSet, budgets: Iterable[int], layers: int, seed: int) -> Choices:
     """The best route of each budget for every token (oracle), document (sequence) and domain (fixed), by losses
     [documents, time, routes].
 
@@ -144,7 +144,7 @@ def choose(losses: np.ndarray, sample: Sample, budgets: Iterable[int], layers: i
 
 
 def greedy(
-    model: Duo, sample: Sample, budgets: Iterable[int], machine: Runtime, precision: str, rows: int, seed: int
+    model: Duo, sample: EvaluationSet, budgets: Iterable[int], machine: Runtime, precision: str, rows: int, seed: int
 ) -> Choices:
     """The oracle's choices from left to right. Shows its progress.
 
@@ -163,7 +163,7 @@ def greedy(
 
 @torch.no_grad()
 def commit(
-    enumerator: Enumerator, sample: Sample, seed: int, on_position: Callable[[int], object] = lambda count: None
+    enumerator: Enumerator, sample: EvaluationSet, seed: int, on_position: Callable[[int], object] = lambda count: None
 ) -> Chosen:
     """Try every token, with the enumerator's budget, behind those before it on the routes that won; all sequences
     side by side.
@@ -191,7 +191,7 @@ def commit(
     return Chosen(routes, isolated)
 
 
-def table(name: str, model: Duo, sample: Sample, choices: Choices, machine: Runtime, precision: str) -> pa.Table:
+def table(name: str, model: Duo, sample: EvaluationSet, choices: Choices, machine: Runtime, precision: str) -> pa.Table:
     """JOINT_LOSSES of one context, the chosen routes run jointly. InputError where a loss is not finite."""
     parts = []
     for (budget, selection), chosen in choices.items():

@@ -20,7 +20,7 @@ from scipy.special import softmax
 from torch import Tensor
 from tqdm import tqdm
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model import device
 from duo.model.transformer import Duo
@@ -55,7 +55,14 @@ def draw(log_probabilities: Tensor, temperature: float, rng: np.random.Generator
 
 
 def null_labels(
-    model: Duo, sample: Sample, route: int, temperature: float, draws: int, seed: int, machine: Runtime, precision: str
+    model: Duo,
+    sample: EvaluationSet,
+    route: int,
+    temperature: float,
+    draws: int,
+    seed: int,
+    machine: Runtime,
+    precision: str,
 ) -> np.ndarray:
     """Labels [draws, documents, time] from the predictions of the model under one route of small and big, its code.
 
@@ -80,8 +87,8 @@ def source_predictions(
 
 
 def batches(
-    enumerator: Enumerator, sample: Sample, labels: np.ndarray
-) -> Iterator[tuple[Sample, Tensor, int, Callable[[int], None]]]:
+    enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray
+) -> Iterator[tuple[EvaluationSet, Tensor, int, Callable[[int], None]]]:
     """Parts of the sample for the enumerator, with their labels [sets, batch, time], and how many of their documents
     are new.
 
@@ -98,7 +105,7 @@ def batches(
                 log.info("documents %d of %d", rows[-1] + 1, documents)
 
 
-def losses(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> np.ndarray:
+def losses(enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray) -> np.ndarray:
     """Losses [sets, documents, time, routes] in nats of labels [sets, documents, time] under all routes of the
     enumerator.
     """
@@ -112,7 +119,7 @@ def losses(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> np.nda
 def run(
     name: str,
     enumerator: Enumerator,
-    sample: Sample,
+    sample: EvaluationSet,
     teachers: Sequence[Sequence[Duo]],
     settings: SampledLabels,
     budgets: Sequence[int],
@@ -157,7 +164,7 @@ def mean_prediction(models: Sequence[Duo], tokens: np.ndarray, machine: Runtime,
 
 def select(
     model: str,
-    document: Sample,
+    document: EvaluationSet,
     losses: np.ndarray,
     expected: np.ndarray,
     log_normaliser: np.ndarray,

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from duo import seeds
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model import device
 from duo.oracle.tree import BATCH, Enumerator, Roots, label_losses
@@ -356,7 +356,7 @@ def run(
 
 
 def find(
-    sample: Sample,
+    sample: EvaluationSet,
     losses: Mapping[tuple[str, str], np.ndarray],
     lens: list[np.ndarray] | None,
     settings: Search,
@@ -388,7 +388,7 @@ def find(
     return found
 
 
-def _check(sample: Sample, losses: Mapping[tuple[str, str], np.ndarray]) -> None:
+def _check(sample: EvaluationSet, losses: Mapping[tuple[str, str], np.ndarray]) -> None:
     time = sample.tokens.shape[1]
     for domain, document in zip(sample.domains, sample.documents, strict=True):
         if len(losses.get((domain, document), ())) != time:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.tree import Enumerator
 from duo.routes import BIG, SKIP, RouteSpace
@@ -57,7 +57,7 @@ class Cells:
         self.count[touched] += counts
 
 
-def enumerate_routes(enumerator: Enumerator, sample: Sample) -> Cells:
+def enumerate_routes(enumerator: Enumerator, sample: EvaluationSet) -> Cells:
     """The cells of all routes, for the sample's tokens in the order of its columns. Shows its progress."""
     tokens, labels = torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)
     cells = Cells(enumerator.space, labels.numel())
@@ -74,7 +74,7 @@ def enumerate_routes(enumerator: Enumerator, sample: Sample) -> Cells:
     return cells
 
 
-def table(model: str, sample: Sample, cells: Cells) -> pa.Table:
+def table(model: str, sample: EvaluationSet, cells: Cells) -> pa.Table:
     """THREE_WAY. InputError where a loss is not finite."""
     finite = np.isfinite(cells.sum).all(axis=0)
     columns = {name: np.repeat(values, len(cells.count)) for name, values in sample.columns().items()}

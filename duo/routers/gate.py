@@ -150,11 +150,6 @@ def highest(logits: Tensor, choices: tuple[str, ...], budget: int) -> Tensor:
     return torch.full_like(order, 1 - big).scatter(-1, order[..., :budget], big)
 
 
-def temperature(step: int, steps: int, ends: list[float]) -> float:
-    """Temperature of the step with this index: geometric from ends[0] to ends[1]."""
-    return ends[0] * (ends[1] / ends[0]) ** (step / max(1, steps - 1))
-
-
 def budget_loss(weights: Tensor, targets: Mapping[int, float]) -> Tensor:
     """How far the mean use of constrained choices is from its target, squared: a scalar.
 
@@ -178,21 +173,18 @@ def train(
     skip: str,
     settings: Settings,
     machine: Runtime,
-    seed: int,
-    sequences: dict[str, np.ndarray],
-    validation: dict[str, np.ndarray],
-    checkpoint: Path,
-    observe: loop.Observer = lambda step, values: None,
+    data: loop.Data,
+    run: loop.Run,
 ) -> tuple[Routed, loop.History]:
-    """Train one router from scratch, or from `checkpoint` where that file exists; the file is removed by whoever calls.
+    """A trained router on its backbone and the history of its training, from scratch or from the run's checkpoint.
 
-    sequences, validation: by domain, [rows, sequence + 1] token ids. With settings.backbone "trained" the backbone's
-    weights change too, in place.
+    data: the splits train and validation. With settings.backbone "trained" the backbone's weights change too, in
+    place. The caller removes the run's checkpoints.
     """
     router = Router(len(backbone.layers), backbone.shape.width, tuple(one.choices), skip).to(machine.device)
     routed = Routed(backbone.requires_grad_(settings.backbone == "trained"), router)
-    objective = Objective(routed, targets(one, len(backbone.layers)), settings, machine, validation)
-    history = loop.train(objective, settings, sequences, one.mix, seed, "router", checkpoint, observe)
+    objective = Objective(routed, targets(one, len(backbone.layers)), settings, machine, data["validation"])
+    history = loop.train(objective, settings, data["train"], one.mix, run)
     return routed.eval().requires_grad_(False), history
 
 
@@ -237,7 +229,7 @@ class Objective:
         batch = batch.to(self.machine.device)
         tokens, labels = batch[:, :-1], batch[:, 1:]
         backbone, router = self.module.backbone, self.module.router
-        heat = torch.tensor(temperature(step, steps, self.settings.temperature), device=self.machine.device)
+        heat = torch.tensor(loop.temperature(step, steps, self.settings.temperature), device=self.machine.device)
         positions, seen = backbone.positions(tokens.shape[1]), []
         with runtime.autocast(self.machine.device, self.settings.precision):
             x = backbone.embed(tokens)

@@ -14,22 +14,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from duo import stats
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
-from duo.model import device
-from duo.model.transformer import Duo
-from duo.seeds import stream
-from duo.settings import Ablation, Runtime
+from duo.settings import Ablation
 from duo.stats import Intervals, Statistic, Study
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
-from duo.training import pretrain
 
-BATCH = 16  # documents computed at once
 WORDS = {"loss": "loss", "accuracy": "share of right choices"}  # of each measure
 
 
@@ -93,39 +85,7 @@ def chances(kind: str, width: int, settings: Ablation, small: int, big: int) -> 
     return {p_big: p_big for p_big in settings.p_big}
 
 
-@torch.no_grad()
-def final_streams(model: Duo, tokens: Tensor, draws: np.ndarray, p_big: float) -> Tensor:
-    """Last residual streams [batch, time, width] of tokens [batch, time], big where draws [batch, time, layers] are
-    below p_big.
-    """
-    by_layer = draws.reshape(-1, draws.shape[-1]).T
-    positions = model.positions(tokens.shape[1])
-    x = model.embed(tokens)
-    for layer, grouping in zip(model.layers, pretrain.group(by_layer, p_big, 0.0, tokens.device), strict=True):
-        x = layer(x, positions, grouping)
-    return x
-
-
-def losses(
-    model: Duo, sample: Sample, p_big: float, draws: int, machine: Runtime, precision: str, seed: int
-) -> np.ndarray:
-    """Loss in nats of every token of the sample, [documents, time]: the mean over `draws` random routings."""
-    shape = (sample.labels.shape[1], len(model.layers))
-    tokens, labels = (torch.from_numpy(each).to(machine.device) for each in (sample.tokens, sample.labels))
-    tried = draws if 0 < p_big < 1 else 1  # else there is one route
-    total = np.zeros(sample.labels.shape)
-    for draw in range(tried):
-        documents = zip(sample.domains, sample.documents, strict=True)
-        routing = np.stack([stream(seed, "routes", draw, *names).random(shape, np.float32) for names in documents])
-        for start in range(0, len(tokens), BATCH):
-            part = slice(start, start + BATCH)
-            with device.autocast(machine.device, precision):
-                logits = model.logits(final_streams(model, tokens[part], routing[part], p_big))
-            total[part] += F.cross_entropy(logits.float().transpose(1, 2), labels[part], reduction="none").cpu().numpy()
-    return total / tried
-
-
-def loss_table(model: Compared, sample: Sample, losses: Mapping[float, np.ndarray]) -> pa.Table:
+def loss_table(model: Compared, sample: EvaluationSet, losses: Mapping[float, np.ndarray]) -> pa.Table:
     """Columns of ABLATION_LOSSES for one model, from its losses [documents, length] in nats by place on the axis."""
     parts = []
     for place in model.chances:

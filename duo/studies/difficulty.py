@@ -74,7 +74,7 @@ def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
 
 def describe(
     losses: pa.Table, documents: pa.Table, tokenizer: Tokenizer, language: str | None
-) -> tuple[pa.Table, dict[str, token_classes.Tokens]]:
+) -> tuple[pa.Table, dict[str, token_classes.DescribedTokens]]:
     """DIFFICULTY, from `token_losses`, and every document's described tokens by its id.
 
     documents as DOCUMENTS of the domain. One that isn't of its language gets the classes of text, and the log says how
@@ -181,7 +181,7 @@ class TokenDifficulty(Study):
 
 
 def passage(
-    table: pa.Table, described: dict[str, token_classes.Tokens], documents: pa.Table, length: int, seed: int
+    table: pa.Table, described: dict[str, token_classes.DescribedTokens], documents: pa.Table, length: int, seed: int
 ) -> dict[str, Any]:
     """An entry of PASSAGES: the first `length` tokens of a document drawn by seed, one with several line starts if
     there are any.

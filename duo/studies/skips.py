@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from duo import seeds, stats
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import select as oracle
 from duo.routes import BIG, SKIP, RouteSpace
@@ -68,7 +68,7 @@ class KeptShare:
     layer: int
 
 
-def select(model: str, sample: Sample, losses: np.ndarray, routes: np.ndarray, seed: int) -> pa.Table:
+def select(model: str, sample: EvaluationSet, losses: np.ndarray, routes: np.ndarray, seed: int) -> pa.Table:
     """SKIPS of one model: each token's best route, among ties by chance, and what the route that serves a domain best
     gets.
 

@@ -6,6 +6,8 @@ from duo.tables import fields
 from duo.tables.fields import field, table
 from duo.tables.files import File, Metrics, matrix
 
+SPLITS = ("train", "validation", "test")
+
 DOCUMENTS = table(
     "corpus/{domain}/documents.parquet",
     field("id", pa.string(), "unique in its domain"),

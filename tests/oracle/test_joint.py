@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from models import TINY, make, random_tokens
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.transformer import Duo
 from duo.oracle import joint, select
@@ -27,10 +27,10 @@ def model(family: str = "llama") -> Duo:
     return make(replace(TINY, layers=LAYERS, family=family))
 
 
-def sample(documents: int = 4, time: int = 9) -> Sample:
+def sample(documents: int = 4, time: int = 9) -> EvaluationSet:
     domains = ["text"] * (documents // 2) + ["code"] * (documents - documents // 2)
     tokens = random_tokens(documents, time + 1, seed=5).numpy()
-    return Sample(domains, [f"d{row}" for row in range(documents)], tokens[:, :-1], tokens[:, 1:])
+    return EvaluationSet(domains, [f"d{row}" for row in range(documents)], tokens[:, :-1], tokens[:, 1:])
 
 
 def jointly(duo: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def test_losses_are_found_whatever_the_shards():
         pa.table(chosen_from.take(rows).columns() | {"losses": files.fixed_lists(losses[rows].reshape(-1, len(SPACE)))})
         for rows in (slice(0, None, 2), slice(1, None, 2))
     ]
-    part = chosen_from.beginning(1, 5)
+    part = chosen_from.truncate(1, 5)
     np.testing.assert_array_equal(joint.enumerated(shards, part), losses[[0, 2], :5])
     with pytest.raises(InputError, match="domain code, document d2: its losses are missing; run enumerate again"):
         joint.enumerated([shards[1]], part.of("code"))
@@ -140,7 +140,7 @@ def test_reference_runs():
     routed = pa.concat_tables(
         [pa.table(columns | {"kind": ["soft"] * codes.size, "route": np.full(codes.size, -1)}), pa.table(columns)]
     )
-    part = chosen_from.beginning(1, 6)
+    part = chosen_from.truncate(1, 6)
     np.testing.assert_array_equal(joint.router_routes(routed, own.choices, part, LAYERS), drawn[[0, 2], :6])
     with pytest.raises(InputError, match="domain text, document d0: its routes are missing"):
         joint.router_routes(routed.slice(len(routed) - 9), own.choices, part, LAYERS)

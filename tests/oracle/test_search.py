@@ -7,7 +7,7 @@ import pytest
 import torch
 from models import MACHINE, TINY, make, random_tokens
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import search
 from duo.oracle.search import METHODS, Routes, Trials
@@ -170,7 +170,7 @@ def test_lens_at_full_depth_is_the_loss():
 
 
 SETTINGS = Search(methods=list(METHODS), documents=3, budgets=[1, 3], evaluations=8)
-SAMPLE = Sample(["a"] * 3 + ["b"] * 3, [f"d{i}" for i in range(6)], np.zeros((6, 5), int), np.zeros((6, 5), int))
+SAMPLE = EvaluationSet(["a"] * 3 + ["b"] * 3, [f"d{i}" for i in range(6)], np.zeros((6, 5), int), np.zeros((6, 5), int))
 
 
 def made_up(layers: int = 4) -> tuple[dict, list[np.ndarray]]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from models import MACHINE, TINY, brute_force, make, random_tokens
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import three_way
 from duo.oracle.tree import Enumerator
@@ -15,7 +15,9 @@ from duo.routes import BIG, CHOICES, SKIP, RouteSpace
 from duo.tables.oracle import THREE_WAY
 
 SPACE = RouteSpace(4, CHOICES)
-SAMPLE = Sample(["text"] * 3, ["d0", "d1", "d2"], random_tokens(3, 5).numpy(), random_tokens(3, 5, seed=1).numpy())
+SAMPLE = EvaluationSet(
+    ["text"] * 3, ["d0", "d1", "d2"], random_tokens(3, 5).numpy(), random_tokens(3, 5, seed=1).numpy()
+)
 PAIRS = [(big, skip) for big in range(5) for skip in range(5 - big)]
 
 

@@ -3,16 +3,14 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
-import torch.nn.functional as F
 from made_up import tabled
 from project import REPOSITORY
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.figures import ablation as figures
 from duo.figures import base
-from duo.model.transformer import Duo, Shape, forward_flops
+from duo.model.transformer import Shape, forward_flops
 from duo.stats import Intervals
 from duo.studies import ablation
 from duo.studies.ablation import (
@@ -30,45 +28,6 @@ SHAPE = Shape(vocabulary=300, sequence=16, layers=3, width=16, heads=2, big=48, 
 MACHINE = Runtime(device="cpu", threads=1, compile=False)
 PARAMS = load_params(REPOSITORY / "params.yaml")
 SETTINGS = PARAMS.ablation.model_copy(update={"p_big": [0.0, 0.5, 1.0]})
-
-
-@pytest.fixture(scope="module")
-def model() -> Duo:
-    return Duo(SHAPE).initialise(torch.Generator().manual_seed(0)).requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
-def sample() -> Sample:
-    ids = np.random.default_rng(0).integers(0, 300, (4, 13))
-    return Sample(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids[:, :-1], ids[:, 1:])
-
-
-def plain(model: Duo, sample: Sample, big: torch.Tensor) -> torch.Tensor:
-    """Losses by the model's own forward pass under a route."""
-    logits = model(torch.from_numpy(sample.tokens), big)
-    return F.cross_entropy(logits.transpose(1, 2), torch.from_numpy(sample.labels), reduction="none")
-
-
-def losses(model, sample, p_big, draws=1, seed=1):
-    return torch.from_numpy(ablation.losses(model, sample, p_big, draws, MACHINE, "fp32", seed)).float()
-
-
-@pytest.mark.parametrize("p_big", [0.0, 1.0])
-def test_at_the_ends_every_layer_is_small_or_big(model, sample, p_big):
-    torch.testing.assert_close(losses(model, sample, p_big), plain(model, sample, torch.full((3,), p_big == 1)))
-
-
-def test_between_each_layer_of_each_token_follows_its_own_draw(model, sample):
-    draws = np.random.default_rng(3).random((4, 12, 3), np.float32)
-    tokens = torch.from_numpy(sample.tokens)
-    logits = model.logits(ablation.final_streams(model, tokens, draws, 0.4))
-    torch.testing.assert_close(logits, model(tokens, torch.from_numpy(draws < 0.4)))
-
-
-def test_losses_are_means_over_draws_that_depend_on_the_seed_and_the_document_alone(model, sample):
-    one, two = losses(model, sample, 0.5), losses(model, sample, 0.5, draws=2)
-    assert not torch.equal(one, two) and not torch.equal(one, losses(model, sample, 0.5, seed=2))
-    torch.testing.assert_close(losses(model, sample.take(np.array([2, 1])), 0.5), one[[2, 1]])
 
 
 def test_a_dense_model_stands_where_duo_does_the_same_flops():
@@ -138,7 +97,7 @@ def test_two_models_of_a_kind_at_one_place_are_an_error():
 
 def test_losses_and_choices_become_costs_of_documents():
     ids = np.zeros((4, 12), int)
-    sample = Sample(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids, ids)
+    sample = EvaluationSet(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids, ids)
     losses = {place: np.random.default_rng(round(place)).gamma(4, 0.5, (4, 12)) for place in PLACES}
     table = ablation.loss_table(FOUR[0], sample, losses)
     assert set(table["kind"].to_pylist()) == {"duo"} and set(table["tokens"].to_pylist()) == {12}

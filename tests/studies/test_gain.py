@@ -8,7 +8,7 @@ import pytest
 import torch
 from made_up import LAYERS, SPACE, selected, tabled
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.oracle import null
 from duo.report import claims, corrected_claims
 from duo.settings import SampledLabels
@@ -33,7 +33,7 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Inte
     The teacher predicts as the labels are sampled.
     """
     rng = np.random.default_rng(0)
-    everyone = Sample(
+    everyone = EvaluationSet(
         ["text"] * DOCUMENTS,
         [f"d{index:02}" for index in range(DOCUMENTS)],
         *np.zeros((2, DOCUMENTS, TOKENS), np.int64),

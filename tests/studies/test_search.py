@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up import tabled
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.oracle import search as searches
 from duo.settings import Search
 from duo.stats import Statistic
@@ -13,7 +13,7 @@ from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
 
 METHODS = list(searches.METHODS)
 SETTINGS = Search(methods=METHODS, documents=3, budgets=[1, 3], evaluations=8)
-SAMPLE = Sample(["a"] * 3, ["d0", "d1", "d2"], np.zeros((3, 5), int), np.zeros((3, 5), int))
+SAMPLE = EvaluationSet(["a"] * 3, ["d0", "d1", "d2"], np.zeros((3, 5), int), np.zeros((3, 5), int))
 
 
 def reached() -> dict[tuple[str, int], np.ndarray]:

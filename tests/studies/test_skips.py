@@ -7,7 +7,7 @@ import pytest
 from made_up import tabled
 
 from duo import stats
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.routes import RouteSpace
 from duo.stats import Statistic
@@ -172,7 +172,7 @@ def test_a_document_drawn_twice_is_no_pair():
     assert twice == pytest.approx(value(skips.consistency, keeps[:2], CONSISTENCY))
 
 
-SAMPLE = Sample(["a", "a", "b", "b"], ["d0", "d1", "d2", "d3"], np.zeros((4, 6), int), np.zeros((4, 6), int))
+SAMPLE = EvaluationSet(["a", "a", "b", "b"], ["d0", "d1", "d2", "d3"], np.zeros((4, 6), int), np.zeros((4, 6), int))
 ROUTES = RouteSpace(4, skips.CHOICES).with_budget(2)
 
 

@@ -8,6 +8,7 @@ from duo.studies import ablation
 from duo.tables.data import TEST_TOKENS
 from duo.tables.studies import ABLATION_LOSSES
 from duo.tables.training import HARNESS, MODEL
+from duo.training import ablation_losses
 from workflow import stage, studies
 from workflow.params import load_params
 
@@ -23,13 +24,10 @@ def main() -> None:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)
         kind = params.models[name].kind(params.pretrain.p_big)
         chances = ablation.chances(kind, duo.shape.big, params.ablation, params.model.small, params.model.big)
-        flops = {
-            place: transformer.forward_flops(duo.shape, duo.shape.sequence, p_big * duo.shape.layers)
-            for place, p_big in chances.items()
-        }
+        flops = {place: ablation_losses.flops(duo.shape, p_big) for place, p_big in chances.items()}
         models.append(ablation.Compared(name, kind, chances, flops))
         options = params.ablation.draws, params.runtime, params.route_losses.precision, params.seed
-        losses = {place: ablation.losses(duo, sample, p_big, *options) for place, p_big in chances.items()}
+        losses = {place: ablation_losses.losses(duo, sample, p_big, *options) for place, p_big in chances.items()}
         tables.append(ablation.loss_table(models[-1], sample, losses))
     losses = pa.concat_tables(tables)
     answers = pa.concat_tables([HARNESS.read(model=name) for name in params.ablation.models])

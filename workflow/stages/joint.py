@@ -26,7 +26,7 @@ def main(kind: str) -> None:
     common = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
-    sample = common.beginning(params.joint.documents, params.evaluation_set.tokens)
+    sample = common.truncate(params.joint.documents, params.evaluation_set.tokens)
     duo, space = transformer.load(MODEL.path(model=name), params.runtime.device), routes.RouteSpace(params.model.layers)
     if kind == terms.GREEDY:
         choices = joint.greedy(duo, sample, budgets, params.runtime, precision, rows, params.seed)
@@ -42,7 +42,7 @@ def main(kind: str) -> None:
     JOINT_LOSSES.write(joint.table(name, duo, sample, choices, params.runtime, precision), context=kind)
 
 
-def reference(params, sample: evaluation_set.Sample):
+def reference(params, sample: evaluation_set.EvaluationSet):
     """Codes [documents, time] of the routes that the tokens keep, whichever run params ask for."""
     run, layers = params.joint.reference, params.model.layers
     if run not in params.routers:

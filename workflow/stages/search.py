@@ -21,7 +21,7 @@ def main() -> None:
     sample = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
-    sample = sample.beginning(settings.documents, params.evaluation_set.tokens)
+    sample = sample.truncate(settings.documents, params.evaluation_set.tokens)
     space = routes.RouteSpace(layers)
     tables = [
         ROUTE_LOSSES.read(["domain", "document", "losses"], model=name, shard=shard)
