@@ -84,9 +84,7 @@ def apply(
     return pa.concat_tables(selections), pa.concat_tables(sums)
 
 
-def on_average(
-    losses: np.ndarray, budgets: Sequence[int], averages: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
+def on_average(losses: np.ndarray, budgets: Sequence[int], averages: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Losses and big layers spent of the oracle whose budget is a sequence's: it spends more where that gains more.
 
     losses [documents, tokens, budgets]: a token's lowest loss with each of `budgets` big layers. Returns two arrays

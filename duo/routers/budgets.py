@@ -11,6 +11,7 @@ from torch import Tensor
 
 from duo.routes import RouteSpace
 
+
 class Menu(NamedTuple):
     """A token's best route of every budget, in order of the number of big layers: both [tokens, layers + 1]."""
 

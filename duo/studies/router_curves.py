@@ -30,7 +30,7 @@ ORACLE_AVERAGE = "oracle_average"  # and this for the kind: its budget holds on 
 CONSTRAINTS = {"hard": AVERAGE, "soft": AVERAGE, "exact": EXACT, ORACLE_AVERAGE: AVERAGE}  # by kind of scoring
 
 SLOPE = Statistic("slope", "routers", words="slope of the hard routers' loss, nats per big layer that they use")
-NEARER_FIXED = Statistic(
+NEARER_TO_FIXED = Statistic(
     "distance_difference",
     "routers",
     "fixed",
@@ -144,7 +144,7 @@ class RouterCurves(Study):
     def _beside_oracle(self, means: stats.Numbers, weights: np.ndarray) -> stats.Numbers:
         """Statistics of routers at exactly their budgets, and of the oracle on average, beside the exact oracle.
 
-        NEARER_FIXED is below 0 where routers are nearer to fixed, whose route is chosen anew in each replicate.
+        NEARER_TO_FIXED is below 0 where routers are nearer to fixed, whose route is chosen anew in each replicate.
         """
         if not self.oracle:
             return {}
@@ -154,7 +154,7 @@ class RouterCurves(Study):
             fixed, lowest = (oracle[oracle_curves.Loss(strategy, budget)] for strategy in ("fixed", "oracle"))
             distances.append(abs(loss - fixed) - abs(loss - lowest))
         if distances:
-            numbers[NEARER_FIXED] = np.mean(distances, axis=0)
+            numbers[NEARER_TO_FIXED] = np.mean(distances, axis=0)
         for budget in self.average:
             exact = oracle[oracle_curves.Loss("oracle", budget)]
             numbers[average_less_exact(budget)] = means[_on_average(budget)] - exact
@@ -218,7 +218,9 @@ def skip_depth_bias(router: str) -> Statistic:
 
 def skip_late_bias(router: str) -> Statistic:
     """A router's share of skips in the second half of the positions, less that in the first half."""
-    words = f"late bias of the skips of router {router}: their share in the second half of the positions, less the first"
+    words = (
+        f"late bias of the skips of router {router}: their share in the second half of the positions, less the first"
+    )
     return Statistic("skip_late_bias", router, words=words)
 
 
