@@ -1,4 +1,4 @@
-"""Is routing additive, and is the oracle more than the best of independent noise? From each token's losses on all routes.
+"""Is routing additive, and is the oracle more than the best of independent noise? From losses on all routes.
 
 A token's loss is a function of L choices x_1 ... x_L, each 1 (big) or -1 (small). It is a sum of 2^L products of
 choices, one for every set T of layers, with coefficients that are orthogonal over the routes (the Walsh-Hadamard

@@ -1,4 +1,4 @@
-"""Whether routing is additive, what each layer's big FFN is worth, and what independent routes would give the oracle."""
+"""Whether routing is additive, what a layer's big FFN is worth, and what independent routes would give the oracle."""
 
 from duo.routes import RouteSpace
 from duo.studies import spectrum
