@@ -29,16 +29,19 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    lines = _strategy_lines(curves, setting)
+    strategies, kinds = _names(curves, "strategy"), [] if routed is None else _names(routed, "kind")
+    lines = _lines([*strategies, *kinds], setting)
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(curves, domain=domain)
             _reference(axes, part, setting.layers)
-            for strategy, line in lines.items():
-                _band(axes, line, *base.series(part, strategy))
-            if routed is not None:
-                _routed_curves(axes, base.of(routed, domain=domain))
+            for strategy in strategies:
+                _band(axes, lines[strategy], *base.series(part, strategy))
+            for kind in kinds:
+                rows = base.of(routed, domain=domain, kind=kind).sort_by("target")
+                if len(rows):
+                    _routed_curve(axes, lines[kind], rows)
             _perplexity_axis(axes, domain, setting.layers)
         base.legend_below(figure, *panels)
     routers = (
@@ -64,17 +67,18 @@ def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Sett
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    lines = {name: line for name, line in _strategy_lines(curves, setting).items() if name not in ("mean", "sequence")}
-    offsets = np.linspace(-0.3, 0.3, len(lines) + 1)
+    strategies = [name for name in _names(curves, "strategy") if name not in ("mean", "sequence")]
+    lines = _lines([*strategies, "exact"], setting)
+    offsets = np.linspace(-0.3, 0.3, len(lines))
     with base.style():
         figure, panels = base.panels(len(domains), columns=1, height=2.3)
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(curves, domain=domain)
             _reference(axes, part, setting.layers)
-            marks = [(line, base.series(part, strategy)) for strategy, line in lines.items()]
             exact = base.of(routed, domain=domain, kind="exact").sort_by("target")
-            marks.append((base.LINES["exact"], [exact[name].to_numpy() for name in ("target", "loss", "low", "high")]))
-            for offset, (line, (budget, *loss)) in zip(offsets, marks, strict=True):
+            curves_shown = [base.series(part, strategy) for strategy in strategies]
+            curves_shown.append([exact[name].to_numpy() for name in ("target", "loss", "low", "high")])
+            for offset, line, (budget, *loss) in zip(offsets, lines.values(), curves_shown, strict=True):
                 _upright(axes, line, budget + offset, *loss)
             budget, *_ = base.series(part, "oracle")
             for edge in budget[:-1] + 0.5:
@@ -227,26 +231,29 @@ def _marks(axes: Axes, line: base.Line, rows: list[dict], words: list[str], offs
     axes.plot(value, places, line.marker, color=line.colour, label=line.label)
 
 
-def _strategy_lines(curves: pa.Table, setting: base.Setting) -> dict[str, base.Line]:
-    """The style of every strategy in the curves."""
+def _names(table: pa.Table, column: str) -> list[str]:
+    return base.known_first(table[column].to_pylist())
+
+
+def _lines(names: Sequence[str], setting: base.Setting) -> dict[str, base.Line]:
+    """The styles of strategies, and of how routers are scored, in a figure that shows all of them."""
     tried = f"best of {setting.random_routes} random"
-    labels = {"random_all": f"{tried}, one for all tokens", "random_token": f"{tried}, each token"}
-    return base.lines(base.known_first(curves["strategy"].to_pylist()), labels)
+    return base.lines(names, {"random_all": f"{tried}, one for all tokens", "random_token": f"{tried}, each token"})
 
 
-def _routed_curves(axes: Axes, routed: pa.Table) -> None:
-    """One domain's routers and oracle on average: a line at the target where that is held, else marks where they are.
+def _routed_curve(axes: Axes, line: base.Line, rows: pa.Table) -> None:
+    """One domain's routers, scored in one way, or oracle on average, from rows of ROUTER_CURVES by target.
 
-    The oracle holds its average, and exact routers every token's budget; others may use more or fewer layers.
+    A line at the target where that is held, else marks at the layers used: the oracle holds its average, and exact
+    routers every token's budget.
     """
-    for kind, line in base.lines(base.known_first(routed["kind"].to_pylist())).items():
-        rows = base.of(routed, kind=kind).sort_by("target")
-        held = kind == "oracle_average" or rows["constraint"][0].as_py() == "exact"
-        budget, *loss = (rows[name].to_numpy() for name in ("target" if held else "big", "loss", "low", "high"))
-        if held:
-            _band(axes, line, budget, *loss, hollow=kind == "oracle_average")
-        else:
-            _upright(axes, line, budget, *loss)
+    on_average = rows["kind"][0].as_py() == "oracle_average"
+    held = on_average or rows["constraint"][0].as_py() == "exact"
+    budget, *loss = (rows[name].to_numpy() for name in ("target" if held else "big", "loss", "low", "high"))
+    if held:
+        _band(axes, line, budget, *loss, hollow=on_average)
+    else:
+        _upright(axes, line, budget, *loss)
 
 
 def _band(

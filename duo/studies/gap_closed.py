@@ -139,7 +139,8 @@ class GapClosed(Study):
             }
             for first, second in combinations(losses, 2):
                 numbers[difference(first, second, budget)] = losses[first] - losses[second]
-            numbers[spread(budget)] = np.ptp(list(losses.values()), axis=0)
+            if losses:
+                numbers[spread(budget)] = np.ptp(list(losses.values()), axis=0)
         return numbers
 
     def agreement(self, estimates: Intervals) -> dict[Statistic, Interval]:

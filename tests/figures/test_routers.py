@@ -6,12 +6,16 @@ import pytest
 from made_up import LAYERS, evaluated, noise, routing_curves
 
 from duo.figures import base, oracle, routers
-from duo.studies import oracle_curves
+from duo.tables.studies import ORACLE_CURVES
+from workflow.studies import as_table
 
 
 @pytest.fixture(scope="module")
 def curves() -> pa.Table:
-    return pa.concat_tables([oracle_curves.curves(*each) for each in evaluated(noise(documents=4)).values()])
+    studies = evaluated(noise(documents=4)).values()
+    return pa.concat_tables(
+        [as_table(ORACLE_CURVES, study.tables(numbers)[ORACLE_CURVES]) for study, numbers in studies]
+    )
 
 
 @pytest.fixture(scope="module")
