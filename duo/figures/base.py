@@ -159,7 +159,7 @@ def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict
 
 
 def _clashes(look: tuple, taken: Iterable[tuple]) -> tuple[bool, int, int]:
-    """Whether a look is taken as a whole, and how many that are taken have its marker (for print in grey), its colour."""
+    """Whether a look is taken as a whole, and how many that are taken have its marker (print is grey), its colour."""
     return look in taken, *(sum(look[part] == other[part] for other in taken) for part in (1, 0))
 
 

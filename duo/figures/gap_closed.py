@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from duo.figures import base
-from duo.terms import CEILING, EXACT, ISOLATED, JOINT, LEARNED
+from duo.terms import CEILING, EXACT, FIXED, ISOLATED, JOINT, LEARNED, NONE, OTHERS, RANDOM
 
-_LINES_ACROSS = ("fixed", CEILING)  # 0 and 1 of the share
-_LEFT_OUT = "random"  # so far below 0 that nothing else would be told apart; the caption says so
+_LINES_ACROSS = (FIXED, CEILING)  # 0 and 1 of the share
+_LEFT_OUT = RANDOM  # so far below 0 that nothing else would be told apart; the caption says so
 _GAP = 0.1  # between the marks of two policies at a budget
 
 
@@ -36,7 +36,7 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
         for axes in panels:
             axes.set_ylim(min(drawn) - margin, max(drawn) + margin)
         base.legend_below(figure, *panels)
-    judge = "the other models" if teacher == "others" else f"model {teacher}"
+    judge = "the other models" if teacher == OTHERS else f"model {teacher}"
     caption = (
         "Share of the attainable gap that a router closes, (fixed - router) / (fixed - ceiling), by big layers per "
         "token: 0 is the best single route of the domain, chosen on training documents; 1 the ceiling, the routes that "
@@ -59,7 +59,7 @@ def _lines(curves: pa.Table) -> dict[str, base.Line]:
 
 def _chosen(curves: pa.Table, lines: Mapping[str, base.Line]) -> str:
     """Input and network of every policy that has learned with a network, in brackets."""
-    learned = {row["policy"]: row for row in base.of(curves, role=LEARNED).to_pylist() if row["network"] != "none"}
+    learned = {row["policy"]: row for row in base.of(curves, role=LEARNED).to_pylist() if row["network"] != NONE}
     words = [
         f"{line.label}: {learned[policy]['input']}, {learned[policy]['network']}"
         for policy, line in lines.items()

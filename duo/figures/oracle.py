@@ -165,7 +165,7 @@ def seeds(statistics: pa.Table, setting: base.Setting) -> base.Picture:
         for (upper, (label, words)), (column, domain) in product(enumerate(by_axis.items()), enumerate(domains)):
             axes = grid[upper, column]
             axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
-            for index, (model, line) in enumerate(base.lines(models).items()):
+            for index, (model, line) in enumerate(base.lines(models, {model: model for model in models}).items()):
                 rows = [row for row in shown if (row["model"], row["domain"], _axis(row)) == (model, domain, label)]
                 _marks(axes, line, rows, list(words), 0.6 * ((index + 0.5) / len(models) - 0.5))
             axes.set_yticks(range(len(words)), list(words))

@@ -66,10 +66,10 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
         figure, panels = base.panels(3, columns=3, height=2.6)
         for axes, (key, table) in zip(panels, tables.items(), strict=True):
             table = base.of(table, model=setting.model)
-            for domain, line in base.lines(table["domain"].unique().to_pylist()).items():
+            for domain, line in _domain_lines(table).items():
                 rows = base.of(table, domain=domain).sort_by(key)
                 at, *value = _columns(rows, key, "value", "low", "high")
-                _curve(axes, replace(line, dashes="-"), at + int(key == "layer"), *value)
+                _curve(axes, line, at + int(key == "layer"), *value)
                 if key == "order":  # what single coefficients of the size of the last, of all layers, would add up to
                     noise = value[0][-1] * comb(int(at[-1]), at)
                     look = {"linestyle": ":", "linewidth": 0.8, "label": f"white noise, {domain}"}
@@ -130,6 +130,12 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
         f"{base.interval(setting, 'Bands', 'all choices kept')} The held-out route and the mean have none."
     )
     return base.Picture(figure, "Choices that are scored by another seed's model", caption)
+
+
+def _domain_lines(table: pa.Table) -> dict[str, base.Line]:
+    """Full lines by domain: dotted ones are for noise."""
+    domains = table["domain"].unique().to_pylist()
+    return {name: replace(line, label=name, dashes="-") for name, line in base.lines(domains).items()}
 
 
 def _columns(rows: pa.Table, *names: str) -> list[np.ndarray]:

@@ -5,8 +5,8 @@ It takes a router's settings alone, so that params, studies and figures can ask 
 
 from collections.abc import Mapping
 
-from duo.routes import BIG, SMALL
 from duo.settings import OneRouter
+from duo.terms import BIG, SMALL
 
 
 def whole_budget(router: OneRouter) -> int | None:

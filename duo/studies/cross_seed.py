@@ -21,18 +21,19 @@ from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import CROSS_SEED, CROSS_SEED_MEANS, CROSS_SEED_STATISTICS
+from duo.terms import ALL_BIG, FIXED, MEAN
 
 SPLITS = 20  # random halvings of the documents that the held-out fixed route is averaged over
 # Whose choice a route is: the oracle of the model itself, that of another; one route for all tokens, chosen on all
-# documents, or on others; nobody's, the mean over all routes.
-OWN, OTHER, FIXED, HELD_OUT, MEAN = "own", "other", "fixed", "held_out", "mean"
+# documents (FIXED), or on others; nobody's, the mean over all routes (MEAN).
+OWN, OTHER, HELD_OUT = "own", "other", "held_out"
 SINGLE = (FIXED, HELD_OUT, MEAN)
 STRATEGIES = {
     OTHER: "routes that other seeds' oracles chose",
     FIXED: "fixed route",
     HELD_OUT: "fixed route that was chosen on other documents",
     MEAN: "mean of all routes",
-    "all_big": "all layers big",
+    ALL_BIG: "all layers big",
 }
 
 OTHER_BUDGET = Statistic("best_budget", OTHER, words="best budget for routes that other seeds' oracles chose")
@@ -216,7 +217,7 @@ def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.N
             numbers[difference(FIXED, OTHER, budget)] = fixed - other
             numbers[transfer(budget)] = np.divide(fixed - other, gain, out=np.zeros_like(own), where=gain > 0)
             numbers[difference(MEAN, OTHER, budget)] = losses[MEAN, budget] - other
-            numbers[difference(OTHER, "all_big", budget)] = other - losses[OWN, layers]
+            numbers[difference(OTHER, ALL_BIG, budget)] = other - losses[OWN, layers]
     if (OTHER, budgets[0]) in losses:
         best = np.argmin([losses[OTHER, budget] for budget in budgets], axis=0)
         numbers[OTHER_BUDGET] = np.array(budgets, np.float64)[best]

@@ -24,9 +24,8 @@ from duo.settings import OneRouter
 from duo.stats import Interval, Intervals, Statistic, Study
 from duo.tables import files
 from duo.tables.studies import GAP_CLOSED_CURVES, GAP_CLOSED_STATISTICS
-from duo.terms import AVERAGE, BASELINE, CEILING, EXACT, ISOLATED, JOINT, LEARNED, NONE, PAPER
+from duo.terms import AVERAGE, BASELINE, CEILING, EXACT, FIXED, HARD, ISOLATED, JOINT, LEARNED, NONE, PAPER
 
-FIXED = "fixed"  # the policy that the gap is measured from
 NO_NUMBER = Interval(nan, nan, nan)
 
 
@@ -283,7 +282,7 @@ def _ceiling_rows(sampled: pa.Table, model: str) -> pa.Table:
 def _paper_rows(table: pa.Table, budget: int) -> pa.Table:
     """The same of a router of the paper's, hard and exact: its tokens were routed together."""
     parts = []
-    for kind, constraint in {"hard": AVERAGE, "exact": EXACT}.items():
+    for kind, constraint in {HARD: AVERAGE, EXACT: EXACT}.items():
         scored = table.filter(pc.equal(table["kind"], kind))
         columns = {"constraint": constraint, "budget": pa.scalar(budget, pa.int32())}
         columns |= {"big": scored["big"].cast(pa.float64())}

@@ -23,17 +23,16 @@ from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
-from duo.terms import AVERAGE, EXACT
+from duo.terms import AVERAGE, EXACT, FIXED, HARD, ORACLE, SOFT
 
-ORACLE = "oracle"  # stands for the router in the rows of the oracle
-ORACLE_AVERAGE = "oracle_average"  # and this for the kind: its budget holds on average over a sequence
-CONSTRAINTS = {"hard": AVERAGE, "soft": AVERAGE, "exact": EXACT, ORACLE_AVERAGE: AVERAGE}  # by kind of scoring
+ORACLE_AVERAGE = "oracle_average"  # the kind of the oracle's rows, whose budget holds on average over a sequence
+CONSTRAINTS = {HARD: AVERAGE, SOFT: AVERAGE, EXACT: EXACT, ORACLE_AVERAGE: AVERAGE}  # by kind of scoring
 
 SLOPE = Statistic("slope", "routers", words="slope of the hard routers' loss, nats per big layer that they use")
 NEARER_TO_FIXED = Statistic(
     "distance_difference",
     "routers",
-    "fixed",
+    FIXED,
     words="routers' distance to the best fixed route, less their distance to the oracle, mean over budgets",
 )
 
@@ -135,7 +134,7 @@ class RouterCurves(Study):
         """SLOPE, of a straight line through all routers that compare, at the layers that they use; below 0 where more
         compute helps. None for a single router.
         """
-        keys = [router.key("hard") for router in self._compared()]
+        keys = [router.key(HARD) for router in self._compared()]
         if len(keys) < 2:
             return {}
         used = np.stack([means[LayersUsed(key, BIG)] for key in keys])
@@ -150,13 +149,13 @@ class RouterCurves(Study):
             return {}
         oracle, numbers, distances = self.oracle.means(weights), {}, []
         for router in self._compared():
-            loss, budget = means[router.key("exact")], oracle_budget(router.settings)
-            fixed, lowest = (oracle[oracle_curves.Loss(strategy, budget)] for strategy in ("fixed", "oracle"))
+            loss, budget = means[router.key(EXACT)], oracle_budget(router.settings)
+            fixed, lowest = (oracle[oracle_curves.Loss(strategy, budget)] for strategy in (FIXED, ORACLE))
             distances.append(abs(loss - fixed) - abs(loss - lowest))
         if distances:
             numbers[NEARER_TO_FIXED] = np.mean(distances, axis=0)
         for budget in self.average:
-            exact = oracle[oracle_curves.Loss("oracle", budget)]
+            exact = oracle[oracle_curves.Loss(ORACLE, budget)]
             numbers[average_less_exact(budget)] = means[_on_average(budget)] - exact
         return numbers
 
@@ -290,7 +289,7 @@ def _scored(name: str, settings: OneRouter, table: pa.Table, layers: int) -> Sco
         }
         losses[kind] = columns["loss"].sum(axis=1)
         used[kind] = np.stack([columns[choice].sum(axis=1) for choice in (BIG, SKIP)], axis=1)
-        if kind == "hard":
+        if kind == HARD:
             choices = space.decode(rows["route"].to_numpy()).reshape(len(documents), -1, layers)
     return ScoredRouter(name, settings, documents, losses, used, choices)
 

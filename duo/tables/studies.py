@@ -301,7 +301,7 @@ CROSS_SEED_MEANS = table(
     field(
         "strategy",
         pa.string(),
-        "own: the scorer's own oracle; other: another model's, missing where there is one model; fixed: best single route; "
+        "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route; "
         "held_out: best single route of other documents, mean over random halvings; mean: of all routes",
     ),
     fields.BUDGET,

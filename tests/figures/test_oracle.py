@@ -4,7 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up import LAYERS, evaluated, noise, routing_curves
+from made_up import LAYERS, evaluated, noise, routing_curves, tabled
 from matplotlib.colors import to_hex
 from PIL import Image
 
@@ -12,7 +12,6 @@ from duo.figures import base, oracle
 from duo.report import content
 from duo.tables.report import FIGURE
 from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS
-from workflow.studies import as_table
 
 SETTING = base.Setting(model="duo", layers=LAYERS, documents=4, tokens=6, random_routes=7, confidence=0.9)
 
@@ -31,8 +30,8 @@ def tables() -> dict[str, pa.Table]:
         "shares": ORACLE_LAYERS,
         "statistics": ORACLE_STATISTICS,
     }
-    parts = [study.tables(estimates) for study, estimates in evaluated(noise(documents=4)).values()]
-    return {name: pa.concat_tables([as_table(table, part[table]) for part in parts]) for name, table in names.items()}
+    pairs = evaluated(noise(documents=4)).values()
+    return {name: tabled(table, *pairs) for name, table in names.items()}
 
 
 def renamed(table: pa.Table, column: str, name: str) -> pa.Table:

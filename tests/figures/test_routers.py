@@ -3,19 +3,15 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up import LAYERS, evaluated, noise, routing_curves
+from made_up import LAYERS, evaluated, noise, routing_curves, tabled
 
 from duo.figures import base, oracle, routers
 from duo.tables.studies import ORACLE_CURVES
-from workflow.studies import as_table
 
 
 @pytest.fixture(scope="module")
 def curves() -> pa.Table:
-    studies = evaluated(noise(documents=4)).values()
-    return pa.concat_tables(
-        [as_table(ORACLE_CURVES, study.tables(numbers)[ORACLE_CURVES]) for study, numbers in studies]
-    )
+    return tabled(ORACLE_CURVES, *evaluated(noise(documents=4)).values())
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up import LAYERS, SPACE, noise, table
+from made_up import LAYERS, SPACE, noise, table, tabled
 
 from duo import stats
 from duo.errors import InputError
@@ -16,7 +16,6 @@ from duo.studies import oracle_curves, router_curves
 from duo.studies.router_curves import RouterCurves, RouterLoss
 from duo.tables.files import Table
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
-from workflow.studies import as_table
 
 MIX = {"text": 0.5, "code": 0.5}
 TOKENS, DOCUMENTS = 6, 3
@@ -64,7 +63,7 @@ def studied(routers: dict[str, OneRouter], tables: dict[str, pa.Table]) -> tuple
 
 def rows(study: RouterCurves, estimates: stats.Intervals, table: Table) -> list[dict]:
     """Of one of the study's tables, as written."""
-    return as_table(table, study.tables(estimates)[table]).to_pylist()
+    return tabled(table, (study, estimates)).to_pylist()
 
 
 def test_on_average_is_never_above_exact():
