@@ -91,7 +91,7 @@ def tabled(table: Table, *pairs: tuple[Study, Intervals]) -> pa.Table:
 
 def routing_curves(targets=(1, 3)) -> pa.Table:
     """The columns of ROUTER_CURVES that figures read: hard a quarter above its target, soft a quarter below, 2 - 0.1
-    nats a layer.
+    nats per layer.
     """
     rows = []
     for domain, target in product(("text", "code"), targets):
@@ -102,7 +102,8 @@ def routing_curves(targets=(1, 3)) -> pa.Table:
             "oracle_average": target,
         }.items():
             loss = 2.0 - 0.1 * used
-            row = {"domain": domain, "kind": kind, "target": float(target), "big": float(used)}
+            row = {"domain": domain, "kind": kind, "constraint": "exact" if kind == "exact" else "average"}
+            row |= {"target": float(target), "big": float(used)}
             rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1})
     return pa.Table.from_pylist(rows)
 

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from duo.errors import InputError
+from duo.routers.whole_budgets import oracle_budget
 from duo.settings import (
     NAMED,
     OTHERS,
@@ -362,13 +363,10 @@ class Params(Group):
             total,
             f"should be below the number of layers (model.layers: {layers}), with skip",
         )
-        if set(router.choices) == {"small", "big"} and router.big == int(router.big):
-            require(
-                int(router.big) in self.oracle.budgets,
-                f"{key}.big",
-                router.big,
-                f"is not in oracle.budgets {self.oracle.budgets}",
-            )
+        budget = oracle_budget(router)
+        if budget is not None:
+            known = budget in self.oracle.budgets
+            require(known, f"{key}.big", router.big, f"is not in oracle.budgets {self.oracle.budgets}")
         if "small" in router.choices:
             variant = self.models[router.model]
             trained = (self.pretrain.p_big if variant.p_big is None else variant.p_big) < 1

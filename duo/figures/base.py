@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -120,6 +121,21 @@ LINES = {
     "gap": Line("gap", "#0072B2", "o", "-"),
     "selection_bias": Line("selection bias", "#D55E00", "v", "-"),
     "corrected_gap": Line("corrected gap", "#009E73", "D", "-"),
+    # Strategies of other seeds and documents, and of independent noise.
+    "predicted": Line("as many independent normal losses", "#D55E00", "D", "--"),
+    "effective": Line("independent routes, effectively", "#009E73", "P", "-."),
+    "routes": Line("routes of the budget", "#000000", "s", "--"),
+    "held_out": Line("fixed, chosen on other documents", "#E69F00", "v", "--"),
+    "other": Line("chosen by another seed's oracle", "#009E73", "P", "-."),
+    "own": Line("oracle: best route of each token", "#0072B2", "o", "-"),
+    # Policies.
+    "expected_loss": Line("expected loss", "#0072B2", "o", "-"),
+    "value": Line("value regression", "#D55E00", "s", "-"),
+    "distillation": Line("distillation", "#009E73", "^", "-"),
+    "straight_through": Line("straight through", "#CC79A7", "D", "-"),
+    "paper": Line("the paper's router", "#000000", "*", ""),
+    "token_table": Line("token-id table", "#E69F00", "v", ":"),
+    "neighbours": Line("nearest neighbours", "#56B4E9", "P", ":"),
 }
 
 
@@ -127,18 +143,37 @@ def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict
     """The style of each name, in this order: that of LINES, or one of its own that no other of these names has.
 
     labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. A new strategy,
-    policy or model is so drawn without being listed anywhere, and looks the same wherever it is drawn alone.
+    policy or model is so drawn without being listed anywhere, and looks the same wherever it is drawn alone. As far as
+    there are enough of them, no two new ones have a colour or a marker in common.
     """
     names, labels = list(names), labels or {}
     styles = {name: LINES[name] for name in names if name in LINES}
     looks = list(product(COLOURS, MARKERS, DASHES))
+    taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
     for name in sorted(set(names) - set(styles)):
         start = zlib.crc32(name.encode()) % len(looks)
-        markers = {line.marker for line in styles.values()}  # a new marker first, for print in grey
-        taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
-        free = [look for look in looks[start:] + looks[:start] if look not in taken]
-        styles[name] = Line(name, *min(free, key=lambda look: look[1] in markers))
+        look = min(looks[start:] + looks[:start], key=lambda look: _clashes(look, taken))
+        taken.add(look)
+        styles[name] = Line(name, *look)
     return {name: replace(styles[name], label=labels.get(name, styles[name].label)) for name in dict.fromkeys(names)}
+
+
+def _clashes(look: tuple, taken: Iterable[tuple]) -> tuple[bool, int, int]:
+    """Whether a look is taken as a whole, and how many that are taken have its marker (print is grey), its colour."""
+    return look in taken, *(sum(look[part] == other[part] for other in taken) for part in (1, 0))
+
+
+def known_first(names: Iterable[str]) -> list[str]:
+    """Each name once: those that LINES has, in its order, then the others as they come."""
+    names = list(dict.fromkeys(names))
+    return [name for name in LINES if name in names] + [name for name in names if name not in LINES]
+
+
+def short(statistic: Mapping[str, Any]) -> str:
+    """A statistic in few words, to stand beside its marks; a row of any table of statistics."""
+    family, subject, reference = (statistic[name].replace("_", " ") for name in ("family", "subject", "reference"))
+    words = f"{subject} − {reference}" if reference else f"{family} of {subject}"
+    return words if statistic["budget"] is None else f"{words}, k = {statistic['budget']:g}"
 
 
 def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[files.File]) -> None:

@@ -12,7 +12,7 @@ from duo.figures import base
 
 
 def grid(columns: Mapping[str, tuple[pa.Table, pa.Table]], layers: int, label: str) -> Figure:
-    """A row a domain; for each title in columns a map of its cells, and by layer alone its shares with their intervals.
+    """A row per domain; for each title in columns a map of its cells, and its shares by layer alone with intervals.
 
     cells as ORACLE_HEAT_MAPS, shares as ORACLE_LAYERS, of one model and budget each; label says what a share is of. The
     dashed line is the budget's share of the layers.

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from duo.routes import RouteSpace
 
-EXACT, AVERAGE = "exact", "average"  # how a budget is met: by every token, or by the mean over tokens
-
 
 class Menu(NamedTuple):
     """A token's best route of every budget, in order of the number of big layers: both [tokens, layers + 1]."""

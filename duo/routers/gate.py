@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from duo.errors import InputError
 from duo.model import device as runtime
 from duo.model.transformer import Duo, Layer, Positions, forward_flops
+from duo.routers.whole_budgets import whole_budget
 from duo.routes import BIG, SKIP, RouteSpace
 from duo.settings import OneRouter, Runtime
 from duo.settings import Router as Settings
@@ -308,8 +309,9 @@ def score(
         return execute(routed, tokens, labels, weigh, machine.device, precision)
 
     runs = {SOFT: run(soft(last)), HARD: run(hard)}
-    if is_exact(one):
-        routes = highest(torch.from_numpy(runs[SOFT]["logits"]), routed.router.choices, int(one.big))
+    budget = whole_budget(one)
+    if budget is not None:
+        routes = highest(torch.from_numpy(runs[SOFT]["logits"]), routed.router.choices, budget)
         parts = [
             execute(
                 routed,
@@ -323,11 +325,6 @@ def score(
         ]
         runs[EXACT] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return {kind: _columns(found, routed.space, kind) for kind, found in runs.items()}
-
-
-def is_exact(one: OneRouter) -> bool:
-    """Whether a token can take exactly one.big big layers, the others being all of the other choice."""
-    return len(one.choices) == 2 and float(one.big).is_integer()
 
 
 def _columns(run: dict[str, np.ndarray], space: RouteSpace, kind: str) -> dict[str, np.ndarray]:

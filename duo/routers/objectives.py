@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from scipy.optimize import bisect
 from torch import Tensor
 
-from duo.routers.budgets import AVERAGE, EXACT, Menu, by_margin, by_value, under
+from duo.routers.budgets import Menu, by_margin, by_value, under
 from duo.routers.dataset import Examples
 from duo.routes import RouteSpace
 from duo.settings import Policies
+from duo.terms import AVERAGE, EXACT
 from duo.training.loop import temperature
 
 CHUNK = 2048  # tokens for which something is computed of all routes at once

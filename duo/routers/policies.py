@@ -8,6 +8,7 @@ fixed route, among them; so is the soft oracle's temperature.
 import logging
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +17,12 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
 from duo.routers import objectives
-from duo.routers.budgets import AVERAGE, Menu, under
+from duo.routers.budgets import Menu, under
 from duo.routers.dataset import Examples
 from duo.routers.policy import Chosen, Key, Setting
 from duo.seeds import stream
 from duo.settings import Policies as Settings
+from duo.terms import AVERAGE, LEARNED
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +112,7 @@ class Policy:
     duo.routers.policy.Policy's kind.
     """
 
+    role: ClassVar[str] = LEARNED
     name: str
     input: str
     network: str

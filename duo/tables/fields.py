@@ -23,6 +23,27 @@ POSITION = field("position", pa.int32(), "index of the predicted token in its do
 BUDGET = field("budget", pa.int32(), "big layers per token")
 LAYER = field("layer", pa.int32(), "0 is next to the embedding")
 
+# What chooses the routes, and the budget that it is held to.
+POLICY = [
+    field("policy", pa.string(), "an objective of training, the name of a baseline, or ceiling or paper"),
+    field(
+        "role",
+        pa.string(),
+        "learned: a token's choice was learned from the losses of all routes; baseline: no token is looked at; "
+        "ceiling: the label-free choice of a teacher; paper: a router trained as the paper's",
+    ),
+    field("input", pa.string(), "what it reads: layers, upfront, token or none"),
+    field("network", pa.string(), "linear, mlp or none"),
+]
+CONSTRAINED = [
+    field(
+        "constraint",
+        pa.string(),
+        "exact: the budget is every token's; average: the mean over tokens, met on the training documents",
+    ),
+    BUDGET,
+]
+
 VALUE_INTERVAL = [
     field("value", pa.float64(), "estimate"),
     field("low", pa.float64(), "lower end of the interval"),

@@ -190,9 +190,9 @@ ROUTER_CURVES = table(
     fields.DOMAIN,
     field("kind", pa.string(), "hard, exact or soft as in ROUTED; or oracle_average"),
     field("constraint", pa.string(), "exact: on every token; average: on the mean over a sequence"),
-    field("target", pa.float64(), "big layers a token that are asked"),
-    field("big", pa.float64(), "big layers a token that are used"),
-    field("skip", pa.float64(), "skipped layers a token"),
+    field("target", pa.float64(), "big layers asked for", "layers per token"),
+    field("big", pa.float64(), "big layers used", "layers per token"),
+    field("skip", pa.float64(), "layers skipped", "layers per token"),
     *fields.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),
 )
@@ -301,11 +301,11 @@ CROSS_SEED_MEANS = table(
     field(
         "strategy",
         pa.string(),
-        "own: the scorer's own oracle; other: another model's, none where one model is enumerated; fixed: best single route; held_out: "
-        "best single route of other documents, mean over random halvings; mean: of all routes",
+        "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route; "
+        "held_out: best single route of other documents, mean over random halvings; mean: of all routes",
     ),
     fields.BUDGET,
-    field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats a token"),
+    field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats per token"),
     *fields.LOSS_INTERVAL[1:],
     field("perplexity", pa.float64(), "exp(loss)"),
 )
@@ -353,7 +353,7 @@ SHAPLEY = table(
         "value",
         pa.float64(),
         "Shapley value of the layer's big FFN: its part of all small less all big",
-        "nats a token",
+        "nats per token",
     ),
     *_ENDS,
 )
@@ -368,13 +368,13 @@ ORDER_STATISTICS = table(
     fields.BUDGET,
     field("routes", pa.int32(), "of this budget"),
     field("expected_maximum", pa.float64(), "of so many independent standard normals"),
-    field("mean", pa.float64(), "of a token's losses over the routes, mean over tokens", "nats a token"),
-    field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats a token"),
+    field("mean", pa.float64(), "of a token's losses over the routes, mean over tokens", "nats per token"),
+    field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats per token"),
     *(
         field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
         for name, (meaning, unit) in {
-            "oracle": ("the lowest loss over the routes, mean over tokens", "nats a token"),
-            "predicted": ("mean - expected_maximum * deviation", "nats a token"),
+            "oracle": ("the lowest loss over the routes, mean over tokens", "nats per token"),
+            "predicted": ("mean - expected_maximum * deviation", "nats per token"),
             "effective": ("how many independent routes would give the oracle's gain over the mean", "routes"),
         }.items()
         for end, words in {
@@ -426,51 +426,25 @@ SEARCH_CURVES = table(
 
 SEARCH_STATISTICS = Table("search/statistics.parquet", fields.STATISTICS)
 
-# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random
-# (duo.baselines).
-_POLICY = [
-    field(
-        "policy",
-        pa.string(),
-        "an objective of params policies, or a baseline: fixed, token_table, neighbours or random",
-    ),
-    field("input", pa.string(), "what it reads: layers, upfront, token or none"),
-    field("network", pa.string(), "linear, mlp or none"),
-]
-
-_CONSTRAINED = [
-    field(
-        "constraint",
-        pa.string(),
-        "exact: the budget is every token's; average: the mean over tokens, met on the training documents",
-    ),
-    fields.BUDGET,
-]
-
 GAP_CLOSED_CURVES = table(
     "gap_closed/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
-    field(
-        "policy",
-        pa.string(),
-        "as in POLICY_ROUTES, or paper: a router of params routers, or ceiling: the first teacher's choice",
-    ),
-    *_POLICY[1:],
+    *fields.POLICY,
     field(
         "chosen",
         pa.bool_(),
-        "of all inputs and networks of this policy the best on validation, mean over the exact budgets",
+        "of all inputs and networks of this policy the best on validation, mean over the budgets met exactly",
     ),
-    field("kind", pa.string(), "claimed or realised, as in POLICY_ROUTES"),
-    *_CONSTRAINED,
-    field("big", pa.float64(), "big layers a token that are used"),
+    field("kind", pa.string(), "isolated or joint: which loss, as in POLICY_ROUTES"),
+    *fields.CONSTRAINED,
+    field("big", pa.float64(), "big layers used", "layers per token"),
     *fields.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),
     *(
         field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
         for name, (meaning, unit) in {
-            "from_fixed": ("the loss less fixed's", "nats a token"),
+            "from_fixed": ("the loss less fixed's", "nats per token"),
             "share": ("(fixed - loss) / (fixed - ceiling); no number where the budget is met on average", ""),
         }.items()
         for end, words in {

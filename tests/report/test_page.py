@@ -198,10 +198,10 @@ def test_stage_depends_on_every_template_of_the_page():
 def test_a_missing_or_foreign_figure_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"figure-2\.svg: is missing"):
-        markup.embed("figure-2")
+        content.embed("figure-2")
     path = FIGURE.path(name="figure-2", format="svg")
     path.parent.mkdir(parents=True)
     for markup in ("<svg/>", "<svg"):
         path.write_text(markup)
         with pytest.raises(InputError, match="damaged, or not a figure of ours"):
-            markup.embed("figure-2")
+            content.embed("figure-2")

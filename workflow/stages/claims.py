@@ -1,10 +1,9 @@
 """A verdict on every claim of the paper, from the statistics of all other stages."""
 
-from collections import Counter
-
 import pyarrow as pa
 
 from duo.report import claims
+from duo.routers.whole_budgets import comparable
 from duo.tables.report import CLAIM_METRICS, CLAIMS
 from duo.tables.studies import SKIP_STATISTICS
 from workflow import stage
@@ -17,17 +16,14 @@ def scope(params: Params) -> claims.Scope:
     compared = {name: params.models[name] for name in ablation.models}
     kinds = {name: variant.kind(params.pretrain.p_big) for name, variant in compared.items()}
     widths = [variant.big or sizes.big for name, variant in compared.items() if kinds[name] == "dense"]
-    alike = [
-        (router.model, str(router.mix))
-        for router in params.routers.values()
-        if set(router.choices) == {"small", "big"}
-        and router.big == int(router.big)
-        and router.model in params.route_losses.models
+    by_model = [
+        {name: router for name, router in params.routers.items() if router.model == model}
+        for model in params.route_losses.models
     ]
     return claims.Scope(
         layers=sizes.layers,
         budgets=params.oracle.budgets,
-        routers=max(Counter(alike).values(), default=0),
+        routers=max(len(comparable(routers)) for routers in by_model),
         skipping=any("skip" in router.choices for router in params.routers.values()),
         dense=[ablation.chance(width, sizes.small, sizes.big) for width in widths],
         frozen="frozen" in kinds.values(),
