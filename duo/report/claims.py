@@ -17,7 +17,7 @@ from duo.errors import InputError
 from duo.stats import Statistic
 from duo.studies import ablation, difficulty, oracle_curves, router_curves, schedules, skips
 from duo.tables.files import Table
-from duo.tables.report import CLAIMS, REPORT
+from duo.tables.report import CLAIMS, REPORT, RUN_STATISTICS
 from duo.tables.studies import (
     ABLATION_STATISTICS,
     DIFFICULTY_STATISTICS,
@@ -355,3 +355,13 @@ def summary(table: pa.Table) -> dict:
         by_claim.setdefault(row["claim"], {})[row["domain"]] = row["claim_verdict"]
     given = [verdict for verdicts in by_claim.values() for verdict in verdicts.values()]
     return {"verdicts": {verdict: given.count(verdict) for verdict in (HOLDS, FAILS, UNDECIDED)}, "claims": by_claim}
+
+
+def of_the_run(statistics: Mapping[Table, pa.Table], seeds: Mapping[str, int]) -> pa.Table:
+    """RUN_STATISTICS, from every study's statistics; seeds: of training, by model."""
+    rows = [
+        row | {"study": table.template.split("/")[0], "seed": seeds[row["model"]]}
+        for table, rows in statistics.items()
+        for row in rows.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, schema=RUN_STATISTICS.schema)

@@ -29,6 +29,18 @@ CLAIMS = table(
     field("seed_high", pa.float64(), "highest estimate over these seeds"),
 )
 
+# Every statistic of a run, of all its studies: what a reader may filter, pivot and compare with another run's.
+RUN_STATISTICS = table(
+    "results/statistics.parquet",
+    field("study", pa.string(), "folder of the study's own table"),
+    fields.MODEL,
+    field("seed", pa.int32(), "of that model's training"),
+    fields.DOMAIN,
+    *fields.STATISTIC,
+    *fields.VALUE_INTERVAL,
+    fields.WORDS,
+)
+
 # Verdicts by claim and domain, and how often each was given.
 CLAIM_METRICS = Metrics("results/metrics.json")
 

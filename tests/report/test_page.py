@@ -10,7 +10,6 @@ from project import REPOSITORY
 from duo.errors import InputError
 from duo.report import claims, content
 from duo.report import page as report
-from duo.report.glossary import statistic
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables.report import FIGURE
 from workflow import dag

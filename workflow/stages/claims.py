@@ -1,13 +1,33 @@
-"""A verdict on every claim of the paper, from the statistics of all other stages."""
+"""A verdict on every claim of the paper, and the statistics of all studies in one table."""
 
 import pyarrow as pa
 
+from duo.data.synthetic import NAME
 from duo.report import claims
 from duo.routers.whole_budgets import comparable
-from duo.tables.report import CLAIM_METRICS, CLAIMS
-from duo.tables.studies import SKIP_STATISTICS
+from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
+from duo.tables.studies import (
+    CROSS_SEED_STATISTICS,
+    GAIN_STATISTICS,
+    GAP_CLOSED_STATISTICS,
+    JOINT_STATISTICS,
+    SEARCH_STATISTICS,
+    SKIP_STATISTICS,
+    SPECTRUM_STATISTICS,
+    SYNTHETIC_STATISTICS,
+)
 from workflow import stage
 from workflow.params import Params, load_params
+
+OTHERS = (  # statistics that no claim of the paper rests on
+    GAIN_STATISTICS,
+    CROSS_SEED_STATISTICS,
+    JOINT_STATISTICS,
+    GAP_CLOSED_STATISTICS,
+    SEARCH_STATISTICS,
+    SPECTRUM_STATISTICS,
+    SYNTHETIC_STATISTICS,
+)
 
 
 def scope(params: Params) -> claims.Scope:
@@ -32,16 +52,18 @@ def scope(params: Params) -> claims.Scope:
 
 def main() -> None:
     params = load_params()
-    statistics = {source: table.read() for source, table in claims.SOURCES.items() if source != "skips"}
-    statistics["skips"] = pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models)
-    alike = {name: variant.but_seed() for name, variant in params.models.items()}
+    statistics = {table: table.read() for table in claims.SOURCES if table is not SKIP_STATISTICS}
+    statistics[SKIP_STATISTICS] = pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models)
+    same = {name: variant.but_seed() for name, variant in params.models.items()}
     models = {
-        name: claims.Model(variant.seed, tuple(other for other in alike if alike[other] == alike[name]))
+        name: claims.Trained(variant.seed, tuple(other for other in same if same[other] == same[name]))
         for name, variant in params.models.items()
     }
     verdicts = claims.judge(claims.claims(scope(params)), statistics, models)
     CLAIMS.write(verdicts)
     CLAIM_METRICS.write(claims.summary(verdicts))
+    seeds = {name: variant.seed for name, variant in params.models.items()} | {NAME: params.synthetic.seed}
+    RUN_STATISTICS.write(claims.of_the_run(statistics | {table: table.read() for table in OTHERS}, seeds))
 
 
 if __name__ == "__main__":
