@@ -66,8 +66,8 @@ def judge(*rows: dict, tests: tuple[claims.Test, ...] = BELOW) -> list[dict]:
     ],
 )
 def test_a_test_holds_where_its_whole_interval_is_on_the_right_side(side, bound, low, high, verdict):
-    (row,) = judge(row(A, low, high), tests=(claims.Test(ORACLE_STATISTICS, A, side, bound),))
-    assert row["verdict"] == row["claim_verdict"] == verdict
+    (found,) = judge(row(A, low, high), tests=(claims.Test(ORACLE_STATISTICS, A, side, bound),))
+    assert found["verdict"] == found["claim_verdict"] == verdict
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_our_experiments_have_what_every_claim_needs(file, tmp_path):
     if file != "params.yaml":
         use(str(ROOT / file), params)
     lacking = [
-        (claim.name, test.statistic.subject)
+        (claim.name, test.statistic.family, test.statistic.subject)
         for claim in claims.claims(scope(load_params(params)))
         for test in claim.tests
         if not test.there

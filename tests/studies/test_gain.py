@@ -102,7 +102,7 @@ def test_where_luck_is_all_choosing_without_the_label_gains_nothing(luck_alone):
 def test_labels_of_any_route_are_luck_to_the_others():
     _, found = made_up(known=False, labels=6)
     assert (
-        found[gain.GainLoss("route_6", SPACE.count(np.array(6), "big"))].value
+        found[gain.GainLoss("route_6", SPACE.counts("big")[6])].value
         < found[gain.GainLoss("fixed", SPACE.layers)].value
     ), "labels come from another route than all big"
     for budget in range(1, LAYERS):
