@@ -22,6 +22,8 @@ DOCUMENT = field("document", pa.string(), "id of the document in its domain")
 POSITION = field("position", pa.int32(), "index of the predicted token in its document")
 BUDGET = field("budget", pa.int32(), "big layers per token")
 LAYER = field("layer", pa.int32(), "0 is next to the embedding")
+STRATEGY = field("strategy", pa.string(), "how the route was chosen: random_all, fixed, or a key of params oracle.strategies")
+STRATEGY_WORDS = field("words", pa.string(), "the strategy in plain English")
 
 # What chooses the routes, and the budget that it is held to.
 POLICY = [

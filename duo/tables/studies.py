@@ -10,13 +10,12 @@ ORACLE_CURVES = table(
     "oracle_curves/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
-    field("strategy", pa.string(), "oracle, sequence, random_token, random_all, fixed or mean"),
+    fields.STRATEGY,
     fields.BUDGET,
-    field("loss", pa.float64(), "mean over tokens", "nats a token"),
-    field("low", pa.float64(), "lower end of the interval", "nats a token"),
-    field("high", pa.float64(), "upper end of the interval", "nats a token"),
+    *fields.LOSS_INTERVAL,
     field("perplexity", pa.float64(), "exp(loss)"),
     field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
+    fields.STRATEGY_WORDS,
 )
 
 ORACLE_HEAT_MAPS = table(
