@@ -24,12 +24,12 @@ from tqdm import tqdm
 from duo import seeds, stats
 from duo.data.evaluation_set import Sample
 from duo.errors import InputError
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.oracle import select
 from duo.oracle.tree import Enumerator, label_losses
 from duo.routes import BIG, RouteSpace
-from duo.settings import RANDOM, Runtime
+from duo.settings import RANDOM
 from duo.tables import files
 
 log = logging.getLogger(__name__)
@@ -54,23 +54,21 @@ Choices = dict[tuple[int, str], Chosen]  # by budget and selection
 
 
 @torch.no_grad()
-def run_jointly(
-    model: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray, machine: Runtime, precision: str
-) -> np.ndarray:
+def run_jointly(model: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray, device: Device) -> np.ndarray:
     """Losses in nats, fp32 [documents, time], of all tokens run jointly, each on its own route of small and big layers.
 
     tokens, routes (codes) and labels [documents, time] int64. A token attends to those before it as their own routes
     make them.
     """
-    enumerator = Enumerator(model, RouteSpace(len(model.layers)), machine, precision, rows=1)
+    enumerator = Enumerator(model, RouteSpace(len(model.layers)), device, rows=1)
     parts = []
-    with device.autocast(machine.device, precision):
+    with device.autocast():
         for start in range(0, len(tokens), BATCH):
             some, taken, wanted = (
                 torch.from_numpy(np.ascontiguousarray(each[start : start + BATCH])) for each in (tokens, routes, labels)
             )
             x, _ = enumerator.follow(enumerator.roots(some), taken)
-            losses = label_losses(model, x.flatten(0, 1), wanted.to(machine.device).flatten()[:, None])
+            losses = label_losses(model, x.flatten(0, 1), wanted.to(device.name).flatten()[:, None])
             parts.append(losses.view(some.shape).cpu().numpy())
     return np.concatenate(parts)
 
@@ -148,9 +146,7 @@ def choose(losses: np.ndarray, sample: Sample, budgets: Iterable[int], layers: i
     return found
 
 
-def greedy(
-    model: Duo, sample: Sample, budgets: Iterable[int], machine: Runtime, precision: str, rows: int, seed: int
-) -> Choices:
+def greedy(model: Duo, sample: Sample, budgets: Iterable[int], device: Device, rows: int, seed: int) -> Choices:
     """The oracle's choices from left to right. Shows its progress.
 
     There is no other selection: one route for many tokens commits all of them at once, which is what `shared` tries
@@ -159,7 +155,7 @@ def greedy(
     space, budgets, found = RouteSpace(len(model.layers)), list(budgets), {}
     with tqdm(total=len(budgets) * sample.tokens.shape[1], unit="position", disable=None, desc=GREEDY) as progress:
         for budget in budgets:
-            enumerator = Enumerator(model, space, machine, precision, min(rows, GREEDY_ROWS), budget=budget)
+            enumerator = Enumerator(model, space, device, min(rows, GREEDY_ROWS), budget=budget)
             found[budget, ORACLE] = commit(enumerator, sample, seed, progress.update)
             if progress.disable:
                 log.info("budget %d done", budget)
@@ -179,7 +175,7 @@ def commit(
         for key in zip(sample.domains, sample.documents, strict=True)
     ]
     routes, isolated = np.empty(sample.tokens.shape, np.int64), np.empty(sample.tokens.shape, np.float32)
-    with device.autocast(enumerator.machine.device, enumerator.precision):
+    with enumerator.device.autocast():
         # The pasts of any run do to begin with: a position is overwritten before a token looks at it.
         roots = enumerator.roots(tokens, torch.full_like(tokens, int(enumerator.routes[0])))
         for position in range(tokens.shape[1]):
@@ -196,11 +192,11 @@ def commit(
     return Chosen(routes, isolated)
 
 
-def table(name: str, model: Duo, sample: Sample, choices: Choices, machine: Runtime, precision: str) -> pa.Table:
+def table(name: str, model: Duo, sample: Sample, choices: Choices, device: Device) -> pa.Table:
     """JOINT_LOSSES of one context, the chosen routes run jointly. InputError where a loss is not finite."""
     parts = []
     for (budget, selection), chosen in choices.items():
-        joint = run_jointly(model, sample.tokens, chosen.routes, sample.labels, machine, precision)
+        joint = run_jointly(model, sample.tokens, chosen.routes, sample.labels, device)
         if not (np.isfinite(chosen.isolated).all() and np.isfinite(joint).all()):
             raise InputError(f"model {name}, budget {budget}: a loss is not finite; train the model again")
         ids = {

@@ -22,26 +22,26 @@ from tqdm import tqdm
 
 from duo.data.evaluation_set import Sample
 from duo.errors import InputError
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.oracle import select as oracle
 from duo.oracle.tree import BATCH, Enumerator
 from duo.routes import RouteSpace
 from duo.seeds import stream
-from duo.settings import ALL_BIG, Runtime, SampledLabels
+from duo.settings import ALL_BIG, SampledLabels
 from duo.tables import files
 
 log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def log_probabilities(model: Duo, tokens: np.ndarray, route: int, machine: Runtime, precision: str) -> Tensor:
+def log_probabilities(model: Duo, tokens: np.ndarray, route: int, device: Device) -> Tensor:
     """Log-probabilities [time, vocabulary], fp32 on the CPU, of what follows each token of one document [time] under
     a route, its code.
     """
     big = torch.from_numpy(RouteSpace(len(model.layers)).decode(np.array(route)) == 1)
-    with device.autocast(machine.device, precision):
-        logits = model(torch.from_numpy(tokens)[None].to(machine.device), big.to(machine.device))[0]
+    with device.autocast():
+        logits = model(torch.from_numpy(tokens)[None].to(device.name), big.to(device.name))[0]
     return logits.float().log_softmax(-1).cpu()
 
 
@@ -55,7 +55,7 @@ def draw(log_probabilities: Tensor, temperature: float, rng: np.random.Generator
 
 
 def null_labels(
-    model: Duo, sample: Sample, route: int, temperature: float, draws: int, seed: int, machine: Runtime, precision: str
+    model: Duo, sample: Sample, route: int, temperature: float, draws: int, seed: int, device: Device
 ) -> np.ndarray:
     """Labels [draws, documents, time] from the predictions of the model under one route of small and big, its code.
 
@@ -63,19 +63,17 @@ def null_labels(
     """
     labels = np.empty((draws, *sample.labels.shape), np.int64)
     for index, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
-        predicted = log_probabilities(model, sample.tokens[index], route, machine, precision)
+        predicted = log_probabilities(model, sample.tokens[index], route, device)
         for each in range(draws):
             labels[each, index] = draw(predicted, temperature, stream(seed, "luck", *document, each))
     return labels
 
 
-def source_predictions(
-    model: Duo, tokens: np.ndarray, route: int, temperature: float, machine: Runtime, precision: str
-) -> Tensor:
+def source_predictions(model: Duo, tokens: np.ndarray, route: int, temperature: float, device: Device) -> Tensor:
     """Log-probabilities [documents, time, vocabulary] that labels for tokens [documents, time] are sampled with, as
     by null_labels.
     """
-    predicted = torch.stack([log_probabilities(model, document, route, machine, precision) for document in tokens])
+    predicted = torch.stack([log_probabilities(model, document, route, device) for document in tokens])
     return (predicted / temperature).log_softmax(-1)
 
 
@@ -124,16 +122,15 @@ def run(
     the enumerator takes, (1 + teachers) * batch * time * vocabulary numbers of 4 bytes. InputError where a loss is
     not finite.
     """
-    model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
+    model, device = enumerator.model, enumerator.device
     source = enumerator.space.named(settings.reference)
-    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, machine, precision)
+    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, device)
     parts = []
     for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
         predicted = [
-            torch.stack([mean_prediction(models, tokens, machine, precision) for tokens in some.tokens])
-            for models in teachers
+            torch.stack([mean_prediction(models, tokens, device) for tokens in some.tokens]) for models in teachers
         ]
-        own = source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
+        own = source_predictions(model, some.tokens, source, settings.temperature, device)
         judges = torch.stack([*predicted, own])
         found = enumerator.everything(torch.from_numpy(some.tokens), labels, judges, budgets, on_leaves)
         for index in range(new):
@@ -146,12 +143,12 @@ def run(
     return pa.concat_tables(parts)
 
 
-def mean_prediction(models: Sequence[Duo], tokens: np.ndarray, machine: Runtime, precision: str) -> Tensor:
+def mean_prediction(models: Sequence[Duo], tokens: np.ndarray, device: Device) -> Tensor:
     """Log of the mean over models of their probabilities, all layers big, [time, vocabulary], after each of one
     document's tokens.
     """
     all_big = RouteSpace(len(models[0].layers)).named(ALL_BIG)
-    predicted = [log_probabilities(model, tokens, all_big, machine, precision) for model in models]
+    predicted = [log_probabilities(model, tokens, all_big, device) for model in models]
     return torch.stack(predicted).logsumexp(dim=0) - np.log(len(models))
 
 

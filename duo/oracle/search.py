@@ -22,7 +22,6 @@ from tqdm import tqdm
 from duo import seeds, stats
 from duo.data.evaluation_set import Sample
 from duo.errors import InputError
-from duo.model import device
 from duo.oracle.tree import BATCH, Enumerator, Roots, label_losses
 from duo.routes import BIG, RouteSpace
 from duo.settings import Search
@@ -323,9 +322,9 @@ class Lens(Enumerator):
 
     @torch.no_grad()
     def _batch(self, tokens: Tensor, labels: Tensor, depth: int) -> list[np.ndarray]:
-        self._labels = labels.to(self.machine.device)
+        self._labels = labels.to(self.device.name)
         self._levels = [[] for _ in range(depth)]
-        with device.autocast(self.machine.device, self.precision):
+        with self.device.autocast():
             for _ in self._prefixes(self.roots(tokens), depth, max(1, self.rows // labels.numel())):
                 pass
         return [torch.cat(level).movedim(0, -1).numpy() for level in self._levels]

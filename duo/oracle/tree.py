@@ -19,10 +19,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from duo.errors import InputError
-from duo.model import device as runtime
+from duo.model.device import Device
 from duo.model.transformer import Duo, Layer, Positions
 from duo.routes import BIG, SKIP, RouteSpace
-from duo.settings import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +78,7 @@ class Enumerator:
         self,
         model: Duo,
         space: RouteSpace,
-        machine: Runtime,
-        precision: str,
+        device: Device,
         rows: int,
         skip: str = "ffn",
         budget: int | None = None,
@@ -90,11 +88,11 @@ class Enumerator:
             raise InputError(
                 f"model.layers: {space.layers} layers, each {kinds}, make {len(space)} routes; at most {MOST} are enumerated"
             )
-        self.model, self.space, self.machine, self.precision, self.rows = model, space, machine, precision, rows
+        self.model, self.space, self.device, self.rows = model, space, device, rows
         self.skip, self.budget = skip, budget
-        self._compiled_branch = runtime.compiled(branch, machine.compile)
-        self._compiled_loss = runtime.compiled(label_losses, machine.compile)
-        self._compiled_leaf = runtime.compiled(leaf_scores, machine.compile)
+        self._compiled_branch = device.compiled(branch)
+        self._compiled_loss = device.compiled(label_losses)
+        self._compiled_leaf = device.compiled(leaf_scores)
 
     @property
     def routes(self) -> np.ndarray:
@@ -135,7 +133,7 @@ class Enumerator:
         tokens [batch, time]; labels [sets, batch, time], any number of label sets, scored in the same pass.
         `on_leaves` is told how many (route, token) pairs are done. reference as in `roots`.
         """
-        with runtime.autocast(self.machine.device, self.precision):
+        with self.device.autocast():
             return self.losses_from(self.roots(tokens, reference), labels, on_leaves)
 
     def losses_from(
@@ -161,7 +159,7 @@ class Enumerator:
         tokens and labels as in `losses`; take(codes [routes], losses [routes, sets, batch, time]), codes ascending
         over all calls.
         """
-        with runtime.autocast(self.machine.device, self.precision):
+        with self.device.autocast():
             for codes, losses in self._scored(self.roots(tokens), labels):
                 take(codes, losses)
 
@@ -183,17 +181,17 @@ class Enumerator:
         holds batch * time * vocabulary numbers of 4 bytes for every budget and teacher: of no (route, vocabulary
         entry) pair more than LEAF_ROWS * vocabulary are there at once.
         """
-        device, (sets, batch, time) = self.machine.device, labels.shape
-        labels = labels.to(device).flatten(1).T
+        sets, batch, time = labels.shape
+        labels = labels.to(self.device.name).flatten(1).T
         means = self._mean_outputs(teachers, len(labels))
         scores = torch.empty(len(self.routes), len(labels), sets + means.shape[1])
-        highest = torch.full((len(budgets), len(labels), self.model.shape.vocabulary), -torch.inf, device=device)
+        highest = torch.full((len(budgets), len(labels), self.model.shape.vocabulary), -torch.inf, device=labels.device)
         # Chunks that are whole subtrees: the counts of big layers in all of them differ by a constant, so one
         # compiled form serves all.
         size, choices, done = 1, len(self.space.choices), 0
         while size * choices * len(labels) <= self.rows:
             size *= choices
-        with runtime.autocast(device, self.precision):
+        with self.device.autocast():
             for codes, x in self._prefixes(self.roots(tokens, reference), self.space.layers, size):
                 found = self._score_everything(
                     codes, x, labels, means, dict(zip(budgets, highest, strict=True)), len(x) == size
@@ -211,7 +209,7 @@ class Enumerator:
 
         reference: code of the route that each token keeps while another's routes are tried.
         """
-        tokens = tokens.to(self.machine.device)
+        tokens = tokens.to(self.device.name)
         positions = self.model.positions(tokens.shape[1])
         shared = Roots(self.model.embed(tokens), positions, None)
         if reference is None:
@@ -225,7 +223,7 @@ class Enumerator:
 
         Returns x [batch, time, width] after the last layer, and what other tokens see of these, layer by layer.
         """
-        digits = torch.from_numpy(self.space.decode(routes.numpy()).astype(np.int64)).to(self.machine.device)
+        digits = torch.from_numpy(self.space.decode(routes.numpy()).astype(np.int64)).to(self.device.name)
         x, seen = roots.x, []
         for index, layer in enumerate(self.model.layers):
             _, *keys_and_values = layer.attention.project(layer.attention_norm(x), roots.positions)
@@ -276,7 +274,7 @@ class Enumerator:
         """Codes [routes], ascending, and losses [routes, sets, batch, time] on the CPU, a chunk of the routes at a
         time.
         """
-        size, labels = max(1, self.rows // labels[0].numel()), labels.to(self.machine.device)
+        size, labels = max(1, self.rows // labels[0].numel()), labels.to(self.device.name)
         for codes, x in self._prefixes(roots, self.space.layers, size):
             yield codes, self._score(x, labels, self._compiled_loss if len(x) == size else label_losses)[: len(codes)]
 

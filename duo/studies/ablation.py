@@ -17,10 +17,10 @@ from torch import Tensor
 
 from duo import stats
 from duo.data.evaluation_set import Sample
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape, forward_flops
 from duo.seeds import stream
-from duo.settings import Ablation, Bootstrap, Runtime
+from duo.settings import Ablation, Bootstrap
 from duo.training import pretrain
 
 BATCH = 16  # documents computed at once
@@ -58,12 +58,10 @@ def final_streams(model: Duo, tokens: Tensor, draws: np.ndarray, p_big: float) -
     return x
 
 
-def losses(
-    model: Duo, sample: Sample, p_big: float, draws: int, machine: Runtime, precision: str, seed: int
-) -> np.ndarray:
+def losses(model: Duo, sample: Sample, p_big: float, draws: int, device: Device, seed: int) -> np.ndarray:
     """Loss in nats of every token of the sample, [documents, time]: the mean over `draws` random routings."""
     shape = (sample.labels.shape[1], len(model.layers))
-    tokens, labels = (torch.from_numpy(each).to(machine.device) for each in (sample.tokens, sample.labels))
+    tokens, labels = (torch.from_numpy(each).to(device.name) for each in (sample.tokens, sample.labels))
     tried = draws if 0 < p_big < 1 else 1  # else there is one route
     total = np.zeros(sample.labels.shape)
     for draw in range(tried):
@@ -71,19 +69,17 @@ def losses(
         routing = np.stack([stream(seed, "routes", draw, *names).random(shape, np.float32) for names in documents])
         for start in range(0, len(tokens), BATCH):
             part = slice(start, start + BATCH)
-            with device.autocast(machine.device, precision):
+            with device.autocast():
                 logits = model.logits(final_streams(model, tokens[part], routing[part], p_big))
             total[part] += F.cross_entropy(logits.float().transpose(1, 2), labels[part], reduction="none").cpu().numpy()
     return total / tried
 
 
-def loss_table(
-    of: Compared, model: Duo, sample: Sample, draws: int, machine: Runtime, precision: str, seed: int
-) -> pa.Table:
+def loss_table(of: Compared, model: Duo, sample: Sample, draws: int, device: Device, seed: int) -> pa.Table:
     """Columns of artifacts.ABLATION_LOSSES for one model."""
     parts = []
     for place, p_big in of.chances.items():
-        sums = losses(model, sample, p_big, draws, machine, precision, seed).sum(axis=1)
+        sums = losses(model, sample, p_big, draws, device, seed).sum(axis=1)
         count = len(sums)
         ids = {"model": [of.name] * count, "kind": [of.kind] * count, "p_big": np.full(count, place)}
         sizes = {"tokens": np.full(count, sample.labels.shape[1]), "loss_sum": sums}

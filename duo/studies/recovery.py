@@ -29,12 +29,12 @@ def measure(
     gap.
     """
     source = enumerator.space.named(settings.reference)
-    model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
-    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, machine, precision)
+    model, device = enumerator.model, enumerator.device
+    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, device)
     routes = enumerator.space.with_budget(budget)
     parts = []
     for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
-        own = source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
+        own = source_predictions(model, some.tokens, source, settings.temperature, device)
         scores = enumerator.everything(torch.from_numpy(some.tokens), labels, own[None], [], on_leaves)
         losses, expected = scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy()
         all_small, all_big, (oracle, *null) = losses[0, ..., 0], losses[0, ..., -1], losses[..., routes].min(axis=-1)

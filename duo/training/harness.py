@@ -26,10 +26,9 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from duo.errors import InputError
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.seeds import stream
-from duo.settings import Runtime
 from duo.studies.ablation import final_streams
 from workflow.params import read_yaml
 
@@ -50,12 +49,10 @@ class HarnessModel(TemplateLM):
     InputError.
     """
 
-    def __init__(
-        self, model: Duo, tokenizer: Tokenizer, mark: int, p_big: float, machine: Runtime, precision: str, seed: int
-    ):
+    def __init__(self, model: Duo, tokenizer: Tokenizer, mark: int, p_big: float, device: Device, seed: int):
         super().__init__()
         self.model, self.tokenizer, self.mark, self.p_big = model, tokenizer, mark, p_big
-        self.machine, self.precision, self.seed = machine, precision, seed
+        self.runtime, self.seed = device, seed
 
     @property
     def eot_token_id(self) -> int:
@@ -95,7 +92,7 @@ class HarnessModel(TemplateLM):
         rows = [(context + ending)[-(sequence + 1) :] for context, ending in pairs]
         time = max(map(len, rows)) - 1
         tokens = torch.tensor(
-            [row[:-1] + [self.mark] * (time + 1 - len(row)) for row in rows], device=self.machine.device
+            [row[:-1] + [self.mark] * (time + 1 - len(row)) for row in rows], device=self.runtime.name
         )
         draws = np.stack(
             [stream(self.seed, "routes", *context).random((time, layers), np.float32) for context, _ in pairs]
@@ -104,9 +101,9 @@ class HarnessModel(TemplateLM):
         last = np.array([len(row) - 1 for row in rows])[:, None]
         scored = torch.from_numpy((np.arange(time) >= last - np.array(lengths)[:, None]) & (np.arange(time) < last))
         labels = torch.tensor([label for row, length in zip(rows, lengths, strict=True) for label in row[-length:]])
-        with device.autocast(self.machine.device, self.precision):
+        with self.runtime.autocast():
             streams = final_streams(self.model, tokens, draws, self.p_big)
-            logits = self.model.logits(streams[scored.to(self.machine.device)]).float().cpu()
+            logits = self.model.logits(streams[scored.to(self.runtime.name)]).float().cpu()
         likelihoods = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0].double().split(lengths)
         greedy = (logits.argmax(-1) == labels).split(lengths)
         return [(value.sum().item(), bool(same.all())) for value, same in zip(likelihoods, greedy, strict=True)]

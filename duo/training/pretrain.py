@@ -12,18 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duo.model import device, opt
+from duo.model import opt
+from duo.model.device import Device
 from duo.model.transformer import Duo, Grouping, Shape
 from duo.routes import SMALL
 from duo.seeds import stream
-from duo.settings import Pretrain, Runtime
+from duo.settings import Pretrain
 from duo.training import loop
 
 
 def train(
     shape: Shape,
     settings: Pretrain,
-    machine: Runtime,
+    device: Device,
     seed: int,
     sequences: dict[str, np.ndarray],
     validation: dict[str, np.ndarray],
@@ -42,10 +43,10 @@ def train(
     and frozen (appendix A).
     """
     generator = torch.Generator().manual_seed(int(stream(seed, "initialise").integers(2**63)))
-    model = Duo(shape).initialise(generator).to(machine.device)
+    model = Duo(shape).initialise(generator).to(device.name)
 
     def phase(part: Pretrain, *words: object, **options: object) -> loop.History:
-        objective = RandomRoutes(model, part, machine, seed, validation)
+        objective = RandomRoutes(model, part, device, seed, validation)
         return loop.train(objective, part, sequences, settings.mix, seed, "pretrain", *words, **options)
 
     if pretrained:
@@ -77,27 +78,25 @@ def _freeze_all_but_small(model: Duo) -> None:
 class RandomRoutes:
     """The objective of stage 1: at each layer every token takes the big FFN, the small one or none, by chance."""
 
-    def __init__(self, model: Duo, settings: Pretrain, machine: Runtime, seed: int, validation: dict[str, np.ndarray]):
-        self.module, self.settings, self.machine, self.seed, self.validation = (
+    def __init__(self, model: Duo, settings: Pretrain, device: Device, seed: int, validation: dict[str, np.ndarray]):
+        self.module, self.settings, self.device, self.seed, self.validation = (
             model,
             settings,
-            machine,
+            device,
             seed,
             validation,
         )
-        self._layer = device.compiled(
-            lambda layer, x, positions, grouping: layer(x, positions, grouping), machine.compile
-        )
-        self._loss = device.compiled(_cross_entropy, machine.compile)
+        self._layer = device.compiled(lambda layer, x, positions, grouping: layer(x, positions, grouping))
+        self._loss = device.compiled(_cross_entropy)
 
     def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch [sequences, sequence + 1] under the step's random routes."""
-        batch = batch.to(self.machine.device)
+        batch = batch.to(self.device.name)
         tokens, labels = batch[:, :-1], batch[:, 1:]
         draws = stream(self.seed, "routes", step).random((len(self.module.layers), tokens.numel()), dtype=np.float32)
-        groupings = group(draws, self.settings.p_big, self.settings.p_skip, self.machine.device)
+        groupings = group(draws, self.settings.p_big, self.settings.p_skip, self.device.name)
         positions = self.module.positions(tokens.shape[1])
-        with device.autocast(self.machine.device, self.settings.precision):
+        with self.device.autocast():
             x = self.module.embed(tokens)
             for layer, grouping in zip(self.module.layers, groupings, strict=True):
                 x = self._layer(layer, x, positions, grouping)
@@ -116,11 +115,11 @@ class RandomRoutes:
         }
 
     def _mean_loss(self, rows: np.ndarray, big: bool) -> float:
-        route = torch.full((len(self.module.layers),), big, device=self.machine.device)
+        route = torch.full((len(self.module.layers),), big, device=self.device.name)
         losses = []
         for start in range(0, len(rows), self.settings.batch):
-            batch = torch.from_numpy(rows[start : start + self.settings.batch].astype(np.int64)).to(self.machine.device)
-            with device.autocast(self.machine.device, self.settings.precision):
+            batch = torch.from_numpy(rows[start : start + self.settings.batch].astype(np.int64)).to(self.device.name)
+            with self.device.autocast():
                 logits = self.module(batch[:, :-1], route)
             losses.append(F.cross_entropy(logits.float().transpose(1, 2), batch[:, 1:], reduction="none").mean(1))
         return torch.cat(losses).double().mean().item()

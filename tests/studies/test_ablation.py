@@ -10,14 +10,15 @@ from project import REPOSITORY
 from duo.data.evaluation_set import Sample
 from duo.figures import ablation as figures
 from duo.figures import base
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.studies import ablation
 from duo.studies.ablation import Compared, Costs
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
-from workflow.params import Runtime, load_params
+from workflow.params import load_params
 
 SHAPE = Shape(vocabulary=300, sequence=16, layers=3, width=16, heads=2, big=48, small=8)
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 PARAMS = load_params(REPOSITORY / "params.yaml")
 SETTINGS = PARAMS.ablation.model_copy(update={"p_big": [0.0, 0.5, 1.0]})
 
@@ -40,7 +41,7 @@ def plain(model: Duo, sample: Sample, big: torch.Tensor) -> torch.Tensor:
 
 
 def losses(model, sample, p_big, draws=1, seed=1):
-    return torch.from_numpy(ablation.losses(model, sample, p_big, draws, MACHINE, "fp32", seed)).float()
+    return torch.from_numpy(ablation.losses(model, sample, p_big, draws, DEVICE, seed)).float()
 
 
 @pytest.mark.parametrize("p_big", [0.0, 1.0])
@@ -104,7 +105,7 @@ def test_nearness_needs_dense_models_at_both_ends():
 
 def test_losses_and_choices_become_costs_of_documents(model, sample):
     duo = ablation.compared("d", "duo", SHAPE, SETTINGS, 8, 48)
-    table = ablation.loss_table(duo, model, sample, 1, MACHINE, "fp32", 1)
+    table = ablation.loss_table(duo, model, sample, 1, DEVICE, 1)
     costs = ablation.loss_costs(table, "code")
     mean = costs.numbers(np.ones((1, 2)))["d", 0.5][0]
     assert mean == pytest.approx(losses(model, sample.of("code"), 0.5).double().mean().item(), rel=1e-6)

@@ -11,15 +11,16 @@ from models import TINY, brute_force, make
 from scipy.stats import spearmanr
 
 from duo.data import synthetic
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.oracle import null
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.settings import Runtime, SampledLabels
+from duo.settings import SampledLabels
 from duo.studies import recovery
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS, SYNTHETIC_TOKENS
 
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 TIME = synthetic.BLOCK
 
 
@@ -94,8 +95,8 @@ def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
     settings = SampledLabels(reference=labels, temperature=1.0, samples=2, teachers=["teacher"])
     space = RouteSpace(3)
     sequences, sample = synthetic.held_out(5, 24, seed=1)  # more than a batch
-    found = recovery.measure(Enumerator(tiny, space, MACHINE, "fp32", 500), sequences, sample, 2, settings, seed=1)
-    sampled = null.null_labels(tiny, sample, space.named(labels), 1.0, 2, 1, MACHINE, "fp32")
+    found = recovery.measure(Enumerator(tiny, space, DEVICE, 500), sequences, sample, 2, settings, seed=1)
+    sampled = null.null_labels(tiny, sample, space.named(labels), 1.0, 2, 1, DEVICE)
     tokens = torch.from_numpy(sample.tokens)
     losses = brute_force(tiny, space, tokens, torch.from_numpy(np.concatenate([sample.labels[None], sampled]))).numpy()
     oracle = losses[..., space.with_budget(2)].min(axis=-1)

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.studies import ablation
 from duo.tables.data import TEST_TOKENS
 from duo.tables.studies import ABLATION_CURVES, ABLATION_LOSSES, ABLATION_STATISTICS
@@ -23,7 +24,7 @@ def main() -> None:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)
         kind = params.models[name].kind(params.pretrain.p_big)
         models.append(ablation.compared(name, kind, duo.shape, params.ablation, params.model.small, params.model.big))
-        words = params.ablation.draws, params.runtime, params.route_losses.precision, params.seed
+        words = params.ablation.draws, Device.of(params.runtime, params.route_losses.precision), params.seed
         tables.append(ablation.loss_table(models[-1], duo, sample, *words))
     losses = pa.concat_tables(tables)
     answers = pa.concat_tables([HARNESS.read(model=name) for name in params.ablation.models])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.tables import files
 from duo.tables.data import packed
 from duo.tables.training import CHECKPOINT, HISTORY, MODEL, PRETRAIN_METRICS
@@ -22,9 +23,10 @@ def main(name: str) -> None:
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("pretrain", name))
     train, validation = packed("train"), packed("validation")
     options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
+    where = Device.of(params.runtime, settings.precision)
     with track.live(f"pretrain@{name}") as live:
         duo, history = pretrain.train(
-            shape, settings, params.runtime, variant.seed, train, validation, checkpoint, live.log, **options
+            shape, settings, where, variant.seed, train, validation, checkpoint, live.log, **options
         )
     with files.atomic(MODEL.path(model=name)) as temporary:
         transformer.save(duo, temporary)

@@ -5,6 +5,7 @@ shard of documents.
 from duo import routes, settings
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import null, tree
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import SAMPLED_LABELS
@@ -28,7 +29,8 @@ def main(name: str, shard: str) -> None:
     teachers = [load(others if teacher == settings.OTHERS else [teacher]) for teacher in params.sampled_labels.teachers]
     (duo,) = load([name])
     space = routes.RouteSpace(params.model.layers)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+    where = Device.of(params.runtime, params.route_losses.precision)
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
     table = null.run(name, enumerator, mine, teachers, params.sampled_labels, params.oracle.budgets, params.seed)
     SAMPLED_LABELS.write(table, model=name, shard=shard)
 

@@ -6,6 +6,7 @@ import torch
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import search, select
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import ROUTE_LOSSES
@@ -34,7 +35,8 @@ def main() -> None:
     lens = None
     if "beam" in settings.methods:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-        tree = search.Lens(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+        where = Device.of(params.runtime, params.route_losses.precision)
+        tree = search.Lens(duo, space, where, params.route_losses.chunk)
         lens = tree.losses_by_depth(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels), layers - 2)
     found = search.find(sample, losses, lens, settings, layers, params.seed)
     curves, statistics = [], []

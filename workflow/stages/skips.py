@@ -6,6 +6,7 @@ import pyarrow as pa
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import tree
 from duo.oracle.null import losses as losses_of
 from duo.oracle.null import null_labels
@@ -26,8 +27,8 @@ def main(name: str) -> None:
     )
     space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    precision, rows = params.route_losses.precision, params.route_losses.chunk
-    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.scope, budget)
+    where = Device.of(params.runtime, params.route_losses.precision)
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope, budget)
     source = routes.RouteSpace(space.layers).named(params.sampled_labels.reference)
     sampled = null_labels(
         duo,
@@ -36,8 +37,7 @@ def main(name: str) -> None:
         params.sampled_labels.temperature,
         params.sampled_labels.samples,
         params.seed,
-        params.runtime,
-        precision,
+        where,
     )
     losses, *null = losses_of(enumerator, sample, np.concatenate([sample.labels[None], sampled]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)

@@ -6,6 +6,7 @@ import numpy as np
 
 from duo.data import synthetic
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.tables import files
 from duo.tables.training import CHECKPOINT, SYNTHETIC_HISTORY, SYNTHETIC_METRICS, SYNTHETIC_MODEL
 from duo.training import pretrain
@@ -25,8 +26,9 @@ def main() -> None:
         split: {synthetic.NAME: synthetic.draw(count, sequence + 1, seed, split)["id"]} for split, count in rows.items()
     }
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
+    where = Device.of(params.runtime, settings.precision)
     with track.live("synthetic_model") as live:
-        duo, history = pretrain.train(shape, settings, params.runtime, seed, *data.values(), checkpoint, live.log)
+        duo, history = pretrain.train(shape, settings, where, seed, *data.values(), checkpoint, live.log)
     with files.atomic(SYNTHETIC_MODEL.path()) as temporary:
         transformer.save(duo, temporary)
     per_step = settings.batch * sequence
