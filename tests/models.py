@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
-from duo.routes import BIG, SKIP
+from duo.terms import BIG, SKIP
 
 DEVICE = Device()
 TINY = Shape(vocabulary=50, sequence=16, layers=3, width=24, heads=2, big=40, small=8)

@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from duo.errors import InputError
+from duo.routes import is_whole
 from duo.settings import (
     NAMED,
-    OTHERS,
     REFERENCES,
     SOURCES,
     Ablation,
@@ -47,6 +47,7 @@ from duo.settings import (
     require,
     require_mix,
 )
+from duo.terms import BIG, OTHERS, SMALL
 
 # Keys of older files, and what they are called now; none where a key had a single value and is gone.
 RENAMED = {
@@ -362,14 +363,14 @@ class Params(Group):
             total,
             f"should be below the number of layers (model.layers: {layers}), with skip",
         )
-        if set(router.choices) == {"small", "big"} and router.big == int(router.big):
+        if set(router.choices) == {SMALL, BIG} and is_whole(router.choices, router.big):
             require(
                 int(router.big) in self.oracle.budgets,
                 f"{key}.big",
                 router.big,
                 f"is not in oracle.budgets {self.oracle.budgets}",
             )
-        if "small" in router.choices:
+        if SMALL in router.choices:
             variant = self.models[router.model]
             trained = (self.pretrain.p_big if variant.p_big is None else variant.p_big) < 1
             require(

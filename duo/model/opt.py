@@ -9,7 +9,7 @@ from torch import Tensor
 from duo.errors import InputError
 from duo.model import pretrained
 from duo.model.transformer import Duo, Shape
-from duo.routes import BIG
+from duo.terms import BIG
 
 KEY = "model.pretrained"
 OFFSET = 2  # rows in OPT's table of positions that stand before the first position

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo.errors import InputError
-from duo.routes import BIG, SMALL
 from duo.settings import Model, Tokens
+from duo.terms import BIG, SMALL
 
 EPSILON = 1e-5  # of the norms, as in Llama 2 and in OPT
 ROPE_BASE = 10_000.0

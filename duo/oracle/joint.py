@@ -28,15 +28,12 @@ from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.oracle import select
 from duo.oracle.tree import Enumerator, label_losses
-from duo.routes import BIG, RouteSpace
-from duo.settings import RANDOM
+from duo.routes import RouteSpace
 from duo.tables import files
+from duo.terms import FIXED, GREEDY, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE, SHARED
 
 log = logging.getLogger(__name__)
 
-SHARED, REFERENCE, GREEDY = "shared", "reference", "greedy"
-ORACLE, SEQUENCE, FIXED = "oracle", "sequence", "fixed"  # for whom a route is chosen: a token, a document, a domain
-ISOLATED, JOINT = "isolated", "joint"
 BATCH = 16  # documents run jointly at once
 GREEDY_ROWS = (
     2048  # a token is tried alone, so its tree is small: in chunks of more rows hardly one would be full, and compiled
@@ -110,7 +107,7 @@ def router_routes(routed: pa.Table, choices: Iterable[str], sample: Sample, laye
     """
     hard = routed.filter(pc.equal(routed["kind"], "hard"))
     own = RouteSpace(layers, tuple(choices))
-    codes = RouteSpace(layers).encode(own.decode(hard["route"].to_numpy()) == own.choices.index(BIG))
+    codes = RouteSpace(layers).encode(own.big(hard["route"].to_numpy()))
     found = {(domain, document): codes[rows] for domain, document, rows in select.documents(hard)}
     for key in zip(sample.domains, sample.documents, strict=True):
         if key not in found:
@@ -134,9 +131,7 @@ def choose(losses: np.ndarray, sample: Sample, budgets: Iterable[int], layers: i
         part = losses[..., codes]
         columns = {selection: np.empty(part.shape[:2], np.int64) for selection in (ORACLE, SEQUENCE, FIXED)}
         for row, key in enumerate(zip(sample.domains, sample.documents, strict=True)):
-            rng = seeds.stream(seed, "oracle", budget, *key)
-            columns[ORACLE][row] = select.lowest(part[row], rng)
-            columns[SEQUENCE][row] = select.lowest(part[row].sum(axis=0, dtype=np.float64)[None], rng)
+            columns[ORACLE][row], columns[SEQUENCE][row] = select.best(part[row], select.ties(seed, budget, *key))
         for domain in dict.fromkeys(sample.domains):
             rows = np.array(sample.domains) == domain
             columns[FIXED][rows] = part[rows].sum(axis=(0, 1), dtype=np.float64).argmin()
@@ -170,10 +165,7 @@ def commit(
     side by side.
     """
     tokens, labels = torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)
-    draw = [
-        seeds.stream(seed, "oracle", enumerator.budget, *key)
-        for key in zip(sample.domains, sample.documents, strict=True)
-    ]
+    draw = [select.ties(seed, enumerator.budget, *key) for key in zip(sample.domains, sample.documents, strict=True)]
     routes, isolated = np.empty(sample.tokens.shape, np.int64), np.empty(sample.tokens.shape, np.float32)
     with enumerator.device.autocast():
         # The pasts of any run do to begin with: a position is overwritten before a token looks at it.

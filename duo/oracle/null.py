@@ -39,7 +39,7 @@ def log_probabilities(model: Duo, tokens: np.ndarray, route: int, device: Device
     """Log-probabilities [time, vocabulary], fp32 on the CPU, of what follows each token of one document [time] under
     a route, its code.
     """
-    big = torch.from_numpy(RouteSpace(len(model.layers)).decode(np.array(route)) == 1)
+    big = torch.from_numpy(RouteSpace(len(model.layers)).big(np.array(route)))
     with device.autocast():
         logits = model(torch.from_numpy(tokens)[None].to(device.name), big.to(device.name))[0]
     return logits.float().log_softmax(-1).cpu()
@@ -180,8 +180,7 @@ def select(
     ids |= {"reference_loss": losses[0, :, source], "null_reference_loss": files.fixed_lists(losses[1:, :, source].T)}
     for index, budget in enumerate(budgets):
         routes = space.with_budget(budget)
-        # The stream that the stage oracle draws from: equal losses then have the same winner here and there.
-        rng = stream(seed, "oracle", budget, domain, name)
+        rng = oracle.ties(seed, budget, domain, name)
         columns = {"budget": np.full(losses.shape[1], budget), "log_normaliser": log_normaliser[:, index]}
         tables.append(pa.table(ids | columns | _select(losses[..., routes], expected[..., routes], routes, rng)))
     return pa.concat_tables(tables)

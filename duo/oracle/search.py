@@ -23,8 +23,9 @@ from duo import seeds, stats
 from duo.data.evaluation_set import Sample
 from duo.errors import InputError
 from duo.oracle.tree import BATCH, Enumerator, Roots, label_losses
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import Search
+from duo.terms import BIG
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Routes:
     @cached_property
     def big(self) -> np.ndarray:
         """[routes, layers] 1.0 where the layer is big."""
-        return RouteSpace(self.layers).decode(self.codes).astype(np.float32)
+        return RouteSpace(self.layers).big(self.codes).astype(np.float32)
 
     @cached_property
     def index(self) -> np.ndarray:

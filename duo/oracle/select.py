@@ -16,12 +16,31 @@ from duo.tables import files
 
 
 def lowest(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[rows] index of the lowest loss in each row of losses [rows, routes]; equal losses are drawn from, each as
-    likely.
+    """[rows] index of the lowest loss in each row of losses [rows, routes]; among equal losses by chance, each as likely.
+
+    Every choice of a route goes through here: a choice that took the first of equals would prefer routes of low code,
+    that is routes that are small in the lower layers.
     """
     ties = losses == losses.min(axis=1, keepdims=True)
     rank = (rng.random(len(losses)) * ties.sum(axis=1)).astype(np.int64)
     return (ties.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
+
+
+def best(losses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Index of the best route for every token of a document [tokens], and of the best for all of them together.
+
+    losses [tokens, routes] of the document's tokens.
+    """
+    by_token = lowest(losses, rng)
+    return by_token, int(lowest(losses.sum(axis=0, dtype=np.float64)[None], rng)[0])
+
+
+def ties(seed: int, budget: int, domain: str, document: str) -> np.random.Generator:
+    """The random numbers that decide between equal losses in a document at a budget.
+
+    They are the same wherever a route is chosen, so that the same losses have the same winner in every study.
+    """
+    return seeds.stream(seed, "oracle", budget, domain, document)
 
 
 def best_of_random(losses: np.ndarray, tries: int, rng: np.random.Generator) -> np.ndarray:
@@ -37,13 +56,12 @@ def select(losses: np.ndarray, routes: np.ndarray, tries: int, rng: np.random.Ge
 
     losses [tokens, routes] are nats under the routes with the given codes [routes], all of one budget.
     """
-    own = lowest(losses, rng)
-    shared = lowest(losses.sum(axis=0, dtype=np.float64)[None], rng)[0]
+    by_token, by_document = best(losses, rng)
     return {
-        "oracle_route": routes[own],
-        "oracle_loss": losses[np.arange(len(losses)), own],
+        "oracle_route": routes[by_token],
+        "oracle_loss": losses[np.arange(len(losses)), by_token],
         "random_token_loss": best_of_random(losses, tries, rng),
-        "sequence_loss": losses[:, shared],
+        "sequence_loss": losses[:, by_document],
         "mean_loss": losses.mean(axis=1, dtype=np.float64).astype(np.float32),
     }
 
@@ -66,7 +84,7 @@ def apply(
     selections, sums = [], []
     for domain, document, rows, losses in by_document(table, space):
         part = losses[:, routes]
-        chosen = select(part, routes, tries, seeds.stream(seed, "oracle", budget, domain, document))
+        chosen = select(part, routes, tries, ties(seed, budget, domain, document))
         columns = {name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "position")}
         selections.append(pa.table({"model": [model] * len(part)} | columns | chosen))
         columns = {

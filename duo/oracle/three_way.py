@@ -17,7 +17,8 @@ from duo import seeds, stats
 from duo.data.evaluation_set import Sample
 from duo.errors import InputError
 from duo.oracle.tree import Enumerator
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SKIP
 
 log = logging.getLogger(__name__)
 

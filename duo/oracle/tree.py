@@ -21,7 +21,8 @@ from tqdm import tqdm
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo, Layer, Positions
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SKIP
 
 log = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duo.routers.budgets import EXACT, by_value, under
+from duo.routers.budgets import by_value, under
 from duo.routers.dataset import Examples
-from duo.routers.policy import NONE, Chosen, Key, Setting
+from duo.routers.policy import Chosen, Key, Setting
 from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.settings import Policies as Settings
+from duo.terms import EXACT, FIXED, NEIGHBOURS, NONE, RANDOM, TOKEN_TABLE
 
-FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM = "fixed", "token_table", "neighbours", "random"
 CHUNK = 256  # tokens whose losses under all routes are predicted at once
 
 # Chunks [settings, tokens, routes] of the losses predicted on examples, for each number of tokens that may be chosen.

@@ -18,8 +18,8 @@ from duo.data.evaluation_set import Sample
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo
-from duo.routes import BIG
 from duo.tables import files
+from duo.terms import BIG
 
 BATCH = 16  # documents run at once
 

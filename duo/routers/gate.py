@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo, Layer, Positions, forward_flops
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace, is_whole
 from duo.settings import OneRouter
 from duo.settings import Router as Settings
+from duo.terms import BIG, EXACT, HARD, SKIP, SOFT
 from duo.training import loop
 
 BATCH = 16  # documents scored at once
-HARD, EXACT, SOFT = "hard", "exact", "soft"  # how a router is scored
 
 Weigh = Callable[[int, Tensor], Tensor]  # layer, logits [..., choices] -> weights [..., choices] that add up to 1
 Update = Callable[[Layer, Tensor, Tensor, tuple[str, ...]], Tensor]
@@ -138,16 +138,14 @@ def along(routes: Tensor, choices: int) -> Weigh:
     return lambda layer, logits: F.one_hot(routes[..., layer], choices).to(logits.dtype)
 
 
-def highest(logits: Tensor, choices: tuple[str, ...], budget: int) -> Tensor:
-    """Routes [..., layers] with exactly `budget` big layers: those of the highest P(big), of equals the lower.
+def likeliest(logits: np.ndarray, space: RouteSpace, budget: int) -> np.ndarray:
+    """Codes [...] of the routes with exactly `budget` big layers, those of the highest P(big); of equals the lower.
 
     logits [..., layers, choices], two choices. Their difference is compared, which orders as P(big) does and never
     saturates.
     """
-    big = choices.index(BIG)
-    margin = logits[..., big] - logits[..., 1 - big]
-    order = margin.argsort(dim=-1, descending=True, stable=True)
-    return torch.full_like(order, 1 - big).scatter(-1, order[..., :budget], big)
+    big = space.choices.index(BIG)
+    return space.highest(logits[..., big] - logits[..., 1 - big], budget)
 
 
 def temperature(step: int, steps: int, ends: list[float]) -> float:
@@ -312,8 +310,9 @@ def score(
         return execute(routed, tokens, labels, weigh, device)
 
     runs = {SOFT: run(soft(last)), HARD: run(hard)}
-    if is_exact(one):
-        routes = highest(torch.from_numpy(runs[SOFT]["logits"]), routed.router.choices, int(one.big))
+    if is_whole(one.choices, one.big):
+        codes = likeliest(runs[SOFT]["logits"], routed.space, int(one.big))
+        routes = torch.from_numpy(routed.space.decode(codes).astype(np.int64))
         parts = [
             execute(
                 routed,
@@ -326,11 +325,6 @@ def score(
         ]
         runs[EXACT] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return {kind: _columns(found, routed.space, kind) for kind, found in runs.items()}
-
-
-def is_exact(one: OneRouter) -> bool:
-    """Whether a token can take exactly one.big big layers, the others being all of the other choice."""
-    return len(one.choices) == 2 and float(one.big).is_integer()
 
 
 def _columns(run: dict[str, np.ndarray], space: RouteSpace, kind: str) -> dict[str, np.ndarray]:

@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from scipy.optimize import bisect
 from torch import Tensor
 
-from duo.routers.budgets import AVERAGE, EXACT, Menu, by_margin, by_value, under
+from duo.routers.budgets import Menu, by_margin, by_value, under
 from duo.routers.dataset import Examples
 from duo.routers.gate import temperature
 from duo.routes import RouteSpace
 from duo.settings import Policies
+from duo.terms import AVERAGE, EXACT
 
 CHUNK = 2048  # tokens for which something is computed of all routes at once
 HEAT = [1.0, 0.1]  # temperature of a policy's chances in training, first and last

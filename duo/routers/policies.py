@@ -16,11 +16,12 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
 from duo.routers import objectives
-from duo.routers.budgets import AVERAGE, Menu, under
+from duo.routers.budgets import Menu, under
 from duo.routers.dataset import Examples
 from duo.routers.policy import Chosen, Key, Setting
 from duo.seeds import stream
 from duo.settings import Policies as Settings
+from duo.terms import AVERAGE
 
 log = logging.getLogger(__name__)
 

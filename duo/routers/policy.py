@@ -14,8 +14,6 @@ from duo.model.transformer import Duo
 from duo.oracle import joint
 from duo.routers.dataset import Examples
 
-NONE = "none"  # input or network of a policy that has none
-
 Key = tuple[str, int]  # constraint and budget
 
 

@@ -37,13 +37,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo import seeds, stats
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import SampledLabels
 from duo.studies import oracle_curves
 from duo.studies.difficulty import HIGH, NO_GAIN
 from duo.tables import files
+from duo.terms import BIG, DIFFERENCE, SAMPLED, TRUE
 
-TRUE, SAMPLED, DIFFERENCE = "true", "sampled", "difference"
 SOURCE, NULL_SOURCE = (
     ("source", None),
     ("null_source", None),
@@ -153,7 +153,7 @@ def summarise(
             TRUE: rows["oracle_route"].to_numpy()[:, None],
             SAMPLED: files.matrix(rows["null_route"]),
         }.items():
-            chosen = (space.digits[routes] == space.choices.index(BIG)).mean(axis=1)
+            chosen = space.big(routes).mean(axis=1)
             big[kind, budget] = np.stack([clusters.sums(layer) for layer in chosen.T], axis=1)
             position = rows["position"].to_numpy()
             heat[kind, budget] = np.stack([np.bincount(position, layer) for layer in chosen.T]) / np.bincount(position)

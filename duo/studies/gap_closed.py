@@ -19,14 +19,11 @@ import pyarrow.compute as pc
 
 from duo import seeds, stats
 from duo.errors import InputError
-from duo.routers.budgets import AVERAGE, EXACT
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.studies import router_curves
 from duo.tables import files
-
-ISOLATED, JOINT = "isolated", "joint"
-FIXED, RANDOM, CEILING, PAPER, NONE = "fixed", "random", "ceiling", "paper", "none"
+from duo.terms import AVERAGE, BIG, CEILING, EXACT, FIXED, ISOLATED, JOINT, NONE, PAPER, RANDOM
 
 
 class Entry(NamedTuple):

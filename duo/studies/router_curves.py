@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from duo import seeds, stats
 from duo.errors import InputError
-from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.routes import RouteSpace, is_whole
 from duo.settings import OneRouter
 from duo.studies import oracle_curves
+from duo.terms import BIG, SKIP, SMALL
 
 AVERAGE = "oracle_average"
 ORACLE = "oracle"  # stands for the router in its rows
@@ -177,7 +178,9 @@ def comparable(routers: Mapping[str, OneRouter]) -> list[str]:
     budget.
     """
     whole = {
-        name: one for name, one in routers.items() if set(one.choices) == {SMALL, BIG} and float(one.big).is_integer()
+        name: one
+        for name, one in routers.items()
+        if set(one.choices) == {SMALL, BIG} and is_whole(one.choices, one.big)
     }
     mixes = [one.mix for one in whole.values()]
     shared = [name for name, one in whole.items() if one.mix == max(mixes, key=mixes.count)]

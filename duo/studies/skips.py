@@ -11,7 +11,8 @@ from duo import seeds, stats
 from duo.data.evaluation_set import Sample
 from duo.errors import InputError
 from duo.oracle import select as oracle
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SKIP
 
 CHOICES = (SKIP, BIG)
 
@@ -65,7 +66,7 @@ def kept_by_luck(losses: np.ndarray, routes: np.ndarray, layers: int, seed: int)
 
 def _big(routes: np.ndarray, layers: int) -> np.ndarray:
     """[..., layers] bool of route codes [...]."""
-    return RouteSpace(layers, CHOICES).digits[routes] == CHOICES.index(BIG)
+    return RouteSpace(layers, CHOICES).big(routes)
 
 
 def intervals(

@@ -15,9 +15,9 @@ from torch import Tensor
 from duo.model import opt
 from duo.model.device import Device
 from duo.model.transformer import Duo, Grouping, Shape
-from duo.routes import SMALL
 from duo.seeds import stream
 from duo.settings import Pretrain
+from duo.terms import SMALL
 from duo.training import loop
 
 

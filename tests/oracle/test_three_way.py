@@ -12,9 +12,10 @@ from duo.data.evaluation_set import Sample
 from duo.errors import InputError
 from duo.oracle import three_way
 from duo.oracle.tree import Enumerator
-from duo.routes import BIG, CHOICES, SKIP, RouteSpace
+from duo.routes import CHOICES, RouteSpace
 from duo.tables.oracle import THREE_WAY
 from duo.tables.studies import THREE_WAY_CURVES
+from duo.terms import BIG, SKIP
 
 SPACE = RouteSpace(4, CHOICES)
 SAMPLE = Sample(["text"] * 3, ["d0", "d1", "d2"], random_tokens(3, 5).numpy(), random_tokens(3, 5, seed=1).numpy())

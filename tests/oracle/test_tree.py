@@ -11,7 +11,8 @@ from models import DEVICE, TINY, brute_force, make, random_tokens
 
 from duo.model.device import Device
 from duo.oracle.tree import Enumerator
-from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SKIP, SMALL
 
 SPACES = [(SMALL, BIG), (SKIP, BIG), (SMALL, BIG, SKIP)]
 

@@ -9,6 +9,7 @@ from duo.model import transformer
 from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.routers import gate as router
+from duo.routes import RouteSpace
 from duo.settings import OneRouter, Router
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=4, width=16, heads=2, big=24, small=6)
@@ -140,8 +141,8 @@ def test_exact_takes_the_likeliest_layers_and_exactly_so_many(choices, budget):
 
 
 def test_equal_chances_go_to_the_lower_layers():
-    routes = router.highest(torch.zeros(1, 4, 2), TWO, 2)
-    assert routes.tolist() == [[1, 1, 0, 0]]
+    space = RouteSpace(4, TWO)
+    assert space.decode(router.likeliest(np.zeros((1, 4, 2)), space, 2)).tolist() == [[1, 1, 0, 0]]
 
 
 @pytest.mark.parametrize("one", [wanted(big=1.5), wanted(THREE, big=1.0, skip=1.0)])

@@ -8,8 +8,8 @@ from safetensors import safe_open
 
 from duo.model.device import Device
 from duo.model.transformer import FFN, Duo, Shape
-from duo.routes import SMALL
 from duo.settings import Pretrain
+from duo.terms import SMALL
 from duo.training import pretrain
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=3, width=16, heads=2, big=24, small=6)

@@ -5,8 +5,10 @@ from collections import Counter
 import pyarrow as pa
 
 from duo.report import claims
+from duo.routes import is_whole
 from duo.tables.report import CLAIM_METRICS, CLAIMS
 from duo.tables.studies import SKIP_STATISTICS
+from duo.terms import BIG, SMALL
 from workflow import stage
 from workflow.params import Params, load_params
 
@@ -20,8 +22,8 @@ def scope(params: Params) -> claims.Scope:
     alike = [
         (router.model, str(router.mix))
         for router in params.routers.values()
-        if set(router.choices) == {"small", "big"}
-        and router.big == int(router.big)
+        if set(router.choices) == {SMALL, BIG}
+        and is_whole(router.choices, router.big)
         and router.model in params.route_losses.models
     ]
     return claims.Scope(

@@ -1,0 +1,30 @@
+"""Every word that is a value in a table, a key of a result or a purpose of random numbers, once.
+
+Who writes such a word and who looks for it both take it from here, so that neither can misspell it and a search for the
+name finds all who use it. docs/glossary.md says what the words mean.
+"""
+
+# What a layer can do with a token.
+SMALL, BIG, SKIP = "small", "big", "skip"
+# Routes with a name of their own, and routes drawn by chance.
+ALL_BIG, ALL_SMALL, RANDOM = "all_big", "all_small", "random"
+
+# For whom a route is chosen: the best of every token, of all tokens of a document, of all of a domain; and no choice.
+ORACLE, SEQUENCE, FIXED, MEAN = "oracle", "sequence", "fixed", "mean"
+# How a budget of big layers is met: by every token, or by their mean.
+EXACT, AVERAGE = "exact", "average"
+
+# What the other tokens of a sequence do while one token's routes are tried.
+SHARED, REFERENCE, GREEDY = "shared", "reference", "greedy"
+# Loss of a chosen route where it was tried, and where all chosen routes run together.
+ISOLATED, JOINT = "isolated", "joint"
+
+# Labels of the text, labels sampled from a model's predictions, the first less the second, and selection bias taken off.
+TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "corrected"
+# The teacher that is the mean of all other models.
+OTHERS = "others"
+
+# How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
+HARD, SOFT = "hard", "soft"
+# Policies that learn nothing or look losses up, the bound of the teachers, the paper's routers; and no input or network.
+TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ceiling", "paper", "none"
