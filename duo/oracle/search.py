@@ -22,7 +22,8 @@ from tqdm import tqdm
 from duo import seeds, stats
 from duo.data.evaluation_set import Sample
 from duo.errors import InputError
-from duo.oracle.tree import BATCH, Enumerator, Roots, label_losses
+from duo.oracle.branch import label_losses
+from duo.oracle.tree import BATCH, Enumerator, Roots
 from duo.routes import RouteSpace
 from duo.settings import Search
 from duo.terms import BIG
@@ -326,7 +327,7 @@ class Lens(Enumerator):
         self._labels = labels.to(self.device.name)
         self._levels = [[] for _ in range(depth)]
         with self.device.autocast():
-            for _ in self._prefixes(self.roots(tokens), depth, max(1, self.rows // labels.numel())):
+            for _ in self._prefixes(self.roots(tokens), depth, max(1, self.chunk // labels.numel())):
                 pass
         return [torch.cat(level).movedim(0, -1).numpy() for level in self._levels]
 

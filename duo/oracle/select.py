@@ -16,7 +16,7 @@ from duo.tables import files
 
 
 def lowest(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[rows] index of the lowest loss in each row of losses [rows, routes]; among equal losses by chance, each as likely.
+    """[rows] index of the lowest loss in each row of losses [rows, routes]; of equal losses any, each as likely.
 
     Every choice of a route goes through here: a choice that took the first of equals would prefer routes of low code,
     that is routes that are small in the lower layers.
@@ -109,7 +109,7 @@ def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, 
     """
     count = table["losses"].type.list_size
     if count != len(space):
-        raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}; run enumerate again")
+        raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}")
     for domain, document, rows in documents(table):
         losses = files.matrix(
             table["losses"].slice(rows.start, rows.stop - rows.start)
@@ -129,6 +129,4 @@ def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
 def _check_finite(losses: np.ndarray, domain: str, document: str) -> None:
     rows = np.flatnonzero(~np.isfinite(losses).all(axis=1))
     if len(rows):
-        raise InputError(
-            f"domain {domain}, document {document}, token {rows[0]} of it: a loss is not finite; run enumerate again"
-        )
+        raise InputError(f"domain {domain}, document {document}, token {rows[0]} of it: a loss is not finite")

@@ -7,7 +7,7 @@ import torch
 from duo import stats
 from duo.data import synthetic
 from duo.data.evaluation_set import Sample
-from duo.oracle.null import batches, null_labels, source_predictions
+from duo.oracle.null import batches, null_labels, reference_predictions
 from duo.oracle.tree import Enumerator
 from duo.seeds import stream
 from duo.settings import SampledLabels
@@ -29,12 +29,12 @@ def measure(
     gap.
     """
     source = enumerator.space.named(settings.reference)
-    model, device = enumerator.model, enumerator.device
-    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, device)
+    model, space, device = enumerator.model, enumerator.space, enumerator.device
+    sampled = null_labels(model, space, sample, source, settings.temperature, settings.samples, seed, device)
     routes = enumerator.space.with_budget(budget)
     parts = []
     for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
-        own = source_predictions(model, some.tokens, source, settings.temperature, device)
+        own = reference_predictions(model, space, some.tokens, source, settings.temperature, device)
         scores = enumerator.everything(torch.from_numpy(some.tokens), labels, own[None], [], on_leaves)
         losses, expected = scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy()
         all_small, all_big, (oracle, *null) = losses[0, ..., 0], losses[0, ..., -1], losses[..., routes].min(axis=-1)

@@ -11,6 +11,7 @@ from duo.data.evaluation_set import Sample
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.oracle import null
+from duo.oracle.branch import log_probabilities
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.settings import SampledLabels
@@ -37,7 +38,7 @@ def test_labels_are_drawn_as_often_as_predicted():
     with np.errstate(divide="ignore"):
         rows = torch.from_numpy(np.log(np.tile(chances, (20_000, 1))))
     for temperature, expected in ((1.0, chances), (0.5, chances**2 / (chances**2).sum())):
-        sampled = null.draw(rows, temperature, np.random.default_rng(0))
+        sampled = null.sample_labels(rows, temperature, np.random.default_rng(0))
         np.testing.assert_allclose(np.bincount(sampled, minlength=5) / len(rows), expected, atol=0.01)
 
 
@@ -48,16 +49,18 @@ def test_every_draw_is_a_word_of_some_chance(height):
             return np.full(shape, height)
 
     rows = torch.log(torch.tensor([[0.0, 0.3, 0.7, 0.0]]))
-    assert null.draw(rows, 1.0, Always()).tolist() == [1 if height == 0 else 2]
+    assert null.sample_labels(rows, 1.0, Always()).tolist() == [1 if height == 0 else 2]
 
 
 def test_labels_belong_to_their_document():
     """Neither the other documents, nor their order, nor how many labels are sampled changes a label."""
     duo, whole = make(scale=1.0), sample()
-    sampled = null.null_labels(duo, whole, ALL_BIG, 1.0, 3, 7, DEVICE)
-    part = null.null_labels(duo, whole.take(np.array([3, 1])), ALL_BIG, 1.0, 2, 7, DEVICE)
+    sampled = null.null_labels(duo, SPACE, whole, ALL_BIG, 1.0, 3, 7, DEVICE)
+    part = null.null_labels(duo, SPACE, whole.take(np.array([3, 1])), ALL_BIG, 1.0, 2, 7, DEVICE)
     np.testing.assert_array_equal(part, sampled[:2, [3, 1]])
-    assert (sampled[0] != sampled[1]).any() and (sampled != null.null_labels(duo, whole, 0, 1.0, 3, 7, DEVICE)).any()
+    assert (sampled[0] != sampled[1]).any() and (
+        sampled != null.null_labels(duo, SPACE, whole, 0, 1.0, 3, 7, DEVICE)
+    ).any()
 
 
 def test_labels_come_from_the_route_asked_for():
@@ -65,13 +68,13 @@ def test_labels_come_from_the_route_asked_for():
     duo, whole = make(scale=1.0), sample()
     for route, big in enumerate(SPACE.digits == 1):
         likeliest = duo(torch.from_numpy(whole.tokens), torch.from_numpy(big)).argmax(dim=-1)
-        sampled = null.null_labels(duo, whole, route, 1e-4, 1, 1, DEVICE)
+        sampled = null.null_labels(duo, SPACE, whole, route, 1e-4, 1, 1, DEVICE)
         np.testing.assert_array_equal(sampled[0], likeliest.numpy())
 
 
 def test_several_teachers_predict_the_mean_of_their_probabilities():
     models, tokens = [make(), make(scale=1.0)], sample().tokens[0]
-    each = [null.log_probabilities(model, tokens, ALL_BIG, DEVICE).exp() for model in models]
+    each = [log_probabilities(model, SPACE, tokens, ALL_BIG, DEVICE).exp() for model in models]
     torch.testing.assert_close(null.mean_prediction(models, tokens, DEVICE).exp(), (each[0] + each[1]) / 2)
 
 
@@ -122,7 +125,7 @@ def test_one_pass_gives_what_each_part_alone_does():
     table = null.run("duo", enumerator, held_out, [[teacher]], SETTINGS, BUDGETS, seed=1)
     assert table["document"].to_pylist()[:: len(BUDGETS) * 6] == held_out.documents
 
-    sampled = null.null_labels(duo, held_out, ALL_BIG, 1.0, SETTINGS.samples, 1, DEVICE)
+    sampled = null.null_labels(duo, SPACE, held_out, ALL_BIG, 1.0, SETTINGS.samples, 1, DEVICE)
     plain = null.losses(enumerator, held_out, np.concatenate([held_out.labels[None], sampled]))
     tokens = torch.from_numpy(held_out.tokens)
     predicted = torch.stack(

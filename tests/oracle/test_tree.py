@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from models import DEVICE, TINY, brute_force, make, random_tokens
 
 from duo.model.device import Device
+from duo.oracle.branch import log_probabilities
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.terms import BIG, SKIP, SMALL
@@ -32,7 +33,7 @@ def test_tree_equals_brute_force(rows):
 @pytest.mark.parametrize("choices", SPACES)
 @pytest.mark.parametrize("rows", [80, 10_000])
 def test_bounded_tree_equals_brute_force_filtered(choices, skip, rows):
-    """Exactly the routes with the budget, in the order of their codes, in every space and whatever a skip leaves out."""
+    """Exactly the routes with the budget, in order of their codes, in every space and whatever a skip leaves out."""
     duo, space = make(replace(TINY, layers=4)), RouteSpace(4, choices)
     tokens, labels = random_tokens(2, 5), random_tokens(2, 5, seed=1)[None]
     expected = brute_force(duo, space, tokens, labels, skip)
@@ -216,6 +217,17 @@ def test_normalised_oracle_is_the_loss_of_a_distribution():
     for column, budget in enumerate((1, 2)):
         lowest = found.losses[..., space.with_budget(budget)].amin(-1)
         torch.testing.assert_close((-lowest - found.log_normaliser[..., column]).exp().sum(0), torch.ones(1, 6))
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("scope", ["ffn", "layer"])
+def test_one_route_for_all_tokens_predicts_as_the_plain_pass_does(family, scope):
+    duo, space = make(replace(TINY, family=family)), RouteSpace(TINY.layers, (SMALL, BIG, SKIP))
+    tokens = random_tokens(1, 7)
+    for code, digits in enumerate(torch.from_numpy(space.digits)):
+        expected = duo(tokens, digits == 1, digits == 2, scope)[0].log_softmax(-1)
+        found = log_probabilities(duo, space, tokens[0].numpy(), code, DEVICE, scope)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_bf16_is_near_fp32():

@@ -96,7 +96,7 @@ def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
     space = RouteSpace(3)
     sequences, sample = synthetic.held_out(5, 24, seed=1)  # more than a batch
     found = recovery.measure(Enumerator(tiny, space, DEVICE, 500), sequences, sample, 2, settings, seed=1)
-    sampled = null.null_labels(tiny, sample, space.named(labels), 1.0, 2, 1, DEVICE)
+    sampled = null.null_labels(tiny, space, sample, space.named(labels), 1.0, 2, 1, DEVICE)
     tokens = torch.from_numpy(sample.tokens)
     losses = brute_force(tiny, space, tokens, torch.from_numpy(np.concatenate([sample.labels[None], sampled]))).numpy()
     oracle = losses[..., space.with_budget(2)].min(axis=-1)

@@ -11,6 +11,7 @@ from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import JOINT_LOSSES, ROUTE_LOSSES
 from duo.tables.routers import ROUTED
 from duo.tables.training import MODEL
+from duo.terms import GREEDY, SHARED
 from workflow import stage
 from workflow.params import load_params
 
@@ -25,18 +26,18 @@ def main(kind: str) -> None:
     )
     sample = common.beginning(params.joint.documents, params.evaluation_set.tokens)
     duo, space = transformer.load(MODEL.path(model=name), params.runtime.device), routes.RouteSpace(params.model.layers)
-    if kind == joint.GREEDY:
-        choices = joint.greedy(duo, sample, budgets, where, rows, params.seed)
+    if kind == GREEDY:
+        choices = joint.greedy(duo, space, sample, budgets, where, rows, params.seed)
     else:
-        if kind == joint.SHARED:
+        if kind == SHARED:
             tables = (ROUTE_LOSSES.read(model=name, shard=shard) for shard in params.route_losses.shards)
             losses = joint.enumerated(tables, sample)
         else:
             enumerator = tree.Enumerator(duo, space, where, rows)
             inputs = (torch.from_numpy(each) for each in (sample.tokens, sample.labels, reference(params, sample)))
             losses = enumerator.documents(*inputs).numpy()
-        choices = joint.choose(losses, sample, budgets, space.layers, params.seed)
-    JOINT_LOSSES.write(joint.table(name, duo, sample, choices, where), context=kind)
+        choices = joint.choose(losses, space, sample, budgets, params.seed)
+    JOINT_LOSSES.write(joint.table(name, duo, space, sample, choices, where), context=kind)
 
 
 def reference(params, sample: evaluation_set.Sample):

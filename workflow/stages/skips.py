@@ -29,11 +29,12 @@ def main(name: str) -> None:
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     where = Device.of(params.runtime, params.route_losses.precision)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope, budget)
-    source = routes.RouteSpace(space.layers).named(params.sampled_labels.reference)
+    two_way = routes.RouteSpace(space.layers)
     sampled = null_labels(
         duo,
+        two_way,
         sample,
-        source,
+        two_way.named(params.sampled_labels.reference),
         params.sampled_labels.temperature,
         params.sampled_labels.samples,
         params.seed,
