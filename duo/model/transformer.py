@@ -173,7 +173,9 @@ class Layer(nn.Module):
         return [self.ffns[choice](normed) for choice in choices]
 
     def forward(self, x: Tensor, positions: Positions, grouping: Grouping) -> Tensor:
-        """The layer with each token's own FFN, [batch, time, width], computing little more than these."""
+        """The stream after the layer [batch, length, width], each token by its own FFN, computing little more than
+        these.
+        """
         x = self.attend(x, positions)
         rows = _Permute.apply(self.ffn_norm(x).flatten(0, 1), grouping.order, grouping.inverse)
         update = self._updates(rows, grouping)
@@ -324,10 +326,9 @@ def _rotate(x: Tensor, rope: Tensor) -> Tensor:
 
 
 def forward_flops(shape: Shape, tokens: int, big: float, skip: float = 0.0) -> float:
-    """Floating-point operations of the matrix products of one forward pass over sequences of `tokens` tokens, per
-    token.
+    """Floating-point operations per token of the matrix products of one forward pass over sequences of `tokens` tokens.
 
-    `big` and `skip` are mean numbers of layers a token with the big FFN and with none; the rest are small. A product
+    `big` and `skip` are mean numbers of layers per token with the big FFN and with none; the rest are small. A product
     of [m, k] and [k, n] counts 2 m k n; attention counts the whole square of scores, as an uncut product does. Norms,
     biases, positions and softmax are left out.
     """

@@ -88,8 +88,8 @@ def log_probabilities(
         rotations = model.rotations(0, len(tokens))
         for layer, digit in zip(model.layers, space.decode(np.array(route)), strict=True):
             x = branch(layer, x[None], rotations, [space.choices[digit]], scope)[0]
-        found = logits(model, x)[0]
-    return found.float().log_softmax(-1).cpu()
+        scores = logits(model, x)[0]
+    return scores.float().log_softmax(-1).cpu()
 
 
 def logits(model: Routable, x: Tensor) -> Tensor:

@@ -60,29 +60,36 @@ def null_labels(
     samples: int,
     seed: int,
     device: Device,
+    scope: str = "ffn",
 ) -> np.ndarray:
     """Labels [samples, documents, length] from the predictions of the model under the reference route, a code of the
     space.
 
     Documents are run one at a time and a label's random number belongs to its document, so neither shards nor batches
-    change a label.
+    change a label. scope: what a skip of the reference route leaves out, as in Enumerator.
     """
     labels = np.empty((samples, *sample.labels.shape), np.int64)
     for row, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
-        predicted = log_probabilities(model, space, sample.tokens[row], reference, device)
+        predicted = log_probabilities(model, space, sample.tokens[row], reference, device, scope)
         for index in range(samples):
             labels[index, row] = sample_labels(predicted, temperature, stream(seed, "luck", *document, index))
     return labels
 
 
 def reference_predictions(
-    model: Routable, space: RouteSpace, tokens: np.ndarray, reference: int, temperature: float, device: Device
+    model: Routable,
+    space: RouteSpace,
+    tokens: np.ndarray,
+    reference: int,
+    temperature: float,
+    device: Device,
+    scope: str = "ffn",
 ) -> Tensor:
     """Log-probabilities [documents, length, vocabulary] that null_labels samples with.
 
     tokens [documents, length]; the rest as there.
     """
-    predicted = [log_probabilities(model, space, document, reference, device) for document in tokens]
+    predicted = [log_probabilities(model, space, document, reference, device, scope) for document in tokens]
     return (torch.stack(predicted) / temperature).log_softmax(-1)
 
 

@@ -1,7 +1,9 @@
-"""Selections over the loss table: which route each token, document or data set would take at a budget.
+"""Which route each token, document or domain would take at a budget, from the losses of all routes.
 
-Everything here reads losses that are already known, so a new budget costs seconds. Random choices belong to a
-document and a purpose: neither the number of shards nor the order of the documents changes a result.
+The paper compares choosers that know ever less: the oracle takes the best route of every token, `sequence` the best
+of every document, `fixed` the best of a domain, others the best of a few routes drawn by chance. All read losses that
+are already known, so a new budget costs seconds. Random numbers belong to a document and a purpose: neither the number
+of shards nor the order of the documents changes a result.
 """
 
 from collections.abc import Iterator
@@ -18,12 +20,12 @@ from duo.tables import files
 def lowest(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """[rows] index of the lowest loss in each row of losses [rows, routes]; of equal losses any, each as likely.
 
-    Every choice of a route goes through here: a choice that took the first of equals would prefer routes of low code,
-    that is routes that are small in the lower layers.
+    Routes of tokens and documents are chosen here, whoever asks. To take the first of equals instead would prefer
+    routes of low code, which are small in the lower layers.
     """
-    ties = losses == losses.min(axis=1, keepdims=True)
-    rank = (rng.random(len(losses)) * ties.sum(axis=1)).astype(np.int64)
-    return (ties.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
+    equal = losses == losses.min(axis=1, keepdims=True)
+    rank = (rng.random(len(losses)) * equal.sum(axis=1)).astype(np.int64)
+    return (equal.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
 
 
 def best(losses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
@@ -44,8 +46,8 @@ def ties(seed: int, budget: int, domain: str, document: str) -> np.random.Genera
 
 
 def best_of_random(losses: np.ndarray, tries: int, rng: np.random.Generator) -> np.ndarray:
-    """[rows] lowest of `tries` losses drawn with replacement from each row of losses [rows, routes], for each row
-    anew.
+    """[rows] lowest of `tries` losses drawn with replacement from each row of losses [rows, routes], anew for every
+    row.
     """
     draws = rng.integers(losses.shape[1], size=(len(losses), tries))
     return np.take_along_axis(losses, draws, axis=1).min(axis=1)
@@ -119,7 +121,7 @@ def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, 
 
 
 def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
-    """Domain, document and rows of each document of a table with a row a token; its rows stand together."""
+    """Domain, document and rows of each document of a table with a row per token, where a document's stand together."""
     domains, documents = table["domain"].to_numpy(), table["document"].to_numpy()
     changes = np.flatnonzero((domains[1:] != domains[:-1]) | (documents[1:] != documents[:-1])) + 1
     for start, stop in zip([0, *changes], [*changes, len(domains)], strict=True):
