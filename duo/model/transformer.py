@@ -292,7 +292,7 @@ def forward_flops(shape: Shape, tokens: int, big: float, skip: float = 0.0) -> f
     """Floating-point operations of the matrix products of one forward pass over sequences of `tokens` tokens, per
     token.
 
-    `big` and `skip` are mean numbers of layers a token with the big FFN and with none; the rest are small. A product
+    `big` and `skip` are mean numbers of layers per token with the big FFN and with none; the rest are small. A product
     of [m, k] and [k, n] counts 2 m k n; attention counts the whole square of scores, as an uncut product does. Norms,
     biases, positions and softmax are left out.
     """

@@ -127,7 +127,7 @@ def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, 
 
 
 def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
-    """Domain, document and rows of each document of a table with a row a token; its rows stand together."""
+    """Domain, document and rows of each document of a table with a row per token; its rows stand together."""
     domains, documents = table["domain"].to_numpy(), table["document"].to_numpy()
     changes = np.flatnonzero((domains[1:] != domains[:-1]) | (documents[1:] != documents[:-1])) + 1
     for start, stop in zip([0, *changes], [*changes, len(domains)], strict=True):

@@ -23,7 +23,7 @@ from duo.training.loop import temperature
 
 CHUNK = 2048  # tokens for which something is computed of all routes at once
 HEAT = [1.0, 0.1]  # temperature of a policy's chances in training, first and last
-CONTROL = 0.005  # how fast the price of a big layer follows the use of big layers in training: nats a big layer, for each one too many
+CONTROL = 0.005  # how fast the price of a big layer follows the use of big layers in training: nats per big layer, for each one too many
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ ORACLE_CURVES = table(
     fields.DOMAIN,
     field("strategy", pa.string(), "oracle, sequence, random_token, random_all, fixed or mean"),
     fields.BUDGET,
-    field("loss", pa.float64(), "mean over tokens", "nats a token"),
-    field("low", pa.float64(), "lower end of the interval", "nats a token"),
-    field("high", pa.float64(), "upper end of the interval", "nats a token"),
+    field("loss", pa.float64(), "mean over tokens", "nats per token"),
+    field("low", pa.float64(), "lower end of the interval", "nats per token"),
+    field("high", pa.float64(), "upper end of the interval", "nats per token"),
     field("perplexity", pa.float64(), "exp(loss)"),
     field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
 )
