@@ -1,154 +1,156 @@
-"""Speed of the prefix tree, in losses (token x route) a second: python -m benchmarks.enumeration
+"""Speed of the prefix tree, which computes the loss of every token under every route.
 
-Against four baselines in one process, all of params.yaml's shape and precision:
-- plain loop: a forward pass of the same model for each document and route, eager, as one would write it first;
-- batched loop: the same, with a pass for many documents at once;
-- tuned loop: batched, compiled, and computing only the FFNs that the route names;
-- products alone: every matrix product that the tree needs, in its sizes and numbers, with nothing between them.
-The loops run a sample of the routes. Beside them stand the tree in the context `reference` and the one walk that
-gives null, ceiling
-and normalised oracle too, each against the plain tree in turns, so that all see the same load.
+Measures: losses, one per token and route, per second, the best of 3 rounds in which all take turns. `prefix tree` is
+    the tree as the stage route_losses walks it, all tokens of a sequence on the same route.
+Baseline: the same model, run route by route:
+    plain loop      one document per forward pass, eager, both FFNs of a layer computed: as one writes it first;
+    batched loop    32 documents per forward pass;
+    tuned loop      batched, compiled, and of the FFNs only the one that the route names.
+    They run 6 routes drawn by chance, since all would take hours. Beside them stand
+    products alone  every matrix product of the tree, in its sizes and numbers, and nothing between them: what the tree
+                    could reach at best;
+    reference       the tree in the context of a reference run, where the other tokens keep a route of their own;
+    one walk        the tree with 3 sets of labels, the expected losses under 2 teachers and the normalisers of all
+                    budgets beside the losses.
+Input: a model of params.yaml's shape with random weights, and random tokens; needs nothing of a run.
+Takes: 6 minutes with the default params.yaml on two cores; 5 seconds at --size tiny, whose ratios mean nothing.
 """
 
-import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duo.model import device
-from duo.model.transformer import Duo, Layer, Positions, Shape
+from benchmarks import _shared as shared
+from benchmarks._shared import Contestant
+from duo.model.device import Device
+from duo.model.transformer import FAMILIES, Duo, Layer, Positions, Shape
 from duo.oracle import tree
-from duo.routes import BIG, SMALL, RouteSpace
-from workflow.params import Runtime, load_params
+from duo.routes import RouteSpace
+from duo.terms import BIG, SMALL
+from workflow.params import Params
 
-SAMPLE = 6  # routes that the loops run
-DOCUMENTS = 32  # in a pass of the batched loops
 ROUNDS = 3
+ROUTES = 6  # that the loops run
+DOCUMENTS = 32  # of a pass of the batched loops
 SETS, TEACHERS = 3, 2  # label sets and teachers of the one walk
 
 
 def main() -> None:
-    params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
-    settings, shape = params.enumerate, Shape.of(params.tokens, params.model)
-    duo = Duo(shape).initialise(torch.Generator().manual_seed(0)).eval().requires_grad_(False)
-    space = RouteSpace(shape.layers)
+    arguments = shared.command_line(__spec__.name, __doc__).parse_args()
+    params = shared.load(arguments.size)
+    model = shared.random_model(params).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(1)
-    tokens, labels = torch.randint(0, shape.vocabulary, (2, DOCUMENTS, settings.tokens), generator=generator)
-    digits = torch.from_numpy(space.digits)[torch.randint(0, len(space), (SAMPLE,), generator=generator)]
-    some, wanted = tokens[: tree.BATCH], labels[: tree.BATCH]
-    enumerator = tree.Enumerator(duo, space, params.runtime, settings.precision, settings.rows)
+    size = (2, DOCUMENTS, params.evaluation_set.tokens)
+    tokens, labels = torch.randint(0, params.tokens.vocabulary, size, generator=generator)
+    walks = trees(params, model, tokens, labels, generator)
+    contestants = {"prefix tree": walks.pop("prefix tree")} | loops(params, model, tokens, labels, generator)
+    contestants["products alone"] = products(params, model.shape, walks["one walk"].amount)
+    shared.show(shared.race(contestants | walks, ROUNDS), "losses")
 
-    def loop(forward: Callable[[Tensor, Tensor], Tensor], documents: int) -> Callable[[], None]:
+
+def trees(
+    params: Params, model: Duo, tokens: Tensor, labels: Tensor, generator: torch.Generator
+) -> dict[str, Contestant]:
+    """The tree's walks over as many documents as it takes at once; tokens, labels [documents, time]."""
+    settings, space = params.route_losses, RouteSpace(model.shape.layers)
+    enumerator = tree.Enumerator(model, space, Device.of(params.runtime, settings.precision), settings.chunk)
+    batch, true = tokens[: tree.BATCH], labels[: tree.BATCH]
+    sets = labels[: SETS * tree.BATCH].view(SETS, *batch.shape)
+    teachers = torch.randn(TEACHERS, *batch.shape, model.shape.vocabulary, generator=generator).log_softmax(-1)
+    all_big = torch.full_like(batch, len(space) - 1)
+    budgets = range(space.layers + 1)
+    walks = {
+        "prefix tree": lambda: enumerator.losses(batch, true[None]),
+        "reference": lambda: enumerator.losses(batch, true[None], reference=all_big),
+        "one walk": lambda: enumerator.everything(batch, sets, teachers, budgets),
+    }
+    return {name: Contestant(walk, batch.numel() * len(space)) for name, walk in walks.items()}
+
+
+def loops(
+    params: Params, model: Duo, tokens: Tensor, labels: Tensor, generator: torch.Generator
+) -> dict[str, Contestant]:
+    """The same losses by a forward pass per route; tokens, labels [documents, time]."""
+    space, device = RouteSpace(model.shape.layers), Device.of(params.runtime, params.route_losses.precision)
+    codes = torch.randint(0, len(space), (ROUTES,), generator=generator)
+    routes = torch.from_numpy(space.big(codes.numpy())).to(params.runtime.device)
+
+    def loop(forward: Callable[[Tensor, Tensor], Tensor], documents: int) -> Contestant:
+        batch, true = (part[:documents].to(params.runtime.device) for part in (tokens, labels))
+
         @torch.no_grad()
         def passes() -> None:
-            with device.autocast(params.runtime.device, settings.precision):
-                for route in digits:
-                    F.cross_entropy(
-                        forward(tokens[:documents], route).float().flatten(0, 1),
-                        labels[:documents].flatten(),
-                        reduction="none",
-                    )
+            with device.autocast():
+                for route in routes:
+                    logits = forward(batch, route).float()
+                    F.cross_entropy(logits.flatten(0, 1), true.flatten(), reduction="none")
 
-        return passes
+        return Contestant(passes, batch.numel() * ROUTES)
 
-    def plain(some_tokens: Tensor, route: Tensor) -> Tensor:
-        return duo(some_tokens, route == 1)
-
-    losses = {
-        "prefix tree": (lambda: enumerator.losses(some, wanted[None]), some.numel() * len(space)),
-        "plain loop": (loop(plain, 1), settings.tokens * SAMPLE),
-        "batched loop": (loop(plain, DOCUMENTS), tokens.numel() * SAMPLE),
-        "tuned loop": (loop(tuned_pass(duo, params.runtime), DOCUMENTS), tokens.numel() * SAMPLE),
-        "products alone": (
-            lambda: tree_products(shape, some.numel(), settings.rows, settings.precision),
-            some.numel() * len(space),
-        ),
+    return {
+        "plain loop": loop(model, 1),
+        "batched loop": loop(model, DOCUMENTS),
+        "tuned loop": loop(tuned_forward(model, device), DOCUMENTS),
     }
-    every = some.numel() * len(space)
-    null = labels[tree.BATCH :][: (SETS - 1) * tree.BATCH].view(SETS - 1, *some.shape)
-    teachers = torch.randn(TEACHERS, *some.shape, shape.vocabulary, generator=generator).log_softmax(-1)
-    budgets = range(shape.layers + 1)
-    all_big = torch.full_like(some, len(space) - 1)
-    trees = {
-        "plain": lambda: enumerator.losses(some, wanted[None]),
-        "reference": lambda: enumerator.losses(some, wanted[None], reference=all_big),
-        "one walk": lambda: enumerator.everything(some, torch.cat([wanted[None], null]), teachers, budgets),
-    }
-    times = in_turns(trees)
-    for name, taken in times.items():
-        print(
-            f"tree, {name:9} {every / taken / 1e3:9,.1f} k losses/s   takes {taken / times['plain']:6.2f} x as long as the plain one"
-        )
-    speeds = {name: count / seconds(run) for name, (run, count) in losses.items()}
-    for name, speed in speeds.items():
-        print(f"{name:15} {speed / 1e3:9,.1f} k losses/s   tree is {speeds['prefix tree'] / speed:6.2f} x as fast")
 
 
-def tuned_pass(duo: Duo, machine: Runtime) -> Callable[[Tensor, Tensor], Tensor]:
-    """Logits of tokens under one route [layers], each layer and its one FFN compiled."""
+def tuned_forward(model: Duo, device: Device) -> Callable[[Tensor, Tensor], Tensor]:
+    """What the model gives for tokens [batch, time] under one route [layers] bool, computing no FFN but the route's."""
 
-    def layer_pass(layer: Layer, x: Tensor, positions: Positions, choice: str) -> Tensor:
+    def layer_step(layer: Layer, x: Tensor, positions: Positions, choice: str) -> Tensor:
         x = layer.attend(x, positions)
         return x + layer.ffns[choice](layer.ffn_norm(x))
 
-    step = device.compiled(layer_pass, machine.compile)
+    step = device.compiled(layer_step)
 
-    def run(tokens: Tensor, route: Tensor) -> Tensor:
-        x = duo.embedding(tokens)
-        for layer, big in zip(duo.layers, route.tolist(), strict=True):
-            x = step(layer, x, duo.positions(tokens.shape[1]), BIG if big else SMALL)
-        return duo.logits(x)
+    def forward(tokens: Tensor, route: Tensor) -> Tensor:
+        x, positions = model.embed(tokens), model.positions(tokens.shape[1])
+        for layer, big in zip(model.layers, route.tolist(), strict=True):
+            x = step(layer, x, positions, BIG if big else SMALL)
+        return model.logits(x)
 
-    return run
+    return forward
 
 
-def tree_products(shape: Shape, tokens: int, rows: int, precision: str) -> None:
-    """Every matrix product of the tree over `tokens` tokens, on made-up operands, in chunks of at most `rows` rows."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    width, size = shape.width, shape.width // shape.heads
+def products(params: Params, shape: Shape, losses: int) -> Contestant:
+    """Every matrix product of the tree with so many losses, on made-up numbers, in chunks as the tree has them."""
+    length, head = params.evaluation_set.tokens, shape.width // shape.heads
+    tokens = losses // 2**shape.layers
+    chunk = max(1, params.route_losses.chunk // tokens) * tokens
+    made_up = {
+        "dtype": torch.bfloat16 if params.route_losses.precision == "bf16" else torch.float32,
+        "device": params.runtime.device,
+    }
 
-    def product(total: int, inputs: int, outputs: int, chunk: int) -> None:
-        x, weight = torch.ones(min(chunk, total), inputs, dtype=dtype), torch.ones(outputs, inputs, dtype=dtype)
-        for _ in range(max(1, total // chunk)):
+    def linear(rows: int, inputs: int, outputs: int, most: int = chunk) -> None:
+        x, weight = torch.ones(min(most, rows), inputs, **made_up), torch.ones(outputs, inputs, **made_up)
+        for _ in range(rows // len(x)):
             F.linear(x, weight)
 
-    for depth in range(shape.layers):
-        nodes = tokens * 2**depth
-        product(nodes, width, 3 * width, rows)
-        product(nodes, width, width, rows)
-        for inner in (shape.big, shape.small):
-            product(nodes, width, 2 * inner, rows)
-            product(nodes, inner, width, rows)
-        batch = min(nodes, rows) // shape.sequence * shape.heads
-        scores, values = (
-            torch.ones(batch, shape.sequence, shape.sequence, dtype=dtype),
-            torch.ones(batch, shape.sequence, size, dtype=dtype),
-        )
-        for _ in range(max(1, nodes // rows)):
-            torch.bmm(values, values.transpose(1, 2))
+    def attention(rows: int) -> None:
+        sequences = min(chunk, rows) // length
+        values = torch.ones(sequences * shape.heads, length, head, **made_up)
+        scores = torch.ones(sequences * shape.heads, length, length, **made_up)
+        for _ in range(rows // (sequences * length)):
+            torch.bmm(values, values.mT)
             torch.bmm(scores, values)
-    product(tokens * 2**shape.layers, width, shape.vocabulary, tree.LEAF_ROWS)
 
+    def tree_products() -> None:
+        matrices = FAMILIES[shape.family].matrices
+        for depth in range(shape.layers):
+            rows = tokens * 2**depth
+            linear(rows, shape.width, 3 * shape.width)
+            attention(rows)
+            linear(rows, shape.width, shape.width)
+            for inner in (shape.big, shape.small):
+                linear(rows, shape.width, (matrices - 1) * inner)
+                linear(rows, inner, shape.width)
+        linear(losses, shape.width, shape.vocabulary, tree.LEAF_ROWS)
 
-def seconds(run: Callable[[], object]) -> float:
-    """Time of a run, the best of some rounds after one that warms up."""
-    return in_turns({"": run})[""]
-
-
-def in_turns(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The same of several, by name; in each round they take turns."""
-    times = {name: [] for name in runs}
-    for round in range(1 + ROUNDS):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if round:
-                times[name].append(time.perf_counter() - start)
-    return {name: min(taken) for name, taken in times.items()}
+    return Contestant(tree_products, losses)
 
 
 if __name__ == "__main__":
-    main()
+    shared.run(main)

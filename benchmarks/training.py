@@ -1,93 +1,100 @@
-"""Training speed against Hugging Face's LlamaForCausalLM of the all-big shape: python -m benchmarks.training
+"""Speed of training under random routes, beside the training of a common transformer of the same size.
 
-Both train on the same batches of params.yaml's shape on this machine, in turns, so that both see the same load. The
-peer runs at its own best of fp32 and bf16, eager and compiled; ours as params.yaml says. Prints tokens a second and
-ratios.
+Measures: tokens per second of whole optimizer steps (forward, backward, clipping, AdamW), the best of 5 rounds in
+    which all take turns. `duo` trains as params.yaml says.
+Baseline: LlamaForCausalLM of Hugging Face's transformers in the all-big shape, with the same optimizer, clipping and
+    batch, at its own best among: llama fp32 eager, llama bf16 eager and, where runtime.compile is true,
+    llama fp32 compiled and llama bf16 compiled.
+Input: one batch of random tokens, in the shape of params.yaml; needs nothing of a run.
+Takes: 4 minutes with the default params.yaml on two cores, half of it for compiling; 5 seconds at --size tiny, which
+    compiles nothing and whose ratios mean nothing.
 """
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from duo.model import device
+from benchmarks import _shared as shared
+from benchmarks._shared import Contestant
+from duo.errors import InputError
+from duo.model.device import Device
 from duo.model.transformer import Shape
-from duo.training import pretrain
-from workflow.params import Pretrain, load_params
+from duo.training import loop
+from duo.training.random_routes import RandomRoutes
+from workflow.params import Params
 
-ROUNDS, STEPS = 5, 4
+ROUNDS, CALLS = 5, 4
 
 
 def main() -> None:
-    params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
-    shape = Shape.of(params.tokens, params.model)
-    batch = torch.randint(
-        0, shape.vocabulary, (params.pretrain.batch, shape.sequence + 1), generator=torch.Generator().manual_seed(0)
-    )
-    run = pretrain.Run(shape, params.pretrain, params.runtime, params.seed, Path("no checkpoint"))
-    contestants = {"duo": lambda: run.advance(batch)}
-    for precision in ("fp32", "bf16"):
-        for compiled in (False, True):
-            name = f"llama {precision} {'compiled' if compiled else 'eager'}"
-            contestants[name] = llama_step(shape, params.pretrain, batch, precision, compiled)
-    speeds = race(contestants, batch[:, 1:].numel())
-    peer = max(speed for name, speed in speeds.items() if name != "duo")
-    for name, speed in speeds.items():
-        print(f"{name:22} {speed:9,.0f} tokens/s   {speed / peer:5.2f} x the peer's best")
-
-
-def llama_step(
-    shape: Shape, settings: Pretrain, batch: torch.Tensor, precision: str, compiled: bool
-) -> Callable[[], None]:
-    """One optimizer step of the peer: the same sizes, optimizer, clipping and batch."""
-    sizes = {
-        "hidden_size": shape.width,
-        "intermediate_size": shape.big,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-    }
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=shape.vocabulary,
-            max_position_embeddings=shape.sequence,
-            tie_word_embeddings=True,
-            use_cache=False,
-            **sizes,
+    arguments = shared.command_line(__spec__.name, __doc__).parse_args()
+    params = shared.load(arguments.size)
+    if params.model.pretrained:
+        raise InputError(
+            f"params.yaml: model.pretrained: {params.model.pretrained!r} is an OPT, while the baseline is a Llama; "
+            "leave it out, or take --size tiny"
         )
-    )
+    generator = torch.Generator().manual_seed(0)
+    shape = (params.pretrain.batch, params.tokens.sequence + 1)
+    batch = torch.randint(0, params.tokens.vocabulary, shape, generator=generator).to(params.runtime.device)
+    contestants = {"duo": duo_step(params, batch)}
+    for kind in ("eager", "compiled") if params.runtime.compile else ("eager",):
+        for precision in ("fp32", "bf16"):
+            contestants[f"llama {precision} {kind}"] = llama_step(params, batch, precision, kind == "compiled")
+    speeds = shared.race(contestants, ROUNDS, CALLS)
+    shared.show(speeds, "tokens")
+    peer = max((name for name in speeds if name != "duo"), key=speeds.get)
+    print(f"against the baseline's best, {peer}: {speeds['duo'] / speeds[peer]:.2f} x as fast")
+
+
+def duo_step(params: Params, batch: Tensor) -> Contestant:
+    """One optimizer step of ours on a batch [sequences, sequence + 1], each token on a route of its own."""
+    device = Device.of(params.runtime, params.pretrain.precision)
+    objective = RandomRoutes(shared.random_model(params), params.pretrain, device, params.seed, {})
+    steps = loop.step_count(params.pretrain, params.tokens.sequence)
+    run = loop.Run("benchmark", params.seed, Path("no such checkpoint"))
+    trainer = loop.Trainer(objective, params.pretrain, steps, run)
+    return Contestant(lambda: trainer.advance(batch), batch[:, 1:].numel())
+
+
+def llama_step(params: Params, batch: Tensor, precision: str, compiled: bool) -> Contestant:
+    """One optimizer step of the baseline on the same batch."""
+    settings, target = params.pretrain, params.runtime.device
+    model = llama(Shape.of(params.tokens, params.model)).to(target)
     forward = torch.compile(model) if compiled else model
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=tuple(settings.betas), fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, betas=tuple(settings.betas), fused=True
+    )
 
     def step() -> None:
-        with device.autocast("cpu", precision):
-            # The model shifts labels by itself, so it gets what it predicts: the same number of tokens less one a
-            # sequence.
+        with Device(target, precision).autocast():
+            # It shifts the labels by itself, so it gets what it reads: the same tokens, of which it predicts one less
+            # per sequence than ours.
             loss = forward(input_ids=batch[:, :-1], labels=batch[:, :-1]).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    return step
+    return Contestant(step, batch[:, 1:].numel())
 
 
-def race(contestants: dict[str, Callable[[], object]], tokens: int) -> dict[str, float]:
-    """Tokens a second of each, at the best of several rounds in which they take turns; two steps first to warm up."""
-    best = dict.fromkeys(contestants, float("inf"))
-    for step in contestants.values():
-        step()
-        step()
-    for _ in range(ROUNDS):
-        for name, step in contestants.items():
-            start = time.perf_counter()
-            for _ in range(STEPS):
-                step()
-            best[name] = min(best[name], (time.perf_counter() - start) / STEPS)
-    return {name: tokens / seconds for name, seconds in best.items()}
+def llama(shape: Shape) -> LlamaForCausalLM:
+    """The common transformer that is a Duo model of this shape when every layer takes its big FFN."""
+    config = LlamaConfig(
+        vocab_size=shape.vocabulary,
+        max_position_embeddings=shape.sequence,
+        hidden_size=shape.width,
+        intermediate_size=shape.big,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        tie_word_embeddings=True,
+        use_cache=False,
+    )
+    return LlamaForCausalLM(config)
 
 
 if __name__ == "__main__":
-    main()
+    shared.run(main)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from duo import seeds, stats
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable, check
@@ -130,7 +130,7 @@ def null(
     _check_budgets(several, space)
     code, ids = space.named(reference), _ids(tokens, "tokens", model)
     where = Device(device, precision, compile)
-    documents = Sample(["tokens"] * len(ids), [str(row) for row in range(len(ids))], ids, ids)
+    documents = EvaluationSet(["tokens"] * len(ids), [str(row) for row in range(len(ids))], ids, ids)
     labels = null_labels(model, space, documents, code, temperature, samples, seed, where, scope)
     enumerator, parts = Enumerator(model, space, where, chunk, scope), []
     for part, part_labels, new, on_leaves in batches(enumerator, documents, labels):

@@ -6,7 +6,6 @@ code is a binary number with a 1 for every big layer: 0b0011 is a route of four 
 hold codes; whatever a code means is asked here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -91,11 +90,3 @@ class RouteSpace:
         """Codes [...] of choices [..., layers] given as indices in `choices`."""
         powers = len(self.choices) ** np.arange(self.layers - 1, -1, -1)
         return (digits.astype(np.int64) * powers).sum(axis=-1)
-
-
-def is_whole(choices: Sequence[str], budget: float) -> bool:
-    """Whether every token can take exactly `budget` big layers, all of its others being of the one other choice.
-
-    Where not, a router can keep to the budget only on average.
-    """
-    return len(choices) == 2 and BIG in choices and float(budget).is_integer()

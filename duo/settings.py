@@ -221,7 +221,9 @@ class Variant(Group):
         return Pretrain(**pretrain.model_dump() | self.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
 
 
-class EvaluationSet(Group):
+class EvaluationSize(Group):
+    """How much of every domain is evaluated; `duo.data.evaluation_set` chooses it."""
+
     documents: Annotated[int, Field(ge=2)]
     tokens: Annotated[int, Field(ge=2)]
 

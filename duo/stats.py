@@ -1,13 +1,17 @@
-"""Intervals by cluster bootstrap: documents are drawn with replacement, never tokens, since tokens of a document are
-alike.
+"""Intervals by cluster bootstrap: documents are drawn with replacement, never tokens, as a document's tokens are alike.
+
+What is estimated is named by keys: frozen dataclasses whose fields are the columns that tell the rows of a table apart.
+So a table is the numbers of one kind of key, and nothing has to be read back out of a name.
 """
 
-from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.stats import bootstrap, rankdata
 
+from duo import seeds
 from duo.errors import InputError
 
 
@@ -19,7 +23,30 @@ class Interval(NamedTuple):
     high: float
 
 
+@dataclass(frozen=True)
+class Statistic:
+    """Names one number that a claim, a figure or a page may refer to; two are equal whatever their words.
+
+    family: what is measured, such as difference, slope or depth_bias. subject: whose it is, such as oracle or a
+    router's name. reference: what the subject is compared with, if anything. budget: big layers per token (their mean,
+    where they are chosen by chance), where it is of one budget. labels: true, sampled (from the model's own predictions:
+    the null), corrected (selection bias taken off) or difference (true less sampled). words: all that in plain English.
+    """
+
+    family: str
+    subject: str
+    reference: str = ""
+    budget: float | None = None
+    labels: str = "true"
+    words: str = field(default="", compare=False)
+
+    def of(self, labels: str, words: str = "") -> Self:
+        """The same statistic of other labels; `words` are added to its own."""
+        return replace(self, labels=labels, words=f"{self.words}, {words}" if words else self.words)
+
+
 Numbers = dict[Hashable, np.ndarray]
+Intervals = Mapping[Hashable, Interval]
 
 
 def intervals(
@@ -55,6 +82,44 @@ def intervals(
     )
     ends = zip(estimate.items(), *result.confidence_interval, strict=True)
     return {name: Interval(float(value[0]), float(low), float(high)) for (name, value), low, high in ends}
+
+
+class Study:
+    """One question about one model and domain, summed by document: the base of everything in duo.studies.
+
+    A study says what its numbers are where every document counts as often as its weight; intervals and the rows of its
+    tables follow. All numbers of a study come from the same replicates, so their differences are paired.
+    """
+
+    ids: dict[str, str]  # columns of every row, such as model and domain
+    documents: int
+    stream: tuple[str, ...]  # purpose of its random numbers: studies of one purpose share their replicates
+
+    def numbers(self, weights: np.ndarray) -> Numbers:
+        """Each number [replicates] by its key, for weights [replicates, documents]."""
+        raise NotImplementedError
+
+    def intervals(self, resamples: int, confidence: float, seed: int) -> Intervals:
+        """Every number with its interval. The same seed gives the same replicates."""
+        rng = seeds.stream(seed, *self.stream)
+        return intervals(self.numbers, self.documents, resamples, confidence, rng)
+
+    def rows(self, estimates: Intervals, kind: type, value: str = "value") -> list[dict[str, Any]]:
+        """Rows of a table: the ids, the fields of every key of this kind, and its interval as value, low and high."""
+        return [
+            self.ids | asdict(key) | {value: interval.value, "low": interval.low, "high": interval.high}
+            for key, interval in estimates.items()
+            if type(key) is kind
+        ]
+
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        """Every table of duo.tables that the study fills: a list of rows, or an Arrow table, by table."""
+        raise NotImplementedError
+
+
+def ends(name: str, interval: Interval) -> dict[str, float]:
+    """Columns NAME, NAME_low and NAME_high of a table whose rows hold several estimates."""
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _weights(drawn: np.ndarray, documents: int) -> np.ndarray:
@@ -127,3 +192,8 @@ def slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x = x - x.mean(axis=0)
     spread, together = (x**2).sum(axis=0), (x * y).sum(axis=0)
     return np.divide(together, spread, out=np.zeros_like(together), where=spread > 0)
+
+
+def halves(count: int) -> np.ndarray:
+    """[count] 1 in the upper half, -1 in the lower, and 0 for the middle one of an odd number."""
+    return np.sign(np.arange(count) - (count - 1) / 2)

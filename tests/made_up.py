@@ -8,12 +8,15 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from duo.data import synthetic, tokenizer
+from duo.data import tokenizer
 from duo.oracle import select
 from duo.routes import RouteSpace
+from duo.stats import Intervals, Study
 from duo.studies import oracle_curves
 from duo.tables import files
 from duo.tables.data import DOCUMENTS
+from duo.tables.files import Table
+from workflow.studies import as_table
 
 # A training of seconds: what its settings have in common, whatever is trained.
 OPTIMIZER = {
@@ -75,15 +78,20 @@ def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> d
     return {budget: select.apply(model, table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
 
 
-def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[oracle_curves.Domain, dict]]:
+def evaluated(losses: Losses, budgets=range(LAYERS + 1)) -> dict[str, tuple[oracle_curves.OracleCurves, Intervals]]:
     """Every domain of one model with its intervals, by name."""
-    domains = oracle_curves.domains(selected(losses, budgets), SPACE)
-    return {domain.name: (domain, oracle_curves.intervals(domain, LAYERS, 200, 0.95, seed=1)) for domain in domains}
+    studies = oracle_curves.gather(selected(losses, budgets), SPACE)
+    return {study.ids["domain"]: (study, study.intervals(200, 0.95, seed=1)) for study in studies}
+
+
+def tabled(table: Table, *pairs: tuple[Study, Intervals]) -> pa.Table:
+    """One of the tables that studies fill, from each with its intervals."""
+    return pa.concat_tables([as_table(table, study.tables(estimates)[table]) for study, estimates in pairs])
 
 
 def routing_curves(targets=(1, 3)) -> pa.Table:
     """The columns of ROUTER_CURVES that figures read: hard a quarter above its target, soft a quarter below, 2 - 0.1
-    nats a layer.
+    nats per layer.
     """
     rows = []
     for domain, target in product(("text", "code"), targets):
@@ -94,7 +102,8 @@ def routing_curves(targets=(1, 3)) -> pa.Table:
             "oracle_average": target,
         }.items():
             loss = 2.0 - 0.1 * used
-            row = {"domain": domain, "kind": kind, "target": float(target), "big": float(used)}
+            row = {"domain": domain, "kind": kind, "constraint": "exact" if kind == "exact" else "average"}
+            row |= {"target": float(target), "big": float(used)}
             rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1})
     return pa.Table.from_pylist(rows)
 
@@ -113,28 +122,3 @@ def corpora(**texts):
         columns | {"split": [split for split, _ in rows], "text": [text for _, text in rows]}, domain="notes"
     )
     return {"notes": DOCUMENTS.read(domain="notes")}
-
-
-def synthetic_tokens(documents: int = 12) -> pa.Table:
-    """SYNTHETIC_TOKENS where the corrected gap is the difficulty, and gap and loss are that and luck, which noise has
-    most of.
-    """
-    sequences, sample = synthetic.held_out(documents, synthetic.BLOCK, seed=1)
-    known = sequences[:, 1:].ravel()
-    lucky = np.random.default_rng(0).gamma(4, 0.5, known.shape) * (1 + (known["entropy"] > 2))
-    gap = known["difficulty"] + lucky
-    columns = {
-        "kind": np.array(synthetic.KINDS)[known["kind"]],
-        "difficulty": known["difficulty"],
-        "entropy": known["entropy"],
-    }
-    columns |= {
-        "all_small": gap + 1,
-        "all_big": gap,
-        "oracle": gap * 0 + 1,
-        "gap": gap,
-        "luck": lucky,
-        "corrected_gap": known["difficulty"].astype(float),
-    }
-    columns |= {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
-    return pa.table({name: sample.columns()[name] for name in ("document", "position")} | columns)

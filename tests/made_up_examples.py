@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.routers.dataset import Examples
 from duo.routes import RouteSpace
 from duo.settings import Policies
@@ -42,7 +42,7 @@ def examples(documents: int, seed: int, luck: float = 0.5) -> Examples:
     losses = 4.0 - np.where(sign[:, None] == 1, half[0], half[1]) + luck * rng.normal(size=(count, len(SPACE)))
     ids = np.where(rng.random(count) < 0.9, sign, 1 - sign) + 2 * rng.integers(3, size=count)
     domains = [DOMAINS[index % 2] for index in range(documents)]
-    sample = Sample(
+    sample = EvaluationSet(
         domains, [f"d{index}" for index in range(documents)], ids.reshape(documents, TIME), ids.reshape(documents, TIME)
     )
     return Examples(

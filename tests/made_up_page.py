@@ -1,19 +1,31 @@
 """What a report is made of, made up: two models, two domains, hostile words and a picture."""
 
 import base64
+from dataclasses import asdict
 from itertools import product
 from math import exp
 
 import pyarrow as pa
-from made_up import LAYERS, SPACE, noise, selected
+from made_up import LAYERS, SPACE, noise, selected, tabled
 
-from duo.report import page
-from duo.studies import oracle_curves
+from duo.report import content
+from duo.stats import Intervals
+from duo.studies import difficulty, oracle_curves
+from duo.studies import gain as gains
 from duo.tables.report import CLAIMS, CORRECTED_CLAIMS
-from duo.tables.studies import GAIN_CURVES, GAIN_STATISTICS, JOINT_CURVES, SEED_SPREAD
+from duo.tables.studies import (
+    GAIN_CURVES,
+    GAIN_STATISTICS,
+    JOINT_CURVES,
+    ORACLE_CURVES,
+    ORACLE_STATISTICS,
+    SEED_SPREAD,
+)
+from workflow.studies import as_table
 
+C3 = oracle_curves.less_all_big("oracle", 1)
 HOSTILE = "<script>alert('x') & more</script>"
-FIGURES = page.figure_names(["figure-7"])
+FIGURES = content.figure_names(["figure-7"])
 MODELS = {"duo": 1, "seed-2": 2}
 PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' width='40' height='20'><rect width='40' height='20'/></svg>"
 TEXTS = ["def", " f", "(", HOSTILE, "):", "\n", "    return", " 'a  b'", "\n\n", "", "\tx"]
@@ -38,29 +50,23 @@ def params() -> dict:
     }
 
 
-def evaluated() -> list[tuple[oracle_curves.Domain, dict]]:
+def evaluated() -> list[tuple[oracle_curves.OracleCurves, Intervals]]:
     """Every model's domains with their intervals, at some budgets."""
     tables: dict[int, tuple[pa.Table, pa.Table]] = {}
     for model in MODELS:
         for budget, pair in selected(noise(documents=4), [1, 2, LAYERS], model).items():
-            tables[budget] = (
-                tuple(pa.concat_tables(both) for both in zip(tables[budget], pair, strict=True))
-                if budget in tables
-                else pair
-            )
-    return [
-        (domain, oracle_curves.intervals(domain, LAYERS, 200, 0.9, seed=1))
-        for domain in oracle_curves.domains(tables, SPACE)
-    ]
+            before = tables.get(budget)
+            tables[budget] = tuple(map(pa.concat_tables, zip(before, pair, strict=True))) if before else pair
+    return [(study, study.intervals(200, 0.9, seed=1)) for study in oracle_curves.gather(tables, SPACE)]
 
 
 def claims() -> pa.Table:
     """CLAIMS with each verdict, two seeds, and a statistic that a domain doesn't have."""
     rows = []
     for claim, figure, statistic, estimates in (
-        ("C1", "figure-4a", "oracle-fixed", (-0.5, -0.4)),
-        ("C2", "figure-4b", "oracle_half-best_other", (0.25, 0.125)),
-        ("C16", page.COLOURED, "line_start_gap", (float("nan"), float("nan"))),
+        ("C1", "figure-4a", oracle_curves.at_best_budget("fixed"), (-0.5, -0.4)),
+        ("C2", "figure-4b", oracle_curves.less_other_budgets("oracle", LAYERS // 2), (0.25, 0.125)),
+        ("C16", content.COLOURED, difficulty.line_start("gap"), (float("nan"), float("nan"))),
     ):
         for domain, (model, seed) in ((domain, item) for domain in ("text", "code") for item in MODELS.items()):
             estimate = estimates[seed - 1]
@@ -75,7 +81,8 @@ def claims() -> pa.Table:
             }
             row |= {
                 "seed": seed,
-                "statistic": statistic,
+                "statistic": statistic.words,
+                **{name: value for name, value in asdict(statistic).items() if name != "words"},
                 "estimate": estimate,
                 "low": estimate - 0.0625,
                 "high": estimate + 0.0625,
@@ -90,31 +97,35 @@ def gain() -> dict[str, pa.Table]:
     is gained at budget 2.
     """
     losses = {
-        "oracle": {1: 2.25, 2: 2.0},
-        "null": {1: 2.5, 2: 2.375},
-        "ceiling_others": {1: 2.75, 2: 2.625},
-        "all_big": {LAYERS: 3.0},
+        ("oracle", ""): {1: 2.25, 2: 2.0},
+        ("null", ""): {1: 2.5, 2: 2.375},
+        ("ceiling", "others"): {1: 2.75, 2: 2.625},
+        ("all_big", ""): {LAYERS: 3.0},
     }
     statistics, curves, contexts = [], [], []
     for model, domain in product(MODELS, ("text", "code")):
         ids = {"model": model, "domain": domain}
         luck = 0.75 if domain == "text" else 1.0  # of a gain of 1, so that nothing is left on code
-        for budget in (1, 2):
-            own = 3 - losses["oracle"][budget]
-            found = {"gain": own, "null_gain": own * luck, "gain-null_gain": own * (1 - luck), "luck_share": luck}
-            found |= {
-                "luck": own * luck,
-                "corrected-all_big": own * (luck - 1),
-                "normalised-all_big": 0.5,
-                "ceiling_others-fixed": -0.125,
+        for k in (1, 2):
+            gain = 3 - losses["oracle", ""][k]
+            values = {
+                gains.gain("all_big", k): gain,
+                gains.gain("all_big", k, "sampled"): gain * luck,
+                gains.gain("all_big", k, "difference"): gain * (1 - luck),
+                gains.null_share("all_big", k): luck,
+                gains.selection_bias(k): gain * luck,
+                gains.difference("corrected", "all_big", k): gain * (luck - 1),
+                gains.difference("normalised", "all_big", k): 0.5,
+                gains.ceiling_difference("others", "fixed", k): -0.125,
             }
-            statistics += [ids | {"name": f"{name}_{budget}"} | _ends("value", value) for name, value in found.items()]
-        statistics.append(ids | {"name": "calibration"} | _ends("value", -0.5))
-        for strategy, at in losses.items():
-            curves += [ids | {"strategy": strategy, "budget": budget} | _loss(loss) for budget, loss in at.items()]
+            statistics += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
+        statistics.append(ids | asdict(gains.calibration("all_big")) | _ends("value", -0.5))
+        for (strategy, teacher), at in losses.items():
+            row = ids | {"strategy": strategy, "teacher": teacher}
+            curves += [row | {"budget": budget} | _loss(loss) for budget, loss in at.items()]
     for domain, context, budget in product(("text", "code"), ("shared", "greedy"), (1, 2)):
         ids = {"model": "duo", "domain": domain, "context": context, "selection": "oracle", "budget": budget}
-        isolated = losses["oracle"][budget]
+        isolated = losses["oracle", ""][budget]
         joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
         contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]
     survival = []
@@ -126,7 +137,8 @@ def gain() -> dict[str, pa.Table]:
             "words": f"words of {claim} | {HOSTILE}",
             "domain": domain,
             "model": "duo",
-            "statistic": "oracle_1-all_big",
+            "statistic": C3.words,
+            **{name: value for name, value in asdict(C3).items() if name not in ("words", "labels")},
         }
         row |= _ends("true", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
         survival.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
@@ -155,26 +167,26 @@ def passages() -> list[dict]:
     ]
 
 
-def figures() -> list[page.Embedded]:
+def figures() -> list[content.Embedded]:
     uri = "data:image/svg+xml;base64," + base64.b64encode(PICTURE.encode()).decode()
     provenance = {"stage": "s", "params": {}, "md5": {"f": "0"}}
-    return [page.Embedded(name, uri, f"Title of {name}", f"Caption of {name}.", provenance) for name in FIGURES]
+    return [content.Embedded(name, uri, f"Title of {name}", f"Caption of {name}.", provenance) for name in FIGURES]
 
 
 def inputs() -> dict:
-    """The arguments of report.render."""
-    found = evaluated()
-    contrasts = pa.concat_tables([oracle_curves.contrast_table(*pair) for pair in found])
+    """The arguments of page.render."""
+    studies = evaluated()
     metrics: dict[str, dict] = {}
-    for domain, numbers in found:
-        metrics.setdefault(domain.model, {})[domain.name] = oracle_curves.headline(domain, numbers, LAYERS)
+    for study, estimates in studies:
+        metrics.setdefault(study.ids["model"], {})[study.ids["domain"]] = study.headline(estimates)
+    statistics = tabled(ORACLE_STATISTICS, *studies)
     return {
         "params": params(),
         "verdicts": claims(),
         "metrics": metrics,
-        "contrasts": contrasts,
-        "curves": pa.concat_tables([oracle_curves.curves(*pair) for pair in found]),
-        "tables": {"Spread over seeds": oracle_curves.spread(contrasts).cast(SEED_SPREAD.schema)},
+        "statistics": statistics,
+        "curves": tabled(ORACLE_CURVES, *studies),
+        "tables": {"Spread over seeds": as_table(SEED_SPREAD, oracle_curves.spread(statistics.to_pylist()))},
         "figures": figures(),
         "passages": passages(),
         "numbers": {"Training": {"duo": {"loss": 2.5}}},

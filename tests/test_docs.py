@@ -3,13 +3,15 @@ somewhere.
 """
 
 import copy
+import functools
 import json
+import operator
 import re
 
 import pytest
 from project import REPOSITORY as ROOT
 
-from duo.report import page, publish
+from duo.report import content, glossary, publish
 from workflow.__main__ import _parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,31 +24,47 @@ PUBLISHED = json.loads((ROOT / "docs/results.json").read_text(encoding="utf-8"))
 def test_readme_and_results_give_the_published_numbers():
     assert publish.readme(README, PUBLISHED) == README
     assert publish.page(PUBLISHED) == (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert glossary.page() == (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+
+
+def changed(path: list, value: float) -> dict:
+    """What was published, with another number in one place."""
+    other = copy.deepcopy(PUBLISHED)
+    *places, last = path
+    functools.reduce(operator.getitem, places, other)[last] += value
+    return other
 
 
 def test_another_number_would_show():
-    """What the test above rests on: that README and the page hold the headline numbers of every model and domain."""
+    """What the test above rests on: that the page holds the headline numbers of every model and domain."""
     for model, domains in PUBLISHED["metrics"].items():
         for domain, numbers in domains.items():
-            for name, value in numbers["perplexity"].items():
-                if name == "random_all_1":
-                    continue
-                other = copy.deepcopy(PUBLISHED)
-                other["metrics"][model][domain]["perplexity"][name] = value + 1
-                assert publish.readme(README, other) != README, name
-                assert publish.page(other) != publish.page(PUBLISHED), name
+            for name in set(numbers["perplexity"]) - {"random_all_1"}:
+                other = changed(["metrics", model, domain, "perplexity", name], 1)
+                assert publish.page(other) != publish.page(PUBLISHED), (model, domain, name)
+
+
+def test_another_finding_would_show_in_readme():
+    """README has the first model's findings on the first domain, each with its numbers."""
+    first = content.gains(PUBLISHED["gain"])[0]
+    for name in ("all_big", "oracle_lowest"):
+        other = changed(["metrics", first.model, first.domain, "perplexity", name], 1)
+        assert publish.readme(README, other) != README, name
+    pair = content.joint(PUBLISHED["joint"])[0]
+    shown = {"gain": [*first.parts[:2], first.ceilings[0]], "joint": [pair["isolated"], pair["joint"]]}
+    for table, rows in shown.items():
+        for row in rows:
+            for column in ("value", "low", "high") if table == "gain" else ("perplexity", "low", "high"):
+                other = changed([table, PUBLISHED[table].index(row), column], 1)
+                assert publish.readme(README, other) != README, (row, column)
+    assert publish.readme(README, changed(["parameters"], 10**6)) != README
 
 
 def test_another_gain_would_show():
-    """Of every model on the page, of the first in README."""
-    for each in page.gains(PUBLISHED["gain"]):
+    for each in content.gains(PUBLISHED["gain"]):
         for part in each.parts:
-            other = copy.deepcopy(PUBLISHED)
-            (row,) = (row for row in other["gain"] if row == part)
-            row["value"] += 1
+            other = changed(["gain", PUBLISHED["gain"].index(part), "value"], 1)
             assert publish.page(other) != publish.page(PUBLISHED), part
-            if each.model == PUBLISHED["params"]["route_losses"]["models"][0]:
-                assert publish.readme(README, other) != README, part
 
 
 def test_published_pictures_are_there():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from duo.errors import InputError
-from duo.routes import RouteSpace, is_whole
+from duo.routes import RouteSpace
 
 
 @pytest.mark.parametrize("choices", [("small", "big"), ("skip", "big"), ("skip", "small", "big")])
@@ -63,20 +63,6 @@ def test_what_is_no_route_of_the_space_is_one_error(name):
 def test_words_of_routes_are_their_digits():
     assert [RouteSpace(2).word(code) for code in range(4)] == ["00", "01", "10", "11"]
     assert RouteSpace(3, ("small", "big", "skip")).word(5) == "012"
-
-
-@pytest.mark.parametrize(
-    ("choices", "budget", "whole"),
-    [
-        (("small", "big"), 2.0, True),
-        (("skip", "big"), 3, True),
-        (("small", "big"), 1.5, False),
-        (("small", "big", "skip"), 2.0, False),
-        (("small", "skip"), 2.0, False),
-    ],
-)
-def test_a_whole_budget_can_be_met_by_every_token(choices, budget, whole):
-    assert is_whole(choices, budget) == whole
 
 
 def test_budgets_with_skip_count_big_alone():

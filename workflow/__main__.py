@@ -84,8 +84,12 @@ def ui(port: int) -> None:
 
 def publish() -> None:
     """Write docs/results.md, its numbers and pictures, and README's part, from the artifacts of a finished run."""
+    import torch
+
+    from duo.model.transformer import Duo, Shape
     from duo.report import publish as results
     from workflow import dag
+    from workflow.params import load_params
 
     known = dag.Dag()
     stale = [address for address in known.stages if known.changes(address)]
@@ -93,7 +97,10 @@ def publish() -> None:
         raise InputError(
             f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed"
         )
-    for path in results.publish():
+    params = load_params()
+    with torch.device("meta"):
+        weights = Duo(Shape.of(params.tokens, params.model)).parameters()
+    for path in results.publish(params.model_dump(mode="json", exclude_none=True), sum(w.numel() for w in weights)):
         print(path)
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from duo.errors import InputError
-from duo.routes import is_whole
+from duo.routers.whole_budgets import oracle_budget
 from duo.settings import (
     NAMED,
     REFERENCES,
@@ -24,7 +24,7 @@ from duo.settings import (
     Difficulty,
     Domain,
     DomainName,
-    EvaluationSet,
+    EvaluationSize,
     Figures,
     Group,
     Joint,
@@ -47,7 +47,7 @@ from duo.settings import (
     require,
     require_mix,
 )
-from duo.terms import BIG, OTHERS, SMALL
+from duo.terms import OTHERS
 
 # Keys of older files, and what they are called now; none where a key had a single value and is gone.
 RENAMED = {
@@ -89,7 +89,7 @@ class Params(Group):
     model: Model
     pretrain: Pretrain
     models: Annotated[dict[DomainName, Variant], Field(min_length=1)]
-    evaluation_set: EvaluationSet
+    evaluation_set: EvaluationSize
     route_losses: RouteLosses
     oracle: Oracle
     skips: Skips
@@ -363,14 +363,11 @@ class Params(Group):
             total,
             f"should be below the number of layers (model.layers: {layers}), with skip",
         )
-        if set(router.choices) == {SMALL, BIG} and is_whole(router.choices, router.big):
-            require(
-                int(router.big) in self.oracle.budgets,
-                f"{key}.big",
-                router.big,
-                f"is not in oracle.budgets {self.oracle.budgets}",
-            )
-        if SMALL in router.choices:
+        budget = oracle_budget(router)
+        if budget is not None:
+            known = budget in self.oracle.budgets
+            require(known, f"{key}.big", router.big, f"is not in oracle.budgets {self.oracle.budgets}")
+        if "small" in router.choices:
             variant = self.models[router.model]
             trained = (self.pretrain.p_big if variant.p_big is None else variant.p_big) < 1
             require(

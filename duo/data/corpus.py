@@ -1,9 +1,7 @@
-"""Where text comes from: pinned wheels, the user's own files, Hugging Face data sets; and its split in train,
-validation and test.
+"""Text from pinned wheels, the user's own files and Hugging Face data sets, split into train, validation and test.
 
-`read` gives a domain's documents in the order of their source, without blank ones and without exact repeats of an
-earlier one. `split` divides whole documents, so that no document, and with `split_by: package` no package, is on both
-sides.
+`read` gives the documents of a domain in the order of their source, without blank ones and without exact repeats.
+`split` divides whole documents, or whole packages, so that nothing that is evaluated was seen in training.
 """
 
 import fnmatch
@@ -30,16 +28,14 @@ from duo.errors import InputError
 from duo.seeds import stream
 from duo.settings import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 from duo.tables import files
-from duo.tables.data import CACHE
+from duo.tables.data import CACHE, SPLITS
 
 log = logging.getLogger(__name__)
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text with its origin; `split` is None until the document has one."""
+    """A text with its origin; `split` is None unless its source names one."""
 
     id: str
     text: str
@@ -49,32 +45,37 @@ class Document:
 
 
 def read(domain: Domain, name: str) -> list[Document]:
-    """All documents of the domain called `name`, each text once, ids unique. InputError where the source gives none."""
+    """The documents of the domain called `name`: every text once, ids unique.
+
+    InputError where the source can't be read, holds no text, or gives two documents one id.
+    """
     reader = {WheelDomain: _wheels, FilesDomain: _files, HuggingFaceDomain: _hugging_face}[type(domain)]
     distinct = Distinct(reader(domain, name))
-    # A stream may be endless, so it ends at its limit; from what is all there `split` draws.
+    # A stream may be endless, so it ends at its limit. Other sources are read whole, and `split` samples from them.
     end = domain.limit if isinstance(domain, HuggingFaceDomain) else None
-    shown = tqdm(itertools.islice(distinct, end), desc=f"corpus {name}", unit=" documents", total=end, disable=None)
-    documents = list(shown)
+    limited = itertools.islice(distinct, end)
+    documents = list(tqdm(limited, desc=f"corpus {name}", unit=" documents", total=end, disable=None))
     log.info(
         "%s: %d documents; left out: %d blank, %d repeats", name, len(documents), distinct.blank, distinct.repeated
     )
     if not documents:
-        raise InputError(f"corpus.{name}: its source holds no text")
+        raise InputError(f"domain {name!r}: its source holds no text; give one that does")
     repeated_id, count = Counter(document.id for document in documents).most_common(1)[0]
     if count > 1:
         raise InputError(
-            f"corpus.{name}: {count} documents have the id {repeated_id!r}; ids must be unique in a domain"
+            f"domain {name!r}: {count} documents have the id {repeated_id!r}; ids must be unique in a domain"
         )
     return documents
 
 
 def split(documents: list[Document], domain: Domain, name: str, seed: int) -> dict[str, list]:
-    """The columns of artifacts.DOCUMENTS: at most `domain.limit` documents, drawn by seed, each with its split."""
-    draw = stream(seed, "corpus", name).permutation(len(documents))
-    kept = draw[: domain.limit]
+    """Columns of DOCUMENTS: at most `domain.limit` documents, sampled by seed, with the split of each.
+
+    InputError where a split would be empty.
+    """
+    kept = stream(seed, "corpus", name).permutation(len(documents))[: domain.limit]
     if domain.split_by == "document":
-        # Counts, not chances, so that the shares are exact.
+        # By counts, not by chance, so that the shares are exact.
         test, validation = round(domain.test * len(kept)), round(domain.validation * len(kept))
         splits = dict.fromkeys(kept[:test], "test") | dict.fromkeys(kept[test : test + validation], "validation")
         splits = {index: splits.get(index, "train") for index in kept}
@@ -83,7 +84,8 @@ def split(documents: list[Document], domain: Domain, name: str, seed: int) -> di
     for part in SPLITS:
         if part not in splits.values():
             raise InputError(
-                f"corpus.{name}: none of its {len(kept)} documents falls to the {part} split; give more documents or a larger share"
+                f"domain {name!r}: none of its {len(kept)} documents falls to the {part} split; "
+                "give more documents or a larger share"
             )
     rows = [(documents[index], splits[index]) for index in sorted(splits)]
     return {
@@ -97,7 +99,7 @@ def split(documents: list[Document], domain: Domain, name: str, seed: int) -> di
 
 
 class Distinct:
-    """An iterator over the documents that are neither blank nor an exact repeat; counts those it leaves out."""
+    """Iterates over the documents that are neither blank nor an exact repeat, and counts those that it leaves out."""
 
     def __init__(self, documents: Iterable[Document]):
         self.blank = self.repeated = 0
@@ -131,16 +133,20 @@ def _wheels(domain: WheelDomain, name: str) -> Iterator[Document]:
 
 
 def fetch(wheel: Wheel) -> Path:
-    """The wheel's file, from the cache or by pip; its bytes have the pinned sha256, or InputError."""
+    """Path of the wheel's file, from the cache or downloaded by pip.
+
+    InputError where pip can't get it or where its bytes have another sha256 than the pinned one.
+    """
     path = CACHE.path(name=f"wheels/{wheel.name}-{wheel.version}.whl")
     if path.exists() and _sha256(path) == wheel.sha256:
         return path
     with tempfile.TemporaryDirectory() as folder:
         downloaded = _pip_download(f"{wheel.name}=={wheel.version}", folder)
-        found = _sha256(downloaded)
-        if found != wheel.sha256:
+        sha256 = _sha256(downloaded)
+        if sha256 != wheel.sha256:
             raise InputError(
-                f"wheel {wheel.name} {wheel.version}: sha256 should be {wheel.sha256}, but pip delivered {found}; nothing was kept"
+                f"wheel {wheel.name} {wheel.version}: sha256 should be {wheel.sha256}, but pip delivered {sha256}; "
+                "nothing was kept"
             )
         with files.atomic(path) as temporary:
             shutil.copyfile(downloaded, temporary)
@@ -148,8 +154,9 @@ def fetch(wheel: Wheel) -> Path:
 
 
 def _pip_download(requirement: str, folder: str) -> Path:
-    """Fetch a pure wheel under the user's own pip configuration; the same file on every machine, since no platform's
-    wheel is taken.
+    """Path of a wheel that pip downloaded into `folder`, under the user's own pip configuration.
+
+    Only a wheel for any platform is taken, so that the file is the same on every machine.
     """
     log.info("pip downloads %s", requirement)
     pure = ["--only-binary", ":all:", "--implementation", "py", "--abi", "none", "--platform", "any"]
@@ -164,7 +171,7 @@ def _pip_download(requirement: str, folder: str) -> Path:
         )
         raise InputError(
             f"wheel {requirement}: pip could not download it ({reasons[-1].strip()}); "
-            "check its name and version in params.yaml, the network and pip's configuration"
+            "check its name and version, the network and pip's configuration"
         )
     return wheels[0]
 
@@ -173,13 +180,15 @@ def _members(wheel: Wheel, path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         names = sorted(name for name in archive.namelist() if fnmatch.fnmatchcase(name, wheel.members))
         if not names:
-            raise InputError(f"wheel {wheel.name} {wheel.version}: no file matches members: {wheel.members!r}")
+            raise InputError(
+                f"wheel {wheel.name} {wheel.version}: no file matches {wheel.members!r}; give a pattern that does"
+            )
         for name in names:
             yield name, archive.read(name)
 
 
 def _json_texts(content: bytes, field: str, where: str) -> Iterator[tuple[str, str]]:
-    """(key, text) of every object in a JSON dict or list of objects."""
+    """(key, text) of every object in a JSON object or list of objects."""
     objects = _parse(content, where)
     if not isinstance(objects, dict | list):
         raise InputError(f"{where}: should hold a JSON object or list of objects, not {type(objects).__name__}")
@@ -198,18 +207,18 @@ def _sha256(path: Path) -> str:
 def _files(domain: FilesDomain, name: str) -> Iterator[Document]:
     paths = sorted(Path(path) for path in glob.glob(domain.glob, recursive=True) if Path(path).is_file())
     if not paths:
-        raise InputError(f"corpus.{name}.glob: no file matches {domain.glob!r}")
+        raise InputError(f"domain {name!r}: no file matches {domain.glob!r}")
     reader = {".txt": _txt, ".jsonl": _jsonl, ".parquet": _parquet}[paths[0].suffix]
     folder = _fixed_folder(domain.glob)
     for path in paths:
         if path.stat().st_size == 0:
-            raise InputError(f"{path}: is empty; put text in it or leave it out of corpus.{name}.glob")
+            raise InputError(f"{path}: is empty; put text in it or leave it out of the glob {domain.glob!r}")
         for key, text in reader(path, domain.field):
             yield Document(f"{path.relative_to(folder).as_posix()}{key}", text, domain.attribution, domain.licence)
 
 
 def _fixed_folder(pattern: str) -> Path:
-    """The part of a glob before its first wildcard: ids are relative to it, so they hold no path of this machine."""
+    """The folder of a glob before its first wildcard. Ids are relative to it, so they hold no path of this machine."""
     fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parent.parts)
     return Path(*fixed)
 
@@ -259,7 +268,7 @@ def _parse(content: bytes, where: str) -> object:
 
 
 def _text(value: object, field: str, where: str) -> str:
-    """The text in an object read from JSON or a table."""
+    """The text in `field` of an object that was read from JSON or a table. InputError where there is none."""
     if not isinstance(value, dict):
         raise InputError(f"{where}: should be an object with the key {field!r}, not {type(value).__name__}")
     if field not in value:
@@ -283,14 +292,14 @@ def _hugging_face(domain: HuggingFaceDomain, name: str) -> Iterator[Document]:
         import datasets
     except ImportError:
         raise InputError(
-            f'corpus.{name}: source huggingface needs the datasets library: pip install "duo-lab[huggingface]"'
+            f'domain {name!r}: a Hugging Face data set needs the datasets library: pip install "duo-lab[huggingface]"'
         ) from None
     try:
         rows = datasets.load_dataset(
             domain.path, domain.name, split=domain.subset, revision=domain.revision, streaming=True
         )
         for row, value in enumerate(rows):
-            where = f"corpus.{name}: {domain.path}, row {row}"
+            where = f"data set {domain.path}, row {row}"
             yield Document(
                 f"{domain.subset}/{row}", _text(value, domain.field, where), domain.attribution, domain.licence
             )
@@ -298,4 +307,4 @@ def _hugging_face(domain: HuggingFaceDomain, name: str) -> Iterator[Document]:
         raise
     except Exception as error:  # the library and its transports raise exceptions without a common base
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"corpus.{name}: data set {domain.path!r} could not be read: {reason}") from error
+        raise InputError(f"data set {domain.path!r} could not be read: {reason}") from error

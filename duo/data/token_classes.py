@@ -1,8 +1,8 @@
-"""What kind of token each token is: a word's start, a name, white space; whether it starts a line; the text that it
-stands for.
+"""Classes of tokens (the start of a word, a name, white space ...), whether they start a line, and their text.
 
-A token's place in its document comes from the tokenizer's offsets, in characters. Tokens of a byte-level BPE may
-share a character that takes several bytes; each of them then has that character's class.
+They tell which kinds of tokens gain from big FFNs. A token's place in its document comes from the tokenizer's
+offsets, in characters. Tokens of a byte-level BPE may share a character that takes several bytes; all of them then
+have that character's class.
 """
 
 import io
@@ -12,8 +12,8 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Python's kinds of tokens with our classes; names are told apart from keywords. What stands inside an f-string is
-# string, as it was to Python before 3.12.
+# Python's kinds of tokens and our classes for them; names and keywords are one kind to Python. All of an f-string is
+# "string", as it was to Python before 3.12.
 _PYTHON = {
     "NUMBER": "number",
     "STRING": "string",
@@ -24,82 +24,81 @@ _PYTHON = {
     "INDENT": "indent",
 }
 
-Offsets = Sequence[tuple[int, int]]  # first character of each token, and the one after its last
+Offsets = Sequence[tuple[int, int]]  # the first character of every token, and the one after its last
 
 
 class NotPython(ValueError):
-    """A text is not what Python's tokenizer takes."""
+    """The text is no Python: Python's own tokenizer refuses it."""
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """A document's tokens, in order: the text, class and whether it starts a line, of each."""
+class DescribedTokens:
+    """The tokens of a document, in order: their text, their class, and whether they start a line."""
 
     pieces: list[str]
     classes: list[str]
     line_starts: list[bool]
 
 
-def describe(text: str, offsets: Offsets, language: str | None) -> Tokens:
-    """Pieces, classes and line starts of the tokens at the given offsets, the first ones of `text`.
+def describe(text: str, offsets: Offsets, language: str | None) -> DescribedTokens:
+    """Pieces, classes and line starts of the tokens at these offsets, which are the first tokens of `text`.
 
-    Classes are those of `python_classes` with language "python", else of `text_classes`. NotPython where the text is
-    none.
+    Classes are those of `python_classes` with language "python", else those of `text_classes`. NotPython where the
+    language is "python" and the text is not.
     """
     classes = python_classes(text, offsets) if language == "python" else text_classes(text, offsets)
-    return Tokens(pieces(text, offsets), classes, line_starts(text, offsets))
+    return DescribedTokens(pieces(text, offsets), classes, line_starts(text, offsets))
 
 
 def pieces(text: str, offsets: Offsets) -> list[str]:
-    """The text of each token; together they are the beginning of `text`.
+    """The text of every token; together they are the beginning of `text`.
 
-    A shared character goes to the first of its tokens.
+    A character that several tokens share goes to the first of them.
     """
     ends = [0, *(end for _, end in offsets)]
     return [text[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def line_starts(text: str, offsets: Offsets) -> list[bool]:
-    """Whether each token is the one that begins a line's first character that is not white space.
+    """Whether every token holds the first visible character of a line.
 
-    A document's first line is left out: its first token is hard to predict for want of any context.
+    The document's first line does not count: its first token is hard to predict for another reason, having no context.
     """
-    found, reached = [], 0
+    starts, reached = [], 0
     for piece in pieces(text, offsets):
         visible = reached + len(piece) - len(piece.lstrip())
         reached += len(piece)
         before = text[:visible].rstrip()
-        found.append(visible < reached and "\n" in text[len(before) : visible] and bool(before))
-    return found
+        starts.append(visible < reached and "\n" in text[len(before) : visible] and bool(before))
+    return starts
 
 
 def text_classes(text: str, offsets: Offsets) -> list[str]:
-    """Class of each token by its first character that is not white space.
+    """Class of every token by its first visible character: that of natural language.
 
-    A letter is a word start where no letter stands before it and no token before it has a part of it, else a
+    A letter is a word start where no letter stands before it and no earlier token has a part of it; else it is a
     continuation.
     """
-    found, reached = [], 0
+    classes, reached = [], 0
     for start, end in offsets:
         first = _first_visible(text, start, end)
         if first is None:
-            found.append("whitespace")
+            classes.append("whitespace")
         elif text[first].isnumeric():
-            found.append("digit")
+            classes.append("digit")
         elif not text[first].isalpha():
-            found.append("punctuation")
+            classes.append("punctuation")
         else:
             begun = first < reached or (first > 0 and text[first - 1].isalpha())
-            found.append("continuation" if begun else "word start")
+            classes.append("continuation" if begun else "word start")
         reached = end
-    return found
+    return classes
 
 
 def python_classes(text: str, offsets: Offsets) -> list[str]:
-    """Class of each token by what Python's own tokenizer finds at its first character that is not white space, or
-    else its first.
+    """Class of every token by what Python's own tokenizer sees at its first visible character: that of source code.
 
-    NotPython where that tokenizer refuses the text.
+    Where a token has no visible character, its first one counts. NotPython where that tokenizer refuses the text.
     """
     painted = _paint(text)
     firsts = (_first_visible(text, start, end) for start, end in offsets)
@@ -107,7 +106,7 @@ def python_classes(text: str, offsets: Offsets) -> list[str]:
 
 
 def _first_visible(text: str, start: int, end: int) -> int | None:
-    """Index of the first character of text[start:end] that is not white space."""
+    """Index in `text` of the first character of text[start:end] that is not white space; None where all are."""
     return next((index for index in range(start, end) if not text[index].isspace()), None)
 
 
@@ -116,10 +115,10 @@ def _paint(text: str) -> list[str]:
     painted = ["whitespace"] * len(text)
     starts = [0]  # of the lines, and the end
     for line in io.StringIO(text):
-        indent = len(line) - len(line.lstrip(" \t\f"))  # Python has a token for its changes alone
+        indent = len(line) - len(line.lstrip(" \t\f"))  # Python has tokens only for changes of it
         painted[starts[-1] : starts[-1] + indent] = ["indent"] * indent
         starts.append(starts[-1] + len(line))
-    opened = []  # first characters of the f-strings around a token
+    opened = []  # where the f-strings begin that are open at a token
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             kind = tokenize.tok_name[token.type]

@@ -1,12 +1,12 @@
-"""From text to token ids: a byte-level BPE that loses nothing, or the tokenizer of a pretrained model; and tables of
-its ids.
+"""Text to token ids: a byte-level BPE that loses nothing, or the tokenizer of a pretrained model; and tables of ids.
 
-Every document is preceded by a mark when it is packed for training or run for evaluation, so that its first token is
-predicted like any other: MARK, id 0, or what the pretrained model begins its texts with.
+The BOS token (beginning of sequence) stands before every document, in training as in evaluation, so that a document's
+first token is predicted like any other. It is BOS, with id BOS_ID, or the one that the pretrained model begins its
+texts with.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,54 +18,53 @@ from duo.errors import InputError
 from duo.model import pretrained as hub
 from duo.seeds import stream
 from duo.tables import files
-from duo.tables.data import PACKED, TEST_TOKENS, TOKEN_METRICS, TOKENIZER
+from duo.tables.data import PACKED, SPLITS, TEST_TOKENS, TOKEN_METRICS, TOKENIZER
 
-MARK = "<|document|>"
-MARK_ID = 0
-SPLITS = ("train", "validation", "test")
+BOS = "<|document|>"
+BOS_ID = 0
 BATCH = 256  # documents encoded at once; bounds the memory that their intermediate form takes
+
+BySplit = dict[tuple[str, str], list]  # what there is of every document, by domain and split
 
 
 def train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """A byte-level BPE of exactly `vocabulary` entries, the mark among them;
+    """A byte-level BPE of exactly `vocabulary` entries, the BOS token among them.
 
-    InputError where the texts don't give as many.
+    InputError where the texts give fewer.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[MARK],
+        special_tokens=[BOS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=sys.stderr.isatty(),
     )
     tokenizer.train_from_iterator(texts, trainer, length=len(texts))
     _as_plain_text(tokenizer)
-    if tokenizer.get_vocab_size() < vocabulary:
-        largest = tokenizer.get_vocab_size()
+    largest = tokenizer.get_vocab_size()
+    if largest < vocabulary:
         raise InputError(
-            f"tokens.vocabulary: {vocabulary} is more than the training text gives; the largest possible is {largest}"
+            f"vocabulary: {vocabulary} entries are more than the training text gives; the largest possible is {largest}"
         )
     return tokenizer
 
 
 def pretrained(name: str, vocabulary: int) -> tuple[Tokenizer, int]:
-    """The tokenizer of a pretrained model, as duo.model.pretrained names it, and the id of its mark.
+    """The tokenizer of a pretrained model, named as in duo.model.pretrained, and the id of its BOS token.
 
-    InputError where it can't be read, has no mark, or has ids beyond those of `vocabulary` entries.
+    InputError where it can't be read, has no BOS token, or has ids that do not fit into `vocabulary` entries.
     """
-    loaded = hub.from_pretrained("AutoTokenizer", name, "tokens.pretrained")
-    tokenizer, mark = getattr(loaded, "backend_tokenizer", None), loaded.bos_token_id
-    if tokenizer is None or mark is None:
-        raise InputError(
-            f"tokens.pretrained: {name!r} has no fast tokenizer with a token for the beginning of a text (bos_token)"
-        )
+    loaded = hub.from_pretrained("AutoTokenizer", name, "tokenizer")
+    tokenizer, bos = getattr(loaded, "backend_tokenizer", None), loaded.bos_token_id
+    if tokenizer is None or bos is None:
+        raise InputError(f"tokenizer: {name!r} should be a fast tokenizer with a BOS token (bos_token)")
     largest = max(tokenizer.get_vocab().values())
     if largest >= vocabulary:
-        raise InputError(f"tokens.vocabulary: {vocabulary} is too small for {name!r}, whose largest id is {largest}")
+        raise InputError(f"vocabulary: {vocabulary} entries are too few for {name!r}, whose largest id is {largest}")
     _as_plain_text(tokenizer)
-    return tokenizer, mark
+    return tokenizer, bos
 
 
 def save(tokenizer: Tokenizer) -> None:
@@ -74,25 +73,25 @@ def save(tokenizer: Tokenizer) -> None:
 
 
 def load() -> Tokenizer:
-    """The tokenizer as `save` left it."""
+    """The tokenizer that `save` wrote. InputError where its file is missing or damaged."""
     path = TOKENIZER.path()
     if not path.exists():
-        raise InputError(f"{path}: is missing; run the stage that makes it")
+        raise InputError(f"{path}: is missing; make the tokenizer first")
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
-        raise InputError(f"{path}: damaged ({error}); delete it and run its stage again") from None
+        raise InputError(f"{path}: damaged ({error}); delete it and make it again") from None
     _as_plain_text(tokenizer)
     return tokenizer
 
 
 def _as_plain_text(tokenizer: Tokenizer) -> None:
-    """Encode the characters of the mark, where a text holds them, like any others: only `pack` sets marks."""
+    """Encode the characters of the BOS token, where a text holds them, like any others: no text fakes a beginning."""
     tokenizer.encode_special_tokens = True
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], name: str = "encode") -> list[np.ndarray]:
-    """The ids of each text, uint16 [tokens], without the mark."""
+    """The ids of each text, uint16 [tokens], without the BOS token."""
     ids = []
     with tqdm(total=len(texts), desc=name, unit=" documents", disable=None) as progress:
         for start in range(0, len(texts), BATCH):
@@ -103,10 +102,10 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], name: str = "encode") -> 
 
 
 def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Generator) -> np.ndarray:
-    """Documents in random order, each beginning with the mark, as rows [rows, sequence + 1] of uint16.
+    """Documents in random order, cut into rows [rows, sequence + 1] of uint16: all of equal length, and no padding.
 
-    The last id of a row is the first of the next, so every id but the very first is predicted once. What is left at the
-    end, less than a row, is dropped.
+    Every document begins with the BOS token. The last id of a row is the first of the next, so every id but the very
+    first is predicted once. What is left at the end, less than a row, is dropped.
     """
     ids = np.concatenate([documents[index] for index in random.permutation(len(documents))]).astype(np.uint16)
     if len(ids) <= sequence:
@@ -114,30 +113,22 @@ def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Gener
     return np.lib.stride_tricks.sliding_window_view(ids, sequence + 1)[::sequence]
 
 
-def make(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int, model: str | None = None) -> None:
-    """Write tokenizer, packed rows, test documents and metrics of `corpora`, tables of artifacts.DOCUMENTS by domain.
+def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int, model: str | None = None) -> None:
+    """Write the tokenizer, the packed rows, the test documents and the counts of all splits.
 
-    The tokenizer is that of the pretrained `model`, else one trained on the training split.
+    corpora: by domain, the columns id, split and text of DOCUMENTS. The tokenizer is that of the pretrained `model`,
+    else one that is trained on the training split. InputError, before anything is written, where there is too little
+    text.
     """
     texts = {(domain, split): _column(table, split, "text") for domain, table in corpora.items() for split in SPLITS}
-    if model:
-        tokenizer, mark = pretrained(model, vocabulary)
-    else:
-        tokenizer, mark = (
-            train([text for (_, split), each in texts.items() if split == "train" for text in each], vocabulary),
-            MARK_ID,
-        )
-    ids = {(domain, split): encode(tokenizer, each, f"{domain} {split}") for (domain, split), each in texts.items()}
-    _check_lengths(ids, corpora)
-    marked = {key: [np.insert(document, 0, mark) for document in each] for key, each in ids.items()}
-    packed, tested = _packed(marked, sequence, seed), _tested(marked, corpora)
-    metrics = {domain: {} for domain in corpora}
-    for (domain, split), each in texts.items():
-        metrics[domain][split] = {
-            "documents": len(each),
-            "tokens": sum(map(len, ids[domain, split])),
-            "bytes": sum(len(text.encode()) for text in each),
-        }
+    tokenizer, bos = pretrained(model, vocabulary) if model else (train(_training(texts), vocabulary), BOS_ID)
+    plain = {(domain, split): encode(tokenizer, part, f"{domain} {split}") for (domain, split), part in texts.items()}
+    _check_lengths(plain, corpora)
+    documents = {key: [np.insert(ids, 0, bos) for ids in part] for key, part in plain.items()}
+    packed, tested = _packed(documents, sequence, seed), _tested(documents, corpora)
+    metrics = {
+        domain: {split: _counts(texts[domain, split], plain[domain, split]) for split in SPLITS} for domain in corpora
+    }
     save(tokenizer)
     PACKED.write(packed)
     TEST_TOKENS.write(tested)
@@ -148,37 +139,52 @@ def _column(table: pa.Table, split: str, name: str) -> list[str]:
     return table.filter(pc.equal(table["split"], split))[name].to_pylist()
 
 
-def _check_lengths(ids: dict[tuple[str, str], list[np.ndarray]], corpora: dict[str, pa.Table]) -> None:
+def _training(texts: BySplit) -> list[str]:
+    return [text for (_, split), part in texts.items() if split == "train" for text in part]
+
+
+def _counts(texts: Sequence[str], ids: Iterable[np.ndarray]) -> dict[str, int]:
+    """Documents, tokens and bytes, the BOS tokens left out."""
+    return {
+        "documents": len(texts),
+        "tokens": sum(map(len, ids)),
+        "bytes": sum(len(text.encode()) for text in texts),
+    }
+
+
+def _check_lengths(ids: BySplit, corpora: dict[str, pa.Table]) -> None:
     """InputError for a document in which there is next to nothing to predict, whichever split the seed gave it to."""
-    for (domain, split), each in ids.items():
-        short = [index for index, tokens in enumerate(each) if len(tokens) < 2]
+    for (domain, split), part in ids.items():
+        short = [index for index, tokens in enumerate(part) if len(tokens) < 2]
         if short:
             name = _column(corpora[domain], split, "id")[short[0]]
             raise InputError(
-                f"corpus.{domain}: document {name!r} is shorter than two tokens ({len(short)} such in the {split} split); leave it out"
+                f"domain {domain!r}: document {name!r} is shorter than two tokens (the {split} split has {len(short)} "
+                "such); leave it out"
             )
 
 
-def _packed(ids: dict[tuple[str, str], list[np.ndarray]], sequence: int, seed: int) -> dict:
-    """Columns of artifacts.PACKED; InputError for a split that doesn't fill a row."""
-    rows = {key: pack(each, sequence, stream(seed, "tokens", *key)) for key, each in ids.items() if key[1] != "test"}
-    for (domain, split), each in rows.items():
-        if not len(each):
+def _packed(ids: BySplit, sequence: int, seed: int) -> dict:
+    """Columns of PACKED. InputError for a split that does not fill a row."""
+    rows = {key: pack(part, sequence, stream(seed, "tokens", *key)) for key, part in ids.items() if key[1] != "test"}
+    for (domain, split), part in rows.items():
+        if not len(part):
             raise InputError(
-                f"corpus.{domain}: its {split} split is too short for one row of {sequence} tokens (tokens.sequence)"
+                f"domain {domain!r}: its {split} split is too short for one row of {sequence} tokens; "
+                "give more text or take shorter sequences"
             )
     return {
-        "domain": [domain for (domain, _), each in rows.items() for _ in each],
-        "split": [split for (_, split), each in rows.items() for _ in each],
+        "domain": [domain for (domain, _), part in rows.items() for _ in part],
+        "split": [split for (_, split), part in rows.items() for _ in part],
         "tokens": files.fixed_lists(np.concatenate(list(rows.values()))),
     }
 
 
-def _tested(ids: dict[tuple[str, str], list[np.ndarray]], corpora: dict[str, pa.Table]) -> dict:
-    """Columns of artifacts.TEST_TOKENS."""
+def _tested(ids: BySplit, corpora: dict[str, pa.Table]) -> dict:
+    """Columns of TEST_TOKENS."""
     names = {domain: _column(table, "test", "id") for domain, table in corpora.items()}
     return {
-        "domain": [domain for domain, each in names.items() for _ in each],
-        "document": [name for each in names.values() for name in each],
+        "domain": [domain for domain, part in names.items() for _ in part],
+        "document": [name for part in names.values() for name in part],
         "tokens": pa.array([tokens for domain in names for tokens in ids[domain, "test"]], pa.list_(pa.uint16())),
     }

@@ -1,1 +1,0 @@
-"""The paper's figures, a module a subject. Each file carries its caption and its provenance."""

@@ -4,9 +4,12 @@ Colours are Okabe and Ito's, and every strategy has a marker and a line style to
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -28,7 +31,8 @@ COLOURS = (
     "#E69F00",
     "#56B4E9",
 )  # Okabe and Ito's, told apart by the colour-blind
-MARKERS = ("o", "s", "^", "D", "v", "P")  # for print in grey
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")  # for print in grey
+DASHES = ("-", "--", "-.", ":")
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -67,12 +71,109 @@ class Picture:
 
 @dataclass(frozen=True)
 class Line:
-    """How a strategy looks in every figure."""
+    """How a strategy, a policy or a measure looks, the same in all figures, and what it is in words."""
 
     label: str
     colour: str
     marker: str
-    dashes: str
+    dashes: str | tuple
+
+
+# The one style of everything that several figures show. What is not here gets a style of its own by `lines`.
+LINES = {
+    "mean": Line("mean of all routes", "#999999", ".", ":"),
+    "fixed": Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
+    "sequence": Line("best route of each document", "#CC79A7", "v", "-."),
+    "oracle": Line("oracle: best route of each token", "#0072B2", "o", "-"),
+    "random_all": Line("best of some random routes, one for all tokens", "#E69F00", "s", "--"),
+    "random_token": Line("best of some random routes, each token", "#56B4E9", "D", "--"),
+    "oracle_average": Line("oracle, budget on average", "#0072B2", "o", ":"),
+    "exact": Line("router, exactly its budget", "#009E73", "P", "-"),
+    "hard": Line("router, hard, at the layers used", "#000000", "*", ""),
+    "soft": Line("router, soft mix", "#009E73", "x", ""),
+    "null": Line("oracle on sampled labels", "#56B4E9", "D", "--"),
+    "corrected": Line("oracle, selection bias taken off", "#009E73", "P", "-"),
+    "normalised": Line("oracle, normalised", "#CC79A7", "v", "-."),
+    "all_big": Line("all layers big", "#000000", "", (0, (1, 2))),
+    "all_small": Line("all layers small", "#999999", "", (0, (4, 2))),
+    # Schedules.
+    "falling": Line("falling budget", "#D55E00", "v", "--"),
+    "rising": Line("rising budget", "#0072B2", "^", "-."),
+    "constant": Line("constant budget", "#000000", "o", "-"),
+    # Kinds of models.
+    "duo": Line("Duo", "#0072B2", "s", "-"),
+    "dense": Line("dense", "#D55E00", "s", "--"),
+    "frozen": Line("frozen", "#009E73", "^", ":"),
+    # Contexts.
+    "shared": Line("context shared", "#0072B2", "o", "-"),
+    "reference": Line("context reference", "#CC79A7", "s", "-"),
+    "greedy": Line("context greedy", "#009E73", "D", "-"),
+    # Searches.
+    "random": Line("random routes", "#000000", "x", ":"),
+    "mcts": Line("Monte Carlo tree search", "#E69F00", "v", "-."),
+    "beam": Line("beam by the logit lens", "#CC79A7", "D", "--"),
+    "evolution": Line("evolution (1 + λ)", "#56B4E9", "P", "-."),
+    "one_flip": Line("local search, one swap", "#D55E00", "s", "-"),
+    "two_flip": Line("local search, two swaps", "#009E73", "^", "--"),
+    "additive": Line("additive surrogate", "#0072B2", "o", "-"),
+    # Measures of difficulty.
+    "loss": Line("loss with all layers small", "#E69F00", "s", "-"),
+    "gap": Line("gap", "#0072B2", "o", "-"),
+    "selection_bias": Line("selection bias", "#D55E00", "v", "-"),
+    "corrected_gap": Line("corrected gap", "#009E73", "D", "-"),
+    # Strategies of other seeds and documents, and of independent noise.
+    "predicted": Line("as many independent normal losses", "#D55E00", "D", "--"),
+    "effective": Line("independent routes, effectively", "#009E73", "P", "-."),
+    "routes": Line("routes of the budget", "#000000", "s", "--"),
+    "held_out": Line("fixed, chosen on other documents", "#E69F00", "v", "--"),
+    "other": Line("chosen by another seed's oracle", "#009E73", "P", "-."),
+    "own": Line("oracle: best route of each token", "#0072B2", "o", "-"),
+    # Policies.
+    "expected_loss": Line("expected loss", "#0072B2", "o", "-"),
+    "value": Line("value regression", "#D55E00", "s", "-"),
+    "distillation": Line("distillation", "#009E73", "^", "-"),
+    "straight_through": Line("straight through", "#CC79A7", "D", "-"),
+    "paper": Line("the paper's router", "#000000", "*", ""),
+    "token_table": Line("token-id table", "#E69F00", "v", ":"),
+    "neighbours": Line("nearest neighbours", "#56B4E9", "P", ":"),
+}
+
+
+def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict[str, Line]:
+    """The style of each name, in this order: that of LINES, or one of its own that no other of these names has.
+
+    labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. A new strategy,
+    policy or model is so drawn without being listed anywhere, and looks the same wherever it is drawn alone. As far as
+    there are enough of them, no two new ones have a colour or a marker in common.
+    """
+    names, labels = list(names), labels or {}
+    styles = {name: LINES[name] for name in names if name in LINES}
+    looks = list(product(COLOURS, MARKERS, DASHES))
+    taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
+    for name in sorted(set(names) - set(styles)):
+        start = zlib.crc32(name.encode()) % len(looks)
+        look = min(looks[start:] + looks[:start], key=lambda look: _clashes(look, taken))
+        taken.add(look)
+        styles[name] = Line(name, *look)
+    return {name: replace(styles[name], label=labels.get(name, styles[name].label)) for name in dict.fromkeys(names)}
+
+
+def _clashes(look: tuple, taken: Iterable[tuple]) -> tuple[bool, int, int]:
+    """Whether a look is taken as a whole, and how many that are taken have its marker (print is grey), its colour."""
+    return look in taken, *(sum(look[part] == other[part] for other in taken) for part in (1, 0))
+
+
+def known_first(names: Iterable[str]) -> list[str]:
+    """Each name once: those that LINES has, in its order, then the others as they come."""
+    names = list(dict.fromkeys(names))
+    return [name for name in LINES if name in names] + [name for name in names if name not in LINES]
+
+
+def short(statistic: Mapping[str, Any]) -> str:
+    """A statistic in few words, to stand beside its marks; a row of any table of statistics."""
+    family, subject, reference = (statistic[name].replace("_", " ") for name in ("family", "subject", "reference"))
+    words = f"{subject} − {reference}" if reference else f"{family} of {subject}"
+    return words if statistic["budget"] is None else f"{words}, k = {statistic['budget']:g}"
 
 
 def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[files.File]) -> None:
@@ -138,13 +239,13 @@ def legend_below(figure: Figure, *panels: Axes) -> None:
 
 
 def sample(setting: Setting) -> str:
-    return f"{setting.documents} held-out documents a domain, their first {setting.tokens} tokens."
+    return f"{setting.documents} held-out documents per domain, their first {setting.tokens} tokens."
 
 
 # What is meant by the context of the losses of all routes.
 CONTEXT = (
-    "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot all be "
-    "realised together."
+    "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot "
+    "all be realised together."
 )
 
 

@@ -12,10 +12,10 @@ from duo.figures import base
 
 
 def grid(columns: Mapping[str, tuple[pa.Table, pa.Table]], layers: int, label: str) -> Figure:
-    """A row a domain; for each title in columns a map of its cells, and by layer alone its shares with their intervals.
+    """A row per domain; for each title in columns a map of its cells, and its shares by layer alone with intervals.
 
-    cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES, of one model and budget each; label says what is
-    shared. The dashed line is the budget's share of the layers.
+    cells as ORACLE_HEAT_MAPS, shares as ORACLE_LAYERS, of one model and budget each; label says what a share is of. The
+    dashed line is the budget's share of the layers.
     """
     domains = next(iter(columns.values()))[0]["domain"].unique().to_pylist()
     reach = _reach([shares for _, shares in columns.values()], layers)
@@ -53,7 +53,7 @@ def heat_map(axes: Axes, cells: pa.Table, layers: int, colours: str = "cividis",
 
 
 def _reach(tables: list[pa.Table], layers: int) -> float:
-    """Farthest that an interval gets from the share without preference, rounded up to 0.05: one scale for all panels."""
+    """How far any interval gets from the share without preference, rounded up to 0.05: one scale for all panels."""
     farthest = [
         np.abs(table[end].to_numpy() - table["budget"].to_numpy() / layers).max()
         for table in tables

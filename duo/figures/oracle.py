@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,57 +12,49 @@ from matplotlib.figure import Figure
 
 from duo.figures import base, maps
 
-
-def _lines(random_routes: int) -> dict[str, base.Line]:
-    return {
-        "mean": base.Line("mean of all routes", "#999999", ".", ":"),
-        "random_all": base.Line(f"best of {random_routes} random, one for all tokens", "#E69F00", "s", "--"),
-        "fixed": base.Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
-        "sequence": base.Line("best route of each document", "#CC79A7", "v", "-."),
-        "random_token": base.Line(f"best of {random_routes} random, each token", "#56B4E9", "D", "--"),
-        "oracle": base.Line("oracle: best route of each token", "#0072B2", "o", "-"),
-    }
-
-
-_ROUTED = {  # by kind in artifacts.ROUTING_CURVES
-    "oracle_average": base.Line("oracle, budget on average", "#0072B2", "o", ":"),
-    "exact": base.Line("router, exactly its budget", "#009E73", "P", "-"),
-    "hard": base.Line("router, hard, at the layers used", "#000000", "*", ""),
-    "soft": base.Line("router, soft mix", "#009E73", "x", ""),
+# Families of ORACLE_STATISTICS by the axis that they share: their numbers are of like size.
+_AXES = {
+    "difference_at_best_budget": "difference, nats per token",
+    "difference": "difference, nats per token",
+    "difference_from_other_budgets": "difference, nats per token; slope, per big layer",
+    "slope": "difference, nats per token; slope, per big layer",
+    "depth_bias": "share of big, upper less lower half",
 }
 
 
 def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | None = None) -> base.Picture:
-    """Figure 4b: perplexity against budget for every strategy, a panel a domain. `curves` as artifacts.CURVES.
+    """Figure 4b: perplexity against budget for every strategy in the table, a panel per domain.
 
-    With `routed`, rows of artifacts.ROUTING_CURVES, routers and the oracle on average stand beside them.
+    curves as ORACLE_CURVES. With `routed`, rows of ROUTER_CURVES, routers and the oracle on average stand beside them.
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
+    strategies, kinds = _names(curves, "strategy"), [] if routed is None else _names(routed, "kind")
+    lines = _lines([*strategies, *kinds], setting)
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(curves, domain=domain)
             _reference(axes, part, setting.layers)
-            for strategy, line in _lines(setting.random_routes).items():
-                budget, loss, low, high = base.series(part, strategy)
-                axes.fill_between(budget, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
-                axes.plot(
-                    budget, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label
-                )
-            if routed is not None:
-                _routed_curves(axes, base.of(routed, domain=domain))
+            for strategy in strategies:
+                _band(axes, lines[strategy], *base.series(part, strategy))
+            for kind in kinds:
+                rows = base.of(routed, domain=domain, kind=kind).sort_by("target")
+                if len(rows):
+                    _routed_curve(axes, lines[kind], rows)
             _perplexity_axis(axes, domain, setting.layers)
-        base.legend_below(figure, panels[0])
+        base.legend_below(figure, *panels)
     routers = (
         ""
         if routed is None
-        else "Routers, and the dotted oracle, hold their budget on average over a sequence, except the routers at exactly their budget; "
-        "hard and soft ones stand at the layers (or weight) that they really use, all their tokens routed together. "
+        else "Routers, and the dotted oracle, hold their budget on average over a sequence, except the routers at "
+        "exactly their budget; hard and soft ones stand at the layers (or weight) that they really use, all their "
+        "tokens routed together. "
     )
     caption = (
-        f"Perplexity (logarithmic) against the number of big layers a token, for each way to choose the route. {_sample(setting)} "
-        f"{base.constraint(setting)} {routers}{base.interval(setting, 'Bands and vertical lines' if routers else 'Bands')}"
+        "Perplexity (logarithmic) against the number of big layers per token, for each way to choose the route. "
+        f"{_sample(setting)} {base.constraint(setting)} {routers}"
+        f"{base.interval(setting, 'Bands and vertical lines' if routers else 'Bands')}"
     )
     return base.Picture(figure, "Perplexity against budget (the paper's figure 4b)", caption)
 
@@ -69,32 +62,33 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
 def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Setting) -> base.Picture:
     """Figure 4a: oracle, best of n random, fixed and routers side by side at each budget.
 
-    `curves` as artifacts.CURVES, `routed` rows of artifacts.ROUTING_CURVES.
+    curves as ORACLE_CURVES, routed: rows of ROUTER_CURVES. Strategies that choose for a document, or not at all, are
+    left to figure 4b.
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    shown = {name: line for name, line in _lines(setting.random_routes).items() if name not in ("mean", "sequence")}
-    offsets = np.linspace(-0.3, 0.3, len(shown) + 1)
+    strategies = [name for name in _names(curves, "strategy") if name not in ("mean", "sequence")]
+    lines = _lines([*strategies, "exact"], setting)
+    offsets = np.linspace(-0.3, 0.3, len(lines))
     with base.style():
         figure, panels = base.panels(len(domains), columns=1, height=2.3)
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(curves, domain=domain)
             _reference(axes, part, setting.layers)
-            lines = [(line, base.series(part, strategy)) for strategy, line in shown.items()]
             exact = base.of(routed, domain=domain, kind="exact").sort_by("target")
-            lines.append((_ROUTED["exact"], [exact[name].to_numpy() for name in ("target", "loss", "low", "high")]))
-            for offset, (line, (at, loss, low, high)) in zip(offsets, lines, strict=True):
-                axes.vlines(at + offset, np.exp(low), np.exp(high), color=line.colour, linewidth=1)
-                axes.plot(at + offset, np.exp(loss), line.marker, color=line.colour, label=line.label)
+            curves_shown = [base.series(part, strategy) for strategy in strategies]
+            curves_shown.append([exact[name].to_numpy() for name in ("target", "loss", "low", "high")])
+            for offset, line, (budget, *loss) in zip(offsets, lines.values(), curves_shown, strict=True):
+                _upright(axes, line, budget + offset, *loss)
             budget, *_ = base.series(part, "oracle")
             for edge in budget[:-1] + 0.5:
                 axes.axvline(edge, color="#dddddd", linewidth=0.5, zorder=0)
             _perplexity_axis(axes, domain, setting.layers)
-        base.legend_below(figure, panels[0])
+        base.legend_below(figure, *panels)
     caption = (
-        "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each token anew, of "
-        "the best fixed route, and of routers that take the layers of the highest P(big), all tokens routed together. "
-        f"{_sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
+        "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each "
+        "token anew, of the best fixed route, and of routers that take the layers of the highest P(big), all tokens "
+        f"routed together. {_sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
     )
     return base.Picture(figure, "Oracle against random routes (the paper's figure 4a)", caption)
 
@@ -102,7 +96,7 @@ def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Sett
 def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting: base.Setting) -> base.Picture:
     """Figure 2 a-c: share of big by layer and position, and by layer alone with intervals.
 
-    cells as artifacts.HEAT_MAPS, shares as artifacts.LAYER_SHARES; a row of panels a domain, a pair of panels a budget.
+    cells as ORACLE_HEAT_MAPS, shares as ORACLE_LAYERS; a row of panels per domain, a pair of panels per budget.
     """
     cells, shares = (base.of(table, model=setting.model) for table in (cells, shares))
     columns = {
@@ -112,8 +106,8 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
     with base.style():
         figure = maps.grid(columns, setting.layers, "share of documents whose token takes the big FFN under the oracle")
     caption = (
-        "How often the oracle takes the big FFN, by layer and position, and beside each map by layer alone; the dashed line is the "
-        f"share that a route without preference has. {_sample(setting)} {base.constraint(setting)} "
+        "How often the oracle takes the big FFN, by layer and position, and beside each map by layer alone; the dashed "
+        f"line is the share that a route without preference has. {_sample(setting)} {base.constraint(setting)} "
         f"{base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers (the paper's figure 2 a to c)", caption)
@@ -122,7 +116,7 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
 def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting: base.Setting) -> base.Picture:
     """The main model's loss, gradient norm and learning rate against tokens, and every model's last validation losses.
 
-    history as artifacts.HISTORY; finals: PRETRAIN_METRICS by model.
+    history as HISTORY; finals: PRETRAIN_METRICS by model.
     """
     names = [name for name in history["series"].unique().to_pylist() if name.startswith("validation/")]
     domains = list(dict.fromkeys(name.split("/")[1] for name in names))
@@ -138,7 +132,7 @@ def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting:
             look = _validation_look(name, domains)
             panels["loss"].plot(*_history(history, name), markersize=3, **look)
         panels["loss"].set_title(f"model {setting.model}")
-        panels["loss"].set_ylabel("loss, nats a token")
+        panels["loss"].set_ylabel("loss, nats per token")
         panels["loss"].set_xlabel("training tokens, millions")
         panels["loss"].legend()
         for name in ("gradient_norm", "learning_rate"):
@@ -148,46 +142,55 @@ def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting:
         panels["learning_rate"].set_xlabel("training tokens, millions")
         _final_losses(panels["finals"], finals, domains)
     caption = (
-        f"Loss while model {setting.model} trained, on its batches, where every token takes the big FFN by chance in each layer, and on "
-        "the validation split with all layers big (each token, exactly) and all small; gradient norm (logarithmic) and learning rate. "
-        "Below, the last losses of every model on the validation split; all-big is the only FFN of a dense one. No intervals: nothing is "
-        "concluded from these."
+        f"Loss while model {setting.model} trained, on its batches, where every token takes the big FFN by chance in "
+        "each layer, and on the validation split with all layers big (each token, exactly) and all small; gradient "
+        "norm (logarithmic) and learning rate. Below, the last losses of every model on the validation split; all-big "
+        "is the only FFN of a dense one. No intervals: nothing is concluded from these."
     )
     return base.Picture(figure, "Training", caption)
 
 
-def seeds(contrasts: pa.Table, setting: base.Setting) -> base.Picture:
-    """Every difference and lean of artifacts.CONTRASTS, a mark and an interval for each model; a column of panels a
-    domain.
-    """
-    models, domains = (contrasts[name].unique().to_pylist() for name in ("model", "domain"))
-    kinds = _kinds(contrasts["name"].unique().to_pylist())
-    rows = [len(kind) * (0.10 + 0.08 * len(models)) for kind in kinds.values()]
+def seeds(statistics: pa.Table, setting: base.Setting) -> base.Picture:
+    """Every difference and bias of ORACLE_STATISTICS, a mark per model; a column of panels per domain."""
+    models, domains = (statistics[name].unique().to_pylist() for name in ("model", "domain"))
+    by_axis: dict[str, dict[str, None]] = {}  # short words by the label of their axis
+    shown = [row | {"words": base.short(row)} for row in statistics.to_pylist() if row["family"] != "best_budget"]
+    for row in sorted(shown, key=lambda row: [*_AXES, row["family"]].index(row["family"])):
+        by_axis.setdefault(_axis(row), {})[row["words"]] = None
+    heights = [len(words) * (0.10 + 0.08 * len(models)) for words in by_axis.values()]
     with base.style():
-        figure = Figure(figsize=(base.WIDTH, 1.2 + 0.45 * len(kinds) + sum(rows)), layout="constrained")
-        grid = figure.subplots(len(kinds), len(domains), squeeze=False, sharex="row", sharey="row", height_ratios=rows)
-        for (row, kind), (column, domain) in product(enumerate(kinds.values()), enumerate(domains)):
-            axes = grid[row, column]
+        figure = Figure(figsize=(base.WIDTH, 1.2 + 0.45 * len(by_axis) + sum(heights)), layout="constrained")
+        shape = {"squeeze": False, "sharex": "row", "sharey": "row", "height_ratios": heights}
+        grid = figure.subplots(len(by_axis), len(domains), **shape)
+        for (upper, (label, words)), (column, domain) in product(enumerate(by_axis.items()), enumerate(domains)):
+            axes = grid[upper, column]
             axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
-            for index, model in enumerate(models):
-                _marks(axes, base.of(contrasts, model=model, domain=domain), kind, index, len(models), model)
-            axes.set_yticks(range(len(kind)), [_short(name) for name in kind])
-            axes.set_ylim(len(kind) - 0.5, -0.5)
-            axes.set_xlabel(list(kinds)[row])
-            if row == 0:
+            for index, (model, line) in enumerate(base.lines(models, {model: model for model in models}).items()):
+                rows = [row for row in shown if (row["model"], row["domain"], _axis(row)) == (model, domain, label)]
+                _marks(axes, line, rows, list(words), 0.6 * ((index + 0.5) / len(models) - 0.5))
+            axes.set_yticks(range(len(words)), list(words))
+            axes.set_ylim(len(words) - 0.5, -0.5)
+            axes.set_xlabel(label)
+            if upper == 0:
                 axes.set_title(domain)
-        base.legend_below(figure, grid[0, 0])
-    one = (
+        base.legend_below(figure, *grid.ravel())
+    alike = (
         "One model was enumerated, so the spread over seeds is not known."
         if len(models) == 1
         else "The models differ by their seed alone."
     )
     caption = (
-        "What the claims on the oracle compare, a mark a model. Above, differences of mean losses, small ones by themselves; below, "
-        f"how far the oracle leans to the upper half of the layers at each budget. {one} {base.sample(setting)} {base.constraint(setting)} "
-        f"{base.interval(setting, 'Horizontal lines')}"
+        "What the claims on the oracle compare, a mark per model. Above, differences of mean losses, small ones by "
+        "themselves; below, the oracle's depth bias at each budget k: its share of big in the upper half of the "
+        f"layers less that in the lower. Best budgets are in the tables. {alike} {base.sample(setting)} "
+        f"{base.constraint(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Headline contrasts, seed by seed", caption)
+
+
+def _axis(row: Mapping[str, Any]) -> str:
+    """Label of the axis that a statistic has; that of a family without one is the family's name."""
+    return _AXES.get(row["family"], row["family"].replace("_", " "))
 
 
 def _sample(setting: base.Setting) -> str:
@@ -217,55 +220,55 @@ def _final_losses(axes: Axes, finals: Mapping[str, dict[str, float]], domains: l
     axes.set_yticks(range(len(finals)), list(finals))
     axes.set_ylim(len(finals) - 0.5, -0.5)
     axes.grid(axis="y", color="#dddddd", linewidth=0.5)
-    axes.set_xlabel("last validation loss, nats a token")
+    axes.set_xlabel("last validation loss, nats per token")
 
 
-def _marks(axes: Axes, contrasts: pa.Table, names: list[str], index: int, count: int, label: str) -> None:
-    """One model's estimates and intervals, below the other models' at each name."""
-    rows = {row["name"]: row for row in contrasts.to_pylist()}
-    at = np.arange(len(names)) + 0.6 * ((index + 0.5) / count - 0.5)
-    value, low, high = (np.array([rows[name][column] for name in names]) for column in ("value", "low", "high"))
-    colour, marker = base.COLOURS[index % len(base.COLOURS)], base.MARKERS[index % len(base.MARKERS)]
-    axes.hlines(at, low, high, color=colour, linewidth=1)
-    axes.plot(value, at, marker, color=colour, label=label)
+def _marks(axes: Axes, line: base.Line, rows: list[dict], words: list[str], offset: float) -> None:
+    """One model's estimates and intervals, each beside its words."""
+    places = np.array([words.index(row["words"]) for row in rows]) + offset
+    value, low, high = (np.array([row[column] for row in rows]) for column in ("value", "low", "high"))
+    axes.hlines(places, low, high, color=line.colour, linewidth=1)
+    axes.plot(value, places, line.marker, color=line.colour, label=line.label)
 
 
-def _kinds(names: list[str]) -> dict[str, list[str]]:
-    """Names of contrasts of like size, by the label of the axis that they share."""
-    leans = [name for name in names if name.startswith("lean_")]
-    small = [name for name in names if name.endswith(("best_other", "slope"))]
-    large = [name for name in names if name not in (*leans, *small, "oracle_budget")]
-    found = {
-        "difference, nats a token": large,
-        "difference, nats a token; slope, nats a big layer": small,
-        "upper less lower half of the layers, share of big": leans,
-    }
-    return {label: kind for label, kind in found.items() if kind}
+def _names(table: pa.Table, column: str) -> list[str]:
+    return base.known_first(table[column].to_pylist())
 
 
-def _short(name: str) -> str:
-    """A contrast's name as a label: first less second, or a lean at its budget."""
-    if name.startswith("lean_"):
-        return f"budget {name.removeprefix('lean_')}"
-    return " − ".join(part.replace("_", " ") for part in name.split("-"))
+def _lines(names: Sequence[str], setting: base.Setting) -> dict[str, base.Line]:
+    """The styles of strategies, and of how routers are scored, in a figure that shows all of them."""
+    tried = f"best of {setting.random_routes} random"
+    return base.lines(names, {"random_all": f"{tried}, one for all tokens", "random_token": f"{tried}, each token"})
 
 
-def _routed_curves(axes: Axes, routed: pa.Table) -> None:
-    """One domain's routers and oracle on average: a line at the target where the budget is exact or the oracle's,
-    else marks.
+def _routed_curve(axes: Axes, line: base.Line, rows: pa.Table) -> None:
+    """One domain's routers, scored in one way, or oracle on average, from rows of ROUTER_CURVES by target.
+
+    A line at the target where that is held, else marks at the layers used: the oracle holds its average, and exact
+    routers every token's budget.
     """
-    for kind, line in _ROUTED.items():
-        rows = base.of(routed, kind=kind).sort_by("target")
-        x = "target" if line.dashes else "big"
-        at, loss, low, high = (rows[name].to_numpy() for name in (x, "loss", "low", "high"))
-        hollow = {"markerfacecolor": "none"} if kind == "oracle_average" else {}
-        if line.dashes:
-            axes.fill_between(at, np.exp(low), np.exp(high), color=line.colour, alpha=0.12, linewidth=0)
-        else:
-            axes.vlines(at, np.exp(low), np.exp(high), color=line.colour, linewidth=0.8)
-        axes.plot(
-            at, np.exp(loss), color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label, **hollow
-        )
+    on_average = rows["kind"][0].as_py() == "oracle_average"
+    held = on_average or rows["constraint"][0].as_py() == "exact"
+    budget, *loss = (rows[name].to_numpy() for name in ("target" if held else "big", "loss", "low", "high"))
+    if held:
+        _band(axes, line, budget, *loss, hollow=on_average)
+    else:
+        _upright(axes, line, budget, *loss)
+
+
+def _band(
+    axes: Axes, line: base.Line, budget: np.ndarray, loss: np.ndarray, *ends: np.ndarray, hollow: bool = False
+) -> None:
+    """Perplexities as a line with the band of its intervals, from losses."""
+    axes.fill_between(budget, *np.exp(ends), color=line.colour, alpha=0.12, linewidth=0)
+    look = {"marker": line.marker, "linestyle": line.dashes} | ({"markerfacecolor": "none"} if hollow else {})
+    axes.plot(budget, np.exp(loss), color=line.colour, label=line.label, **look)
+
+
+def _upright(axes: Axes, line: base.Line, budget: np.ndarray, loss: np.ndarray, *ends: np.ndarray) -> None:
+    """Perplexities as marks with upright intervals, from losses."""
+    axes.vlines(budget, *np.exp(ends), color=line.colour, linewidth=0.9)
+    axes.plot(budget, np.exp(loss), line.marker, color=line.colour, label=line.label)
 
 
 def _reference(axes: Axes, curves: pa.Table, layers: int) -> None:
@@ -277,7 +280,7 @@ def _reference(axes: Axes, curves: pa.Table, layers: int) -> None:
 
 def _perplexity_axis(axes: Axes, domain: str, layers: int) -> None:
     axes.set_title(domain)
-    axes.set_xlabel("big layers a token")
+    axes.set_xlabel("big layers per token")
     axes.set_ylabel("perplexity")
     axes.set_xticks(range(0, layers + 1, max(1, layers // 12)))
     base.logarithmic(axes)

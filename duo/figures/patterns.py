@@ -18,9 +18,9 @@ COLOURS = {BIG: "#0072B2", SMALL: "#E69F00", SKIP: "#FFFFFF"}
 
 
 def one_sequence(name: str, routers: dict[str, OneRouter], routed: dict[str, pa.Table], layers: int) -> base.Picture:
-    """A panel a router and domain: the hard choices in the domain's first held-out document. routed:
+    """A panel per router and domain: the hard choices in the domain's first held-out document.
 
-    ROUTED by router.
+    routed: ROUTED by router.
     """
     domains = next(iter(routed.values()))["domain"].unique().to_pylist()
     shown = {}
@@ -43,10 +43,10 @@ def one_sequence(name: str, routers: dict[str, OneRouter], routed: dict[str, pa.
     rows = "; ".join(f"{number}. {router}" for number, router in enumerate(routed, 1))
     documents = "; ".join(f"{domain}: {document}" for domain, document in shown.items())
     caption = (
-        f"What each router takes at every layer (1 is next to the input) of every token of one sequence. Rows from above: {rows}. "
-        "Likeliest choices, all tokens routed together. Constraint: a router's budget is an average over a sequence, aimed at in "
-        "training; titles give the shares that this sequence really uses. Sample: the first held-out document of each domain "
-        f"({documents}); a single sequence has no interval."
+        "What each router takes at every layer (1 is next to the input) of every token of one sequence. Rows from "
+        f"above: {rows}. Likeliest choices, all tokens routed together. Constraint: a router's budget is an average "
+        "over a sequence, aimed at in training; titles give the shares that this sequence really uses. Sample: the "
+        f"first held-out document of each domain ({documents}); a single sequence has no interval."
     )
     return base.Picture(figure, f"{name.replace('-', ' ').capitalize()}: what routers choose in one sequence", caption)
 

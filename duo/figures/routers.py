@@ -15,12 +15,13 @@ class Shown(NamedTuple):
 
     router: str
     choice: str
-    target: float  # layers a token of that choice
+    target: float  # layers per token of that choice
 
 
 def heat_maps(cells: pa.Table, shown: Sequence[Shown], setting: base.Setting) -> base.Picture:
-    """Share of one choice by layer and position for each router. cells as artifacts.ROUTING_HEAT_MAPS; a row of
-    panels a domain.
+    """Share of one choice by layer and position for each router; a row of panels per domain.
+
+    cells as ROUTER_HEAT_MAPS.
     """
     domains = cells["domain"].unique().to_pylist()
     with base.style():
@@ -41,9 +42,9 @@ def heat_maps(cells: pa.Table, shown: Sequence[Shown], setting: base.Setting) ->
         bar = figure.colorbar(image, ax=grid.ravel().tolist(), location="bottom", shrink=0.4, aspect=30, pad=0.03)
         bar.set_label("share of documents whose token makes the choice named above")
     caption = (
-        "How often routers choose the big FFN, or skip, by layer and position; each router's name and aim stand above. The likeliest "
-        "choice is taken, all tokens routed together; the constraint is the mean over a sequence, aimed at in training, so a router may "
-        f"use more or fewer layers than its aim. {base.sample(setting)} No intervals here: those of the halves compared are in the "
-        "statistics of the stage routing."
+        "How often routers choose the big FFN, or skip, by layer and position; each router's name and aim stand above. "
+        "The likeliest choice is taken, all tokens routed together; the constraint is the mean over a sequence, aimed "
+        f"at in training, so a router may use more or fewer layers than its aim. {base.sample(setting)} No intervals "
+        "here: those of the halves compared are in the routers' table of statistics."
     )
     return base.Picture(figure, "Where routers spend big layers and where they skip (the paper's figure 3)", caption)

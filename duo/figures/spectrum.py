@@ -2,6 +2,8 @@
 another model.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
@@ -10,23 +12,13 @@ from scipy.special import comb
 
 from duo.figures import base
 
-_SPREAD = {
-    "mean": base.Line("mean of all routes", "#999999", ".", ":"),
-    "oracle": base.Line("oracle: best route of each token", "#0072B2", "o", "-"),
-    "predicted": base.Line("as many independent normal losses", "#D55E00", "D", "--"),
-}
-_CROSSED = {
-    "mean": base.Line("mean of all routes", "#999999", ".", ":"),
-    "fixed": base.Line("fixed: best route for all tokens", "#D55E00", "^", "-"),
-    "held_out": base.Line("fixed, chosen on other documents", "#E69F00", "v", "--"),
-    "other": base.Line("chosen by another seed's oracle", "#009E73", "P", "-."),
-    "own": base.Line("oracle: best route of each token", "#0072B2", "o", "-"),
-}
+_WITHOUT_BANDS = ("held_out", "mean")  # strategies of which the caption says so
 
 
 def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
     """Above, oracle and prediction against budget; below, effective and true number of routes.
-    gain_artifacts.ORDER_STATISTICS.
+
+    table as ORDER_STATISTICS.
     """
     table = base.of(table, model=setting.model)
     domains = table["domain"].unique().to_pylist()
@@ -36,60 +28,52 @@ def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
             rows = base.of(table, domain=domain).sort_by("budget")
             budget, mean, routes = _columns(rows, "budget", "mean", "routes")
             _reference(above, budget, mean, setting.layers)
-            for name, line in _SPREAD.items():
+            for name, line in base.lines(["mean", "oracle", "predicted"]).items():
                 _curve(above, line, budget, *np.exp(_estimate(rows, name)))
             above.set_title(domain)
             above.set_ylabel("perplexity")
             base.logarithmic(above)
-            _curve(below, base.Line("routes of the budget", "#000000", "s", "--"), budget, routes)
-            _curve(
-                below,
-                base.Line("independent routes, effectively", "#009E73", "P", "-."),
-                budget,
-                *_estimate(rows, "effective"),
-            )
+            _curve(below, base.LINES["routes"], budget, routes)
+            _curve(below, base.LINES["effective"], budget, *_estimate(rows, "effective"))
             below.set_ylabel("routes")
             below.set_yscale("log")
             for axes in (above, below):
-                _layer_axis(axes, "big layers a token", setting.layers)
+                _layer_axis(axes, "big layers per token", setting.layers)
         base.legend_below(figure, panels[0], panels[-1])
     caption = (
-        "Above, perplexity (logarithmic) against budget: the oracle, and what it would be if the losses of a token's routes were "
-        "independent and normal, with the token's own mean and standard deviation over the routes of the budget: mean less c times the "
-        "deviation, c the expected maximum of as many standard normals. Below (logarithmic), how many routes the budget has, and how many "
-        "independent ones would give the gain over the mean that the oracle shows: routes share layers. "
+        "Above, perplexity (logarithmic) against budget: the oracle, and what it would be if the losses of a token's "
+        "routes were independent and normal, with the token's own mean and standard deviation over the routes of the "
+        "budget: mean less c times the deviation, c the expected maximum of as many standard normals. Below "
+        "(logarithmic), how many routes the budget has, and how many independent ones would give the gain over the "
+        "mean that the oracle shows: routes share layers. "
         f"{base.sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "The oracle against independent noise", caption)
 
 
 def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: base.Setting) -> base.Picture:
-    """Variance by order of interaction, by distance of pairs, and each layer's worth; a line a domain.
+    """Variance by order of interaction, by distance of pairs, and each layer's worth; a line per domain.
 
-    Tables as gain_artifacts.SPECTRUM, SPECTRUM_DISTANCES and SHAPLEY.
+    Tables as SPECTRUM, SPECTRUM_DISTANCES and SHAPLEY.
     """
     tables = {"order": orders, "distance": distances, "layer": shapley}
     labels = {
         "order": ("layers that interact", "share of variance"),
         "distance": ("layers apart", "share of variance, each pair"),
-        "layer": ("layer (1 is next to the input)", "worth of the big FFN, nats a token"),
+        "layer": ("layer (1 is next to the input)", "worth of the big FFN, nats per token"),
     }
     with base.style():
         figure, panels = base.panels(3, columns=3, height=2.6)
         for axes, (key, table) in zip(panels, tables.items(), strict=True):
             table = base.of(table, model=setting.model)
-            for index, domain in enumerate(table["domain"].unique().to_pylist()):
+            for domain, line in _domain_lines(table).items():
                 rows = base.of(table, domain=domain).sort_by(key)
-                look = base.Line(
-                    domain, base.COLOURS[index % 6], base.MARKERS[index % 6], ("-", "--", "-.", ":")[index % 4]
-                )
                 at, *value = _columns(rows, key, "value", "low", "high")
-                _curve(axes, look, at + int(key == "layer"), *value)
+                _curve(axes, line, at + int(key == "layer"), *value)
                 if key == "order":  # what single coefficients of the size of the last, of all layers, would add up to
                     noise = value[0][-1] * comb(int(at[-1]), at)
-                    axes.plot(
-                        at, noise, color=look.colour, linestyle=":", linewidth=0.8, label=f"white noise, {domain}"
-                    )
+                    look = {"linestyle": ":", "linewidth": 0.8, "label": f"white noise, {domain}"}
+                    axes.plot(at, noise, color=line.colour, **look)
             if key == "order":
                 axes.set_yscale("log")
             else:
@@ -99,50 +83,59 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
             axes.set_ylabel(unit)
         base.legend_below(figure, panels[0])
     caption = (
-        "A token's loss over all routes, taken apart into interactions of layers (Walsh-Hadamard transform). Left (logarithmic), the share "
-        "of its variance that interactions of one, two and more layers cause; if layers added up, it would all be at one. Dotted, what "
-        "there would be if every interaction were as small as that of all layers, as rounding makes them. Middle, the share of one pair "
-        "of layers, mean over the pairs that lie so far apart. Right, the Shapley value of each layer's big FFN: they add up to the loss "
-        "with all layers small less that with all big. Shares are of means over tokens. Routes of "
-        f"every budget, each alike; {base.CONTEXT} {base.sample(setting)} {base.interval(setting, 'Bands', '')}"
+        "A token's loss over all routes, taken apart into interactions of layers (Walsh-Hadamard transform). Left "
+        "(logarithmic), the share of its variance that interactions of one, two and more layers cause; if layers added "
+        "up, it would all be at one. Dotted, what there would be if every interaction were as small as that of all "
+        "layers, as rounding makes them. Middle, the share of one pair of layers, mean over the pairs that lie so far "
+        "apart. Right, the Shapley value of each layer's big FFN: they add up to the loss with all layers small less "
+        "that with all big. Shares are of means over tokens. Routes of every budget, each counted once; "
+        f"{base.CONTEXT} {base.sample(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "Do layers add up?", caption)
 
 
 def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Picture:
-    """Perplexity against budget of routes chosen by the model itself, by other seeds, and of fixed ones.
+    """Perplexity against budget of every strategy in the table: routes that the model chose itself, other seeds, fixed.
 
-    CROSS_SEED_MEANS.
+    means as CROSS_SEED_MEANS; models: how many there are.
     """
     domains = means["domain"].unique().to_pylist()
+    lines = base.lines(base.known_first(means["strategy"].to_pylist()))
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(means, domain=domain)
             budget, own, *_ = base.series(part, "own")
             _reference(axes, budget, own, setting.layers)
-            for strategy, line in _CROSSED.items():
+            for strategy, line in lines.items():
                 budget, *loss = base.series(part, strategy)
                 if len(budget):
-                    _curve(axes, line, budget, *np.exp(loss[:1] if strategy in ("held_out", "mean") else loss))
+                    _curve(axes, line, budget, *np.exp(loss[:1] if strategy in _WITHOUT_BANDS else loss))
             axes.set_title(domain)
             axes.set_ylabel("perplexity")
-            _layer_axis(axes, "big layers a token", setting.layers)
+            _layer_axis(axes, "big layers per token", setting.layers)
             base.logarithmic(axes)
         base.legend_below(figure, panels[0])
     if models > 1:
         drawn = (
-            f"of {models} models that differ by their seed alone, mean over models, or over ordered pairs where one chooses and another "
-            "is scored. Seeds share tokens and labels but not weights: what a choice keeps for another seed may still be luck of the label."
+            f"of {models} models that differ by their seed alone, mean over models, or over ordered pairs where one "
+            "chooses and another is scored. Seeds share tokens and labels but not weights, so what a choice keeps for "
+            "another seed may still be selection bias."
         )
     else:
-        drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two or more in route_losses.models."
+        drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two models or more."
     caption = (
-        f"Perplexity (logarithmic) against budget {drawn} The held-out route serves the half of the documents that it was not chosen on, "
-        f"mean over random halvings. {base.sample(setting)} {base.constraint(setting)} "
-        f"{base.interval(setting, 'Bands', 'all choices kept')} Those of the held-out route and of the mean are left out."
+        f"Perplexity (logarithmic) against budget {drawn} The held-out route serves the half of the documents that it "
+        f"was not chosen on, mean over random halvings. {base.sample(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Bands', 'all choices kept')} The held-out route and the mean have none."
     )
     return base.Picture(figure, "Choices that are scored by another seed's model", caption)
+
+
+def _domain_lines(table: pa.Table) -> dict[str, base.Line]:
+    """Full lines by domain: dotted ones are for noise."""
+    domains = table["domain"].unique().to_pylist()
+    return {name: replace(line, label=name, dashes="-") for name, line in base.lines(domains).items()}
 
 
 def _columns(rows: pa.Table, *names: str) -> list[np.ndarray]:

@@ -6,33 +6,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
 from duo.studies import difficulty
-from duo.studies.schedules import CONTRASTS
+from duo.studies.schedules import FAMILIES
 
 SHOWN = 48  # tokens of a sequence that can be told apart
-SCHEDULES = {
-    "falling": base.Line("falling", "#D55E00", "v", "--"),
-    "rising": base.Line("rising", "#0072B2", "^", "-."),
-    "constant": base.Line("constant", "#000000", "o", "-"),
-}
-LOSSES = {
-    "all_small": base.Line("all layers small", "#E69F00", "s", "--"),
-    "all_big": base.Line("all layers big", "#D55E00", "^", ":"),
-    "oracle": base.Line("oracle", "#0072B2", "o", "-"),
-}
+LOSSES = ("all_small", "all_big", "oracle")  # columns of DIFFICULTY that figure 5 draws
+STRATEGIES = {family: strategy for strategy, family in FAMILIES.items()}  # whose losses SCHEDULE_STATISTICS compare
 
 
 def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], setting: base.Setting) -> base.Picture:
     """Figure 4c: perplexity along the sequence under each schedule, and what the schedules differ by over the whole
     of it.
 
-    positions as artifacts.SCHEDULE_POSITIONS, statistics as artifacts.SCHEDULE_STATISTICS; budgets: the first and the
-    last token's.
+    positions as SCHEDULE_POSITIONS, statistics as SCHEDULE_STATISTICS; budgets: the first and the last token's.
     """
     positions, statistics = (base.of(table, model=setting.model) for table in (positions, statistics))
     domains = positions["domain"].unique().to_pylist()
@@ -48,11 +40,11 @@ def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], set
             figure.legend(*axes.get_legend_handles_labels(), loc=f"outside lower {side}", ncols=3)
     first, last = budgets
     caption = (
-        f"A budget that goes from {first} at the first token to {last} at the last (falling), its reverse (rising), and the constant mean, "
-        "all of the same total over the sequence. Left: perplexity (logarithmic) of the oracle by stretch, no interval. Right: "
-        "paired differences in loss, of the oracle and of the mean over all routes of the budget; shuffled is the falling budgets in "
-        f"random order, in expectation. {_sample(setting)} Every token has exactly the budget of its position; {base.CONTEXT} "
-        f"{_interval(setting, 'Horizontal lines')}"
+        f"A budget that goes from {first} at the first token to {last} at the last (falling), its reverse (rising), "
+        "and the constant mean, all of the same total over the sequence. Left: perplexity (logarithmic) of the oracle "
+        "by stretch, no interval. Right: paired differences in loss, of the oracle and of the mean over all routes of "
+        f"the budget; shuffled is the falling budgets in random order, in expectation. {_sample(setting)} Every token "
+        f"has exactly the budget of its position; {base.CONTEXT} {_interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "A budget that changes along the sequence (the paper's figure 4c)", caption)
 
@@ -60,38 +52,27 @@ def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], set
 def losses_and_gaps(
     tokens: pa.Table, histogram: pa.Table, documents: Mapping[str, str], budget: int, setting: base.Setting
 ) -> base.Picture:
-    """Figure 5: losses along the beginning of one document a domain, and how many tokens have which loss and gap.
+    """Figure 5: losses along the beginning of one document per domain, and how many tokens have which loss and gap.
 
-    tokens as artifacts.DIFFICULTY, histogram as artifacts.DIFFICULTY_HISTOGRAM; documents: the id of the one shown,
-    by domain.
+    tokens as DIFFICULTY, histogram as DIFFICULTY_HISTOGRAM; documents: the id of the one shown, by domain.
     """
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 2.4 * len(documents) + 0.4), layout="constrained")
         grid = figure.subplots(len(documents), 2, squeeze=False, width_ratios=[3, 2])
         most = pc.max(histogram["tokens"]).as_py()
         for (along, joint), (domain, document) in zip(grid, documents.items(), strict=True):
-            rows = base.of(tokens, domain=domain, document=document).slice(0, SHOWN)
-            for name, line in LOSSES.items():
-                style = {
-                    "color": line.colour,
-                    "marker": line.marker,
-                    "linestyle": line.dashes,
-                    "markersize": 3,
-                    "linewidth": 0.8,
-                }
-                along.plot(rows["position"].to_numpy() + 1, rows[name].to_numpy(), label=line.label, **style)
+            _by_token(along, base.of(tokens, domain=domain, document=document).slice(0, SHOWN))
             along.set_title(f"{domain}: one document")
-            along.set_xlabel("position")
-            along.set_ylabel("loss, nats")
             cells = _joint(joint, base.of(histogram, domain=domain), most)
             joint.set_title(f"{domain}: all tokens")
         figure.colorbar(cells, ax=list(grid[:, 1]), label="tokens", aspect=30, format="{x:g}")
         base.legend_below(figure, grid[0, 0])
     caption = (
-        f"Left: loss of the first {SHOWN} tokens, at most, of one document a domain with all layers small, all big, and under the oracle "
-        f"at {budget} of {setting.layers} big. Right: how many tokens have which loss with all layers small and which gap, that loss less "
-        "the oracle's; on the dashed line the oracle's loss is zero, below the dotted one the gap is less than "
-        f"{difficulty.NO_GAIN:.0%} of the loss. {_sample(setting)} {base.constraint(setting)} Counts: no interval."
+        f"Left: loss of the first {SHOWN} tokens, at most, of one document per domain with all layers small, all big, "
+        f"and under the oracle at {budget} of {setting.layers} big. Right: how many tokens have which loss with all "
+        "layers small and which gap, that loss less the oracle's; on the dashed line the oracle's loss is zero, below "
+        f"the dotted one the gap is less than {difficulty.NO_GAIN:.0%} of the loss. {_sample(setting)} "
+        f"{base.constraint(setting)} Counts: no interval."
     )
     return base.Picture(figure, "Loss and gap of single tokens (the paper's figure 5)", caption)
 
@@ -99,7 +80,7 @@ def losses_and_gaps(
 def classes(means: pa.Table, domains: Sequence[str], budget: int, setting: base.Setting) -> base.Picture:
     """Mean loss and gap of each class of token.
 
-    `means` as artifacts.DIFFICULTY_CLASSES; a domain without classes has empty panels.
+    `means` as DIFFICULTY_CLASSES; a domain without classes has empty panels.
     """
     parts = [base.of(means, domain=domain).sort_by("loss") for domain in domains]
     with base.style():
@@ -120,18 +101,20 @@ def classes(means: pa.Table, domains: Sequence[str], budget: int, setting: base.
             axes.axvline(0, color="#777777", linewidth=0.8)
             axes.xaxis.set_major_locator(MaxNLocator(5))
         for axes in grid[-1]:
-            axes.set_xlabel("nats a token")
+            axes.set_xlabel("nats per token")
     caption = (
-        "Mean loss with all layers small, and mean gap, that loss less the oracle's at "
-        f"{budget} of {setting.layers} big, by class of token; how many tokens in brackets. Classes that occur in too few documents "
-        f"(fewer than {difficulty.DOCUMENTS}) are left out. {_sample(setting)} {base.constraint(setting)} "
+        f"Mean loss with all layers small, and mean gap, that loss less the oracle's at {budget} of {setting.layers} "
+        "big, by class of token; how many tokens in brackets. Classes that occur in too few documents (fewer than "
+        f"{difficulty.DOCUMENTS}) are left out. {_sample(setting)} {base.constraint(setting)} "
         f"{_interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Loss and gap by class of token", caption)
 
 
 def _along(axes: Axes, positions: pa.Table) -> None:
-    for name, line in SCHEDULES.items():
+    """The oracle's perplexity by stretch, a line a schedule; `shuffled` has no order to show along a sequence."""
+    ordered = [name for name in positions["schedule"].unique().to_pylist() if name != "shuffled"]
+    for name, line in base.lines(ordered).items():
         rows = base.of(positions, schedule=name, strategy="oracle").sort_by("first")
         middle = (rows["first"].to_numpy() + rows["last"].to_numpy()) / 2 + 1
         style = {"color": line.colour, "marker": line.marker, "linestyle": line.dashes}
@@ -142,30 +125,41 @@ def _along(axes: Axes, positions: pa.Table) -> None:
 
 
 def _differences(axes: Axes, statistics: pa.Table) -> None:
-    found = {row["name"]: row for row in statistics.to_pylist()}
+    """Every difference with its interval: a place a pair of schedules, and in it a mark per strategy."""
+    pairs = list(dict.fromkeys(zip(*(statistics[name].to_pylist() for name in ("subject", "reference")), strict=True)))
+    families = statistics["family"].unique().to_pylist()
+    lines = base.lines([STRATEGIES.get(family, family) for family in families], {"oracle": "oracle"})
     axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
-    for place, (first, second) in enumerate(reversed(CONTRASTS)):
-        for name, offset, marker, colour, label in (
-            (f"{first}-{second}", 0.13, "o", "#0072B2", "oracle"),
-            (f"{first}_mean-{second}_mean", -0.13, "s", "#E69F00", "mean of all routes"),
-        ):
-            row = found[name]
-            axes.hlines(place + offset, row["low"], row["high"], color=colour)
-            axes.plot(row["value"], place + offset, marker, color=colour, label=label if place == 0 else None)
-    axes.set_yticks(range(len(CONTRASTS)), [f"{first} less {second}" for first, second in reversed(CONTRASTS)])
-    axes.set_ylim(-0.6, len(CONTRASTS) - 0.4)
-    axes.set_xlabel("difference in loss, nats a token")
+    for offset, family, line in zip(np.linspace(-0.13, 0.13, len(families)), families, lines.values(), strict=True):
+        rows = base.of(statistics, family=family).to_pylist()
+        places = [pairs.index((row["subject"], row["reference"])) + offset for row in rows]
+        value, low, high = ([row[name] for row in rows] for name in ("value", "low", "high"))
+        axes.hlines(places, low, high, color=line.colour)
+        axes.plot(value, places, color=line.colour, marker=line.marker, linestyle="none", label=line.label)
+    axes.set_yticks(range(len(pairs)), [f"{subject} less {reference}" for subject, reference in pairs])
+    axes.set_ylim(len(pairs) - 0.4, -0.6)  # the first pair above
+    axes.set_xlabel("difference in loss, nats per token")
     axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def _joint(axes: Axes, cells: pa.Table, most: int):
+def _by_token(axes: Axes, tokens: pa.Table) -> None:
+    """LOSSES of the tokens of one document, by position."""
+    for name, line in base.lines(LOSSES).items():
+        style = {"color": line.colour, "marker": line.marker, "linestyle": line.dashes}
+        at, losses = tokens["position"].to_numpy() + 1, tokens[name].to_numpy()
+        axes.plot(at, losses, label=line.label, markersize=3, linewidth=0.8, **style)
+    axes.set_xlabel("position")
+    axes.set_ylabel("loss, nats")
+
+
+def _joint(axes: Axes, cells: pa.Table, most: int) -> ScalarMappable:
     """The joint histogram of loss and gap, one colour scale for all domains; returns what its colour bar needs."""
     loss, gap, counts = (cells[name].to_numpy() for name in ("loss", "gap", "tokens"))
     width = cells["width"][0].as_py()
     edges = [np.arange(values.min(), values.max() + 1.5 * width, width) for values in (loss, gap)]
-    drawn, *_ = np.histogram2d(loss + width / 2, gap + width / 2, edges, weights=counts)
+    tokens, *_ = np.histogram2d(loss + width / 2, gap + width / 2, edges, weights=counts)
     image = axes.pcolormesh(
-        *edges, np.ma.masked_equal(drawn.T, 0), cmap="cividis_r", norm=LogNorm(1, max(2, most)), linewidth=0
+        *edges, np.ma.masked_equal(tokens.T, 0), cmap="cividis_r", norm=LogNorm(1, max(2, most)), linewidth=0
     )
     reach = np.array([0, edges[0][-1]])
     axes.plot(reach, reach, color="#D55E00", linestyle="--")

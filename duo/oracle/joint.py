@@ -10,10 +10,7 @@ before it, from left to right, so that isolated and joint loss are the same but 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import combinations, product
-from math import exp
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +19,8 @@ import pyarrow.compute as pc
 import torch
 from tqdm import tqdm
 
-from duo import seeds, stats
-from duo.data.evaluation_set import Sample
+from duo import seeds
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable
@@ -32,7 +29,7 @@ from duo.oracle.branch import label_losses
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.tables import files
-from duo.terms import FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE, SHARED
+from duo.terms import FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +70,7 @@ def run_jointly(
     return np.concatenate(parts)
 
 
-def enumerated(tables: Iterable[pa.Table], sample: Sample) -> np.ndarray:
+def enumerated(tables: Iterable[pa.Table], sample: EvaluationSet) -> np.ndarray:
     """Losses [documents, length, routes] of the sample in the context `shared`, from tables ROUTE_LOSSES of its
     documents, which may be longer there.
 
@@ -93,7 +90,7 @@ def enumerated(tables: Iterable[pa.Table], sample: Sample) -> np.ndarray:
     return np.stack([by_document[key] for key in keys])
 
 
-def reference_routes(run: str, sample: Sample, layers: int, seed: int) -> np.ndarray:
+def reference_routes(run: str, sample: EvaluationSet, layers: int, seed: int) -> np.ndarray:
     """Codes [documents, length] of the routes that the tokens keep in the reference run.
 
     run: all_big, all_small, or random, in which every token has a route of its own.
@@ -105,7 +102,7 @@ def reference_routes(run: str, sample: Sample, layers: int, seed: int) -> np.nda
     return np.full(sample.tokens.shape, RouteSpace(layers).named(run))
 
 
-def router_routes(routed: pa.Table, choices: Iterable[str], sample: Sample, layers: int) -> np.ndarray:
+def router_routes(routed: pa.Table, choices: Iterable[str], sample: EvaluationSet, layers: int) -> np.ndarray:
     """As reference_routes where the run is a router's, hard: from its table ROUTED.
 
     choices: small and big in the router's own order. InputError where a document of the sample was not routed.
@@ -121,7 +118,7 @@ def router_routes(routed: pa.Table, choices: Iterable[str], sample: Sample, laye
     return np.stack([by_document[key][: sample.tokens.shape[1]] for key in keys])
 
 
-def choose(losses: np.ndarray, space: RouteSpace, sample: Sample, budgets: Iterable[int], seed: int) -> Choices:
+def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets: Iterable[int], seed: int) -> Choices:
     """The best route of each budget for every token (oracle), document (sequence) and domain (fixed).
 
     losses [documents, length, routes] of all routes of the space. Equal losses are chosen among as in
@@ -146,7 +143,7 @@ def choose(losses: np.ndarray, space: RouteSpace, sample: Sample, budgets: Itera
 def greedy(
     model: Routable,
     space: RouteSpace,
-    sample: Sample,
+    sample: EvaluationSet,
     budgets: Iterable[int],
     device: Device,
     chunk: int,
@@ -169,7 +166,7 @@ def greedy(
 
 @torch.no_grad()
 def commit(
-    enumerator: Enumerator, sample: Sample, seed: int, on_position: Callable[[int], object] = lambda count: None
+    enumerator: Enumerator, sample: EvaluationSet, seed: int, on_position: Callable[[int], object] = lambda count: None
 ) -> Chosen:
     """The best route of the enumerator's budget for every token, tried behind those before it on the routes that won.
 
@@ -198,7 +195,9 @@ def commit(
     return Chosen(routes, isolated)
 
 
-def table(name: str, model: Routable, space: RouteSpace, sample: Sample, choices: Choices, device: Device) -> pa.Table:
+def table(
+    name: str, model: Routable, space: RouteSpace, sample: EvaluationSet, choices: Choices, device: Device
+) -> pa.Table:
     """JOINT_LOSSES of one context, the chosen routes run jointly. InputError where a loss is not finite."""
     parts = []
     for (budget, selection), chosen in choices.items():
@@ -213,124 +212,3 @@ def table(name: str, model: Routable, space: RouteSpace, sample: Sample, choices
         numbers = {"route": chosen.routes.ravel(), ISOLATED: chosen.isolated.ravel(), JOINT: joint.ravel()}
         parts.append(pa.table(ids | sample.columns() | numbers))
     return pa.concat_tables(parts)
-
-
-@dataclass(frozen=True)
-class Domain:
-    """One domain under all contexts, by document.
-
-    tokens [documents]; losses: sums [documents], nats, by (context, selection, isolated or joint, budget);
-    agreements: by two contexts and budget, how many tokens [documents] have the same oracle route in both.
-    """
-
-    model: str
-    name: str
-    layers: int
-    tokens: np.ndarray
-    losses: dict[tuple[str, str, str, int], np.ndarray]
-    agreements: dict[tuple[str, str, int], np.ndarray]
-
-    def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Mean losses by the keys of `losses`, and JOINT_STATISTICS' numbers by name, each [replicates]."""
-        tokens = stats.weighted_sums(weights, self.tokens)
-        means = {key: stats.weighted_sums(weights, sums) / tokens for key, sums in self.losses.items()}
-        shares = {
-            f"agree_{first}_{second}_{budget}": stats.weighted_sums(weights, same) / tokens
-            for (first, second, budget), same in self.agreements.items()
-        }
-        return means | differences(means, self.layers) | shares
-
-
-def differences(means: Mapping[tuple[str, str, str, int], np.ndarray], layers: int) -> stats.Numbers:
-    """What the contexts' losses are compared with, budget by budget, by name: the oracle's in a context is
-    CONTEXT_joint_K.
-
-    It is compared with the loss it claims; with the fixed route's in `shared`, and with all_big, where there are
-    such; and with that of the contexts before it. Winners stay those of all documents.
-    """
-    contexts, budgets = (list(dict.fromkeys(key[part] for key in means if key[1] == ORACLE)) for part in (0, 3))
-    found = {}
-    for (index, context), budget in product(enumerate(contexts), budgets):
-        joint = (context, ORACLE, JOINT, budget)
-        others = {
-            f"{context}_{ISOLATED}_{budget}": (context, ORACLE, ISOLATED, budget),
-            f"fixed_{budget}": (SHARED, FIXED, JOINT, budget),
-            **{f"{other}_{JOINT}_{budget}": (other, ORACLE, JOINT, budget) for other in contexts[:index]},
-        }
-        if budget < layers:
-            others["all_big"] = (context, ORACLE, JOINT, layers)
-        for name, other in others.items():
-            if other in means:
-                found[f"{context}_{JOINT}_{budget}-{name}"] = means[joint] - means[other]
-    return found
-
-
-def gather(tables: Mapping[str, pa.Table], layers: int) -> list[Domain]:
-    """Every domain, from JOINT_LOSSES by context. InputError where the contexts have different documents."""
-    first = next(iter(tables.values()))
-    return [
-        _domain({context: _part(table, model, name) for context, table in tables.items()}, model, name, layers)
-        for model, name in product(first["model"].unique().to_pylist(), first["domain"].unique().to_pylist())
-    ]
-
-
-def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
-    """The rows of one model and domain, by budget, selection, document and position."""
-    part = table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], domain)))
-    return part.sort_by([(key, "ascending") for key in ("budget", "selection", "document", "position")])
-
-
-def _domain(parts: dict[str, pa.Table], model: str, name: str, layers: int) -> Domain:
-    documents = [np.unique(part["document"].to_numpy()).tolist() for part in parts.values()]
-    if any(own != documents[0] for own in documents):
-        raise InputError(
-            f"domain {name!r}: the contexts {list(parts)} were tried on different documents; run contexts again"
-        )
-    losses, routes = {}, {}
-    for context, part in parts.items():
-        cells = list(dict.fromkeys(zip(part["budget"].to_pylist(), part["selection"].to_pylist(), strict=True)))
-        columns = {
-            key: part[key].to_numpy().reshape(len(cells), len(documents[0]), -1) for key in ("route", ISOLATED, JOINT)
-        }
-        for row, (budget, selection) in enumerate(cells):
-            for kind in (ISOLATED, JOINT):
-                losses[context, selection, kind, budget] = columns[kind][row].sum(axis=1, dtype=np.float64)
-            if selection == ORACLE:
-                routes[context, budget] = columns["route"][row]
-    agreements = {
-        (one, other, budget): (routes[one, budget] == routes[other, budget]).sum(axis=1)
-        for (one, other), budget in product(combinations(parts, 2), dict.fromkeys(budget for _, budget in routes))
-    }
-    tokens = np.full(len(documents[0]), columns["route"].shape[2])
-    return Domain(model, name, layers, tokens, losses, agreements)
-
-
-def intervals(domain: Domain, resamples: int, confidence: float, seed: int) -> dict:
-    """Domain.numbers, each an Interval."""
-    return stats.intervals(domain.numbers, len(domain.tokens), resamples, confidence, seeds.stream(seed, "contexts"))
-
-
-def curves(domain: Domain, found: dict) -> pa.Table:
-    """JOINT_CURVES of one domain; `found` from intervals."""
-    rows = []
-    for context, selection, kind, budget in domain.losses:
-        loss = found[context, selection, kind, budget]
-        row = {
-            "context": context,
-            "selection": selection,
-            "kind": kind,
-            "budget": budget,
-            "loss": loss.value,
-            "low": loss.low,
-        }
-        rows.append(row | {"high": loss.high, "perplexity": exp(loss.value)})
-    return _table(domain, rows)
-
-
-def statistics(domain: Domain, found: dict) -> pa.Table:
-    """JOINT_STATISTICS of one domain; `found` from intervals."""
-    return _table(domain, [{"name": name, **found[name]._asdict()} for name in found if isinstance(name, str)])
-
-
-def _table(domain: Domain, rows: list[dict]) -> pa.Table:
-    return pa.Table.from_pylist([{"model": domain.model, "domain": domain.name} | row for row in rows])

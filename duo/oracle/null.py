@@ -25,7 +25,7 @@ from scipy.special import softmax
 from torch import Tensor
 from tqdm import tqdm
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable
@@ -54,7 +54,7 @@ def sample_labels(log_probabilities: Tensor, temperature: float, rng: np.random.
 def null_labels(
     model: Routable,
     space: RouteSpace,
-    sample: Sample,
+    sample: EvaluationSet,
     reference: int,
     temperature: float,
     samples: int,
@@ -94,8 +94,8 @@ def reference_predictions(
 
 
 def batches(
-    enumerator: Enumerator, sample: Sample, labels: np.ndarray
-) -> Iterator[tuple[Sample, Tensor, int, Callable[[int], None]]]:
+    enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray
+) -> Iterator[tuple[EvaluationSet, Tensor, int, Callable[[int], None]]]:
     """Parts of the sample for the enumerator, with their labels [sets, batch, length], and how many of their documents
     are new.
 
@@ -112,7 +112,7 @@ def batches(
                 log.info("documents %d of %d", rows[-1] + 1, documents)
 
 
-def losses(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> np.ndarray:
+def losses(enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray) -> np.ndarray:
     """Losses [sets, documents, length, routes] in nats of labels [sets, documents, length], by route of the
     enumerator.
     """
@@ -126,7 +126,7 @@ def losses(enumerator: Enumerator, sample: Sample, labels: np.ndarray) -> np.nda
 def run(
     name: str,
     enumerator: Enumerator,
-    sample: Sample,
+    sample: EvaluationSet,
     teachers: Sequence[Sequence[Routable]],
     settings: SampledLabels,
     budgets: Sequence[int],
@@ -172,7 +172,7 @@ def mean_prediction(models: Sequence[Routable], tokens: np.ndarray, device: Devi
 
 def select(
     model: str,
-    document: Sample,
+    document: EvaluationSet,
     losses: np.ndarray,
     expected: np.ndarray,
     log_normaliser: np.ndarray,

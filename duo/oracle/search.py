@@ -14,13 +14,12 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from duo import seeds, stats
-from duo.data.evaluation_set import Sample
+from duo import seeds
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.branch import label_losses
 from duo.oracle.tree import BATCH, Enumerator, Roots
@@ -29,9 +28,6 @@ from duo.settings import Search
 from duo.terms import BIG
 
 log = logging.getLogger(__name__)
-
-KINDS = ("regret", "found")
-BASELINE = "random"  # what the other methods are compared with
 
 # Dr.LLM's (Heakl et al., arXiv 2510.12773). Its 200 simulations are search.evaluations; its length penalty has no use
 # where k is fixed.
@@ -133,7 +129,7 @@ class Trials:
         return np.where(wanted, self._lens[depth - 1][rows, prefixes], np.inf)
 
 
-def random(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
+def random_routes(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
     """Routes at random, none twice."""
     for _ in range(trials.rounds):
         trials.evaluate(_draw(~trials.tried, rng))
@@ -293,8 +289,8 @@ def beam(trials: Trials, routes: Routes, rng: np.random.Generator) -> None:
             return
 
 
-METHODS: dict[str, Callable[[Trials, Routes, np.random.Generator], None]] = {
-    search.__name__: search for search in (random, mcts, evolution, beam, one_flip, two_flip, additive)
+METHODS: dict[str, Callable[[Trials, Routes, np.random.Generator], None]] = {"random": random_routes} | {
+    search.__name__: search for search in (mcts, evolution, beam, one_flip, two_flip, additive)
 }
 
 
@@ -361,7 +357,7 @@ def run(
 
 
 def find(
-    sample: Sample,
+    sample: EvaluationSet,
     losses: Mapping[tuple[str, str], np.ndarray],
     lens: list[np.ndarray] | None,
     settings: Search,
@@ -393,61 +389,8 @@ def find(
     return found
 
 
-def _check(sample: Sample, losses: Mapping[tuple[str, str], np.ndarray]) -> None:
+def _check(sample: EvaluationSet, losses: Mapping[tuple[str, str], np.ndarray]) -> None:
     time = sample.tokens.shape[1]
     for domain, document in zip(sample.domains, sample.documents, strict=True):
         if len(losses.get((domain, document), ())) != time:
             raise InputError(f"domain {domain}, document {document}: no losses of {time} tokens; run enumerate again")
-
-
-def intervals(found: Found, resamples: int, confidence: float, seed: int) -> dict:
-    """Means over the tokens of a domain, each an Interval: by (method, budget, evaluations, "regret" or "found"), and
-    contrasts by name.
-
-    A method has no numbers before all tokens have a route. All documents have as many tokens.
-    METHOD_BUDGET-random_BUDGET is the method's regret less that of BASELINE at the last evaluation.
-    """
-    documents = len(next(iter(found.values())))
-
-    def statistic(weights: np.ndarray) -> stats.Numbers:
-        numbers = {}
-        for (method, budget), values in found.items():
-            first = int(np.isinf(values[..., 0]).any(axis=0).sum())
-            means = stats.weighted_sums(weights, values[:, first:]) / weights.sum(axis=1)[:, None, None]
-            for step, at in product(range(means.shape[1]), range(2)):
-                numbers[method, budget, first + step + 1, KINDS[at]] = means[:, step, at]
-        return numbers | _contrasts(numbers, {key: values.shape[1] for key, values in found.items()})
-
-    return stats.intervals(statistic, documents, resamples, confidence, seeds.stream(seed, "search", "intervals"))
-
-
-def _contrasts(numbers: stats.Numbers, last: dict[tuple[str, int], int]) -> stats.Numbers:
-    """Regrets less those of BASELINE, at the `last` evaluation by (method, budget)."""
-    regrets = {
-        (method, budget): numbers.get((method, budget, evaluations, "regret"))
-        for (method, budget), evaluations in last.items()
-    }
-    return {
-        f"{method}_{budget}-{BASELINE}_{budget}": regret - regrets[BASELINE, budget]
-        for (method, budget), regret in regrets.items()
-        if method != BASELINE and regret is not None
-    }
-
-
-def curves(model: str, domain: str, found: dict) -> pa.Table:
-    """SEARCH_CURVES of one domain, from `intervals`."""
-    rows = []
-    for method, budget, evaluations in dict.fromkeys(key[:3] for key in found if isinstance(key, tuple)):
-        row = {"model": model, "domain": domain, "method": method, "budget": budget, "evaluations": evaluations}
-        for kind in KINDS:
-            each = found[method, budget, evaluations, kind]
-            row |= {kind: each.value, f"{kind}_low": each.low, f"{kind}_high": each.high}
-        rows.append(row)
-    return pa.Table.from_pylist(rows)
-
-
-def statistics(model: str, domain: str, found: dict) -> pa.Table:
-    """SEARCH_STATISTICS of one domain, from `intervals`."""
-    names = [name for name in found if isinstance(name, str)]
-    columns = {end: [getattr(found[name], end) for name in names] for end in stats.Interval._fields}
-    return pa.table({"model": [model] * len(names), "domain": [domain] * len(names), "name": names} | columns)

@@ -6,7 +6,7 @@ are already known, so a new budget costs seconds. Random numbers belong to a doc
 of shards nor the order of the documents changes a result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -102,6 +102,32 @@ def apply(
             )
         )
     return pa.concat_tables(selections), pa.concat_tables(sums)
+
+
+def on_average(losses: np.ndarray, budgets: Sequence[int], averages: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and big layers spent of the oracle whose budget is a sequence's: it spends more where that gains more.
+
+    losses [documents, tokens, budgets]: a token's lowest loss with each of `budgets` big layers. Returns two arrays
+    [documents, averages]: for each of `averages`, the lowest sum of a document's losses with at most that many big
+    layers per token in the mean, and how many big layers its tokens then take together (of equal sums, the fewest).
+    Exact, by dynamic programming over the layers spent. InputError where an average is below all budgets.
+    """
+    if min(averages) < min(budgets):
+        raise InputError(f"budgets {list(budgets)}: none is as low as the average {min(averages)} that is asked for")
+    documents, tokens, _ = losses.shape
+    lowest_sums = np.full((documents, tokens * max(budgets) + 1), np.inf)  # by big layers spent so far
+    lowest_sums[:, 0] = 0.0
+    for token in range(tokens):
+        following = np.full_like(lowest_sums, np.inf)
+        for column, budget in enumerate(budgets):
+            np.minimum(
+                following[:, budget:],
+                lowest_sums[:, : lowest_sums.shape[1] - budget] + losses[:, token, column, None],
+                out=following[:, budget:],
+            )
+        lowest_sums = following
+    spent = np.stack([lowest_sums[:, : tokens * average + 1].argmin(axis=1) for average in averages], axis=1)
+    return np.take_along_axis(lowest_sums, spent, axis=1), spent
 
 
 def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, slice, np.ndarray]]:

@@ -1,20 +1,17 @@
 """Small, big or skip at every layer: the best and the mean of all routes, by the numbers of big and skipped layers.
 
-3 ** 12 losses a token are too many to keep. They are taken from the tree a chunk of routes at a time, and only a
+3 ** 12 losses per token are too many to keep. They are taken from the tree a chunk of routes at a time, and only a
 minimum, where it was, and a sum are kept for each cell (big layers, skipped layers) of each token.
 """
 
 import logging
-from itertools import product
-from math import exp
 
 import numpy as np
 import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from duo import seeds, stats
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
@@ -61,7 +58,7 @@ class Cells:
         self.count[touched] += counts
 
 
-def enumerate_routes(enumerator: Enumerator, sample: Sample) -> Cells:
+def enumerate_routes(enumerator: Enumerator, sample: EvaluationSet) -> Cells:
     """The cells of all routes, for the sample's tokens in the order of its columns. Shows its progress."""
     tokens, labels = torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)
     cells = Cells(enumerator.space, labels.numel())
@@ -78,7 +75,7 @@ def enumerate_routes(enumerator: Enumerator, sample: Sample) -> Cells:
     return cells
 
 
-def table(model: str, sample: Sample, cells: Cells) -> pa.Table:
+def table(model: str, sample: EvaluationSet, cells: Cells) -> pa.Table:
     """THREE_WAY. InputError where a loss is not finite."""
     finite = np.isfinite(cells.sum).all(axis=0)
     columns = {name: np.repeat(values, len(cells.count)) for name, values in sample.columns().items()}
@@ -97,46 +94,3 @@ def table(model: str, sample: Sample, cells: Cells) -> pa.Table:
         "loss_sum": cells.sum.T.ravel(),
     }
     return pa.table({"model": [model] * (tokens * len(cells.count))} | columns)
-
-
-def curves(cells: pa.Table, resamples: int, confidence: float, seed: int) -> pa.Table:
-    """THREE_WAY_CURVES from THREE_WAY of one domain: oracle and mean of all routes by cell, and less all-big, with
-    intervals.
-    """
-    names, document = np.unique(cells["document"].to_numpy(), return_inverse=True)
-    pairs, cell = np.unique(np.stack([cells["big"].to_numpy(), cells["skip"].to_numpy()]), axis=1, return_inverse=True)
-    losses = {
-        "oracle": cells["oracle_loss"].to_numpy(),
-        "mean": cells["loss_sum"].to_numpy() / cells["routes"].to_numpy(),
-    }
-    shape = (len(names), pairs.shape[1])
-    at = np.ravel_multi_index((document, cell), shape)
-    tokens = np.bincount(at, minlength=np.prod(shape)).reshape(shape)
-    sums = {name: np.bincount(at, values, minlength=np.prod(shape)).reshape(shape) for name, values in losses.items()}
-
-    def statistic(weights: np.ndarray) -> stats.Numbers:
-        total = stats.weighted_sums(weights, tokens)
-        found = {}
-        for strategy, values in sums.items():
-            means = stats.weighted_sums(weights, values) / total
-            all_big = means[:, pairs[0].argmax()]
-            for pair, mean in zip(pairs.T.tolist(), means.T, strict=True):
-                found["loss", strategy, *pair], found["from_all_big", strategy, *pair] = mean, mean - all_big
-        return found
-
-    found = stats.intervals(statistic, len(names), resamples, confidence, seeds.stream(seed, "three_way"))
-    same = {name: cells[name][0].as_py() for name in ("model", "domain")}
-    rows = []
-    for strategy, (big, skip) in product(sums, pairs.T.tolist()):
-        loss, difference = (found[number, strategy, big, skip] for number in ("loss", "from_all_big"))
-        row = same | {
-            "strategy": strategy,
-            "big": big,
-            "skip": skip,
-            "loss": loss.value,
-            "low": loss.low,
-            "high": loss.high,
-        }
-        row |= {"perplexity": exp(loss.value), "from_all_big": difference.value}
-        rows.append(row | {"from_all_big_low": difference.low, "from_all_big_high": difference.high})
-    return pa.Table.from_pylist(rows)

@@ -1,9 +1,9 @@
-"""Which of the paper's claims on the oracle are more than luck of the label.
+"""Which of the paper's claims on the oracle are more than selection bias.
 
-A claim's own test must hold of the statistic as claimed, on the true labels, and of the same statistic when luck is
-taken off (duo.studies.gain, duo.studies.skips). By the rule of duo.report.claims, for each test and over the tests
-and models of a claim: it survives where all hold, does not where any fails, and is undecided otherwise. A statistic
-that luck cannot touch has no row.
+A claim's own test must hold of the statistic on the true labels and of the same statistic with selection bias taken off
+(duo.studies.gain, duo.studies.skips). By the rule of duo.report.claims, for each test and over the tests and models of
+a claim: it survives where all hold, does not where any fails, and is undecided otherwise. A statistic that selection
+bias cannot touch has no row.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,23 +11,25 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from duo.report import claims
+from duo.stats import Interval, ends
 from duo.tables.report import CORRECTED_CLAIMS
+from duo.tables.studies import SKIP_STATISTICS
 
 VERDICTS = {claims.HOLDS: "survives", claims.FAILS: "does not", claims.UNDECIDED: claims.UNDECIDED}
+LABELS = {"true": "true", "sampled": "null", "corrected": "corrected"}  # columns of CORRECTED_CLAIMS
 
 
 def judge(listed: Iterable[claims.Claim], gains: pa.Table, skips: pa.Table) -> pa.Table:
     """CORRECTED_CLAIMS, from GAIN_STATISTICS and SKIP_STATISTICS, for every claim that rests on statistics which they
-    correct for luck.
+    correct for selection bias.
     """
-    found: dict[str, dict[tuple[str, str], dict[str, dict]]] = {"gain": _by_domain(gains), "skips": _by_domain(skips)}
     rows = []
     for claim in listed:
         for domain in gains["domain"].unique().to_pylist():
             tested = [
                 row
                 for test in claim.tests
-                for row in _tested(test, found["skips" if test.source == "skips" else "gain"], domain)
+                for row in _tested(test, skips if test.table is SKIP_STATISTICS else gains, domain)
             ]
             rows += [
                 {"claim": claim.name, "words": claim.words}
@@ -38,34 +40,20 @@ def judge(listed: Iterable[claims.Claim], gains: pa.Table, skips: pa.Table) -> p
     return pa.Table.from_pylist(rows, schema=CORRECTED_CLAIMS.schema)
 
 
-def _by_domain(statistics: pa.Table) -> dict[tuple[str, str], dict[str, dict]]:
-    """Rows by name, by (model, domain)."""
-    found: dict[tuple[str, str], dict[str, dict]] = {}
+def _tested(test: claims.Test, statistics: pa.Table, domain: str) -> list[dict]:
+    """A row per model whose statistic has a corrected one beside it, with the verdict of duo.report.claims."""
+    by_model: dict[str, dict[str, Mapping]] = {}
     for row in statistics.to_pylist():
-        found.setdefault((row["model"], row["domain"]), {})[row["name"]] = row
-    return found
-
-
-def _tested(test: claims.Test, statistics: Mapping[tuple[str, str], dict[str, dict]], domain: str) -> list[dict]:
-    """A row a model whose statistic of the test has a corrected one beside it, with the verdict in the words of
-    duo.report.claims.
-    """
+        if row["domain"] == domain and row["labels"] in LABELS and test.concerns(row | {"labels": "true"}):
+            by_model.setdefault(row["model"], {})[row["labels"]] = row
     rows = []
-    for (model, of), named in statistics.items():
-        if of == domain and f"corrected_{test.name}" in named:
-            kinds = {
-                "true": named[test.name],
-                "null": named[f"null_{test.name}"],
-                "corrected": named[f"corrected_{test.name}"],
-            }
-            values = {
-                f"{kind}{end}": row[end.strip("_") or "value"]
-                for kind, row in kinds.items()
-                for end in ("", "_low", "_high")
-            }
-            verdict = claims.joint(
-                [test.verdict(kinds[kind]["low"], kinds[kind]["high"]) for kind in ("true", "corrected")]
-            )
-            ids = {"domain": domain, "model": model, "statistic": test.name, "supports": test.supports}
-            rows.append(ids | values | {"verdict": verdict})
+    for model, by_labels in by_model.items():
+        if by_labels.keys() == LABELS.keys():
+            true, corrected = by_labels["true"], by_labels["corrected"]
+            verdicts = [test.verdict(row["low"], row["high"]) for row in (true, corrected)]
+            columns = {name: true[name] for name in claims.COLUMNS if name != "labels"}
+            columns |= {"domain": domain, "model": model, "statistic": true["words"], "supports": test.supports}
+            for labels, name in LABELS.items():
+                columns |= ends(name, Interval(*(by_labels[labels][end] for end in ("value", "low", "high"))))
+            rows.append(columns | {"verdict": claims.over_tests(verdicts)})
     return rows

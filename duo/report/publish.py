@@ -3,67 +3,70 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from duo.errors import InputError
-from duo.report import page as report
+from duo.report import content, glossary
 from duo.tables import files
 from duo.tables.report import CLAIMS, CORRECTED_CLAIMS, FIGURE
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
-from workflow.params import load_params
 
 DOCS, README = Path("docs"), Path("README.md")
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
-def collect() -> dict:
-    """All that the pages say, from the artifacts and the params that made them. InputError where one is missing."""
-    params = load_params()
-    figures = [report.embed(name) for name in report.figure_names(params.figures.patterns)]
+def collect(params: Mapping[str, Any], parameters: int) -> dict[str, Any]:
+    """All that the pages say, from the artifacts and the params that made them.
+
+    parameters: how many the backbone has. InputError where an artifact is missing.
+    """
+    figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"])]
     return {
+        "parameters": parameters,
         "metrics": ORACLE_METRICS.read(),
-        "claims": report.rows(CLAIMS.read()),
-        "seeds": report.rows(SEED_SPREAD.read()),
-        "gain": report.rows(GAIN_STATISTICS.read()),
-        "corrected_claims": report.rows(CORRECTED_CLAIMS.read()),
-        "joint": report.rows(JOINT_CURVES.read()),
+        "claims": content.rows(CLAIMS.read()),
+        "seeds": content.rows(SEED_SPREAD.read()),
+        "gain": content.rows(GAIN_STATISTICS.read()),
+        "corrected_claims": content.rows(CORRECTED_CLAIMS.read()),
+        "joint": content.rows(JOINT_CURVES.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
-        "params": params.model_dump(mode="json", exclude_none=True),
+        "params": dict(params),
     }
 
 
-def page(results: dict) -> str:
+def page(results: Mapping[str, Any]) -> str:
     """docs/results.md, from the content of docs/results.json."""
     return _render("results.md.jinja", results)
 
 
-def readme(text: str, results: dict) -> str:
+def readme(text: str, results: Mapping[str, Any]) -> str:
     """README with the part between its two results marks renewed. InputError where a mark is missing."""
     if not _BLOCK.search(text):
         raise InputError(
             f"{README}: has no part between <!-- results --> and <!-- end of results -->; put the marks back"
         )
     block = _render("readme.md.jinja", results)
-    return _BLOCK.sub(lambda found: found[1] + block + found[2], text)
+    return _BLOCK.sub(lambda match: match[1] + block + match[2], text)
 
 
-def publish() -> list[Path]:
+def publish(params: Mapping[str, Any], parameters: int) -> list[Path]:
     """Write docs/results.md, docs/results.json, README's part and every picture under docs/figures; the files written.
 
     All is read before anything is written.
     """
-    results = collect()
+    results = collect(params, parameters)
     texts = {
         DOCS / "results.json": json.dumps(results, indent=1, ensure_ascii=False) + "\n",
         DOCS / "results.md": page(results),
+        DOCS / "glossary.md": glossary.page(),
         README: readme(README.read_text(encoding="utf-8"), results),
     }
-    pictures = [
-        FIGURE.path(name=figure["name"], format=form) for figure in results["figures"] for form in ("png", "svg")
-    ]
+    pictures = [FIGURE.path(name=shown["name"], format=form) for shown in results["figures"] for form in ("png", "svg")]
     missing = [str(picture) for picture in pictures if not picture.exists()]
     if missing:
-        raise InputError(f"{', '.join(missing)}: missing; run `dvc repro` first")
+        raise InputError(f"{', '.join(missing)}: missing")
     for path, text in texts.items():
         with files.atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -73,17 +76,17 @@ def publish() -> list[Path]:
     return [*texts, *(DOCS / "figures" / picture.name for picture in pictures)]
 
 
-def _render(template: str, results: dict) -> str:
-    environment = report.environment()
+def _render(template: str, results: Mapping[str, Any]) -> str:
+    environment = content.environment()
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    found, survived = (report.claims(results[part]) for part in ("claims", "corrected_claims"))
+    claims, survived = (content.judged(results[part]) for part in ("claims", "corrected_claims"))
     return environment.get_template(template).render(
         results,
-        found=found,
-        tally=report.tally(found),
-        gains=report.gains(results["gain"]),
-        joint=report.joint(results["joint"]),
+        found=claims,
+        tally=content.tally(claims),
+        gains=content.gains(results["gain"]),
+        joint=content.joint(results["joint"]),
         survived=survived,
-        survival_tally=report.tally(survived, report.SURVIVES),
-        gain_figures=report.GAIN_FIGURES,
+        survival_tally=content.tally(survived, content.SURVIVES),
+        gain_figures=content.GAIN_FIGURES,
     )

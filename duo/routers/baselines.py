@@ -23,8 +23,9 @@ from duo.routers.policy import Chosen, Key, Setting
 from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.settings import Policies as Settings
-from duo.terms import EXACT, FIXED, NEIGHBOURS, NONE, RANDOM, TOKEN_TABLE
+from duo.terms import BASELINE, EXACT, LEARNED, NONE
 
+FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM = "fixed", "token_table", "neighbours", "random"
 CHUNK = 256  # tokens whose losses under all routes are predicted at once
 
 # Chunks [settings, tokens, routes] of the losses predicted on examples, for each number of tokens that may be chosen.
@@ -53,6 +54,7 @@ class Lookup:
         losses = torch.stack(
             [self._losses(validation, routes).mean(-1) for routes in self._routes(validation)]
         )  # [numbers, budgets]
+        self.role = BASELINE if reads == NONE else LEARNED
         self._best = losses.argmin(dim=0).tolist()
         found = zip(budgets, self._best, losses.min(dim=0).values.tolist(), strict=True)
         self.settings = [Setting(EXACT, budget, 0, numbers[best], math.nan, loss) for budget, best, loss in found]
@@ -84,7 +86,7 @@ class Random:
     Of duo.routers.policy.Policy's kind.
     """
 
-    name, input, network = RANDOM, NONE, NONE
+    name, role, input, network = RANDOM, BASELINE, NONE, NONE
 
     def __init__(self, budgets: Sequence[int], validation: Examples, seed: int):
         self._budgets, self._seed = budgets, seed

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo
@@ -49,7 +49,7 @@ class Examples:
     length.
     """
 
-    sample: Sample
+    sample: EvaluationSet
     domains: list[str]  # of the experiment, whether or not all occur here
     inputs: Tensor  # [tokens, layers, width]
     losses: Tensor  # [tokens, routes] nats
@@ -92,7 +92,7 @@ def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, device: Dev
     named = table["domain"].to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(table["position"].to_numpy() == 0)
     tokens, labels = (table[name].to_numpy().astype(np.int64).reshape(len(starts), -1) for name in ("token", "label"))
-    sample = Sample(list(named[starts]), list(documents[starts]), tokens, labels)
+    sample = EvaluationSet(list(named[starts]), list(documents[starts]), tokens, labels)
     inputs = hidden(backbone, tokens, device).flatten(0, 1)
     losses = torch.tensor(files.matrix(table["losses"]))  # a copy: Arrow's memory is read-only
     if losses.shape[1] != 2 ** inputs.shape[1]:

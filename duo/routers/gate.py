@@ -19,13 +19,15 @@ from torch import Tensor, nn
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo, Layer, Positions, forward_flops
-from duo.routes import RouteSpace, is_whole
+from duo.routers.whole_budgets import whole_budget
+from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.settings import Router as Settings
-from duo.terms import BIG, EXACT, HARD, SKIP, SOFT
+from duo.terms import BIG, SKIP
 from duo.training import loop
 
 BATCH = 16  # documents scored at once
+HARD, EXACT, SOFT = "hard", "exact", "soft"  # how a router is scored
 
 Weigh = Callable[[int, Tensor], Tensor]  # layer, logits [..., choices] -> weights [..., choices] that add up to 1
 Update = Callable[[Layer, Tensor, Tensor, tuple[str, ...]], Tensor]
@@ -148,11 +150,6 @@ def likeliest(logits: np.ndarray, space: RouteSpace, budget: int) -> np.ndarray:
     return space.highest(logits[..., big] - logits[..., 1 - big], budget)
 
 
-def temperature(step: int, steps: int, ends: list[float]) -> float:
-    """Temperature of the step with this index: geometric from ends[0] to ends[1]."""
-    return ends[0] * (ends[1] / ends[0]) ** (step / max(1, steps - 1))
-
-
 def budget_loss(weights: Tensor, targets: Mapping[int, float]) -> Tensor:
     """How far the mean use of constrained choices is from its target, squared: a scalar.
 
@@ -176,21 +173,18 @@ def train(
     skip: str,
     settings: Settings,
     device: Device,
-    seed: int,
-    sequences: dict[str, np.ndarray],
-    validation: dict[str, np.ndarray],
-    checkpoint: Path,
-    observe: loop.Observer = lambda step, values: None,
+    data: loop.Data,
+    run: loop.Run,
 ) -> tuple[Routed, loop.History]:
-    """Train one router from scratch, or from `checkpoint` where that file exists; the file is removed by whoever calls.
+    """A trained router on its backbone and the history of its training, from scratch or from the run's checkpoint.
 
-    sequences, validation: by domain, [rows, sequence + 1] token ids. With settings.backbone "trained" the backbone's
-    weights change too, in place.
+    data: the splits train and validation. With settings.backbone "trained" the backbone's weights change too, in
+    place. The caller removes the run's checkpoints.
     """
     router = Router(len(backbone.layers), backbone.shape.width, tuple(one.choices), skip).to(device.name)
     routed = Routed(backbone.requires_grad_(settings.backbone == "trained"), router)
-    objective = Objective(routed, targets(one, len(backbone.layers)), settings, device, validation)
-    history = loop.train(objective, settings, sequences, one.mix, seed, "router", checkpoint, observe)
+    objective = Objective(routed, targets(one, len(backbone.layers)), settings, device, data["validation"])
+    history = loop.train(objective, settings, data["train"], one.mix, run)
     return routed.eval().requires_grad_(False), history
 
 
@@ -233,7 +227,7 @@ class Objective:
         batch = batch.to(self.device.name)
         tokens, labels = batch[:, :-1], batch[:, 1:]
         backbone, router = self.module.backbone, self.module.router
-        heat = torch.tensor(temperature(step, steps, self.settings.temperature), device=self.device.name)
+        heat = torch.tensor(loop.temperature(step, steps, self.settings.temperature), device=self.device.name)
         positions, seen = backbone.positions(tokens.shape[1]), []
         with self.device.autocast():
             x = backbone.embed(tokens)
@@ -310,8 +304,9 @@ def score(
         return execute(routed, tokens, labels, weigh, device)
 
     runs = {SOFT: run(soft(last)), HARD: run(hard)}
-    if is_whole(one.choices, one.big):
-        codes = likeliest(runs[SOFT]["logits"], routed.space, int(one.big))
+    budget = whole_budget(one)
+    if budget is not None:
+        codes = likeliest(runs[SOFT]["logits"], routed.space, budget)
         routes = torch.from_numpy(routed.space.decode(codes).astype(np.int64))
         parts = [
             execute(

@@ -1,4 +1,4 @@
-"""What routers are trained for where the loss of every route is known (PAPER.md: where the paper stops).
+"""What routers are trained for where the loss of every route is known (docs/gain.md).
 
 Each objective says what a network's outputs are, what is minimised, and which routes follow from the outputs. The
 policies of all constraints and budgets that share a network are its members, [members, ...] in every tensor; they
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from duo.routers.budgets import Menu, by_margin, by_value, under
 from duo.routers.dataset import Examples
-from duo.routers.gate import temperature
 from duo.routes import RouteSpace
 from duo.settings import Policies
 from duo.terms import AVERAGE, EXACT
+from duo.training.loop import temperature
 
 CHUNK = 2048  # tokens for which something is computed of all routes at once
 HEAT = [1.0, 0.1]  # temperature of a policy's chances in training, first and last
-CONTROL = 0.005  # how fast the price of a big layer follows the use of big layers in training: nats a big layer, for each one too many
+CONTROL = 0.005  # how fast the price of a big layer follows the use of big layers in training: nats per big layer, for each one too many
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ fixed route, among them; so is the soft oracle's temperature.
 import logging
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ from duo.routers.dataset import Examples
 from duo.routers.policy import Chosen, Key, Setting
 from duo.seeds import stream
 from duo.settings import Policies as Settings
-from duo.terms import AVERAGE
+from duo.terms import AVERAGE, LEARNED
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Policy:
     duo.routers.policy.Policy's kind.
     """
 
+    role: ClassVar[str] = LEARNED
     name: str
     input: str
     network: str

@@ -27,7 +27,7 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class Setting:
-    """Columns of gain_artifacts.POLICY_SETTINGS at a constraint and budget."""
+    """Columns of POLICY_SETTINGS at a constraint and budget."""
 
     constraint: str
     budget: int
@@ -41,6 +41,7 @@ class Policy(Protocol):
     """Anything that chooses a route for each token."""
 
     name: str
+    role: str  # LEARNED where a token's choice was learned from the losses of all routes, else BASELINE
     input: str
     network: str
     settings: list[Setting]
@@ -69,4 +70,4 @@ def score(policy: Policy, examples: Examples, backbone: Duo, device: Device) -> 
 
 
 def _ids(policy: Policy) -> dict[str, str]:
-    return {"policy": policy.name, "input": policy.input, "network": policy.network}
+    return {"policy": policy.name, "role": policy.role, "input": policy.input, "network": policy.network}

@@ -1,201 +1,203 @@
-"""Ablations (paper, figure 8): Duo at a chance of the big FFN against dense models of equal FLOPs, and against frozen
-big FFNs.
+"""Ablations (paper, figure 8): Duo at a chance of the big FFN against dense models of equal FLOPs, and against a Duo
+whose big FFNs were trained first and frozen.
 
-At every layer each token takes the big FFN with that chance. The draws depend on the seed and on what is read, never
-on the model or on the chance, so the routes at a smaller chance are those at a larger one with some big layers made
-small.
+Two questions: what does sharing one set of weights among all routes cost, and must the big FFNs know that the small
+ones exist? At every layer each token takes the big FFN with that chance. The random numbers depend on the seed and on
+what is read, never on the model or on the chance, so the routes at a smaller chance are those at a larger one with
+some big layers made small.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from duo import stats
-from duo.data.evaluation_set import Sample
-from duo.model.device import Device
-from duo.model.transformer import Duo, Shape, forward_flops
-from duo.seeds import stream
-from duo.settings import Ablation, Bootstrap
-from duo.training import pretrain
+from duo.data.evaluation_set import EvaluationSet
+from duo.errors import InputError
+from duo.settings import Ablation
+from duo.stats import Intervals, Statistic, Study
+from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
 
-BATCH = 16  # documents computed at once
+WORDS = {"loss": "loss", "accuracy": "share of right choices"}  # of each measure
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One model in the comparison, and where it stands."""
+    """One model in the comparison, and where it stands on the axis, which is Duo's chance of the big FFN."""
 
     name: str
-    kind: str  # duo, dense or frozen, as artifacts.ABLATION_LOSSES
-    shape: Shape
-    chances: dict[float, float]  # place on the axis: chance of the big FFN that the model is run at
+    kind: str  # duo, dense or frozen, as in ABLATION_LOSSES
+    chances: dict[float, float]  # by place on the axis, the chance of the big FFN that the model runs at there
+    flops: dict[float, float]  # by place on the axis, floating-point operations per token
 
 
-def compared(name: str, kind: str, shape: Shape, settings: Ablation, small: int, big: int) -> Compared:
-    """A dense model stands where Duo, whose FFNs have the inner widths small and big, does the same FLOPs; the others
-    at every chance.
+@dataclass(frozen=True)
+class MeanCost:
+    """Key of a model's mean cost at a place on the axis."""
+
+    model: str
+    p_big: float
+
+
+def duo_against_dense(measure: str, budget: float) -> Statistic:
+    """How much worse Duo is than the dense model of equal FLOPs, with so many big layers on average."""
+    return _worse(measure, budget, {"duo": "Duo", "dense": "the dense model of equal FLOPs"})
+
+
+def frozen_against_scratch(measure: str, budget: float) -> Statistic:
+    """How much worse small FFNs added to a frozen model are than both trained at once, with so many big layers."""
+    return _worse(measure, budget, {"frozen": "small FFNs added to a frozen model", "duo": "both FFNs from scratch"})
+
+
+def _worse(measure: str, budget: float, names: dict[str, str]) -> Statistic:
+    """How much worse the first kind of model is than the second, names their words: above 0 where it is worse.
+
+    For losses its own less the other's, for accuracies the other's less its own.
+    """
+    worse, better = names
+    subject, reference = (worse, better) if measure == "loss" else (better, worse)
+    words = f"{WORDS[measure]} of {names[subject]}, less that of {names[reference]}"
+    words += f", {budget:g} big layers per token on average"
+    return Statistic(f"{measure}_difference", subject, reference, budget, words=words)
+
+
+def nearness(measure: str) -> Statistic:
+    """How much worse than a dense model Duo is with all layers big, less half of that with all layers small.
+
+    Below 0 where Duo nears dense as it takes more big FFNs.
+    """
+    words = f"{WORDS[measure]}: how far Duo is behind dense models, all layers big, less half of that, all layers small"
+    return Statistic(f"{measure}_nearness", "duo", "dense", words=words)
+
+
+def chances(kind: str, width: int, settings: Ablation, small: int, big: int) -> dict[float, float]:
+    """By place on the axis, the chance of the big FFN that a model of this kind runs at there.
+
+    A dense model, whose FFNs have the inner width `width`, stands where Duo does the same FLOPs; all others stand at
+    every chance of `settings`. small and big are the inner widths of Duo's FFNs.
     """
     if kind == "dense":
-        return Compared(name, kind, shape, {settings.chance(shape.big, small, big): 1.0})
-    return Compared(name, kind, shape, {p: p for p in settings.p_big})
+        return {settings.chance(width, small, big): 1.0}
+    return {p_big: p_big for p_big in settings.p_big}
 
 
-@torch.no_grad()
-def final_streams(model: Duo, tokens: Tensor, draws: np.ndarray, p_big: float) -> Tensor:
-    """Last residual streams [batch, time, width] of tokens [batch, time], big where draws [batch, time, layers] are
-    below p_big.
-    """
-    by_layer = draws.reshape(-1, draws.shape[-1]).T
-    positions = model.positions(tokens.shape[1])
-    x = model.embed(tokens)
-    for layer, grouping in zip(model.layers, pretrain.group(by_layer, p_big, 0.0, tokens.device), strict=True):
-        x = layer(x, positions, grouping)
-    return x
-
-
-def losses(model: Duo, sample: Sample, p_big: float, draws: int, device: Device, seed: int) -> np.ndarray:
-    """Loss in nats of every token of the sample, [documents, time]: the mean over `draws` random routings."""
-    shape = (sample.labels.shape[1], len(model.layers))
-    tokens, labels = (torch.from_numpy(each).to(device.name) for each in (sample.tokens, sample.labels))
-    tried = draws if 0 < p_big < 1 else 1  # else there is one route
-    total = np.zeros(sample.labels.shape)
-    for draw in range(tried):
-        documents = zip(sample.domains, sample.documents, strict=True)
-        routing = np.stack([stream(seed, "routes", draw, *names).random(shape, np.float32) for names in documents])
-        for start in range(0, len(tokens), BATCH):
-            part = slice(start, start + BATCH)
-            with device.autocast():
-                logits = model.logits(final_streams(model, tokens[part], routing[part], p_big))
-            total[part] += F.cross_entropy(logits.float().transpose(1, 2), labels[part], reduction="none").cpu().numpy()
-    return total / tried
-
-
-def loss_table(of: Compared, model: Duo, sample: Sample, draws: int, device: Device, seed: int) -> pa.Table:
-    """Columns of artifacts.ABLATION_LOSSES for one model."""
+def loss_table(model: Compared, sample: EvaluationSet, losses: Mapping[float, np.ndarray]) -> pa.Table:
+    """Columns of ABLATION_LOSSES for one model, from its losses [documents, length] in nats by place on the axis."""
     parts = []
-    for place, p_big in of.chances.items():
-        sums = losses(model, sample, p_big, draws, device, seed).sum(axis=1)
-        count = len(sums)
-        ids = {"model": [of.name] * count, "kind": [of.kind] * count, "p_big": np.full(count, place)}
-        sizes = {"tokens": np.full(count, sample.labels.shape[1]), "loss_sum": sums}
+    for place in model.chances:
+        count, length = losses[place].shape
+        ids = {"model": [model.name] * count, "kind": [model.kind] * count, "p_big": np.full(count, place)}
+        sizes = {"tokens": np.full(count, length), "loss_sum": losses[place].sum(axis=1)}
         parts.append(pa.table(ids | {"domain": sample.domains, "document": sample.documents} | sizes))
     return pa.concat_tables(parts)
 
 
-Key = tuple[str, float]  # a model's name and its place on the axis
+class AblationCosts(Study):
+    """One domain by one measure, summed by document: what every model costs at every place on the axis.
 
-
-@dataclass(frozen=True)
-class Costs:
-    """One domain, by document: a cost summed over each document for every model and place, and over how many tokens
-    or items.
+    A cost is a token's loss in nats, or a wrong choice: 1 less the accuracy, so that less is better by both measures.
+    models: Duo, then those that it is compared with; layers: Duo's. sums [documents] by MeanCost; counts [documents]:
+    over how many tokens or items a sum is.
     """
 
-    sums: dict[Key, np.ndarray]  # [documents]
-    counts: np.ndarray  # [documents]
+    def __init__(
+        self,
+        domain: str,
+        measure: str,
+        models: Sequence[Compared],
+        layers: int,
+        sums: dict[MeanCost, np.ndarray],
+        counts: np.ndarray,
+    ) -> None:
+        self.ids = {"model": models[0].name, "domain": domain}
+        self.stream = ("ablation", measure)
+        self.measure, self.models, self.layers = measure, models, layers
+        self.sums, self.counts, self.documents = sums, counts, len(counts)
 
-    def numbers(self, weights: np.ndarray) -> dict[Key, np.ndarray]:
-        """Mean cost of every model and place, [replicates], under weights [replicates, documents]."""
+    def means(self, weights: np.ndarray) -> stats.Numbers:
+        """Mean costs by MeanCost, each [replicates], under weights [replicates, documents]."""
         total = stats.weighted_sums(weights, self.counts)
-        return {key: stats.weighted_sums(weights, each) / total for key, each in self.sums.items()}
+        return {key: stats.weighted_sums(weights, sums) / total for key, sums in self.sums.items()}
+
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
+        means = self.means(weights)
+        return means | contrasts(means, self.models, self.measure, self.layers)
+
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        return {
+            ABLATION_CURVES: [self._row(model, place, estimates) for model in self.models for place in model.chances],
+            ABLATION_STATISTICS: self.rows(estimates, Statistic),
+        }
+
+    def _row(self, model: Compared, place: float, estimates: Intervals) -> dict[str, Any]:
+        """Row of ABLATION_CURVES of one model at one place."""
+        value, low, high = estimates[MeanCost(model.name, place)]
+        if self.measure == "accuracy":
+            value, low, high = 1 - value, 1 - high, 1 - low
+        ids = {"model": model.name, "kind": model.kind, "p_big": place, "flops": model.flops[place]}
+        return self.ids | ids | {"measure": self.measure, "value": value, "low": low, "high": high}
 
 
-def loss_costs(table: pa.Table, domain: str) -> Costs:
-    """Losses in nats, of one domain of artifacts.ABLATION_LOSSES."""
+def gather(losses: pa.Table, answers: pa.Table, models: Sequence[Compared], layers: int) -> Iterable[AblationCosts]:
+    """The study of every domain of ABLATION_LOSSES by loss, then of every domain of HARNESS by accuracy."""
+    for domain in losses["domain"].unique().to_pylist():
+        yield loss_costs(losses, domain, models, layers)
+    for domain in answers["domain"].unique().to_pylist():
+        yield error_costs(answers, domain, models, layers)
+
+
+def loss_costs(table: pa.Table, domain: str, models: Sequence[Compared], layers: int) -> AblationCosts:
+    """The study of one domain of ABLATION_LOSSES by loss."""
     part = table.filter(pc.equal(table["domain"], domain))
-    return _costs(part, part["p_big"].to_numpy(), part["loss_sum"].to_numpy(), part["tokens"].to_numpy())
+    sums, counts = _summed(part, part["p_big"].to_numpy(), part["loss_sum"].to_numpy(), part["tokens"].to_numpy())
+    return AblationCosts(domain, "loss", models, layers, sums, counts)
 
 
-def error_costs(table: pa.Table, domain: str, models: list[Compared]) -> Costs:
-    """Wrong choices, of one domain of artifacts.HARNESS: 1 less the accuracy, and so a cost like a loss."""
+def error_costs(table: pa.Table, domain: str, models: Sequence[Compared], layers: int) -> AblationCosts:
+    """The study of one domain of HARNESS by accuracy."""
     part = table.filter(pc.equal(table["domain"], domain))
-    places = {(of.name, p_big): place for of in models for place, p_big in of.chances.items()}
-    run = zip(part["model"].to_pylist(), part["p_big"].to_pylist(), strict=True)
-    return _costs(part, np.array([places[each] for each in run]), ~part["correct"].to_numpy(), np.ones(len(part)))
+    places = {(model.name, p_big): place for model in models for place, p_big in model.chances.items()}
+    runs = zip(part["model"].to_pylist(), part["p_big"].to_pylist(), strict=True)
+    at = np.array([places[run] for run in runs])
+    sums, counts = _summed(part, at, ~part["correct"].to_numpy(), np.ones(len(part)))
+    return AblationCosts(domain, "accuracy", models, layers, sums, counts)
 
 
-def _costs(table: pa.Table, place: np.ndarray, cost: np.ndarray, count: np.ndarray) -> Costs:
+def _summed(
+    table: pa.Table, place: np.ndarray, cost: np.ndarray, count: np.ndarray
+) -> tuple[dict[MeanCost, np.ndarray], np.ndarray]:
+    """Costs by MeanCost and counts, [documents] each, from rows of a model, document, place, cost and count."""
     names, model = np.unique(table["model"].to_numpy(), return_inverse=True)
     _, document = np.unique(table["document"].to_numpy(), return_inverse=True)
     sums = {}
     for index, name in enumerate(names):
-        for each in np.unique(place[model == index]):
-            rows = (model == index) & (place == each)
-            sums[str(name), float(each)] = np.bincount(document[rows], cost[rows])
-    return Costs(sums, np.bincount(document[rows], count[rows]))  # the same tokens and items for every model and place
+        for at in np.unique(place[model == index]):
+            rows = (model == index) & (place == at)
+            sums[MeanCost(str(name), float(at))] = np.bincount(document[rows], cost[rows])
+    return sums, np.bincount(document[rows], count[rows])  # the same tokens and items for every model and place
 
 
-# What is compared, worse first where the cost is a loss; for accuracy the names turn, and the difference of errors
-# stays the same.
-_NAMES = {
-    ("dense", "loss"): "duo-dense",
-    ("dense", "accuracy"): "dense-duo",
-    ("frozen", "loss"): "frozen-scratch",
-    ("frozen", "accuracy"): "scratch-frozen",
-}
+def contrasts(means: stats.Numbers, models: Sequence[Compared], measure: str, layers: int) -> stats.Numbers:
+    """What claims C17 and C18 compare, from AblationCosts.means; each [replicates].
 
-
-def contrasts(means: dict[Key, np.ndarray], models: list[Compared], measure: str) -> dict[str, np.ndarray]:
-    """What claims C17 and C18 compare, from Costs.numbers; the names end in the place on the axis and the measure.
-
-    Positive where Duo is worse than a dense model, and where a frozen one is worse than Duo. nearness_MEASURE is
-    Duo's deficit to dense at chance 1 less half of that at chance 0: negative where Duo nears dense as it takes more
-    big FFNs.
+    InputError where two models of one kind stand at one place: their statistics could not be told apart.
     """
-    duo, found, deficits = models[0].name, {}, {}
-    for of in models[1:]:
-        for place in of.chances:
-            worse, better = ((duo, place), (of.name, place)) if of.kind == "dense" else ((of.name, place), (duo, place))
-            difference = means[worse] - means[better]
-            found[f"{_NAMES[of.kind, measure]}_{place:.2f}_{measure}"] = difference
-            if of.kind == "dense":
-                deficits[place] = difference
-    if {0.0, 1.0} <= set(deficits):
-        found[f"nearness_{measure}"] = deficits[1.0] - deficits[0.0] / 2
-    return found
-
-
-def evaluate(costs: Costs, models: list[Compared], measure: str, settings: Bootstrap, seed: int) -> dict:
-    """Intervals of the mean costs, by Key, and of the contrasts, by name, from the same replicates."""
-
-    def statistic(weights: np.ndarray) -> stats.Numbers:
-        means = costs.numbers(weights)
-        return means | contrasts(means, models, measure)
-
-    return stats.intervals(
-        statistic, len(costs.counts), settings.resamples, settings.confidence, stream(seed, "ablation", measure)
-    )
-
-
-def curves(domain: str, measure: str, found: dict, models: list[Compared]) -> pa.Table:
-    """Columns of artifacts.ABLATION_CURVES of one domain and measure, from `evaluate`."""
-    rows = []
-    for of in models:
-        for place, p_big in of.chances.items():
-            value, low, high = found[of.name, place]
-            if measure == "accuracy":
-                value, low, high = 1 - value, 1 - high, 1 - low
-            flops = forward_flops(of.shape, of.shape.sequence, p_big * of.shape.layers)
-            row = {
-                "model": of.name,
-                "kind": of.kind,
-                "domain": domain,
-                "measure": measure,
-                "p_big": place,
-                "flops": flops,
-            }
-            rows.append(row | {"value": value, "low": low, "high": high})
-    return pa.Table.from_pylist(rows)
-
-
-def statistics(domain: str, found: dict, models: list[Compared]) -> pa.Table:
-    """Columns of artifacts.ABLATION_STATISTICS of one domain and measure, from `evaluate`."""
-    ids = {"model": models[0].name, "domain": domain}
-    return pa.Table.from_pylist(
-        [ids | {"name": name} | found[name]._asdict() for name in found if isinstance(name, str)]
-    )
+    duo, numbers = models[0].name, {}
+    for model in models[1:]:
+        for place in model.chances:
+            mine, its = means[MeanCost(duo, place)], means[MeanCost(model.name, place)]
+            if model.kind == "dense":
+                key, worse = duo_against_dense(measure, place * layers), mine - its
+            else:
+                key, worse = frozen_against_scratch(measure, place * layers), its - mine
+            if key in numbers:
+                raise InputError(f"model {model.name}: another {model.kind} one stands at p_big {place:g}; compare one")
+            numbers[key] = worse
+    small, big = (duo_against_dense(measure, budget) for budget in (0.0, float(layers)))
+    if {small, big} <= set(numbers):
+        numbers[nearness(measure)] = numbers[big] - numbers[small] / 2
+    return numbers

@@ -1,15 +1,15 @@
 """Is the choice of a route worth anything to another model, and that of the fixed route to other documents?
-(PAPER.md: cross-seed.)
 
 Models that differ by their seed alone have the same tokens in front of them. What one's oracle chose for a token,
 scored by another, keeps of its gain what lies in the token, its label and the depth of the layers, and loses what
 lies in one model's weights.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
 from math import comb, exp
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,121 +18,169 @@ import pyarrow.compute as pc
 from duo import seeds, stats
 from duo.oracle import select
 from duo.routes import RouteSpace
-from duo.studies import oracle_curves
+from duo.stats import Intervals, Statistic, Study
+from duo.studies.oracle_curves import OracleCurves
+from duo.tables.studies import CROSS_SEED, CROSS_SEED_MEANS, CROSS_SEED_STATISTICS
+from duo.terms import ALL_BIG, FIXED, MEAN
 
 SPLITS = 20  # random halvings of the documents that the held-out fixed route is averaged over
 # Whose choice a route is: the oracle of the model itself, that of another; one route for all tokens, chosen on all
-# documents, or on others; nobody's, the mean over all routes.
-OWN, OTHER, FIXED, HELD_OUT, MEAN = "own", "other", "fixed", "held_out", "mean"
+# documents (FIXED), or on others; nobody's, the mean over all routes (MEAN).
+OWN, OTHER, HELD_OUT = "own", "other", "held_out"
 SINGLE = (FIXED, HELD_OUT, MEAN)
+STRATEGIES = {
+    OTHER: "routes that other seeds' oracles chose",
+    FIXED: "fixed route",
+    HELD_OUT: "fixed route that was chosen on other documents",
+    MEAN: "mean of all routes",
+    ALL_BIG: "all layers big",
+}
+
+OTHER_BUDGET = Statistic("best_budget", OTHER, words="best budget for routes that other seeds' oracles chose")
 
 Choices = dict[tuple[str, str, str], np.ndarray]  # by (chooser, domain, document): codes [budgets, tokens]
-Scores = dict[
-    tuple[str, str, str, str], np.ndarray
-]  # by (domain, chooser, scorer, document): sums of losses [budgets], nats
+# By (domain, chooser, scorer, document): sums of losses [budgets], nats.
+Scores = dict[tuple[str, str, str, str], np.ndarray]
+
+
+@dataclass(frozen=True)
+class PairLoss:
+    """Key of the mean loss of the routes that one model's oracle chose, under another model."""
+
+    chooser: str
+    scorer: str
+    budget: int
+
+
+@dataclass(frozen=True)
+class MeanLoss:
+    """Key of a strategy's loss, mean over the scorers; that of OTHER over all pairs of two models."""
+
+    strategy: str
+    budget: int
+
+
+@dataclass(frozen=True)
+class OfScorer:
+    """Key of a statistic of one model, which scores."""
+
+    model: str
+    statistic: Statistic
 
 
 def choices(selections: Mapping[int, pa.Table]) -> Choices:
     """The routes that every model's oracle chose, from SELECTIONS by budget."""
-    found: dict[tuple[str, str, str], list[np.ndarray]] = {}
+    chosen: dict[tuple[str, str, str], list[np.ndarray]] = {}
     for table in selections.values():
         for model in table["model"].unique().to_pylist():
-            mine = table.filter(pc.equal(table["model"], model))
-            routes = mine["oracle_route"].to_numpy()
-            for domain, document, rows in select.documents(mine):
-                found.setdefault((model, domain, document), []).append(routes[rows])
-    return {key: np.stack(routes) for key, routes in found.items()}
+            part = table.filter(pc.equal(table["model"], model))
+            routes = part["oracle_route"].to_numpy()
+            for domain, document, rows in select.documents(part):
+                chosen.setdefault((model, domain, document), []).append(routes[rows])
+    return {key: np.stack(routes) for key, routes in chosen.items()}
 
 
 def score(scorer: str, losses: pa.Table, chosen: Choices, space: RouteSpace) -> Scores:
     """What the choices cost under a model, from a shard of its ROUTE_LOSSES."""
     choosers = dict.fromkeys(chooser for chooser, *_ in chosen)
-    found = {}
+    scores = {}
     for domain, document, _, part in select.by_document(losses, space):
         for chooser in choosers:
             taken = np.take_along_axis(part.T, chosen[chooser, domain, document], axis=0)
-            found[domain, chooser, scorer, document] = taken.sum(axis=1, dtype=np.float64)
-    return found
+            scores[domain, chooser, scorer, document] = taken.sum(axis=1, dtype=np.float64)
+    return scores
 
 
-@dataclass(frozen=True)
-class Domain:
-    """One domain of all models: sums of losses [documents, budgets] in nats, documents in order of id."""
+class CrossSeed(Study):
+    """One domain of all models: sums of losses [documents, budgets] in nats, documents in order of id.
 
-    name: str
-    budgets: list[int]
-    tokens: np.ndarray  # [documents]
-    pairs: dict[tuple[str, str], np.ndarray]  # by (chooser, scorer)
-    single: dict[tuple[str, str], np.ndarray]  # by (one of SINGLE, scorer)
+    pairs: by (chooser, scorer). single: by (one of SINGLE, scorer). All choices stay what they are; documents are
+    drawn, those of all models together.
+    """
 
-    def numbers(self, weights: np.ndarray, layers: int) -> stats.Numbers:
-        """Losses in nats, each [replicates]: of ("pair", chooser, scorer, budget); of ("mean", strategy, budget) over
-        the scorers, of
-        OTHER over the pairs; and contrasts by ("contrast", scorer, name). All choices stay what they are; documents
-        are drawn.
-        """
+    stream = ("cross-seed",)
+
+    def __init__(
+        self,
+        domain: str,
+        layers: int,
+        budgets: list[int],
+        tokens: np.ndarray,
+        pairs: dict[tuple[str, str], np.ndarray],
+        single: dict[tuple[str, str], np.ndarray],
+    ) -> None:
+        self.ids = {"domain": domain}
+        self.layers, self.budgets, self.tokens, self.pairs, self.single = layers, budgets, tokens, pairs, single
+        self.documents = len(tokens)
+
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
         tokens = stats.weighted_sums(weights, self.tokens)[:, None]
         pairs, single = (
-            {key: stats.weighted_sums(weights, sums) / tokens for key, sums in of.items()}
-            for of in (self.pairs, self.single)
+            {key: stats.weighted_sums(weights, sums) / tokens for key, sums in group.items()}
+            for group in (self.pairs, self.single)
         )
-        found = {
-            ("pair", *key, budget): part for key, losses in pairs.items() for budget, part in self._by_budget(losses)
+        numbers = {
+            PairLoss(chooser, scorer, budget): part
+            for (chooser, scorer), losses in pairs.items()
+            for budget, part in self._by_budget(losses)
         }
         by_scorer = {scorer: _strategies(scorer, pairs, single) for _, scorer in pairs}
         for strategy in next(iter(by_scorer.values())):
             mean = np.mean([losses[strategy] for losses in by_scorer.values()], axis=0)
-            found |= {("mean", strategy, budget): part for budget, part in self._by_budget(mean)}
+            numbers |= {MeanLoss(strategy, budget): part for budget, part in self._by_budget(mean)}
         for scorer, strategies in by_scorer.items():
-            of = {
+            losses = {
                 (strategy, budget): part
-                for strategy, losses in strategies.items()
-                for budget, part in self._by_budget(losses)
+                for strategy, means in strategies.items()
+                for budget, part in self._by_budget(means)
             }
-            found |= {("contrast", scorer, name): value for name, value in contrasts(of, self.budgets, layers).items()}
-        return found
+            compared = contrasts(losses, self.budgets, self.layers)
+            numbers |= {OfScorer(scorer, statistic): value for statistic, value in compared.items()}
+        return numbers
 
-    def intervals(self, layers: int, resamples: int, confidence: float, seed: int) -> dict:
-        """`numbers`, each an Interval. Same seed, same replicates; all models' documents are drawn together."""
-        rng = seeds.stream(seed, "cross-seed")
-        return stats.intervals(
-            lambda weights: self.numbers(weights, layers), len(self.tokens), resamples, confidence, rng
-        )
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        curves = {
+            table: [row | {"perplexity": exp(row["loss"])} for row in self.rows(estimates, kind, "loss")]
+            for table, kind in {CROSS_SEED: PairLoss, CROSS_SEED_MEANS: MeanLoss}.items()
+        }
+        statistics = [
+            self.ids | {"model": key.model} | asdict(key.statistic) | interval._asdict()
+            for key, interval in estimates.items()
+            if isinstance(key, OfScorer)
+        ]
+        return curves | {CROSS_SEED_STATISTICS: statistics}
 
     def _by_budget(self, losses: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         return zip(self.budgets, losses.T, strict=True)
 
 
 def _strategies(scorer: str, pairs: stats.Numbers, single: stats.Numbers) -> stats.Numbers:
-    """[replicates, budgets] losses under one model by strategy;
-
-    OTHER, the mean over the other choosers, where there are any.
-    """
+    """[replicates, budgets] losses under one model by strategy; OTHER is the mean over the other choosers, if any."""
     others = [losses for (chooser, scored), losses in pairs.items() if scored == scorer != chooser]
-    found = {OWN: pairs[scorer, scorer]} | ({OTHER: np.mean(others, axis=0)} if others else {})
-    return found | {strategy: single[strategy, scorer] for strategy in SINGLE}
+    strategies = {OWN: pairs[scorer, scorer]} | ({OTHER: np.mean(others, axis=0)} if others else {})
+    return strategies | {strategy: single[strategy, scorer] for strategy in SINGLE}
 
 
-def domains(models: list[oracle_curves.Domain], scores: Scores, seed: int) -> list[Domain]:
-    """Every domain, from evaluate.domains of all models and every `score` of them."""
-    found = []
-    for name in dict.fromkeys(domain.name for domain in models):
-        mine = {domain.model: domain for domain in models if domain.name == name}
+def gather(models: Sequence[OracleCurves], scores: Scores, seed: int) -> list[CrossSeed]:
+    """The study of every domain, from the oracle's curves of all models and every `score` of them."""
+    studies = []
+    for name in dict.fromkeys(curves.ids["domain"] for curves in models):
+        by_model = {curves.ids["model"]: curves for curves in models if curves.ids["domain"] == name}
         documents = sorted({document for domain, _, _, document in scores if domain == name})
         pairs = {
             pair: np.stack([scores[name, *pair, document] for document in documents])
-            for pair in product(mine, repeat=2)
+            for pair in product(by_model, repeat=2)
         }
         split = halves(len(documents), seeds.stream(seed, "split half", name))
         single = {}
-        for scorer, domain in mine.items():
-            by_budget = [(*fixed_losses(at.route_losses, split), at.losses[MEAN]) for at in domain.budgets.values()]
+        for scorer, curves in by_model.items():
+            by_budget = [(*fixed_losses(at.route_losses, split), at.losses[MEAN]) for at in curves.budgets.values()]
             single |= {
                 (strategy, scorer): np.stack(sums, axis=1)
                 for strategy, sums in zip(SINGLE, zip(*by_budget, strict=True), strict=True)
             }
-        found.append(Domain(name, list(domain.budgets), domain.tokens, pairs, single))
-    return found
+        studies.append(CrossSeed(name, curves.layers, list(curves.budgets), curves.tokens, pairs, single))
+    return studies
 
 
 def halves(documents: int, rng: np.random.Generator) -> np.ndarray:
@@ -156,56 +204,37 @@ def fixed_losses(losses: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np
 
 
 def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:
-    """What one model's losses by (strategy, budget) say at every budget k that has a choice, differences in nats,
-    each [replicates].
+    """What one model's losses by (strategy, budget) say at every budget that has a choice; each [replicates].
 
-    `held_out_k-fixed_k`: what a fixed route gains by being chosen on the documents that it serves. Where there are
-    other models, `fixed_k-other_k`: what choosing token by token gains though another model chose; `transfer_k`: that
-    as a share of what it gains where the model chose itself; `mean_k-other_k`: what it gains over any route;
-    `other_k-all_big`; and `other_budget`, at which OTHER is lowest.
+    Those on OTHER need a second model.
     """
-    found = {}
-    for budget in budgets:
-        if comb(layers, budget) == 1:
-            continue
+    numbers = {}
+    for budget in (budget for budget in budgets if comb(layers, budget) > 1):
         own, fixed = losses[OWN, budget], losses[FIXED, budget]
-        found[f"held_out_{budget}-fixed_{budget}"] = losses[HELD_OUT, budget] - fixed
+        numbers[difference(HELD_OUT, FIXED, budget)] = losses[HELD_OUT, budget] - fixed
         if (OTHER, budget) in losses:
-            other, claimed = losses[OTHER, budget], fixed - own
-            found[f"fixed_{budget}-other_{budget}"] = fixed - other
-            found[f"transfer_{budget}"] = np.divide(fixed - other, claimed, out=np.zeros_like(own), where=claimed > 0)
-            found[f"mean_{budget}-other_{budget}"] = losses[MEAN, budget] - other
-            found[f"other_{budget}-all_big"] = other - losses[OWN, layers]
+            other, gain = losses[OTHER, budget], fixed - own
+            numbers[difference(FIXED, OTHER, budget)] = fixed - other
+            numbers[transfer(budget)] = np.divide(fixed - other, gain, out=np.zeros_like(own), where=gain > 0)
+            numbers[difference(MEAN, OTHER, budget)] = losses[MEAN, budget] - other
+            numbers[difference(OTHER, ALL_BIG, budget)] = other - losses[OWN, layers]
     if (OTHER, budgets[0]) in losses:
-        found["other_budget"] = np.array(budgets, np.float64)[
-            np.argmin([losses[OTHER, budget] for budget in budgets], axis=0)
-        ]
-    return found
+        best = np.argmin([losses[OTHER, budget] for budget in budgets], axis=0)
+        numbers[OTHER_BUDGET] = np.array(budgets, np.float64)[best]
+    return numbers
 
 
-def pair_curves(domain: Domain, found: dict) -> pa.Table:
-    """CROSS_SEED of one domain."""
-    keys = [key for key in found if key[0] == "pair"]
-    return _table(
-        domain, [dict(zip(("chooser", "scorer", "budget"), key[1:], strict=True)) | _loss(found[key]) for key in keys]
-    )
+def difference(subject: str, reference: str, budget: int) -> Statistic:
+    """The loss of a strategy at a budget, less that of another there, or less all layers big.
+
+    HELD_OUT less FIXED: what a fixed route gains by being chosen on the documents that it serves. FIXED less OTHER:
+    what choosing token by token gains though another model chose; MEAN less OTHER: what that gains over any route.
+    """
+    words = f"{STRATEGIES[subject]} at budget {budget}, less {STRATEGIES[reference]}"
+    return Statistic("difference", subject, reference, budget, words=words)
 
 
-def mean_curves(domain: Domain, found: dict) -> pa.Table:
-    """CROSS_SEED_MEANS of one domain."""
-    keys = [key for key in found if key[0] == "mean"]
-    return _table(domain, [{"strategy": key[1], "budget": key[2]} | _loss(found[key]) for key in keys])
-
-
-def statistics(domain: Domain, found: dict) -> pa.Table:
-    """CROSS_SEED_STATISTICS of one domain; the model is the scorer."""
-    keys = [key for key in found if key[0] == "contrast"]
-    return _table(domain, [{"model": key[1], "name": key[2], **found[key]._asdict()} for key in keys])
-
-
-def _loss(estimate: stats.Interval) -> dict[str, float]:
-    return {"loss": estimate.value, "low": estimate.low, "high": estimate.high, "perplexity": exp(estimate.value)}
-
-
-def _table(domain: Domain, rows: list[dict]) -> pa.Table:
-    return pa.Table.from_pylist([{"domain": domain.name} | row for row in rows])
+def transfer(budget: int) -> Statistic:
+    """The part of the oracle's gain over the fixed route that is left where another seed's oracle chose."""
+    words = f"share of the oracle's gain over fixed at budget {budget} that is left with routes of other seeds' oracles"
+    return Statistic("transfer", OTHER, FIXED, budget, words=words)

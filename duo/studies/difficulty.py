@@ -1,11 +1,13 @@
 """What makes a token difficult (paper, figures 5 and 6): not its loss, but what more compute would take off it.
 
 A token's loss is that with all layers small; its gap is that loss less the oracle's at some budget, both in nats. The
-oracle's part of the gap is in part luck, since it takes the best of many routes; the same is therefore also told of
-all layers big, which chooses nothing.
+oracle takes the best of many routes, so part of the gap is selection bias; the same is therefore also told of all
+layers big, which chooses nothing.
 """
 
 import logging
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,20 +16,47 @@ from tokenizers import Tokenizer
 
 from duo import seeds, stats
 from duo.data import token_classes
-from duo.tables.studies import DIFFICULTY_CLASSES
+from duo.stats import Intervals, Statistic, Study
+from duo.tables.studies import DIFFICULTY, DIFFICULTY_CLASSES, DIFFICULTY_HISTOGRAM, DIFFICULTY_STATISTICS
 
 log = logging.getLogger(__name__)
 
 HIGH = 80  # percentile of a domain's losses from which on a loss is high
 NO_GAIN = 0.1  # a gap below this share of the loss is none
 WIDTH = 0.5  # nats: cells of the joint histogram
-DOCUMENTS = 5  # a kind of token that fewer documents have, where there are as many, is left out: its interval would be too narrow
+DOCUMENTS = 5  # a class that fewer documents have, if there are as many, is left out: its interval would be too narrow
 LINES = 5  # line starts that make a passage worth showing
+
+WITHOUT_GAIN = Statistic(
+    "share_without_gain", "oracle", words="share of the tokens of high loss that gain nothing from the oracle"
+)
+WITHOUT_GAIN_ALL_BIG = Statistic(
+    "share_without_gain", "all_big", words="share of the tokens of high loss that gain nothing from all layers big"
+)
+LOSS_GAP_RANK = Statistic(
+    "rank_correlation", "gap", "loss", words="rank correlation of a token's gap with its loss, all layers small"
+)
+
+
+def line_start(measure: str) -> Statistic:
+    """What tokens that start a line have more than all others of loss, of gap, or of relative_gap, gap over loss."""
+    measured = {"loss": "loss, all layers small", "gap": "gap", "relative_gap": "gap as a share of the loss"}[measure]
+    words = f"{measured}: tokens that start a line, less all others"
+    return Statistic(f"{measure}_difference", "line_starts", "other_tokens", words=words)
+
 
 _LOSSES = ("all_small", "all_big", "oracle", "gap")
 
 
-def tokens(model: str, domain: str, small: pa.Table, big: pa.Table, oracle: pa.Table) -> pa.Table:
+@dataclass(frozen=True)
+class ClassMean:
+    """Key of a mean over the tokens of a class: of `loss`, all layers small, or of `gap`."""
+
+    measure: str
+    token_class: str
+
+
+def token_losses(model: str, domain: str, small: pa.Table, big: pa.Table, oracle: pa.Table) -> pa.Table:
     """DIFFICULTY of one model and domain without class and line_start, by document and position.
 
     small, big and oracle are SELECTIONS at budget 0, at that of all layers and at the oracle's.
@@ -43,144 +72,130 @@ def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
     return part.sort_by([("document", "ascending"), ("position", "ascending")])
 
 
-def described(
+def describe(
     losses: pa.Table, documents: pa.Table, tokenizer: Tokenizer, language: str | None
-) -> tuple[pa.Table, dict[str, token_classes.Tokens]]:
-    """DIFFICULTY, from `tokens`, and every document's described tokens by its id.
+) -> tuple[pa.Table, dict[str, token_classes.DescribedTokens]]:
+    """DIFFICULTY, from `token_losses`, and every document's described tokens by its id.
 
-    documents as artifacts.DOCUMENTS of the domain. One that isn't of its language gets the classes of text, and the
-    log says how many.
+    documents as DOCUMENTS of the domain. One that isn't of its language gets the classes of text, and the log says how
+    many.
     """
-    wanted = pc.value_counts(losses["document"])  # in order of appearance
+    counts = pc.value_counts(losses["document"])  # in order of appearance
     texts = dict(zip(documents["id"].to_pylist(), documents["text"].to_pylist(), strict=True))
-    found, strange = {}, 0
-    for name, count in zip(wanted.field("values").to_pylist(), wanted.field("counts").to_pylist(), strict=True):
-        offsets = tokenizer.encode(texts[name], add_special_tokens=False).offsets[:count]
+    described, foreign = {}, 0
+    for document, count in zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True):
+        text = texts[document]
+        offsets = tokenizer.encode(text, add_special_tokens=False).offsets[:count]
         try:
-            found[name] = token_classes.describe(texts[name], offsets, language)
+            described[document] = token_classes.describe(text, offsets, language)
         except token_classes.NotPython:
-            found[name] = token_classes.describe(texts[name], offsets, None)
-            strange += 1
-    if strange:
-        domain = losses["domain"][0].as_py()
-        log.info(
-            "%s: %d of %d documents are not %s; their tokens get the classes of text",
-            domain,
-            strange,
-            len(found),
-            language,
-        )
-    columns = {
-        "class": [each.classes for each in found.values()],
-        "line_start": [each.line_starts for each in found.values()],
-    }
-    for name, values in columns.items():
-        losses = losses.append_column(name, pa.array([value for each in values for value in each]))
-    return losses, found
+            described[document] = token_classes.describe(text, offsets, None)
+            foreign += 1
+    if foreign:
+        words = "%s: %d of %d documents are not %s; their tokens get the classes of text"
+        log.info(words, losses["domain"][0].as_py(), foreign, len(described), language)
+    classes = [name for tokens in described.values() for name in tokens.classes]
+    line_starts = [starts for tokens in described.values() for starts in tokens.line_starts]
+    table = losses.append_column("class", pa.array(classes)).append_column("line_start", pa.array(line_starts))
+    return table, described
 
 
-class Domain:
-    """One domain's DIFFICULTY: its statistics and the means of its classes, by document drawn."""
+class TokenDifficulty(Study):
+    """One domain's DIFFICULTY: how loss and gap go together, where lines start and by class of token."""
 
-    def __init__(self, table: pa.Table):
+    stream = ("difficulty",)
+
+    def __init__(self, table: pa.Table) -> None:
+        self.ids = {name: table[name][0].as_py() for name in ("model", "domain")}
+        self.table = table
         self.clusters = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
+        self.documents = len(self.clusters.documents)
         self.loss, self.big, _, self.gap = (table[name].to_numpy().astype(np.float64) for name in _LOSSES)
         self.line_starts = table["line_start"].to_numpy(zero_copy_only=False)
         classes = table["class"].to_numpy(zero_copy_only=False)
-        self.classes = {str(name): classes == name for name in np.unique(classes)}
+        masks = {str(name): classes == name for name in np.unique(classes)}
+        self.classes = {name: tokens for name, tokens in masks.items() if self._enough(tokens)}
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Statistics by name, and means by ("loss" or "gap", class), each [replicates], under weights [replicates,
-        documents].
+        """Statistics, and class means by ClassMean, each [replicates], under weights [replicates, documents].
 
         What is high and what rank a token has is settled on the full sample; only documents are drawn anew.
         """
-        high, mean = self.loss >= np.percentile(self.loss, HIGH), self.clusters.mean
-        found = {
-            "high_loss_no_gain": mean(weights, self.gap < NO_GAIN * self.loss, high),
-            "high_loss_no_gain_all_big": mean(weights, self.loss - self.big < NO_GAIN * self.loss, high),
-            "loss_gap_rank": self.clusters.rank_correlation(
-                weights, self.loss, self.gap, np.ones(len(self.loss), bool)
-            ),
+        mean, everything = self.clusters.mean, np.ones(len(self.loss), bool)
+        high = self.loss >= np.percentile(self.loss, HIGH)
+        numbers = {
+            WITHOUT_GAIN: mean(weights, self.gap < NO_GAIN * self.loss, high),
+            WITHOUT_GAIN_ALL_BIG: mean(weights, self.loss - self.big < NO_GAIN * self.loss, high),
+            LOSS_GAP_RANK: self.clusters.rank_correlation(weights, self.loss, self.gap, everything),
         }
-        lines, rest = self.line_starts, ~self.line_starts
-        if self._enough(lines) and self._enough(rest):
-            loss, gap = (
-                [mean(weights, values, tokens) for tokens in (lines, rest)] for values in (self.loss, self.gap)
-            )
-            found["line_start_loss"] = loss[0] - loss[1]
-            found["line_start_gap"] = gap[0] - gap[1]
-            found["line_start_relative_gap"] = (
-                gap[0] / loss[0] - gap[1] / loss[1]
-            )  # of means: a loss near zero must not rule
         for name, tokens in self.classes.items():
-            if self._enough(tokens):
-                found["loss", name], found["gap", name] = (
-                    mean(weights, values, tokens) for values in (self.loss, self.gap)
-                )
-        return found
+            numbers[ClassMean("loss", name)] = mean(weights, self.loss, tokens)
+            numbers[ClassMean("gap", name)] = mean(weights, self.gap, tokens)
+        return numbers | self._line_starts(weights)
 
-    def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
-        """`numbers` of all documents, each an Interval."""
-        return stats.intervals(
-            self.numbers, len(self.clusters.documents), resamples, confidence, seeds.stream(seed, "difficulty")
+    def _line_starts(self, weights: np.ndarray) -> stats.Numbers:
+        """Tokens that start a line, less all others; nothing where too few documents have either."""
+        lines, rest = self.line_starts, ~self.line_starts
+        if not (self._enough(lines) and self._enough(rest)):
+            return {}
+        loss, gap = (
+            [self.clusters.mean(weights, values, tokens) for tokens in (lines, rest)]
+            for values in (self.loss, self.gap)
         )
+        return {
+            line_start("loss"): loss[0] - loss[1],
+            line_start("gap"): gap[0] - gap[1],
+            # A ratio of means, not a mean of ratios: a loss near zero must not rule.
+            line_start("relative_gap"): gap[0] / loss[0] - gap[1] / loss[1],
+        }
 
     def _enough(self, tokens: np.ndarray) -> bool:
         return self.clusters.enough(tokens, DOCUMENTS)
 
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        return {
+            DIFFICULTY: self.table,
+            DIFFICULTY_HISTOGRAM: self._histogram(),
+            DIFFICULTY_CLASSES: self._class_means(estimates),
+            DIFFICULTY_STATISTICS: self.rows(estimates, Statistic),
+        }
 
-def statistics(ids: dict[str, str], found: dict) -> pa.Table:
-    """DIFFICULTY_STATISTICS of one domain; `ids` are its model and domain, `found` is from Domain.intervals."""
-    return pa.Table.from_pylist([ids | {"name": key, **found[key]._asdict()} for key in found if isinstance(key, str)])
-
-
-def class_means(ids: dict[str, str], domain: Domain, found: dict) -> pa.Table:
-    """DIFFICULTY_CLASSES of one domain, the class of highest mean loss first."""
-    rows = []
-    for name, tokens in domain.classes.items():
-        if ("loss", name) in found:
-            row = ids | {"class": name, "tokens": int(tokens.sum())}
-            for kind in ("loss", "gap"):
-                value, low, high = found[kind, name]
-                row |= {kind: value, f"{kind}_low": low, f"{kind}_high": high}
+    def _class_means(self, estimates: Intervals) -> list[dict[str, Any]]:
+        """Rows of DIFFICULTY_CLASSES, the class of highest mean loss first."""
+        rows = []
+        for name, tokens in self.classes.items():
+            row = self.ids | {"class": name, "tokens": int(tokens.sum())}
+            for measure in ("loss", "gap"):
+                row |= stats.ends(measure, estimates[ClassMean(measure, name)])
             rows.append(row)
-    return pa.Table.from_pylist(sorted(rows, key=lambda row: -row["loss"]), schema=DIFFICULTY_CLASSES.schema)
+        return sorted(rows, key=lambda row: -row["loss"])
 
-
-def histogram(ids: dict[str, str], domain: Domain) -> pa.Table:
-    """DIFFICULTY_HISTOGRAM of one domain."""
-    cells = np.floor(np.stack([domain.loss, domain.gap], axis=1) / WIDTH)
-    found, counts = np.unique(cells, axis=0, return_counts=True)
-    columns = {
-        "loss": found[:, 0] * WIDTH,
-        "gap": found[:, 1] * WIDTH,
-        "width": np.full(len(found), WIDTH),
-        "tokens": counts,
-    }
-    return pa.table({name: [value] * len(found) for name, value in ids.items()} | columns)
+    def _histogram(self) -> list[dict[str, Any]]:
+        """Rows of DIFFICULTY_HISTOGRAM."""
+        cells = np.floor(np.stack([self.loss, self.gap], axis=1) / WIDTH)
+        corners, counts = np.unique(cells, axis=0, return_counts=True)
+        return [
+            self.ids | {"loss": loss, "gap": gap, "width": WIDTH, "tokens": count}
+            for (loss, gap), count in zip((corners * WIDTH).tolist(), counts.tolist(), strict=True)
+        ]
 
 
 def passage(
-    table: pa.Table, described: dict[str, token_classes.Tokens], documents: pa.Table, length: int, seed: int
-) -> dict:
+    table: pa.Table, described: dict[str, token_classes.DescribedTokens], documents: pa.Table, length: int, seed: int
+) -> dict[str, Any]:
     """An entry of PASSAGES: the first `length` tokens of a document drawn by seed, one with several line starts if
     there are any.
 
-    table and `described` as `described` gives them, documents as artifacts.DOCUMENTS.
+    table and `described` as `describe` gives them, documents as DOCUMENTS.
     """
     domain, names = table["domain"][0].as_py(), list(described)
-    drawn = [names[index] for index in seeds.stream(seed, "passage", domain).permutation(len(names))]
-    name = max(drawn, key=lambda each: min(sum(described[each].line_starts[:length]), LINES))
-    rows = (
-        table.filter(pc.equal(table["document"], name))
-        .slice(0, length)
-        .select(["all_small", "oracle", "gap"])
-        .to_pylist()
-    )
-    origin = documents.filter(pc.equal(documents["id"], name)).select(["source", "licence"]).to_pylist()[0]
-    shown = [
+    shuffled = [names[index] for index in seeds.stream(seed, "passage", domain).permutation(len(names))]
+    document = max(shuffled, key=lambda name: min(sum(described[name].line_starts[:length]), LINES))
+    rows = table.filter(pc.equal(table["document"], document)).slice(0, length)
+    losses = rows.select(["all_small", "oracle", "gap"]).to_pylist()
+    origin = documents.filter(pc.equal(documents["id"], document)).select(["source", "licence"]).to_pylist()[0]
+    tokens = [
         {"text": text, "loss": row["all_small"], "oracle": row["oracle"], "gap": row["gap"]}
-        for text, row in zip(described[name].pieces, rows, strict=False)
+        for text, row in zip(described[document].pieces, losses, strict=False)
     ]
-    return {"domain": domain, "document": name} | origin | {"tokens": shown}
+    return {"domain": domain, "document": document} | origin | {"tokens": tokens}

@@ -1,301 +1,345 @@
-"""What the oracle gains, and what is left of it once luck is taken off; with intervals over documents.
+"""What the oracle gains, and what is left of it once selection bias is taken off; with intervals over documents.
 
-At budget k, with L the loss of the route whose predictions the null's labels are sampled from (params
-sampled_labels.reference), in nats a token:
+The oracle chooses by the loss on the true label, so part of its gain is selection bias: the lowest of many losses is low
+even where routes differ by chance alone. Labels that are sampled from the model's own predictions under a reference
+route measure it. In nats per token, at budget k, with L the loss of the reference route:
 
-    gain(k)            L on the true labels, less the oracle's loss on them
-    null gain(k)       L on the sampled labels, less the oracle's loss on them, mean over the draws: all of it luck
-    luck(k)            on the sampled labels, loss of the routes that the predictions they are sampled from prefer,
-                       less the oracle's loss
-    corrected loss(k)  the oracle's loss on the true labels, plus luck(k)
-    normalised loss(k) the oracle's loss plus log Z, where Z is the sum over the vocabulary of the highest probability
-    of any route
-    ceiling(k)         loss, on the true labels, of the routes that a teacher's predictions prefer
-    calibration        L on the sampled labels, less L on the true ones; below 0 where its predictions are too sure of
-                       themselves. The sampled
-                       labels are then more foreseeable than the true ones, and leave less to luck than these do
+    gain(k)             L on the true labels, less the oracle's loss on them
+    gain(k), sampled    L on the sampled labels, less the oracle's loss on them, mean over the samples
+    selection bias(k)   on the sampled labels, loss of the route of lowest expected loss, less the oracle's loss
+    corrected loss(k)   the oracle's loss on the true labels, plus the selection bias
+    normalised loss(k)  the oracle's loss plus log Z, Z being the sum over the vocabulary of the highest probability of
+                        any route of the budget
+    ceiling(k)          loss, on the true labels, of the route of lowest expected loss under a teacher's predictions
+    calibration         L on the sampled labels, less L on the true ones: below 0 where the model is overconfident; the
+                        sampled labels are then easier to foresee than the true ones, and show less selection bias
 
-Gain less null gain is 0 in expectation if the true labels came from those predictions too. But L has no budget to
-keep to: at k = 0, without any choice, both are what all layers small lose against L, and differ where they lose less
-on the true labels. SampledLabels(k) is of choosing alone, 0 where there is no choice; on sampled labels nobody can
-choose better without the label than by the predictions that these come from. Nor is the corrected loss what a router
-could get: who knows more needs luck less, so what is known and luck don't add up, and a ceiling may be lower. All are
-of the same documents, replicate by replicate.
+On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias and
+the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same predictions;
+but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection bias is of
+choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more needs luck less,
+so what is known and luck don't add up. All numbers are of the same documents, replicate by replicate.
 
-A statistic NAME of the true labels has beside it null_NAME, the same of the sampled labels, and corrected_NAME, what
-is left when luck is taken off: for what is read off the oracle's curve the same read off the corrected loss (see
-`contrasts`), for leans the difference of the two, for tokens without gain see `without_gain`.
+A statistic that a claim rests on stands here for true, for sampled labels, and corrected: for what is read off the
+oracle's curve the same read off the corrected loss (`contrasts`), for the depth bias the difference of the two, for
+tokens without gain see `without_gain`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import exp
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duo import seeds, stats
+from duo import stats
 from duo.routes import RouteSpace
 from duo.settings import SampledLabels
+from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
-from duo.studies.difficulty import HIGH, NO_GAIN
+from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
 from duo.tables import files
-from duo.terms import BIG, DIFFERENCE, SAMPLED, TRUE
+from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
+from duo.terms import BIG
 
-SOURCE, NULL_SOURCE = (
-    ("source", None),
-    ("null_source", None),
-)  # the route that labels are sampled from, on true and on sampled ones
-BANDS = 20  # of equally many sampled labels, by loss: luck of a true label is that of the sampled ones in its band
+TRUE, SAMPLED, CORRECTED, DIFFERENCE = "true", "sampled", "corrected", "difference"
+# What is said of a statistic's other labels.
+ON_SAMPLED, WITHOUT_BIAS = "on sampled labels", "selection bias taken off"
+BANDS = 20  # of equally many sampled labels, by loss: a true label's selection bias is that of the sampled in its band
+SHOWN = ("oracle", "null", "corrected", "normalised", "fixed", "ceiling")  # strategies of GAIN_CURVES, in order
 
 
 @dataclass(frozen=True)
-class Domain:
-    """One model's tokens of one domain, summed by document, documents in order of id."""
+class GainLoss:
+    """Key of a mean loss at a budget; teacher: whose predictions choose, where the strategy is ceiling."""
 
-    evaluated: oracle_curves.Domain
-    settings: SampledLabels
-    losses: dict[tuple[str, int | None], np.ndarray]  # (strategy, budget), SOURCE or NULL_SOURCE: [documents] nats
-    big: dict[tuple[str, int], np.ndarray]  # (labels, budget): [documents, layers] tokens whose oracle route is big
-    heat: dict[
-        tuple[str, int], np.ndarray
-    ]  # (labels, budget): [layers, positions] share of documents whose oracle route is big
-    without_gain: dict[
-        str, Callable[[np.ndarray], np.ndarray]
-    ]  # by statistic: [replicates] from weights [replicates, documents]
+    strategy: str
+    budget: int
+    teacher: str = ""
 
-    @property
-    def budgets(self) -> list[int]:
-        return list(self.evaluated.budgets)
 
-    @property
-    def layers(self) -> int:
-        return next(iter(self.big.values())).shape[1]
+@dataclass(frozen=True)
+class LabelShare:
+    """Key of the share of tokens (and samples) whose oracle route is big at a layer, or of a difference of shares."""
+
+    labels: str
+    budget: int
+    layer: int
+
+
+class Gain(Study):
+    """One model's gain on one domain: losses and big layers summed by document, documents in order of id."""
+
+    stream = oracle_curves.OracleCurves.stream  # of the same replicates as the numbers that the claims rest on
+
+    def __init__(
+        self,
+        curves: oracle_curves.OracleCurves,
+        settings: SampledLabels,
+        losses: dict[GainLoss, np.ndarray],
+        references: dict[str, np.ndarray],
+        big: dict[tuple[str, int], np.ndarray],
+        heat: dict[tuple[str, int], np.ndarray],
+        without_gain: dict[Statistic, Callable[[np.ndarray], np.ndarray]],
+    ) -> None:
+        """losses: [documents] nats by key. references: [documents] nats of the reference route, by labels. big:
+        [documents, layers] tokens whose oracle route is big, by labels and budget; heat: [layers, positions] shares of
+        documents, likewise. without_gain: functions of weights by statistic.
+        """
+        self.ids, self.documents = curves.ids, curves.documents
+        self.curves, self.settings, self.losses, self.references = curves, settings, losses, references
+        self.big, self.heat, self.without_gain = big, heat, without_gain
+        self.budgets, self.layers = list(curves.budgets), curves.layers
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Losses by (strategy, budget), shares of big by (labels, budget, layer), statistics by name, each
-        [replicates].
-        """
-        tokens = stats.weighted_sums(weights, self.evaluated.tokens)
+        tokens = stats.weighted_sums(weights, self.curves.tokens)
         losses = {key: stats.weighted_sums(weights, sums) / tokens for key, sums in self.losses.items()}
-        evaluated = self.evaluated.numbers(weights)
-        for budget in self.budgets:
-            losses["fixed", budget] = evaluated["fixed", budget]
-            losses["corrected", budget] = losses["oracle", budget] + losses["foreseen", budget] - losses["null", budget]
+        references = {labels: stats.weighted_sums(weights, sums) / tokens for labels, sums in self.references.items()}
+        means = self.curves.means(weights)
+        for k in self.budgets:
+            losses[GainLoss("fixed", k)] = means[oracle_curves.Loss("fixed", k)]
+            corrected = losses[GainLoss("oracle", k)] + losses[GainLoss("label_free", k)] - losses[GainLoss("null", k)]
+            losses[GainLoss("corrected", k)] = corrected
         shares = {key: stats.weighted_sums(weights, sums).T / tokens for key, sums in self.big.items()}
-        for budget in self.budgets:
-            shares[DIFFERENCE, budget] = shares[TRUE, budget] - shares[SAMPLED, budget]
-        named = self._gains(losses) | self._contrasts(losses) | leans(shares)
-        named |= {name: share(weights) for name, share in self.without_gain.items()}
-        return (
-            losses | {(*key, layer): share for key, each in shares.items() for layer, share in enumerate(each)} | named
-        )
+        for k in self.budgets:
+            shares[DIFFERENCE, k] = shares[TRUE, k] - shares[SAMPLED, k]
+        numbers = losses | {GainLoss(self.settings.route, self._reference_budget): references[TRUE]}
+        numbers |= {
+            LabelShare(labels, budget, layer): values
+            for (labels, budget), by_layer in shares.items()
+            for layer, values in enumerate(by_layer)
+        }
+        numbers |= self._gains(losses, references) | self._contrasts(losses) | depth_biases(shares)
+        return numbers | {statistic: share(weights) for statistic, share in self.without_gain.items()}
 
-    def _gains(self, losses: stats.Numbers) -> stats.Numbers:
-        """Gains and ceilings by name, at the budgets that leave a choice."""
-        found = {"calibration": losses[NULL_SOURCE] - losses[SOURCE]}
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        order = {strategy: index for index, strategy in enumerate((*SHOWN, self.settings.route))}
+        curves = [row for row in self.rows(estimates, GainLoss, "loss") if row["strategy"] in order]
+        curves.sort(key=lambda row: order[row["strategy"]])
+        return {
+            GAIN_CURVES: [row | {"perplexity": exp(row["loss"])} for row in curves],
+            GAIN_STATISTICS: self.rows(estimates, Statistic),
+            GAIN_HEAT_MAPS: [row for key, heat in self.heat.items() for row in self._cells(*key, heat)],
+            GAIN_LAYERS: self.rows(estimates, LabelShare, "share"),
+        }
+
+    @property
+    def _reference_budget(self) -> int:
+        """Big layers of the reference route."""
+        space = RouteSpace(self.layers)
+        return int(space.counts(BIG)[space.named(self.settings.reference)])
+
+    def _gains(self, losses: Mapping[GainLoss, np.ndarray], references: Mapping[str, np.ndarray]) -> stats.Numbers:
+        """Gains, selection bias and ceilings at the budgets that leave a choice; and the calibration."""
+        route = self.settings.route
+        numbers = {calibration(route): references[SAMPLED] - references[TRUE]}
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
-            gain, null = losses[SOURCE] - losses["oracle", k], losses[NULL_SOURCE] - losses["null", k]
-            found |= {
-                f"gain_{k}": gain,
-                f"null_gain_{k}": null,
-                f"gain-null_gain_{k}": gain - null,
-                f"luck_share_{k}": null / gain,
-            }
-            found[f"luck_{k}"] = losses["foreseen", k] - losses["null", k]
-            others = ("corrected", "fixed", "normalised")
-            found |= {
-                f"{strategy}-{self.settings.route}_{k}": losses[strategy, k] - losses[SOURCE] for strategy in others
-            }
+            true = references[TRUE] - losses[GainLoss("oracle", k)]
+            null = references[SAMPLED] - losses[GainLoss("null", k)]
+            numbers |= {gain(route, k): true, gain(route, k, SAMPLED): null, gain(route, k, DIFFERENCE): true - null}
+            numbers[null_share(route, k)] = null / true
+            numbers[selection_bias(k)] = losses[GainLoss("label_free", k)] - losses[GainLoss("null", k)]
+            for strategy in ("corrected", "fixed", "normalised"):
+                numbers[difference(strategy, route, k)] = losses[GainLoss(strategy, k)] - references[TRUE]
             for teacher in self.settings.teachers:
-                ceiling = losses[f"ceiling_{teacher}", k]
-                found[f"ceiling_{teacher}-fixed_{k}"] = ceiling - losses["fixed", k]
-                found[f"ceiling_{teacher}-{self.settings.route}_{k}"] = ceiling - losses[SOURCE]
-        return found
+                ceiling = losses[GainLoss("ceiling", k, teacher)]
+                numbers[ceiling_difference(teacher, "fixed", k)] = ceiling - losses[GainLoss("fixed", k)]
+                numbers[ceiling_difference(teacher, route, k)] = ceiling - references[TRUE]
+        return numbers
 
-    def _contrasts(self, losses: stats.Numbers) -> stats.Numbers:
-        """`contrasts` of the true labels, of the sampled ones and of the corrected loss, by name."""
+    def _contrasts(self, losses: Mapping[GainLoss, np.ndarray]) -> stats.Numbers:
+        """`contrasts` of the true labels, of the sampled ones and of the corrected loss."""
         curves = {
-            name: {budget: losses[name, budget] for budget in self.budgets} for name in ("oracle", "null", "corrected")
+            name: {k: losses[GainLoss(name, k)] for k in self.budgets} for name in ("oracle", "null", "corrected")
         }
         best = np.stack(list(curves["oracle"].values())).argmin(axis=0)
-        prefixes = {"oracle": "", "null": "null_", "corrected": "corrected_"}
+        labels = {"oracle": TRUE, "null": SAMPLED, "corrected": CORRECTED}
         return {
-            f"{prefixes[name]}{contrast}": values
+            labelled(statistic, labels[name]): values
             for name, curve in curves.items()
-            for contrast, values in contrasts(curve, best, self.layers).items()
+            for statistic, values in contrasts(curve, best, self.layers).items()
         }
 
-    def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
-        """`numbers`, each an Interval; from the replicates of the stage evaluate, whose numbers the claims rest on."""
-        rng = seeds.stream(seed, "evaluate")
-        return stats.intervals(self.numbers, len(self.evaluated.tokens), resamples, confidence, rng)
+    def _cells(self, labels: str, budget: int, heat: np.ndarray) -> list[dict[str, Any]]:
+        """Rows of GAIN_HEAT_MAPS of some labels at a budget."""
+        return [
+            self.ids | {"labels": labels, "budget": budget, "layer": layer, "position": position, "share": share}
+            for layer, shares in enumerate(heat)
+            for position, share in enumerate(shares.tolist())
+        ]
 
 
-def summarise(
-    luck: pa.Table, evaluated: oracle_curves.Domain, space: RouteSpace, settings: SampledLabels, difficulty: int
-) -> Domain:
-    """The domain of `evaluated`, from SAMPLED_LABELS, which have come by the settings; difficulty is the budget of
-    the gap in C15.
-    """
-    part = luck.filter(pc.and_(pc.equal(luck["model"], evaluated.model), pc.equal(luck["domain"], evaluated.name)))
+def gather(
+    tokens: pa.Table,
+    curves: oracle_curves.OracleCurves,
+    space: RouteSpace,
+    settings: SampledLabels,
+    gap_budget: int,
+) -> Gain:
+    """The gain of the curves' model and domain, from SAMPLED_LABELS; gap_budget: of the oracle of C15's gap."""
+    model, domain = curves.ids["model"], curves.ids["domain"]
+    part = tokens.filter(pc.and_(pc.equal(tokens["model"], model), pc.equal(tokens["domain"], domain)))
     part = part.sort_by([("budget", "ascending"), ("document", "ascending"), ("position", "ascending")])
-    by_budget = {budget: part.filter(pc.equal(part["budget"], budget)) for budget in evaluated.budgets}
+    by_budget = {budget: part.filter(pc.equal(part["budget"], budget)) for budget in curves.budgets}
     names = by_budget[0]["document"].to_numpy()
     clusters = stats.Clusters(names)
     losses, big, heat = {}, {}, {}
     for budget, rows in by_budget.items():
-        columns = _losses(rows, settings.teachers)
-        losses |= {(strategy, budget): clusters.sums(values) for strategy, values in columns.items()}
-        for kind, routes in {
-            TRUE: rows["oracle_route"].to_numpy()[:, None],
-            SAMPLED: files.matrix(rows["null_route"]),
-        }.items():
-            chosen = space.big(routes).mean(axis=1)
-            big[kind, budget] = np.stack([clusters.sums(layer) for layer in chosen.T], axis=1)
-            position = rows["position"].to_numpy()
-            heat[kind, budget] = np.stack([np.bincount(position, layer) for layer in chosen.T]) / np.bincount(position)
+        losses |= {key: clusters.sums(values) for key, values in _losses(rows, budget, settings.teachers).items()}
+        routes = {TRUE: rows["oracle_route"].to_numpy()[:, None], SAMPLED: files.matrix(rows["null_route"])}
+        position = rows["position"].to_numpy()
+        for labels, codes in routes.items():
+            chosen = space.big(codes).mean(axis=1)
+            big[labels, budget] = np.stack([clusters.sums(layer) for layer in chosen.T], axis=1)
+            counts = np.stack([np.bincount(position, layer) for layer in chosen.T])
+            heat[labels, budget] = counts / np.bincount(position)
         heat[DIFFERENCE, budget] = heat[TRUE, budget] - heat[SAMPLED, budget]
     true, sampled = (
-        [_labels(by_budget[budget], column) for budget in (0, difficulty)] for column in ("oracle_loss", "null_loss")
+        [_by_label(by_budget[budget], column) for budget in (0, gap_budget)] for column in ("oracle_loss", "null_loss")
     )
-    source, null_source = (_labels(by_budget[0], column) for column in ("reference_loss", "null_reference_loss"))
-    losses |= {SOURCE: clusters.sums(source[:, 0]), NULL_SOURCE: clusters.sums(null_source.mean(axis=1))}
-    luck_of_draws = _labels(by_budget[difficulty], "null_label_free_loss") - sampled[1]
-    return Domain(evaluated, settings, losses, big, heat, without_gain(true, sampled, luck_of_draws, names))
+    reference, null_reference = (_by_label(by_budget[0], name) for name in ("reference_loss", "null_reference_loss"))
+    references = {TRUE: clusters.sums(reference[:, 0]), SAMPLED: clusters.sums(null_reference.mean(axis=1))}
+    bias = _by_label(by_budget[gap_budget], "null_label_free_loss") - sampled[1]
+    return Gain(curves, settings, losses, references, big, heat, without_gain(true, sampled, bias, names))
 
 
-def _losses(rows: pa.Table, teachers: Sequence[str]) -> dict[str, np.ndarray]:
-    """Losses [tokens] in nats by strategy, from SAMPLED_LABELS at one budget."""
+def _losses(rows: pa.Table, budget: int, teachers: Sequence[str]) -> dict[GainLoss, np.ndarray]:
+    """Losses [tokens] in nats, from SAMPLED_LABELS at one budget."""
     oracle = rows["oracle_loss"].to_numpy().astype(np.float64)
+    losses = {
+        "oracle": oracle,
+        "null": files.matrix(rows["null_loss"]).mean(axis=1, dtype=np.float64),
+        "label_free": files.matrix(rows["null_label_free_loss"]).mean(axis=1, dtype=np.float64),
+        "normalised": oracle + rows["log_normaliser"].to_numpy(),
+    }
+    keyed = {GainLoss(strategy, budget): values for strategy, values in losses.items()}
     ceilings = files.matrix(rows["ceiling_loss"]).T
-    found = {"oracle": oracle, "null": files.matrix(rows["null_loss"]).mean(axis=1, dtype=np.float64)}
-    found["foreseen"] = files.matrix(rows["null_label_free_loss"]).mean(axis=1, dtype=np.float64)
-    found["normalised"] = oracle + rows["log_normaliser"].to_numpy()
-    return found | {f"ceiling_{teacher}": ceiling for teacher, ceiling in zip(teachers, ceilings, strict=True)}
+    return keyed | {
+        GainLoss("ceiling", budget, teacher): ceiling for teacher, ceiling in zip(teachers, ceilings, strict=True)
+    }
 
 
-def _labels(rows: pa.Table, column: str) -> np.ndarray:
-    """A column of losses of SAMPLED_LABELS, [tokens, labels]: one true label a token, or its draws."""
+def _by_label(rows: pa.Table, column: str) -> np.ndarray:
+    """A column of losses of SAMPLED_LABELS, [tokens, labels]: one true label per token, or its samples."""
     listed = pa.types.is_fixed_size_list(rows[column].type)
     return (files.matrix(rows[column]) if listed else rows[column].to_numpy()[:, None]).astype(np.float64)
 
 
 def without_gain(
-    true: Sequence[np.ndarray], sampled: Sequence[np.ndarray], luck: np.ndarray, documents: np.ndarray
-) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """C15: share of the labels of high loss that have no gain, by statistic, as functions of weights [replicates,
-    documents].
+    true: Sequence[np.ndarray], sampled: Sequence[np.ndarray], bias: np.ndarray, documents: np.ndarray
+) -> dict[Statistic, Callable[[np.ndarray], np.ndarray]]:
+    """C15: share of the labels of high loss that have no gain, as functions of weights [replicates, documents].
 
-    true and sampled: losses with all layers small and of the oracle, nats, [tokens, labels] each; luck, of sampled's
-    shape: of each sampled label; documents [tokens] ids. High is the top fifth of the losses, and a gap between the
-    two below a tenth of the loss is no gain, as in duo.studies.difficulty. corrected_ takes off a true label's gap
-    the luck that sampled labels of like loss have: its loss times their mean luck over their mean loss. All of this
-    is settled on the full sample.
+    true and sampled: losses with all layers small and of the oracle, nats, [tokens, labels] each; bias, of sampled's
+    shape: selection bias of each sampled label; documents [tokens] ids. High is the top fifth of the losses, and a gap
+    between the two below a tenth of the loss is no gain, as in duo.studies.difficulty. Corrected takes off a true
+    label's gap the selection bias that sampled labels of like loss have: its loss times their mean bias over their mean
+    loss. All of this is settled on the full sample.
     """
     small, oracle = true
-    corrected = small, oracle + small * _luck_of_like(small, sampled[0], luck)
+    corrected = small, oracle + small * _bias_of_like(small, sampled[0], bias)
     shares = {}
-    for name, (loss, best) in {"": true, "null_": sampled, "corrected_": corrected}.items():
+    for labels, (loss, best) in {TRUE: true, SAMPLED: sampled, CORRECTED: corrected}.items():
         clusters = stats.Clusters(np.repeat(documents, loss.shape[1]))
         high = (loss >= np.percentile(loss, HIGH)).ravel()
         none = (loss - best < NO_GAIN * loss).ravel()
-        shares[f"{name}high_loss_no_gain"] = partial(clusters.mean, values=none, tokens=high)
+        shares[labelled(WITHOUT_GAIN, labels)] = partial(clusters.mean, values=none, tokens=high)
     return shares
 
 
-def _luck_of_like(loss: np.ndarray, drawn_loss: np.ndarray, luck: np.ndarray) -> np.ndarray:
-    """Mean luck over mean loss of the sampled labels in the band of each loss, of loss's shape."""
-    edges = np.quantile(drawn_loss, np.arange(1, BANDS) / BANDS)
-    band = np.searchsorted(edges, drawn_loss.ravel())
-    losses, lucks = (np.bincount(band, values.ravel(), minlength=BANDS) for values in (drawn_loss, luck))
-    return np.divide(lucks, losses, out=np.zeros(BANDS), where=losses > 0)[np.searchsorted(edges, loss)]
+def _bias_of_like(loss: np.ndarray, sampled_loss: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Mean selection bias over mean loss of the sampled labels in the band of each loss, of loss's shape."""
+    edges = np.quantile(sampled_loss, np.arange(1, BANDS) / BANDS)
+    band = np.searchsorted(edges, sampled_loss.ravel())
+    losses, biases = (np.bincount(band, values.ravel(), minlength=BANDS) for values in (sampled_loss, bias))
+    return np.divide(biases, losses, out=np.zeros(BANDS), where=losses > 0)[np.searchsorted(edges, loss)]
 
 
-def contrasts(curve: dict[int, np.ndarray], best: np.ndarray, layers: int) -> stats.Numbers:
-    """What claims C2 and C3 compare, named as in evaluate.contrasts, on a curve of losses [replicates] by budget.
+def contrasts(curve: Mapping[int, np.ndarray], best: np.ndarray, layers: int) -> dict[Statistic, np.ndarray]:
+    """What claims C2 and C3 compare, the statistics of oracle_curves, on a curve of losses [replicates] by budget.
 
     best: index [replicates] of the budget at which the oracle is best on true labels. Were it sought on the corrected
     loss itself, the lowest of what is left would lie below both ends by chance alone.
     """
     budgets, losses = list(curve), np.stack(list(curve.values()))
     at_best, half = losses[best, np.arange(len(best))], layers // 2
-    found = {"oracle_budget": np.array(budgets, np.float64)[losses.argmin(axis=0)]}
-    found |= {"oracle_best-all_small": at_best - curve[0], "oracle_best-all_big": at_best - curve[layers]}
+    numbers = {
+        oracle_curves.BEST_BUDGET: np.array(budgets, np.float64)[losses.argmin(axis=0)],
+        oracle_curves.at_best_budget("all_small"): at_best - curve[0],
+        oracle_curves.at_best_budget("all_big"): at_best - curve[layers],
+    }
     if 1 in curve:
-        found["oracle_1-all_big"] = curve[1] - curve[layers]
+        numbers[oracle_curves.less_all_big("oracle", 1)] = curve[1] - curve[layers]
     if half in curve:
-        found["oracle_half-best_other"] = oracle_curves.less_best_other(losses, budgets.index(half))
-    return found
+        less_others = oracle_curves.less_best_other(losses, budgets.index(half))
+        numbers[oracle_curves.less_other_budgets("oracle", half)] = less_others
+    return numbers
 
 
-def leans(shares: dict[tuple[str, int], np.ndarray]) -> stats.Numbers:
-    """Leans [replicates] of C7 to C9 by name, from shares of big [layers, replicates] by (labels, budget)."""
-    prefixes = {TRUE: "", SAMPLED: "null_", DIFFERENCE: "corrected_"}
+def depth_biases(shares: Mapping[tuple[str, int], np.ndarray]) -> dict[Statistic, np.ndarray]:
+    """Depth bias [replicates] of C7 to C9, from shares of big [layers, replicates] by (labels, budget)."""
+    kinds = {TRUE: TRUE, SAMPLED: SAMPLED, DIFFERENCE: CORRECTED}
     return {
-        f"{prefixes[labels]}lean_{k}": oracle_curves.lean(share)
+        labelled(oracle_curves.depth_bias(k), kinds[labels]): oracle_curves.upper_less_lower(share)
         for (labels, k), share in shares.items()
         if 0 < k < len(share)
     }
 
 
-def curves(domain: Domain, found: dict) -> pa.Table:
-    """GAIN_CURVES of one domain; the route that labels are sampled from stands once, at its number of big layers."""
-    strategies = [
-        "oracle",
-        "null",
-        "corrected",
-        "normalised",
-        "fixed",
-        *(f"ceiling_{teacher}" for teacher in domain.settings.teachers),
-    ]
-    listed = [(strategy, budget, found[strategy, budget]) for strategy in strategies for budget in domain.budgets]
-    space = RouteSpace(domain.layers)
-    source = space.counts(BIG)[space.named(domain.settings.reference)]
-    rows = []
-    for name, budget, loss in [*listed, (domain.settings.route, int(source), found[SOURCE])]:
-        row = {"strategy": name, "budget": budget, "loss": loss.value, "low": loss.low, "high": loss.high}
-        rows.append(row | {"perplexity": exp(loss.value)})
-    return _table(domain, rows)
+def labelled(statistic: Statistic, labels: str) -> Statistic:
+    """The statistic of these labels, with words that say so."""
+    return statistic.of(labels, {TRUE: "", SAMPLED: ON_SAMPLED, CORRECTED: WITHOUT_BIAS}[labels])
 
 
-def statistics(domain: Domain, found: dict) -> pa.Table:
-    """GAIN_STATISTICS of one domain."""
-    return _table(domain, [{"name": name, **found[name]._asdict()} for name in found if isinstance(name, str)])
+def route_words(name: str) -> str:
+    """A reference route in words, of its name in a table (SampledLabels.route)."""
+    known = {"all_big": "all layers big", "all_small": "all layers small"}
+    return known.get(name) or f"the route with code {name.removeprefix('route_')}"
 
 
-def heat_maps(domain: Domain) -> pa.Table:
-    """GAIN_HEAT_MAPS of one domain."""
-    tables = []
-    for (labels, budget), heat in domain.heat.items():
-        layers, positions = heat.shape
-        cells = {"layer": np.repeat(np.arange(layers), positions), "position": np.tile(np.arange(positions), layers)}
-        ids = domain.evaluated.ids(heat.size) | {"labels": [labels] * heat.size, "budget": np.full(heat.size, budget)}
-        tables.append(pa.table(ids | cells | {"share": heat.ravel()}))
-    return pa.concat_tables(tables)
+def gain(route: str, budget: int, labels: str = TRUE) -> Statistic:
+    """What the oracle gains over the reference route, on true or sampled labels, or the difference of both gains."""
+    words = f"gain of the oracle at budget {budget} over {route_words(route)}"
+    more = {TRUE: "", SAMPLED: ON_SAMPLED, DIFFERENCE: "on true less on sampled labels"}[labels]
+    return Statistic("gain", "oracle", route, budget, words=words).of(labels, more)
 
 
-def layer_shares(domain: Domain, found: dict) -> pa.Table:
-    """GAIN_LAYERS of one domain."""
-    rows = []
-    for labels, budget in domain.heat:
-        for layer in range(domain.layers):
-            share = found[labels, budget, layer]
-            rows.append(
-                {
-                    "labels": labels,
-                    "budget": budget,
-                    "layer": layer,
-                    "share": share.value,
-                    "low": share.low,
-                    "high": share.high,
-                }
-            )
-    return _table(domain, rows)
+def null_share(route: str, budget: int) -> Statistic:
+    """The gain on sampled labels as a share of that on true ones."""
+    words = f"gain of the oracle at budget {budget} on sampled labels, as a share of that on true ones"
+    return Statistic("null_share", "oracle", route, budget, words=words)
 
 
-def _table(domain: Domain, rows: list[dict]) -> pa.Table:
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return pa.table(domain.evaluated.ids(len(rows)) | columns)
+def selection_bias(budget: int) -> Statistic:
+    """What choosing by the label alone gives on sampled labels."""
+    words = (
+        f"selection bias of the oracle at budget {budget}: on sampled labels, the route of lowest expected loss, "
+        "less the oracle"
+    )
+    return Statistic("selection_bias", "oracle", budget=budget, labels=SAMPLED, words=words)
+
+
+def difference(strategy: str, route: str, budget: int) -> Statistic:
+    """Loss of a strategy at a budget, less that of the reference route."""
+    words = {
+        "corrected": "oracle at budget {}, selection bias taken off",
+        "fixed": "best fixed route at budget {}",
+        "normalised": "oracle at budget {}, made a proper distribution",
+    }[strategy]
+    return Statistic("difference", strategy, route, budget, words=f"{words.format(budget)}, less {route_words(route)}")
+
+
+def ceiling_difference(teacher: str, reference: str, budget: int) -> Statistic:
+    """Loss of the routes that a teacher's predictions choose without the label, less that of `reference`."""
+    less = "the best fixed route there" if reference == "fixed" else route_words(reference)
+    words = f"routes of lowest expected loss at budget {budget} by teacher {teacher}, less {less}"
+    return Statistic("ceiling_difference", teacher, reference, budget, words=words)
+
+
+def calibration(route: str) -> Statistic:
+    """Whether the reference route's predictions are as sure as they are right."""
+    words = f"loss of {route_words(route)} on sampled labels, less that on true ones"
+    return Statistic("calibration", route, words=words)

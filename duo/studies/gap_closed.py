@@ -1,107 +1,244 @@
-"""How much of what a router could gain each router does gain, on the held-out tokens: curves, differences and shares,
-with intervals.
+"""How much of what routers could gain they do gain, on held-out tokens: losses, differences and shares, with intervals.
 
-The share of the attainable gap closed is (fixed - router) / (fixed - ceiling), losses at exactly a budget: fixed is
-the best route of the domain, chosen on training documents as the routers learn from them; the ceiling is the loss of
+The share of the attainable gap closed is (fixed - router) / (fixed - ceiling), of losses at exactly a budget. Fixed is
+the best route of the domain, chosen on training documents as the routers learn from them. The ceiling is the loss of
 the routes that the first teacher's predictions prefer, which no label tells it. All are of the same tokens and
-replicates.
+replicates. No policy but these two is known by name: what others are is said by their column `role`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
-from math import exp
-from typing import NamedTuple
+from math import exp, nan
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duo import seeds, stats
+from duo import stats
 from duo.errors import InputError
+from duo.routers.whole_budgets import comparable, oracle_budget
 from duo.routes import RouteSpace
 from duo.settings import OneRouter
-from duo.studies import router_curves
+from duo.stats import Interval, Intervals, Statistic, Study
 from duo.tables import files
-from duo.terms import AVERAGE, BIG, CEILING, EXACT, FIXED, ISOLATED, JOINT, NONE, PAPER, RANDOM
+from duo.tables.studies import GAP_CLOSED_CURVES, GAP_CLOSED_STATISTICS
+from duo.terms import AVERAGE, BASELINE, BIG, CEILING, EXACT, FIXED, HARD, ISOLATED, JOINT, LEARNED, NONE, PAPER
+
+NO_NUMBER = Interval(nan, nan, nan)
 
 
-class Entry(NamedTuple):
-    """What a row of POLICY_ROUTES belongs to."""
+@dataclass(frozen=True, order=True)
+class PolicyVariant:
+    """What chooses routes: a policy, and which input and network of it."""
 
     policy: str
+    role: str
     input: str
     network: str
-    constraint: str
-    budget: int
-
-    @property
-    def kind(self) -> tuple[str, str, str]:
-        return self[:3]
 
 
 @dataclass(frozen=True)
-class Domain:
-    """One domain, summed by document, documents in order of id."""
+class PolicyLoss:
+    """Key of the mean loss of a variant that is held to a budget; kind: isolated or joint."""
 
-    model: str
-    name: str
-    tokens: np.ndarray  # [documents]
-    losses: dict[tuple[Entry, str], np.ndarray]  # by entry and isolated or joint, [documents] nats
-    big: dict[Entry, np.ndarray]  # [documents] big layers
-    chosen: set[tuple[str, str, str]]  # policy, input, network: the best of a policy's on validation
+    variant: PolicyVariant
+    constraint: str
+    budget: int
+    kind: str
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        rest = {"constraint": self.constraint, "budget": self.budget, "kind": self.kind}
+        return asdict(self.variant) | rest
+
+
+@dataclass(frozen=True)
+class BesideLoss:
+    """Key of a number beside such a loss.
+
+    measure: big (layers per token), from_fixed (the loss less fixed's), or share (of the gap closed).
+    """
+
+    loss: PolicyLoss
+    measure: str
+
+
+@dataclass(frozen=True)
+class PolicySums:
+    """Sums over the tokens of each document, [documents]."""
+
+    losses: np.ndarray  # nats
+    big: np.ndarray  # big layers
+
+
+FIXED_ROUTE = PolicyVariant(FIXED, BASELINE, NONE, NONE)
+CEILING_ROUTES = PolicyVariant(CEILING, CEILING, NONE, NONE)
+PAPER_ROUTER = PolicyVariant(PAPER, PAPER, "layers", "linear")
+# Columns of POLICY_ROUTES.
+VARIANT = [column.name for column in fields(PolicyVariant)]
+KEYS = [*VARIANT, "constraint", "budget"]
+
+
+class GapClosed(Study):
+    """One domain of one model, summed by document, documents in order of id.
+
+    tokens [documents]. chosen: of each policy the variant that is best on validation; the choice is kept in every
+    replicate.
+    """
+
+    stream = ("policies",)
+
+    def __init__(
+        self,
+        model: str,
+        domain: str,
+        tokens: np.ndarray,
+        sums: dict[PolicyLoss, PolicySums],
+        chosen: set[PolicyVariant],
+    ) -> None:
+        self.ids = {"model": model, "domain": domain}
+        self.tokens, self.sums, self.chosen = tokens, sums, chosen
+        self.documents = len(tokens)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Losses by (entry, kind), "from fixed" and, where exact, "share" of it; big layers by ("big", entry);
-        statistics by name.
-        """
         tokens = stats.weighted_sums(weights, self.tokens)
-        means = {key: stats.weighted_sums(weights, sums) / tokens for key, sums in self.losses.items()}
-        found = dict(means) | {
-            ("big", entry): stats.weighted_sums(weights, used) / tokens for entry, used in self.big.items()
-        }
-        for entry, kind in means:
+        means = {key: stats.weighted_sums(weights, sums.losses) / tokens for key, sums in self.sums.items()}
+        numbers = dict(means)
+        for key, sums in self.sums.items():
             fixed, ceiling = (
-                means[Entry(policy, NONE, NONE, EXACT, entry.budget), ISOLATED] for policy in (FIXED, CEILING)
+                means[PolicyLoss(variant, EXACT, key.budget, ISOLATED)] for variant in (FIXED_ROUTE, CEILING_ROUTES)
             )
-            found["from fixed", entry, kind] = means[entry, kind] - fixed
-            if entry.constraint == EXACT:
+            numbers[BesideLoss(key, "big")] = stats.weighted_sums(weights, sums.big) / tokens
+            numbers[BesideLoss(key, "from_fixed")] = means[key] - fixed
+            if key.constraint == EXACT:
                 gap = fixed - ceiling
-                found["share", entry, kind] = np.divide(
-                    fixed - means[entry, kind], gap, out=np.full_like(gap, np.nan), where=gap != 0
-                )
-        return found | self._statistics(found)
+                share = np.divide(fixed - means[key], gap, out=np.full_like(gap, nan), where=gap != 0)
+                numbers[BesideLoss(key, "share")] = share
+        return numbers | self._of_chosen(numbers) | self._between_learned(means)
 
-    def _statistics(self, found: stats.Numbers) -> stats.Numbers:
-        """GAP_CLOSED_STATISTICS' numbers by name, of each policy's chosen input and network.
+    def _of_chosen(self, numbers: stats.Numbers) -> stats.Numbers:
+        """Differences from fixed, and shares of the gap, of each policy's chosen variant."""
+        chosen = {}
+        for key in self.sums:
+            if key.variant in self.chosen and key.variant.policy != FIXED:
+                name = (key.variant.policy, key.budget, key.kind)
+                chosen[less_fixed(*name, key.constraint)] = numbers[BesideLoss(key, "from_fixed")]
+                if key.constraint == EXACT and key.variant != CEILING_ROUTES:
+                    chosen[share_closed(*name)] = numbers[BesideLoss(key, "share")]
+        return chosen
 
-        POLICY_K-fixed_K: losses at exactly K big layers, isolated; POLICY_joint_K-fixed_K: joint;
-        POLICY_average_K-fixed_K: isolated, K on average. share_POLICY_K, share_POLICY_joint_K: of the attainable gap.
-        A_K-B_K: two that learn from the losses, isolated. spread_K: the highest loss of these less the lowest.
-        """
-        named = {}
-        for _, entry, kind in [key for key in found if key[0] == "from fixed"]:
-            if entry.kind in self.chosen and entry.policy != FIXED:
-                words = [
-                    entry.policy,
-                    *([AVERAGE] if entry.constraint == AVERAGE else []),
-                    *([JOINT] if kind == JOINT else []),
-                ]
-                name = "_".join([*words, str(entry.budget)])
-                named[f"{name}-{FIXED}_{entry.budget}"] = found["from fixed", entry, kind]
-                if entry.constraint == EXACT and entry.policy != CEILING:
-                    named[f"share_{name}"] = found["share", entry, kind]
-        learned = [kind for kind in sorted(self.chosen) if kind[0] not in (FIXED, RANDOM, CEILING, PAPER)]
-        for budget in dict.fromkeys(entry.budget for entry in self.big):
-            losses = {kind[0]: found[Entry(*kind, EXACT, budget), ISOLATED] for kind in learned}
+    def _between_learned(self, means: stats.Numbers) -> stats.Numbers:
+        """Isolated differences between the policies that learned from the losses, two at a time, and their spread."""
+        numbers = {}
+        for budget in self._budgets():
+            losses = {
+                variant.policy: means[PolicyLoss(variant, EXACT, budget, ISOLATED)] for variant in self._learned()
+            }
             for first, second in combinations(losses, 2):
-                named[f"{first}_{budget}-{second}_{budget}"] = losses[first] - losses[second]
-            named[f"spread_{budget}"] = np.ptp(list(losses.values()), axis=0)
-        return named
+                numbers[difference(first, second, budget)] = losses[first] - losses[second]
+            if losses:
+                numbers[spread(budget)] = np.ptp(list(losses.values()), axis=0)
+        return numbers
 
-    def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
-        """`numbers`, each an Interval; what was chosen stays as it was."""
-        return stats.intervals(self.numbers, len(self.tokens), resamples, confidence, seeds.stream(seed, "policies"))
+    def agreement(self, estimates: Intervals) -> dict[Statistic, Interval]:
+        """Whether the good policies differ: of the pairs of learned ones that are both surely below fixed, how many
+        there are, how many have an interval that holds 0, and the largest difference, with its interval.
+
+        Counts follow from the intervals of all documents, so they have none of their own: its ends are the count.
+        """
+        counted = {}
+        for budget in self._budgets():
+            good = [
+                variant.policy
+                for variant in self._learned()
+                if estimates[less_fixed(variant.policy, budget, ISOLATED)].high < 0
+            ]
+            pairs = [estimates[difference(*pair, budget)] for pair in combinations(good, 2)]
+            alike = [pair for pair in pairs if pair.low <= 0 <= pair.high]
+            counted[good_pairs(budget)] = Interval(*[float(len(pairs))] * 3)
+            counted[good_pairs_alike(budget)] = Interval(*[float(len(alike))] * 3)
+            if pairs:
+                counted[largest_difference(budget)] = max(map(_positive, pairs), key=lambda pair: pair.value)
+        return counted
+
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        return {
+            GAP_CLOSED_CURVES: [self._curve_row(key, estimates) for key in self.sums],
+            GAP_CLOSED_STATISTICS: self.rows({**estimates, **self.agreement(estimates)}, Statistic),
+        }
+
+    def _learned(self) -> list[PolicyVariant]:
+        return [variant for variant in sorted(self.chosen) if variant.role == LEARNED]
+
+    def _budgets(self) -> list[int]:
+        return list(dict.fromkeys(key.budget for key in self.sums))
+
+    def _curve_row(self, key: PolicyLoss, estimates: Intervals) -> dict[str, Any]:
+        loss = estimates[key]
+        row = self.ids | key.columns | {"chosen": key.variant in self.chosen}
+        row |= {"loss": loss.value, "low": loss.low, "high": loss.high, "perplexity": exp(loss.value)}
+        row["big"] = estimates[BesideLoss(key, "big")].value
+        for measure in ("from_fixed", "share"):
+            row |= stats.ends(measure, estimates.get(BesideLoss(key, measure), NO_NUMBER))
+        return row
+
+
+def less_fixed(policy: str, budget: int, kind: str, constraint: str = EXACT) -> Statistic:
+    """The loss of a policy's chosen variant, less that of the fixed route at exactly the same budget."""
+    average = constraint == AVERAGE
+    words = (
+        f"routes of {_policy(policy)} with {budget} big layers{' on average' if average else ''}, {kind}, less fixed"
+    )
+    family = f"{kind}_difference_on_average" if average else f"{kind}_difference"
+    return Statistic(family, policy, FIXED, budget, words=words)
+
+
+def share_closed(policy: str, budget: int, kind: str) -> Statistic:
+    """The share of the attainable gap that a policy's chosen variant closes, at exactly a budget."""
+    words = f"share of the attainable gap that {_policy(policy)} closes at budget {budget}, {kind}"
+    return Statistic(f"{kind}_gap_closed", policy, CEILING, budget, words=words)
+
+
+def difference(first: str, second: str, budget: int) -> Statistic:
+    """The isolated loss of one learned policy less that of another, both at exactly the budget."""
+    words = f"routes of {_policy(first)} less those of {_policy(second)}, at budget {budget}, isolated"
+    return Statistic(f"{ISOLATED}_difference", first, second, budget, words=words)
+
+
+def spread(budget: int) -> Statistic:
+    """The highest loss of all learned policies less the lowest."""
+    words = f"highest less lowest isolated loss at budget {budget} of all that learn from the losses of all routes"
+    return Statistic(f"{ISOLATED}_spread", LEARNED, budget=budget, words=words)
+
+
+def good_pairs(budget: int) -> Statistic:
+    """How many pairs of learned policies are both surely better than fixed."""
+    words = f"number of pairs of learned policies whose intervals both lie below fixed at budget {budget}"
+    return Statistic("good_pairs", LEARNED, FIXED, budget, words=words)
+
+
+def good_pairs_alike(budget: int) -> Statistic:
+    """How many of good_pairs are not told apart."""
+    words = f"number of these pairs at budget {budget} whose difference has an interval that holds 0"
+    return Statistic("good_pairs_alike", LEARNED, FIXED, budget, words=words)
+
+
+def largest_difference(budget: int) -> Statistic:
+    """The largest difference between the two of any of good_pairs; missing where there is none."""
+    words = f"largest difference between two of these at budget {budget}, isolated"
+    return Statistic("largest_difference", LEARNED, FIXED, budget, words=words)
+
+
+def _policy(name: str) -> str:
+    return f"policy {name.replace('_', ' ')}"
+
+
+def _positive(interval: Interval) -> Interval:
+    """A difference the other way round, where it is below 0."""
+    value, low, high = interval
+    return Interval(-value, -high, -low) if value < 0 else interval
 
 
 def gather(
@@ -109,64 +246,53 @@ def gather(
     layers: int,
     routes: Iterable[pa.Table],
     settings: Iterable[pa.Table],
-    luck: pa.Table,
+    sampled: pa.Table,
     routers: Mapping[str, OneRouter],
     routed: Mapping[str, pa.Table],
-) -> list[Domain]:
-    """Every domain of the model, from POLICY_ROUTES, POLICY_SETTINGS, SAMPLED_LABELS, and ROUTED of the routers that
-    the paper's way trained.
+) -> list[GapClosed]:
+    """The study of every domain of a model, from POLICY_ROUTES, POLICY_SETTINGS, SAMPLED_LABELS, and ROUTED by router.
 
-    InputError where they were scored on other documents than the others.
+    Of the routers, which the paper's way trained, those are taken that compare with the oracle. InputError where
+    anything was scored on other documents than the rest.
     """
-    big, best = RouteSpace(layers).counts(BIG), _best(settings)
-    parts = [_policy_rows(table, big) for table in routes] + [_ceiling_rows(luck, model)]
-    own = {name: one for name, one in routers.items() if one.model == model}
-    parts += [_paper_rows(routed[name], int(own[name].big)) for name in router_curves.comparable(own)]
+    big, chosen = RouteSpace(layers).counts(BIG), _best(settings) | {CEILING_ROUTES, PAPER_ROUTER}
+    parts = [_policy_rows(table, big) for table in routes] + [_ceiling_rows(sampled, model)]
+    of_model = {name: router for name, router in routers.items() if router.model == model}
+    parts += [_paper_rows(routed[name], oracle_budget(of_model[name])) for name in comparable(of_model)]
     rows = pa.concat_tables(parts)
-    budgets = pc.unique(parts[0]["budget"])
-    rows = rows.filter(pc.is_in(rows["budget"], budgets))
-    return [
-        _domain(model, name, rows.filter(pc.equal(rows["domain"], name)), best)
-        for name in parts[0]["domain"].unique().to_pylist()
-    ]
-
-
-_IDS = [*Entry._fields, "kind"]
+    rows = rows.filter(pc.is_in(rows["budget"], pc.unique(parts[0]["budget"])))
+    domains = parts[0]["domain"].unique().to_pylist()
+    return [_study(model, domain, rows.filter(pc.equal(rows["domain"], domain)), chosen) for domain in domains]
 
 
 def _policy_rows(table: pa.Table, big: np.ndarray) -> pa.Table:
-    """Sums of POLICY_ROUTES by document."""
+    """Sums of POLICY_ROUTES by document; big [routes]: how many big layers."""
     table = table.append_column("big", pa.array(big[table["route"].to_numpy()].astype(np.float64)))
     return pa.concat_tables([_sums(table, "loss", ISOLATED), _sums(table, "joint", JOINT)])
 
 
-def _ceiling_rows(luck: pa.Table, model: str) -> pa.Table:
+def _ceiling_rows(sampled: pa.Table, model: str) -> pa.Table:
     """The same of the first teacher's choices."""
-    luck = luck.filter(pc.equal(luck["model"], model))
-    table = luck.select(["domain", "document", "budget"])
-    constants = {"policy": CEILING, "input": NONE, "network": NONE, "constraint": EXACT}
-    columns = {"loss": files.matrix(luck["ceiling_loss"])[:, 0], "big": luck["budget"].cast(pa.float64())}
-    return _sums(_with(table, constants | columns), "loss", ISOLATED)
+    sampled = sampled.filter(pc.equal(sampled["model"], model))
+    columns = {"loss": files.matrix(sampled["ceiling_loss"])[:, 0], "big": sampled["budget"].cast(pa.float64())}
+    table = sampled.select(["domain", "document", "budget"])
+    return _sums(_with(table, asdict(CEILING_ROUTES) | {"constraint": EXACT} | columns), "loss", ISOLATED)
 
 
 def _paper_rows(table: pa.Table, budget: int) -> pa.Table:
     """The same of a router of the paper's, hard and exact: its tokens were routed together."""
     parts = []
-    for kind, constraint in {"hard": AVERAGE, "exact": EXACT}.items():
-        own = table.filter(pc.equal(table["kind"], kind))
-        constants = {
-            "policy": PAPER,
-            "input": "layers",
-            "network": "linear",
-            "constraint": constraint,
-            "budget": pa.scalar(budget, pa.int32()),
-        }
-        part = _with(own.select(["domain", "document", "loss"]), constants | {"big": own["big"].cast(pa.float64())})
+    for kind, constraint in {HARD: AVERAGE, EXACT: EXACT}.items():
+        scored = table.filter(pc.equal(table["kind"], kind))
+        columns = {"constraint": constraint, "budget": pa.scalar(budget, pa.int32())}
+        columns |= {"big": scored["big"].cast(pa.float64())}
+        part = _with(scored.select(["domain", "document", "loss"]), asdict(PAPER_ROUTER) | columns)
         parts.append(_sums(part, "loss", JOINT))
     return pa.concat_tables(parts)
 
 
 def _with(table: pa.Table, columns: Mapping[str, object]) -> pa.Table:
+    """The table with more columns, of which a word or a scalar stands in every row."""
     for name, column in columns.items():
         column = pa.repeat(column, len(table)) if isinstance(column, str | pa.Scalar) else column
         table = table.append_column(
@@ -176,70 +302,40 @@ def _with(table: pa.Table, columns: Mapping[str, object]) -> pa.Table:
 
 
 def _sums(table: pa.Table, column: str, kind: str) -> pa.Table:
-    """Tokens, sum of losses and of big layers by document and entry, of one kind of loss."""
-    keys = [*Entry._fields, "domain", "document"]
+    """Tokens, sums of losses and of big layers by document and policy, of one kind of loss."""
+    keys = [*KEYS, "domain", "document"]
     grouped = table.select([*keys, column, "big"]).group_by(keys, use_threads=False)
-    found = grouped.aggregate([(column, "sum"), ("big", "sum"), (column, "count")])
-    columns = dict(zip([*keys, "loss", "big", "tokens"], found.columns, strict=True))
-    return pa.table(
-        columns | {"kind": pa.repeat(kind, len(found))}
-    )  # anew, as fields that may or may not be empty don't go together
+    sums = grouped.aggregate([(column, "sum"), ("big", "sum"), (column, "count")])
+    columns = dict(zip([*keys, "loss", "big", "tokens"], sums.columns, strict=True))
+    # A new table, as fields that may and that may not be empty don't go together.
+    return pa.table(columns | {"kind": pa.repeat(kind, len(sums))})
 
 
-def _best(settings: Iterable[pa.Table]) -> set[tuple[str, str, str]]:
-    """Of each policy, the input and network with the lowest validation loss, mean over the budgets met exactly."""
-    losses: dict[str, dict[tuple, list[float]]] = {}
+def _best(settings: Iterable[pa.Table]) -> set[PolicyVariant]:
+    """Of each policy, the variant with the lowest validation loss, mean over the budgets met exactly."""
+    losses: dict[str, dict[PolicyVariant, list[float]]] = {}
     for row in pa.concat_tables(settings).to_pylist():
         if row["constraint"] == EXACT:
-            kind = (row["policy"], row["input"], row["network"])
-            losses.setdefault(row["policy"], {}).setdefault(kind, []).append(row["validation"])
-    best = {min(kinds, key=lambda kind: np.mean(kinds[kind])) for kinds in losses.values()}
-    return best | {(CEILING, NONE, NONE), (PAPER, "layers", "linear")}
+            variant = PolicyVariant(*(row[name] for name in VARIANT))
+            losses.setdefault(variant.policy, {}).setdefault(variant, []).append(row["validation"])
+    return {min(variants, key=lambda variant: np.mean(variants[variant])) for variants in losses.values()}
 
 
-def _domain(model: str, name: str, rows: pa.Table, chosen: set[tuple[str, str, str]]) -> Domain:
-    losses, big, tokens = {}, {}, {}
+def _study(model: str, domain: str, rows: pa.Table, chosen: set[PolicyVariant]) -> GapClosed:
+    by_key: dict[PolicyLoss, list[dict]] = {}
     for row in rows.sort_by("document").to_pylist():
-        entry, kind = Entry(*(row[key] for key in Entry._fields)), row["kind"]
-        losses.setdefault((entry, kind), []).append(row["loss"])
-        tokens.setdefault((entry, kind), []).append((row["document"], row["tokens"]))
-        if kind == ISOLATED or entry.policy == PAPER:
-            big.setdefault(entry, []).append(row["big"])
-    first = next(iter(tokens.values()))
-    for (entry, _), own in tokens.items():
-        if own != first:
+        variant = PolicyVariant(*(row[name] for name in VARIANT))
+        by_key.setdefault(PolicyLoss(variant, row["constraint"], row["budget"], row["kind"]), []).append(row)
+    documents = {key: [(row["document"], row["tokens"]) for row in part] for key, part in by_key.items()}
+    first = next(iter(documents.values()))
+    for key, scored in documents.items():
+        if scored != first:
             raise InputError(
-                f"{entry.policy} at budget {entry.budget}: scored on other documents of domain {name!r} than the others; run the stages "
-                "enumerate, luck, router and policies"
+                f"{key.variant.policy} at budget {key.budget}: scored on other documents of domain {domain!r} than "
+                "the others"
             )
-    arrays = ({key: np.array(values) for key, values in each.items()} for each in (losses, big))
-    return Domain(model, name, np.array([count for _, count in first]), *arrays, chosen)
-
-
-def curves(domain: Domain, found: dict) -> pa.Table:
-    """GAP_CLOSED_CURVES of a domain; `found` from Domain.intervals."""
-    rows = []
-    for entry, kind in domain.losses:
-        loss, gain = found[entry, kind], found["from fixed", entry, kind]
-        share = found.get(("share", entry, kind), stats.Interval(*[float("nan")] * 3))
-        row = {
-            "model": domain.model,
-            "domain": domain.name,
-            **entry._asdict(),
-            "kind": kind,
-            "chosen": entry.kind in domain.chosen,
-        }
-        row |= {"big": found["big", entry].value, **loss._asdict(), "perplexity": exp(loss.value)}
-        row["loss"] = row.pop("value")
-        for name, each in {"from_fixed": gain, "share": share}.items():
-            row |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
-        rows.append(row)
-    return pa.Table.from_pylist(rows)
-
-
-def statistics(domain: Domain, found: dict) -> pa.Table:
-    """GAP_CLOSED_STATISTICS of a domain; `found` from Domain.intervals."""
-    ids = {"model": domain.model, "domain": domain.name}
-    return pa.Table.from_pylist(
-        [ids | {"name": name, **each._asdict()} for name, each in found.items() if isinstance(name, str)]
-    )
+    sums = {
+        key: PolicySums(*(np.array([row[column] for row in part]) for column in ("loss", "big")))
+        for key, part in by_key.items()
+    }
+    return GapClosed(model, domain, np.array([tokens for _, tokens in first]), sums, chosen)

@@ -1,31 +1,51 @@
-"""The numbers behind the figures: curves, heat maps and headline differences, each with its interval.
+"""The oracle beside every baseline: losses by budget, where it spends big layers, and the differences that claims test.
 
 All means are over tokens, of losses in nats; perplexity is exp of such a mean, taken last. Intervals are over
-documents, which all models share, replicate by replicate; how much models differ that differ by their seed alone is
+documents, which all models share, replicate by replicate. How much models differ that differ by their seed alone is
 told apart from them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import exp
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duo import seeds, stats
+from duo import stats
 from duo.routes import RouteSpace
+from duo.stats import Interval, Intervals, Statistic, Study
+from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS, SEED_SPREAD
 
 # Strategies whose choice is made token by token or document by document, and their columns in SELECTIONS.
-_SELECTED = {
+SELECTED = {
     "oracle": "oracle_loss",
     "sequence": "sequence_loss",
     "random_token": "random_token_loss",
     "mean": "mean_loss",
 }
-# Strategies with one route for all tokens, chosen from ROUTE_SUMS.
-_ONE_ROUTE = ("random_all", "fixed")
+ONE_ROUTE = ("random_all", "fixed")  # strategies with one route for all tokens, chosen from ROUTE_SUMS
+
+BEST_BUDGET = Statistic("best_budget", "oracle", words="the oracle's best budget")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Key of a strategy's mean loss at a budget."""
+
+    strategy: str
+    budget: int
+
+
+@dataclass(frozen=True)
+class BigShare:
+    """Key of the share of tokens whose oracle route is big at a layer."""
+
+    budget: int
+    layer: int
 
 
 @dataclass(frozen=True)
@@ -41,57 +61,106 @@ class AtBudget:
     positions: np.ndarray  # [positions]
 
 
-@dataclass(frozen=True)
-class Domain:
-    """What one model makes of one domain: tokens by document [documents], and sums at every budget."""
+class OracleCurves(Study):
+    """One model and domain at every budget; tokens [documents]."""
 
-    model: str
-    name: str
-    tokens: np.ndarray
-    budgets: dict[int, AtBudget]
+    # Models are compared replicate by replicate; domains hold different documents, which nothing pairs.
+    stream = ("evaluate",)
 
-    def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Losses by (strategy, budget) and shares of big by ("share", budget, layer), each [replicates]."""
+    def __init__(self, model: str, domain: str, tokens: np.ndarray, budgets: dict[int, AtBudget], layers: int) -> None:
+        self.ids = {"model": model, "domain": domain}
+        self.tokens, self.budgets, self.layers = tokens, budgets, layers
+        self.documents = len(tokens)
+
+    def means(self, weights: np.ndarray) -> stats.Numbers:
+        """Losses by Loss and shares of big by BigShare, each [replicates]."""
         tokens = stats.weighted_sums(weights, self.tokens)
         numbers = {}
         for budget, at in self.budgets.items():
             for strategy, sums in at.losses.items():
-                numbers[strategy, budget] = stats.weighted_sums(weights, sums) / tokens
-            means = self._route_means(weights, at)
-            numbers["random_all", budget] = means[:, at.drawn].min(axis=1)
-            numbers["fixed", budget] = means.min(axis=1)
+                numbers[Loss(strategy, budget)] = stats.weighted_sums(weights, sums) / tokens
+            by_route = self._route_means(weights, at)
+            numbers[Loss("random_all", budget)] = by_route[:, at.drawn].min(axis=1)
+            numbers[Loss("fixed", budget)] = by_route.min(axis=1)
             shares = stats.weighted_sums(weights, at.big) / tokens[:, None]
-            for layer, share in enumerate(shares.T):
-                numbers["share", budget, layer] = share
+            numbers |= {BigShare(budget, layer): share for layer, share in enumerate(shares.T)}
         return numbers
 
-    def ids(self, count: int) -> dict[str, list[str]]:
-        """The columns model and domain of a table of `count` rows."""
-        return {"model": [self.model] * count, "domain": [self.name] * count}
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
+        means = self.means(weights)
+        return means | contrasts(means, list(self.budgets), self.layers)
 
     def winner(self, strategy: str, budget: int) -> int:
-        """Code of the route that serves all tokens under the strategy, or -1 where each token or document has its
-        own.
-        """
-        if strategy not in _ONE_ROUTE:
+        """Code of the route that serves all tokens under the strategy, or -1 where tokens or documents differ."""
+        if strategy not in ONE_ROUTE:
             return -1
         at = self.budgets[budget]
-        means = self._route_means(np.ones((1, len(self.tokens))), at)[0]
+        means = self._route_means(np.ones((1, self.documents)), at)[0]
         tried = at.drawn if strategy == "random_all" else np.ones_like(at.drawn)
         return int(at.routes[tried][means[tried].argmin()])
 
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        losses = [
+            row | {"perplexity": exp(row["loss"]), "route": self.winner(row["strategy"], row["budget"])}
+            for row in self.rows(estimates, Loss, "loss")
+        ]
+        return {
+            ORACLE_CURVES: losses,
+            ORACLE_HEAT_MAPS: [row for budget, at in self.budgets.items() for row in self._cells(budget, at)],
+            ORACLE_LAYERS: self.rows(estimates, BigShare, "share"),
+            ORACLE_STATISTICS: self.rows(estimates, Statistic),
+        }
+
+    def headline(self, estimates: Mapping[Any, Interval]) -> dict[str, Any]:
+        """ORACLE_METRICS of this model and domain: sizes, the oracle's best budget, perplexities."""
+        best = int(estimates[BEST_BUDGET].value)
+        shown = {
+            "oracle_lowest": Loss("oracle", best),
+            "all_small": Loss("mean", 0),
+            "all_big": Loss("mean", self.layers),
+        }
+        shown |= {f"{strategy}_1": Loss(strategy, 1) for strategy in ("oracle", "random_all", "fixed")}
+        return {
+            "documents": self.documents,
+            "tokens": int(self.tokens.sum()),
+            "oracle_budget": best,
+            "perplexity": {name: exp(estimates[key].value) for name, key in shown.items() if key in estimates},
+        }
+
     def _route_means(self, weights: np.ndarray, at: AtBudget) -> np.ndarray:
+        """[replicates, routes] mean losses."""
         return stats.weighted_sums(weights, at.route_losses) / stats.weighted_sums(weights, self.tokens)[:, None]
 
+    def _cells(self, budget: int, at: AtBudget) -> list[dict[str, Any]]:
+        """Rows of ORACLE_HEAT_MAPS at a budget."""
+        return [
+            self.ids | {"budget": budget, "layer": layer, "position": position, "share": share}
+            for layer, shares in enumerate(at.heat)
+            for position, share in zip(at.positions.tolist(), shares.tolist(), strict=True)
+        ]
 
-def summarise(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> tuple[np.ndarray, AtBudget]:
-    """Tokens by document, and the sums, of one domain's SELECTIONS and ROUTE_SUMS at one budget.
 
-    Documents in order of id.
-    """
+def gather(tables: Mapping[int, tuple[pa.Table, pa.Table]], space: RouteSpace) -> list[OracleCurves]:
+    """The study of every model and domain, from (SELECTIONS, ROUTE_SUMS) by budget."""
+    first, _ = next(iter(tables.values()))
+    studies = []
+    for model, domain in product(first["model"].unique().to_pylist(), first["domain"].unique().to_pylist()):
+        budgets = {}
+        for budget, pair in tables.items():
+            parts = (
+                table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], domain)))
+                for table in pair
+            )
+            tokens, budgets[budget] = _summed(*parts, space)
+        studies.append(OracleCurves(model, domain, tokens, budgets, space.layers))
+    return studies
+
+
+def _summed(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> tuple[np.ndarray, AtBudget]:
+    """Tokens by document, in order of id, and the sums of one domain's SELECTIONS and ROUTE_SUMS at one budget."""
     _, document = np.unique(selections["document"].to_numpy(), return_inverse=True)
     tokens = np.bincount(document)
-    losses = {name: np.bincount(document, selections[column].to_numpy()) for name, column in _SELECTED.items()}
+    losses = {name: np.bincount(document, selections[column].to_numpy()) for name, column in SELECTED.items()}
     big = space.digits[selections["oracle_route"].to_numpy()] == space.choices.index("big")
     positions, position = np.unique(selections["position"].to_numpy(), return_inverse=True)
 
@@ -110,63 +179,88 @@ def summarise(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> 
     )
 
 
-def domains(tables: Mapping[int, tuple[pa.Table, pa.Table]], space: RouteSpace) -> list[Domain]:
-    """Every model's domains, from (SELECTIONS, ROUTE_SUMS) by budget."""
-    first, _ = next(iter(tables.values()))
-    found = []
-    for model, name in product(first["model"].unique().to_pylist(), first["domain"].unique().to_pylist()):
-        budgets = {}
-        for budget, pair in tables.items():
-            parts = (
-                table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], name)))
-                for table in pair
-            )
-            tokens, budgets[budget] = summarise(*parts, space)
-        found.append(Domain(model, name, tokens, budgets))
-    return found
+def contrasts(means: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:
+    """What the paper's claims compare, from OracleCurves.means; each [replicates], where its budgets are there.
 
-
-def contrasts(numbers: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:
-    """What the paper's claims compare, from Domain.numbers: differences in nats, the oracle's best budget, leans.
-
-    A difference is there where its budgets are. `oracle_best` is the oracle at its best budget, `oracle_half` at half
-    the layers, `best_other` the same strategy at the best of the other budgets; `fixed_slope` is the slope of a
-    straight line through the fixed route's losses, in nats a big layer; `lean_k` is the oracle's share of big, at
-    budget k, in the upper half of the layers less that in the lower half. Values are [replicates], and whatever is
-    best is found anew in each.
+    Whatever is best, a budget or a route, is chosen anew in each replicate.
     """
-    oracle, fixed = (np.stack([numbers[strategy, budget] for budget in budgets]) for strategy in ("oracle", "fixed"))
-    best = oracle.argmin(axis=0)
+    losses = {name: np.stack([means[Loss(name, k)] for k in budgets]) for name in (*SELECTED, *ONE_ROUTE)}
+    best = losses["oracle"].argmin(axis=0)
 
     def at_best(strategy: str) -> np.ndarray:
-        return np.stack([numbers[strategy, budget] for budget in budgets])[best, np.arange(len(best))]
+        return losses[strategy][best, np.arange(len(best))]
 
-    found = {"oracle_budget": np.array(budgets, dtype=np.float64)[best]}
+    numbers = {BEST_BUDGET: np.array(budgets, dtype=np.float64)[best]}
     for strategy in ("random_all", "random_token", "fixed"):
-        found[f"oracle-{strategy}"] = at_best("oracle") - at_best(strategy)
+        numbers[at_best_budget(strategy)] = at_best("oracle") - at_best(strategy)
     for end, budget in {"all_small": 0, "all_big": layers}.items():
         if budget in budgets:
-            found[f"oracle_best-{end}"] = at_best("oracle") - numbers["mean", budget]
+            numbers[at_best_budget(end)] = at_best("oracle") - means[Loss("mean", budget)]
     if {1, layers} <= set(budgets):
-        found["oracle_1-all_big"] = numbers["oracle", 1] - numbers["mean", layers]
-        found["fixed_1-all_big"] = numbers["fixed", 1] - numbers["mean", layers]
+        for strategy in ("oracle", "fixed"):
+            numbers[less_all_big(strategy, 1)] = means[Loss(strategy, 1)] - means[Loss("mean", layers)]
     if len(budgets) > 1:
-        found["fixed_slope"] = stats.slopes(np.array(budgets)[:, None], fixed)
-        for name, losses, budget in (("oracle_half", oracle, layers // 2), ("fixed_all_big", fixed, layers)):
+        numbers[FIXED_SLOPE] = stats.slopes(np.array(budgets)[:, None], losses["fixed"])
+        for strategy, budget in (("oracle", layers // 2), ("fixed", layers)):
             if budget in budgets:
-                found[f"{name}-best_other"] = less_best_other(losses, budgets.index(budget))
+                numbers[less_other_budgets(strategy, budget)] = less_best_other(losses[strategy], budgets.index(budget))
     for budget in (budget for budget in budgets if 0 < budget < layers):
-        found[f"lean_{budget}"] = lean(np.stack([numbers["share", budget, layer] for layer in range(layers)]))
-    return found
+        shares = np.stack([means[BigShare(budget, layer)] for layer in range(layers)])
+        numbers[depth_bias(budget)] = upper_less_lower(shares)
+    return numbers
 
 
-def lean(shares: np.ndarray) -> np.ndarray:
-    """[replicates] mean share in the upper half of the layers less that in the lower half, of shares [layers,
-    replicates].
+FIXED_SLOPE = Statistic("slope", "fixed", words="slope of the best fixed route's loss, nats per big layer")
+
+
+def at_best_budget(reference: str) -> Statistic:
+    """The oracle at its best budget, less a strategy there, or less all layers big or small."""
+    words = {
+        "random_all": "the best random route for all tokens there",
+        "random_token": "the best random routes drawn for each token there",
+        "fixed": "the best fixed route there",
+        "all_small": "all layers small",
+        "all_big": "all layers big",
+    }[reference]
+    return Statistic("difference_at_best_budget", "oracle", reference, words=f"oracle at its best budget, less {words}")
+
+
+def less_all_big(strategy: str, budget: int) -> Statistic:
+    """A strategy's loss at a budget, less that of all layers big."""
+    words = {"oracle": "oracle", "fixed": "best fixed route"}[strategy]
+    return Statistic(
+        "difference", strategy, "all_big", budget, words=f"{words} at budget {budget}, less all layers big"
+    )
+
+
+def less_other_budgets(strategy: str, budget: int) -> Statistic:
+    """A strategy's loss at a budget, less its lowest at any other."""
+    words = {"oracle": "oracle", "fixed": "best fixed route"}[strategy]
+    return Statistic(
+        "difference_from_other_budgets",
+        strategy,
+        "other_budgets",
+        budget,
+        words=f"{words} at budget {budget}, less the same at the best of the other budgets",
+    )
+
+
+def depth_bias(budget: int) -> Statistic:
+    """The oracle's share of big in the upper half of the layers, less that in the lower half."""
+    return Statistic(
+        "depth_bias",
+        "oracle",
+        budget=budget,
+        words=f"depth bias of the oracle at budget {budget}: share of big in the upper layers, less the lower half",
+    )
+
+
+def upper_less_lower(shares: np.ndarray) -> np.ndarray:
+    """[replicates] mean share in the upper half of the layers less that in the lower, of shares [layers, replicates].
+
+    The middle one of an odd number belongs to neither half.
     """
-    layers = len(shares)
-    half = np.sign(np.arange(layers) - (layers - 1) / 2)[:, None]  # of a layer: 1 upper, -1 lower, 0 in the middle
-    return (half * shares).sum(axis=0) / max(1, layers // 2)
+    return (stats.halves(len(shares))[:, None] * shares).sum(axis=0) / max(1, len(shares) // 2)
 
 
 def less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
@@ -174,90 +268,21 @@ def less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
     return losses[index] - np.delete(losses, index, axis=0).min(axis=0)
 
 
-def intervals(domain: Domain, layers: int, resamples: int, confidence: float, seed: int) -> dict:
-    """Domain.numbers and contrasts of one domain, each an Interval. Same seed, same replicates."""
-
-    def statistic(weights: np.ndarray) -> stats.Numbers:
-        numbers = domain.numbers(weights)
-        return numbers | contrasts(numbers, list(domain.budgets), layers)
-
-    # One seed for all: models are then compared replicate by replicate; domains hold different documents, which
-    # nothing pairs.
-    return stats.intervals(statistic, len(domain.tokens), resamples, confidence, seeds.stream(seed, "evaluate"))
-
-
-def curves(domain: Domain, found: dict) -> pa.Table:
-    """ORACLE_CURVES of one domain."""
-    rows = []
-    for strategy, budget in product((*_SELECTED, *_ONE_ROUTE), domain.budgets):
-        loss = found[strategy, budget]
-        row = {"strategy": strategy, "budget": budget, "loss": loss.value, "low": loss.low, "high": loss.high}
-        rows.append(row | {"perplexity": exp(loss.value), "route": domain.winner(strategy, budget)})
-    return _table(domain, rows)
-
-
-def heat_maps(domain: Domain) -> pa.Table:
-    """ORACLE_HEAT_MAPS of one domain."""
-    tables = []
-    for budget, at in domain.budgets.items():
-        layers, positions = at.heat.shape
-        ids = domain.ids(at.heat.size) | {"budget": np.full(at.heat.size, budget)}
-        cells = {
-            "layer": np.repeat(np.arange(layers), positions),
-            "position": np.tile(at.positions, layers),
-            "share": at.heat.ravel(),
-        }
-        tables.append(pa.table(ids | cells))
-    return pa.concat_tables(tables)
-
-
-def layer_shares(domain: Domain, found: dict) -> pa.Table:
-    """ORACLE_LAYERS of one domain."""
-    rows = []
-    for budget, at in domain.budgets.items():
-        for layer in range(len(at.heat)):
-            share = found["share", budget, layer]
-            rows.append({"budget": budget, "layer": layer, "share": share.value, "low": share.low, "high": share.high})
-    return _table(domain, rows)
-
-
-def contrast_table(domain: Domain, found: dict) -> pa.Table:
-    """ORACLE_STATISTICS of one domain."""
-    return _table(domain, [{"name": name, **found[name]._asdict()} for name in found if isinstance(name, str)])
-
-
-def spread(contrasts: pa.Table) -> pa.Table:
-    """SEED_SPREAD: how far the estimates in ORACLE_STATISTICS differ between models that differ by their seed alone."""
-    estimates: dict[tuple[str, str], list[float]] = {}
-    for row in contrasts.to_pylist():
-        estimates.setdefault((row["domain"], row["name"]), []).append(row["value"])
-    rows = []
-    for (domain, name), values in estimates.items():
-        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+def spread(statistics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of SEED_SPREAD: how far ORACLE_STATISTICS differ between models that differ by their seed alone."""
+    by_key: dict[tuple, list[Mapping[str, Any]]] = {}
+    for row in statistics:
+        key = tuple(row[name] for name in ("domain", "family", "subject", "reference", "budget", "labels"))
+        by_key.setdefault(key, []).append(row)
+    spreads = []
+    for rows in by_key.values():
+        values = [row["value"] for row in rows]
         summary = {
             "seeds": len(values),
             "mean": float(np.mean(values)),
-            "deviation": deviation,
+            "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
             "low": min(values),
             "high": max(values),
         }
-        rows.append({"domain": domain, "name": name} | summary)
-    return pa.Table.from_pylist(rows)
-
-
-def headline(domain: Domain, found: dict, layers: int) -> dict:
-    """ORACLE_METRICS of one domain: sizes, the oracle's best budget, perplexities."""
-    best = int(found["oracle_budget"].value)
-    perplexities = {"oracle_lowest": ("oracle", best), "all_small": ("mean", 0), "all_big": ("mean", layers)}
-    perplexities |= {f"{strategy}_1": (strategy, 1) for strategy in ("oracle", "random_all", "fixed")}
-    return {
-        "documents": len(domain.tokens),
-        "tokens": int(domain.tokens.sum()),
-        "oracle_budget": best,
-        "perplexity": {name: exp(found[key].value) for name, key in perplexities.items() if key in found},
-    }
-
-
-def _table(domain: Domain, rows: list[dict]) -> pa.Table:
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return pa.table(domain.ids(len(rows)) | columns)
+        spreads.append({name: value for name, value in rows[0].items() if name in SEED_SPREAD.schema.names} | summary)
+    return spreads

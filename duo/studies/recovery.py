@@ -1,69 +1,53 @@
-"""What is measured on tokens of the synthetic domain, and whether it recovers what is known of them by construction."""
+"""Whether measures of a token's difficulty recover the difficulty that is known by construction.
+
+The measures are a token's loss with all layers small, its gap, which more compute takes off that loss, and the gap
+with selection bias taken off. What is known of tokens of the synthetic domain says which of them to trust.
+"""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from duo import stats
 from duo.data import synthetic
-from duo.data.evaluation_set import Sample
-from duo.oracle.null import batches, null_labels, reference_predictions
-from duo.oracle.tree import Enumerator
-from duo.seeds import stream
-from duo.settings import SampledLabels
+from duo.stats import Intervals, Statistic, Study
 from duo.studies import difficulty
+from duo.tables.oracle import MEASURED
+from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
-COLUMNS = ("all_small", "all_big", "oracle", "gap", "luck", "corrected_gap")
-MEASURES = {"loss": "all_small", "gap": "gap", "corrected_gap": "corrected_gap"}  # of difficulty, with their column
-ORACLE_STATISTICS = (("gap", "loss"), ("corrected_gap", "gap"))
-
-
-def measure(
-    enumerator: Enumerator, sequences: np.ndarray, sample: Sample, budget: int, settings: SampledLabels, seed: int
-) -> pa.Table:
-    """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of
-    small and big.
-
-    Labels are sampled, as the settings say, from predictions of the model. What the oracle gains on them over the
-    route that these predictions prefer is luck alone, as in duo.studies.gain. The gap without it is the corrected
-    gap.
-    """
-    source = enumerator.space.named(settings.reference)
-    model, space, device = enumerator.model, enumerator.space, enumerator.device
-    sampled = null_labels(model, space, sample, source, settings.temperature, settings.samples, seed, device)
-    routes = enumerator.space.with_budget(budget)
-    parts = []
-    for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
-        own = reference_predictions(model, space, some.tokens, source, settings.temperature, device)
-        scores = enumerator.everything(torch.from_numpy(some.tokens), labels, own[None], [], on_leaves)
-        losses, expected = scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy()
-        all_small, all_big, (oracle, *null) = losses[0, ..., 0], losses[0, ..., -1], losses[..., routes].min(axis=-1)
-        foreseen = routes[expected[..., routes].argmin(axis=-1)]
-        lucky = (np.take_along_axis(losses[1:], foreseen[None, ..., None], axis=-1)[..., 0] - null).mean(axis=0)
-        gap = all_small - oracle
-        parts.append([all_small, all_big, oracle, gap, lucky, gap - lucky])
-    found = dict(zip(COLUMNS, np.concatenate(parts, axis=1).reshape(len(COLUMNS), -1), strict=True))
-    predicted = sequences[:, 1:].ravel()
-    known = {
-        "kind": np.array(synthetic.KINDS)[predicted["kind"]],
-        "difficulty": predicted["difficulty"],
-        "entropy": predicted["entropy"],
-    }
-    ids = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
-    del ids["domain"]
-    return pa.table(ids | known | found)
+# Measures of difficulty, with their columns in SYNTHETIC_TOKENS.
+MEASURES = {"loss": "all_small", "gap": "gap", "corrected_gap": "corrected_gap"}
+COMPARED = (("gap", "loss"), ("corrected_gap", "gap"))  # a measure with one that knows less
+_WORDS = {"loss": "loss with all layers small", "gap": "gap", "corrected_gap": "corrected gap"}
 
 
-class Recovery:
-    """Whether what was measured on tokens recovers what is known of them; numbers of a table SYNTHETIC_TOKENS, by
-    document sampled.
+@dataclass(frozen=True)
+class SyntheticMean:
+    """Key of a column's mean over the tokens of a kind and a known difficulty."""
+
+    column: str
+    kind: str
+    difficulty: int
+
+
+class Recovery(Study):
+    """SYNTHETIC_TOKENS, by document: how well every measure recovers what is known of the tokens.
+
+    What rank a token has, and what a measure calls difficult, is settled on all documents; only documents are drawn
+    anew.
     """
 
-    def __init__(self, table: pa.Table):
+    stream = (synthetic.NAME,)
+
+    def __init__(self, table: pa.Table) -> None:
+        self.ids = {"model": synthetic.NAME, "domain": synthetic.NAME}
         self.clusters = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
+        self.documents = len(self.clusters.documents)
         kinds = table["kind"].to_numpy(zero_copy_only=False)
         self.difficulty, self.entropy = (table[name].to_numpy() for name in ("difficulty", "entropy"))
-        self.values = {name: table[name].to_numpy().astype(np.float64) for name in COLUMNS}
+        self.values = {name: table[name].to_numpy().astype(np.float64) for name in MEASURED}
         self.kinds = {kind: kinds == kind for kind in synthetic.KINDS if kind in kinds}
         classes = {
             (kind, int(steps)): tokens & (self.difficulty == steps)
@@ -75,65 +59,75 @@ class Recovery:
         }
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Statistics by name, and means by (one of COLUMNS, kind, difficulty), each [replicates], under weights
-        [replicates, documents].
-
-        A measure calls a token difficult where it is at least its median over the tokens that are, all of the full
-        sample.
-        """
-        found = {
-            (name, *key): self.clusters.mean(weights, values, tokens)
-            for key, tokens in self.classes.items()
+        means = {
+            SyntheticMean(name, kind, steps): self.clusters.mean(weights, values, tokens)
+            for (kind, steps), tokens in self.classes.items()
             for name, values in self.values.items()
         }
-        for name, (known, tokens) in self._comparisons().items():
+        return means | self._correlations(weights) | self._false_alarms(weights)
+
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        rows = []
+        for (kind, steps), tokens in self.classes.items():
+            row = {"kind": kind, "difficulty": steps, "tokens": int(tokens.sum())}
+            row["entropy"] = self.entropy[tokens].mean()
+            for name in MEASURED:
+                row |= stats.ends(name, estimates[SyntheticMean(name, kind, steps)])
+            rows.append(row)
+        return {SYNTHETIC_CLASSES: rows, SYNTHETIC_STATISTICS: self.rows(estimates, Statistic)}
+
+    def _correlations(self, weights: np.ndarray) -> stats.Numbers:
+        """Rank correlations of every measure with what is known, and their differences."""
+        numbers = {}
+        for name, (known, tokens) in self._known().items():
             ranks = {
                 measure: self.clusters.rank_correlation(weights, self.values[column], known, tokens)
                 for measure, column in MEASURES.items()
             }
-            found |= {f"{measure}_rank_{name}": value for measure, value in ranks.items()}
-            found |= {
-                f"{one}_rank_{name}-{other}_rank_{name}": ranks[one] - ranks[other] for one, other in ORACLE_STATISTICS
+            numbers |= {rank_correlation(measure, name): rank for measure, rank in ranks.items()}
+            numbers |= {
+                rank_correlation_difference(measure, other, name): ranks[measure] - ranks[other]
+                for measure, other in COMPARED
             }
-        if "noise" in self.kinds and self.difficulty.any():
-            for measure, column in MEASURES.items():
-                usual = np.median(self.values[column][self.difficulty > 0])
-                alarms = self.clusters.mean(weights, self.values[column] >= usual, self.kinds["noise"])
-                found[f"noise_called_difficult_by_{measure}"] = alarms
-        return found
+        return numbers
 
-    def _comparisons(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _known(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By name, what is known of tokens [tokens], and which of them [tokens] bool it is compared on."""
         everything = np.ones(len(self.difficulty), bool)
-        among = {"difficulty": (self.difficulty, everything), "entropy": (self.entropy, everything)}
+        known = {"difficulty": (self.difficulty, everything)}
         if "sum" in self.kinds:
-            among["carry"] = (self.difficulty, self.kinds["sum"])
-        return among
+            known["carry"] = (self.difficulty, self.kinds["sum"])
+        return known | {"entropy": (self.entropy, everything)}
 
-    def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
-        """`numbers` of all documents, each an Interval."""
-        return stats.intervals(
-            self.numbers, len(self.clusters.documents), resamples, confidence, stream(seed, synthetic.NAME)
-        )
+    def _false_alarms(self, weights: np.ndarray) -> stats.Numbers:
+        """Shares of the noise that each measure calls difficult, where there are noise and difficult tokens."""
+        if "noise" not in self.kinds or not self.difficulty.any():
+            return {}
+        medians = {measure: np.median(self.values[column][self.difficulty > 0]) for measure, column in MEASURES.items()}
+        return {
+            false_alarms(measure): self.clusters.mean(
+                weights, self.values[MEASURES[measure]] >= median, self.kinds["noise"]
+            )
+            for measure, median in medians.items()
+        }
 
-    def statistics(self, found: dict) -> pa.Table:
-        """SYNTHETIC_STATISTICS; `found` is from `intervals`."""
-        ids = {"model": synthetic.NAME, "domain": synthetic.NAME}
-        return pa.Table.from_pylist(
-            [ids | {"name": key, **found[key]._asdict()} for key in found if isinstance(key, str)]
-        )
 
-    def class_means(self, found: dict) -> pa.Table:
-        """SYNTHETIC_CLASSES; `found` is from `intervals`."""
-        rows = []
-        for (kind, steps), tokens in self.classes.items():
-            row = {
-                "kind": kind,
-                "difficulty": steps,
-                "tokens": int(tokens.sum()),
-                "entropy": self.entropy[tokens].mean(),
-            }
-            for name in COLUMNS:
-                row[name], row[f"{name}_low"], row[f"{name}_high"] = found[name, kind, steps]
-            rows.append(row)
-        return pa.Table.from_pylist(rows)
+def rank_correlation(measure: str, known: str) -> Statistic:
+    """Spearman's correlation of a measure with what is known: difficulty, carry (of a sum's digits) or entropy."""
+    words = f"rank correlation of the {_WORDS[measure]} with the known {known}"
+    return Statistic("rank_correlation", measure, known, words=words)
+
+
+def rank_correlation_difference(measure: str, other: str, known: str) -> Statistic:
+    """A measure's rank correlation with what is known, less another measure's."""
+    words = f"rank correlation with the known {known}: of the {_WORDS[measure]}, less that of the {_WORDS[other]}"
+    return Statistic(f"rank_correlation_difference_{known}", measure, other, words=words)
+
+
+def false_alarms(measure: str) -> Statistic:
+    """Share of the noise, which nothing helps to predict, that a measure calls difficult.
+
+    It does so where it is at least its median over the tokens that something must be looked up for.
+    """
+    words = f"share of the noise whose {_WORDS[measure]} is at least the median of copies and sums"
+    return Statistic("false_alarms", measure, words=words)

@@ -7,16 +7,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import exp
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duo import seeds, stats
+from duo import stats
+from duo.stats import Intervals, Statistic, Study
+from duo.tables.studies import SCHEDULE_POSITIONS, SCHEDULE_STATISTICS, SCHEDULES
 
 STRATEGIES = {"oracle": "oracle_loss", "mean": "mean_loss"}  # and their columns in SELECTIONS
 CONTRASTS = [("falling", "constant"), ("rising", "constant"), ("falling", "shuffled"), ("rising", "shuffled")]
-BINS = 8  # stretches of a sequence that the losses by position are means over
+FAMILIES = {"oracle": "oracle_difference", "mean": "mean_difference"}  # of the statistics, by strategy
+STRETCHES = 8  # of a sequence: the losses by position are means over one
+
+
+@dataclass(frozen=True)
+class ScheduleLoss:
+    """Key of a strategy's mean loss under a schedule, over the whole sequence."""
+
+    schedule: str
+    strategy: str
+
+
+@dataclass(frozen=True)
+class StretchLoss:
+    """Key of a strategy's mean loss under a schedule, over the positions from `first` to `last`."""
+
+    schedule: str
+    strategy: str
+    first: int
+    last: int
+
+
+def difference(strategy: str, schedule: str, reference: str) -> Statistic:
+    """A strategy's loss under a schedule, less its loss under another, over the whole sequence."""
+    subject = {"oracle": "oracle", "mean": "mean of all routes"}[strategy]
+    verb = {"falling": "falls", "rising": "rises"}[schedule]
+    other = {"constant": "a constant budget of the same total", "shuffled": "the same budgets in random order"}[
+        reference
+    ]
+    words = f"{subject} with a budget that {verb} along the sequence, less {other}"
+    return Statistic(FAMILIES[strategy], schedule, reference, words=words)
 
 
 def staircase(first: int, last: int, length: int) -> np.ndarray:
@@ -37,102 +70,80 @@ def schedules(first: int, last: int, length: int) -> dict[str, np.ndarray]:
     return {"falling": falling, "rising": falling[::-1], "constant": np.full(length, (first + last) // 2)}
 
 
-@dataclass(frozen=True)
-class Scheduled:
-    """What the schedules make of one model's losses on one domain.
+class BudgetSchedules(Study):
+    """One model's losses on one domain under every schedule.
 
-    budgets: [time] by schedule; losses: [documents, time], nats, by (schedule, strategy).
+    budgets: [length] by schedule; losses: [documents, length], nats, by ScheduleLoss.
     """
 
-    model: str
-    domain: str
-    budgets: dict[str, np.ndarray]
-    losses: dict[tuple[str, str], np.ndarray]
+    stream = ("schedules",)
+
+    def __init__(
+        self, model: str, domain: str, budgets: dict[str, np.ndarray], losses: dict[ScheduleLoss, np.ndarray]
+    ) -> None:
+        self.ids = {"model": model, "domain": domain}
+        self.budgets, self.losses = budgets, losses
+        self.documents, self.length = next(iter(losses.values())).shape
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Means by (schedule, strategy) and by (schedule, strategy, bin), and contrasts by name, each [replicates]."""
-        drawn = weights.sum(axis=1)
-        found = {}
+        """Losses by ScheduleLoss and by StretchLoss, and their differences, each [replicates]."""
+        total = weights.sum(axis=1)
+        numbers = {}
         for key, losses in self.losses.items():
-            found[key] = stats.weighted_sums(weights, losses.mean(axis=1)) / drawn
-            for index, part in enumerate(bins(losses.shape[1])):
-                found[*key, index] = stats.weighted_sums(weights, losses[:, part].mean(axis=1)) / drawn
-        for first, second in CONTRASTS:
-            found[f"{first}-{second}"] = found[first, "oracle"] - found[second, "oracle"]
-            found[f"{first}_mean-{second}_mean"] = found[first, "mean"] - found[second, "mean"]
-        return found
+            numbers[key] = stats.weighted_sums(weights, losses.mean(axis=1)) / total
+            for part in stretches(self.length):
+                at = StretchLoss(key.schedule, key.strategy, int(part[0]), int(part[-1]))
+                numbers[at] = stats.weighted_sums(weights, losses[:, part].mean(axis=1)) / total
+        for (schedule, reference), strategy in product(CONTRASTS, STRATEGIES):
+            loss, other = (numbers[ScheduleLoss(name, strategy)] for name in (schedule, reference))
+            numbers[difference(strategy, schedule, reference)] = loss - other
+        return numbers
 
-    def intervals(self, resamples: int, confidence: float, seed: int) -> dict:
-        """`numbers` of all documents, each an Interval."""
-        documents = len(self.losses["constant", "oracle"])
-        return stats.intervals(self.numbers, documents, resamples, confidence, seeds.stream(seed, "schedules"))
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        losses, by_stretch = (self.rows(estimates, kind, "loss") for kind in (ScheduleLoss, StretchLoss))
+        return {
+            SCHEDULES: [row | {"perplexity": exp(row["loss"])} for row in losses],
+            SCHEDULE_POSITIONS: [row | {"budget": self._mean_budget(row)} for row in by_stretch],
+            SCHEDULE_STATISTICS: self.rows(estimates, Statistic),
+        }
+
+    def _mean_budget(self, row: dict[str, Any]) -> float:
+        """Mean budget of the row's schedule over its stretch."""
+        return self.budgets[row["schedule"]][row["first"] : row["last"] + 1].mean()
 
 
-def bins(length: int) -> list[np.ndarray]:
+def stretches(length: int) -> list[np.ndarray]:
     """Positions of each stretch of a sequence; stretches as equal as possible."""
-    return np.array_split(np.arange(length), min(BINS, length))
+    return np.array_split(np.arange(length), min(STRETCHES, length))
 
 
-def scheduled(tables: Mapping[int, pa.Table], first: int, last: int) -> list[Scheduled]:
-    """Every model's domains under every schedule; tables are SELECTIONS at each budget from `last` to `first`.
+def gather(tables: Mapping[int, pa.Table], first: int, last: int) -> list[BudgetSchedules]:
+    """The study of every model and domain; tables are SELECTIONS at each budget from `last` to `first`.
 
     Beside the three of `schedules` stands `shuffled`: the staircase's budgets in random order, in expectation. It has
     no order to gain by, so what it loses against the constant is the price of unequal budgets alone.
     """
     table = tables[first]
     return [
-        _scheduled({budget: _part(each, model, domain) for budget, each in tables.items()}, model, domain, first, last)
+        _study({budget: _part(rows, model, domain) for budget, rows in tables.items()}, model, domain, first, last)
         for model, domain in product(table["model"].unique().to_pylist(), table["domain"].unique().to_pylist())
     ]
 
 
-def _scheduled(parts: dict[int, pa.Table], model: str, domain: str, first: int, last: int) -> Scheduled:
+def _study(parts: dict[int, pa.Table], model: str, domain: str, first: int, last: int) -> BudgetSchedules:
     length = len(parts[first]["position"].unique())
     budgets, losses = schedules(first, last, length), {}
     for strategy, column in STRATEGIES.items():
         at = {budget: part[column].to_numpy().astype(np.float64).reshape(-1, length) for budget, part in parts.items()}
-        for name, steps in budgets.items():
-            losses[name, strategy] = np.stack(
-                [at[budget][:, position] for position, budget in enumerate(steps)], axis=1
-            )
-        losses["shuffled", strategy] = np.mean([at[budget] for budget in budgets["falling"]], axis=0)
+        for schedule, steps in budgets.items():
+            by_position = [at[budget][:, position] for position, budget in enumerate(steps)]
+            losses[ScheduleLoss(schedule, strategy)] = np.stack(by_position, axis=1)
+        losses[ScheduleLoss("shuffled", strategy)] = np.mean([at[budget] for budget in budgets["falling"]], axis=0)
     mean = np.full(length, budgets["falling"].mean())
-    return Scheduled(model, domain, budgets | {"shuffled": mean}, losses)
+    return BudgetSchedules(model, domain, budgets | {"shuffled": mean}, losses)
 
 
 def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
     """The rows of one model and domain, by document and position."""
     part = table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], domain)))
     return part.sort_by([("document", "ascending"), ("position", "ascending")])
-
-
-def curves(domain: Scheduled, found: dict) -> pa.Table:
-    """SCHEDULES of one domain; `found` from Scheduled.intervals."""
-    rows = []
-    for schedule, strategy in domain.losses:
-        loss = found[schedule, strategy]
-        rows.append({"schedule": schedule, "strategy": strategy} | _ends(loss) | {"perplexity": exp(loss.value)})
-    return _table(domain, rows)
-
-
-def positions(domain: Scheduled, found: dict) -> pa.Table:
-    """SCHEDULE_POSITIONS of one domain; `found` from Scheduled.intervals."""
-    rows = []
-    for (schedule, strategy), losses in domain.losses.items():
-        for index, part in enumerate(bins(losses.shape[1])):
-            place = {"first": part[0], "last": part[-1], "budget": domain.budgets[schedule][part].mean()}
-            rows.append({"schedule": schedule, "strategy": strategy} | place | _ends(found[schedule, strategy, index]))
-    return _table(domain, rows)
-
-
-def statistics(domain: Scheduled, found: dict) -> pa.Table:
-    """SCHEDULE_STATISTICS of one domain; `found` from Scheduled.intervals."""
-    return _table(domain, [{"name": key, **found[key]._asdict()} for key in found if isinstance(key, str)])
-
-
-def _ends(loss: stats.Interval) -> dict[str, float]:
-    return {"loss": loss.value, "low": loss.low, "high": loss.high}
-
-
-def _table(domain: Scheduled, rows: list[dict]) -> pa.Table:
-    return pa.Table.from_pylist([{"model": domain.model, "domain": domain.domain} | row for row in rows])

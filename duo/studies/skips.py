@@ -1,47 +1,100 @@
 """Figure 2d and claims C10, C19: what the oracle skips where every layer has its big FFN or none.
 
 All routes with exactly k of the layers kept (big) are tried for every token; each token takes its best. The numbers
-are over kept [documents, time, layers] bool, in which every token keeps k layers.
+are over kept [documents, length, layers] bool, in which every token keeps k layers. Each measure below takes it and
+returns a function of weights [replicates, documents], for stats.intervals.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from duo import seeds, stats
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import select as oracle
 from duo.routes import RouteSpace
+from duo.stats import Intervals, Statistic, Study
+from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS
 from duo.terms import BIG, SKIP
 
 CHOICES = (SKIP, BIG)
 
+Measure = Callable[[np.ndarray], stats.Numbers]  # of weights [replicates, documents]
 
-def select(model: str, sample: Sample, losses: np.ndarray, routes: np.ndarray, seed: int) -> pa.Table:
+CONSISTENCY = Statistic(
+    "consistency", "oracle", words="variance between layers of the share of tokens that keep them, beyond chance"
+)
+NULL_CONSISTENCY = CONSISTENCY.of("sampled", "on sampled labels")
+CORRECTED_CONSISTENCY = CONSISTENCY.of("corrected", "selection bias taken off")
+EARLY_EXIT = Statistic(
+    "early_exit",
+    "oracle",
+    words="share of a token's pairs of a kept and a skipped layer in which the kept one lies below, less 0.75",
+)
+ORACLE_LESS_FIXED = Statistic(
+    "difference", "oracle", "fixed", words="oracle over big and skip, less the best fixed route"
+)
+_SHUFFLED, _WITHIN = "less the same shuffled", "less the same shuffled, measured from each layer's own mean"
+_HALVES = "correlation of a layer's skip share in the first and in the second half of a sequence"
+HALVES = Statistic("halves_correlation", "oracle", words=_HALVES)
+HALVES_LESS_SHUFFLED = Statistic("halves_correlation", "oracle", "shuffled", words=f"{_HALVES}, {_SHUFFLED}")
+HALVES_WITHIN_LAYERS = Statistic(
+    "halves_correlation", "oracle", "shuffled_within_layers", words=f"{_HALVES}, {_WITHIN}"
+)
+_CONSECUTIVE = "correlation of skipping a layer at a token and at the next one"
+CONSECUTIVE = Statistic("consecutive_correlation", "oracle", words=_CONSECUTIVE)
+CONSECUTIVE_LESS_SHUFFLED = Statistic(
+    "consecutive_correlation", "oracle", "shuffled", words=f"{_CONSECUTIVE}, {_SHUFFLED}"
+)
+CONSECUTIVE_WITHIN_LAYERS = Statistic(
+    "consecutive_correlation", "oracle", "shuffled_within_layers", words=f"{_CONSECUTIVE}, {_WITHIN}"
+)
+
+
+def loss(strategy: str) -> Statistic:
+    """A strategy's mean loss over big and skip."""
+    words = {"oracle": "the oracle", "fixed": "the best fixed route", "mean": "all routes, on average"}[strategy]
+    return Statistic("loss", strategy, words=f"loss of {words}, over big and skip, nats per token")
+
+
+@dataclass(frozen=True)
+class KeptShare:
+    """Key of the share of tokens that keep a layer."""
+
+    budget: int
+    layer: int
+
+
+def select(model: str, sample: EvaluationSet, losses: np.ndarray, routes: np.ndarray, seed: int) -> pa.Table:
     """SKIPS of one model: each token's best route, among ties by chance, and what the route that serves a domain best
     gets.
 
-    losses [documents, time, routes] nats of the sample's tokens under the routes with codes [routes]. InputError
+    losses [documents, length, routes] nats of the sample's tokens under the routes with codes [routes]. InputError
     where one is not finite.
     """
     for domain, document, part in zip(sample.domains, sample.documents, losses, strict=True):
         if not np.isfinite(part).all():
             raise InputError(
-                f"model {model}, domain {domain}, document {document}: a loss is not finite; train the model again"
+                f"model {model}, domain {domain}, document {document}: a loss is not finite; "
+                "the model's training diverged, or its file is damaged"
             )
     rng = seeds.stream(seed, "skips")  # the same for every model, so that models differ by their losses alone
     flat = losses.reshape(-1, len(routes))
-    own = oracle.lowest(flat, rng)
+    best = oracle.lowest(flat, rng)
     domains = np.array(sample.domains)
-    best = {
+    best_of_domain = {
         domain: losses[domains == domain].mean(axis=(0, 1), dtype=np.float64).argmin()
         for domain in dict.fromkeys(sample.domains)
     }
-    fixed = np.repeat([best[domain] for domain in sample.domains], losses.shape[1])
+    fixed = np.repeat([best_of_domain[domain] for domain in sample.domains], losses.shape[1])
     rows = np.arange(len(flat))
     chosen = {
-        "oracle_route": routes[own],
-        "oracle_loss": flat[rows, own],
+        "oracle_route": routes[best],
+        "oracle_loss": flat[rows, best],
         "fixed_route": routes[fixed],
         "fixed_loss": flat[rows, fixed],
         "mean_loss": flat.mean(axis=1, dtype=np.float64).astype(np.float32),
@@ -50,18 +103,19 @@ def select(model: str, sample: Sample, losses: np.ndarray, routes: np.ndarray, s
 
 
 def kept(selected: pa.Table, layers: int, documents: int) -> np.ndarray:
-    """[documents, time, layers] bool: where the oracle's routes in a part of SKIPS, document by document, are big."""
+    """[documents, length, layers] bool: where the oracle's routes in a part of SKIPS, document by document, are big."""
     return _big(selected["oracle_route"].to_numpy(), layers).reshape(documents, -1, layers)
 
 
-def kept_by_luck(losses: np.ndarray, routes: np.ndarray, layers: int, seed: int) -> np.ndarray:
-    """[draws, documents, time, layers] bool: where the oracle's routes for sampled labels (duo.oracle.null) are big.
+def kept_on_sampled_labels(losses: np.ndarray, routes: np.ndarray, layers: int, seed: int) -> np.ndarray:
+    """[samples, documents, length, layers] bool: where the oracle's routes for sampled labels (duo.oracle.null) are
+    big.
 
-    losses [draws, documents, time, routes] nats of the sampled labels under the routes with codes [routes].
+    losses [samples, documents, length, routes] nats of the sampled labels under the routes with codes [routes].
     """
     rng = seeds.stream(seed, "skips", "drawn labels")
-    own = [oracle.lowest(each.reshape(-1, len(routes)), rng) for each in losses]
-    return _big(routes[np.stack(own)], layers).reshape(*losses.shape[:-1], layers)
+    best = [oracle.lowest(sample.reshape(-1, len(routes)), rng) for sample in losses]
+    return _big(routes[np.stack(best)], layers).reshape(*losses.shape[:-1], layers)
 
 
 def _big(routes: np.ndarray, layers: int) -> np.ndarray:
@@ -69,50 +123,73 @@ def _big(routes: np.ndarray, layers: int) -> np.ndarray:
     return RouteSpace(layers, CHOICES).big(routes)
 
 
-def intervals(
-    losses: np.ndarray, keeps: np.ndarray, by_luck: np.ndarray, resamples: int, confidence: float, seed: int
-) -> dict:
-    """Every number of one domain as an Interval: statistics by name, layers' kept shares by ("share", layer).
+class SkipPatterns(Study):
+    """One model and domain: what its tokens keep and skip, and what that gains.
 
-    losses [documents, time, routes] are nats; the fixed route is chosen anew in each replicate. by_luck is from
-    `kept_by_luck`.
+    losses [documents, length, routes] are nats; the fixed route is chosen anew in each replicate. keeps [documents,
+    length, layers] bool is from `kept`, sampled [samples, documents, length, layers] from `kept_on_sampled_labels`.
     """
-    measured = [
-        losses_of(losses),
-        shares(keeps),
-        consistency(keeps),
-        early_exit(keeps),
-        halves(keeps),
-        consecutive(keeps),
-    ]
-    measured.append(consistency_less_luck(keeps, by_luck))
 
-    def statistic(weights: np.ndarray) -> stats.Numbers:
-        return {name: value for each in measured for name, value in each(weights).items()}
+    stream = ("skips", "intervals")
 
-    return stats.intervals(statistic, len(keeps), resamples, confidence, seeds.stream(seed, "skips", "intervals"))
+    def __init__(
+        self, model: str, domain: str, budget: int, losses: np.ndarray, keeps: np.ndarray, sampled: np.ndarray
+    ) -> None:
+        self.ids = {"model": model, "domain": domain}
+        self.budget, self.keeps, self.documents = budget, keeps, len(keeps)
+        self.measures = [
+            losses_of(losses),
+            kept_shares(keeps, budget),
+            consistency(keeps),
+            early_exit(keeps),
+            halves(keeps),
+            consecutive(keeps),
+            corrected_consistency(keeps, sampled),
+        ]
+
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
+        """Statistics, and shares of tokens that keep a layer by KeptShare, each [replicates]."""
+        return {key: value for measure in self.measures for key, value in measure(weights).items()}
+
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        return {
+            SKIP_HEAT_MAPS: self._cells(),
+            SKIP_LAYERS: self.rows(estimates, KeptShare, "share"),
+            SKIP_STATISTICS: self.rows(estimates, Statistic),
+        }
+
+    def _cells(self) -> list[dict[str, Any]]:
+        """Rows of SKIP_HEAT_MAPS."""
+        return [
+            self.ids | {"budget": self.budget, "layer": layer, "position": position, "share": share}
+            for layer, shares in enumerate(self.keeps.mean(axis=0).T.tolist())
+            for position, share in enumerate(shares)
+        ]
 
 
-def losses_of(losses: np.ndarray):
-    """Mean losses in nats a token of the oracle, the fixed route and the mean route; and oracle-fixed."""
+def losses_of(losses: np.ndarray) -> Measure:
+    """Mean losses of the oracle, the fixed route and the mean route; and what the oracle gains over the fixed one."""
     by_route = losses.mean(axis=1, dtype=np.float64)
     lowest = losses.min(axis=2).mean(axis=1, dtype=np.float64)
 
-    def statistic(weights: np.ndarray) -> stats.Numbers:
+    def measure(weights: np.ndarray) -> stats.Numbers:
         routes = _mean(weights, by_route)
-        found = {"oracle": _mean(weights, lowest), "fixed": routes.min(axis=1), "mean": routes.mean(axis=1)}
-        return found | {"oracle-fixed": found["oracle"] - found["fixed"]}
+        best, fixed = _mean(weights, lowest), routes.min(axis=1)
+        numbers = {loss("oracle"): best, loss("fixed"): fixed, loss("mean"): routes.mean(axis=1)}
+        return numbers | {ORACLE_LESS_FIXED: best - fixed}
 
-    return statistic
+    return measure
 
 
-def shares(keeps: np.ndarray):
+def kept_shares(keeps: np.ndarray, budget: int) -> Measure:
     """Share of tokens that keep each layer."""
     by_document = keeps.mean(axis=1)
-    return lambda weights: {("share", layer): share for layer, share in enumerate(_mean(weights, by_document).T)}
+    return lambda weights: {
+        KeptShare(budget, layer): share for layer, share in enumerate(_mean(weights, by_document).T)
+    }
 
 
-def consistency(keeps: np.ndarray):
+def consistency(keeps: np.ndarray) -> Measure:
     """C10: variance between layers of the share of tokens that keep them, estimated without bias.
 
     Shares that chance alone sets apart would have a variance above 0 as well; the products of a layer's deviations in
@@ -120,26 +197,26 @@ def consistency(keeps: np.ndarray):
     2d): above 0.
     """
     deviations = keeps.mean(axis=1) - keeps.mean()  # every token keeps as many layers, so the mean is no estimate
-    return lambda weights: {"consistency": _pairs(weights, deviations, deviations).mean(axis=1)}
+    return lambda weights: {CONSISTENCY: _pairs(weights, deviations, deviations).mean(axis=1)}
 
 
-def consistency_less_luck(keeps: np.ndarray, by_luck: np.ndarray):
-    """C10: `consistency` of the oracle's choices for sampled labels by_luck [draws, documents, time, layers], and
-    what is left without it.
+def corrected_consistency(keeps: np.ndarray, sampled: np.ndarray) -> Measure:
+    """C10: `consistency` of the oracle's choices for sampled labels [samples, documents, length, layers], and what is
+    left without it.
 
     On sampled labels no choice is better than all big (duo.oracle.null); so layers that are kept there too are kept
     for their noise.
     """
-    own, sampled = consistency(keeps), [consistency(each) for each in by_luck]
+    true, null = consistency(keeps), [consistency(sample) for sample in sampled]
 
-    def statistic(weights: np.ndarray) -> stats.Numbers:
-        null = np.mean([each(weights)["consistency"] for each in sampled], axis=0)
-        return {"null_consistency": null, "corrected_consistency": own(weights)["consistency"] - null}
+    def measure(weights: np.ndarray) -> stats.Numbers:
+        by_chance = np.mean([sample(weights)[CONSISTENCY] for sample in null], axis=0)
+        return {NULL_CONSISTENCY: by_chance, CORRECTED_CONSISTENCY: true(weights)[CONSISTENCY] - by_chance}
 
-    return statistic
+    return measure
 
 
-def early_exit(keeps: np.ndarray):
+def early_exit(keeps: np.ndarray) -> Measure:
     """C10: share of a token's (kept, skipped) pairs of layers in which the kept one lies below, less 0.75.
 
     1 is early exit, 0.5 no order; above 0 is nearer to early exit, below 0 nearer to no order, as the paper sees it
@@ -149,65 +226,65 @@ def early_exit(keeps: np.ndarray):
     ordered = (keeps * skipped_above).sum(axis=-1)
     pairs = keeps.sum(axis=-1) * (~keeps).sum(axis=-1)
     by_document = (ordered / pairs).mean(axis=1)
-    return lambda weights: {"early_exit": _mean(weights, by_document) - 0.75}
+    return lambda weights: {EARLY_EXIT: _mean(weights, by_document) - 0.75}
 
 
-def halves(keeps: np.ndarray):
+def halves(keeps: np.ndarray) -> Measure:
     """C19: correlation, over documents and layers, of a layer's skip share in the first and in the second half of the
     sequence.
 
-    `halves` counts what layers have in common in all documents; its mean is 0 where each document's layers are
-    shuffled. `halves-shuffled` is less the same where, for each layer apart, the positions of the second half are
+    `HALVES` counts what layers have in common in all documents; its mean is 0 where each document's layers are
+    shuffled. `HALVES_LESS_SHUFFLED` is less the same where, for each layer apart, the positions of the second half are
     those of another document (exactly, over all pairs of documents): what is left is of the same sequence.
-    `within_layer_halves-shuffled` takes the deviations from each layer's own mean, so that the preferred layers don't
-    swell the variance that the correlation is of.
+    `HALVES_WITHIN_LAYERS` takes the deviations from each layer's own mean, so that the preferred layers
+    don't swell the variance that the correlation is of.
     """
-    time = keeps.shape[1]
-    first, second = (1 - keeps[:, half].mean(axis=1) for half in (slice(time // 2), slice(time // 2, None)))
+    length = keeps.shape[1]
+    first, second = (1 - keeps[:, half].mean(axis=1) for half in (slice(length // 2), slice(length // 2, None)))
     overall = 1 - keeps.mean()
 
-    def statistic(weights: np.ndarray) -> stats.Numbers:
+    def measure(weights: np.ndarray) -> stats.Numbers:
         together, apart = _mean(weights, first * second), _pairs(weights, first, second)
         means = _mean(weights, first), _mean(weights, second)
         squares = _mean(weights, first**2), _mean(weights, second**2)
         around_overall = [
             (square - 2 * overall * mean + overall**2).mean(axis=1) for square, mean in zip(squares, means, strict=True)
         ]
-        around_own = [
+        around_layers = [
             (square - _pairs(weights, half, half)).mean(axis=1)
             for square, half in zip(squares, (first, second), strict=True)
         ]
         beyond = (together - apart).mean(axis=1)
         return {
-            "halves": _correlation((together - overall * sum(means) + overall**2).mean(axis=1), *around_overall),
-            "halves-shuffled": _correlation(beyond, *around_overall),
-            "within_layer_halves-shuffled": _correlation(beyond, *around_own),
+            HALVES: _correlation((together - overall * sum(means) + overall**2).mean(axis=1), *around_overall),
+            HALVES_LESS_SHUFFLED: _correlation(beyond, *around_overall),
+            HALVES_WITHIN_LAYERS: _correlation(beyond, *around_layers),
         }
 
-    return statistic
+    return measure
 
 
-def consecutive(keeps: np.ndarray):
+def consecutive(keeps: np.ndarray) -> Measure:
     """C19: correlation, over documents, positions and layers, of skipping a layer at a token and at the next one.
 
-    `consecutive` counts what layers have in common; `consecutive-shuffled` is less the same where each document's
+    `CONSECUTIVE` counts what layers have in common; `CONSECUTIVE_LESS_SHUFFLED` is less the same where each document's
     positions are shuffled for each layer (exactly, over all orders), which keeps how often a document skips each
-    layer: what is left is of neighbours. `within_layer_consecutive-shuffled` takes the deviations from each layer's
+    layer: what is left is of neighbours. `CONSECUTIVE_WITHIN_LAYERS` takes the deviations from each layer's
     own mean.
     """
     skipped = (~keeps).astype(np.float64)
-    time = keeps.shape[1]
+    length = keeps.shape[1]
     overall = skipped.mean()
     totals = skipped.sum(axis=1)
-    share = totals / time
-    neighbours = (skipped[:, :-1] * skipped[:, 1:]).mean(axis=1)
+    share = totals / length
+    pairs = (skipped[:, :-1] * skipped[:, 1:]).mean(axis=1)
     ends = (skipped[:, :-1] + skipped[:, 1:]).mean(axis=1) / 2
-    any_two = totals * (totals - 1) / (time * (time - 1))  # mean product of two different positions
+    any_two = totals * (totals - 1) / (length * (length - 1))  # mean product of two different positions
 
-    def statistic(weights: np.ndarray) -> stats.Numbers:
+    def measure(weights: np.ndarray) -> stats.Numbers:
         means = {
             name: _mean(weights, values)
-            for name, values in (("share", share), ("pair", neighbours), ("end", ends), ("any", any_two))
+            for name, values in (("share", share), ("pair", pairs), ("end", ends), ("any", any_two))
         }
 
         def beyond_shuffled(centre: np.ndarray | float) -> np.ndarray:
@@ -217,15 +294,14 @@ def consecutive(keeps: np.ndarray):
         def variance(centre: np.ndarray | float) -> np.ndarray:
             return (means["share"] - 2 * centre * means["share"] + centre**2).mean(axis=1)
 
+        plain = (means["pair"] - 2 * overall * means["end"] + overall**2).mean(axis=1)
         return {
-            "consecutive": _ratio(
-                (means["pair"] - 2 * overall * means["end"] + overall**2).mean(axis=1), variance(overall)
-            ),
-            "consecutive-shuffled": beyond_shuffled(overall),
-            "within_layer_consecutive-shuffled": beyond_shuffled(means["share"]),
+            CONSECUTIVE: _ratio(plain, variance(overall)),
+            CONSECUTIVE_LESS_SHUFFLED: beyond_shuffled(overall),
+            CONSECUTIVE_WITHIN_LAYERS: beyond_shuffled(means["share"]),
         }
 
-    return statistic
+    return measure
 
 
 def _mean(weights: np.ndarray, by_document: np.ndarray) -> np.ndarray:
@@ -258,33 +334,3 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     varies = denominator > 1e-12
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=varies)
-
-
-def heat_map(domain: str, keeps: np.ndarray, budget: int) -> pa.Table:
-    """SKIP_HEAT_MAPS of one domain, without its model."""
-    time, layers = keeps.shape[1:]
-    cells = {"layer": np.repeat(np.arange(layers), time), "position": np.tile(np.arange(time), layers)}
-    cells |= {"share": keeps.mean(axis=0).T.ravel()}
-    return pa.table({"domain": [domain] * (time * layers), "budget": np.full(time * layers, budget)} | cells)
-
-
-def layer_shares(domain: str, found: dict, budget: int) -> pa.Table:
-    """SKIP_LAYERS of one domain, without its model."""
-    shown = {name: interval for name, interval in found.items() if isinstance(name, tuple)}
-    rows = [
-        {"domain": domain, "budget": budget, "layer": layer} | _ends("share", each)
-        for (_, layer), each in shown.items()
-    ]
-    return pa.Table.from_pylist(rows)
-
-
-def statistics(domain: str, found: dict) -> pa.Table:
-    """SKIP_STATISTICS of one domain, without its model."""
-    shown = {name: interval for name, interval in found.items() if isinstance(name, str)}
-    return pa.Table.from_pylist(
-        [{"domain": domain, "name": name} | _ends("value", each) for name, each in shown.items()]
-    )
-
-
-def _ends(name: str, interval: stats.Interval) -> dict[str, float]:
-    return {name: interval.value, "low": interval.low, "high": interval.high}

@@ -6,6 +6,8 @@ from duo.tables import fields
 from duo.tables.fields import field, table
 from duo.tables.files import File, Metrics, matrix
 
+SPLITS = ("train", "validation", "test")
+
 DOCUMENTS = table(
     "corpus/{domain}/documents.parquet",
     field("id", pa.string(), "unique in its domain"),
@@ -36,7 +38,7 @@ def packed(split: str) -> "dict[str, numpy.ndarray]":  # noqa: F821
     return {str(domain): tokens[(domains == domain) & (splits == split)] for domain in dict.fromkeys(domains)}
 
 
-# The test split, one row a document.
+# The test split, one row per document.
 TEST_TOKENS = table(
     "tokens/test.parquet",
     fields.DOMAIN,

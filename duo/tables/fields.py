@@ -6,11 +6,13 @@ from duo.tables.files import Table
 
 
 def field(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
+    """A column without empty values, which carries its meaning and unit into the Parquet file."""
     metadata = {"meaning": meaning, **({"unit": unit} if unit else {})}
     return pa.field(name, kind, nullable=False, metadata=metadata)
 
 
 def table(template: str, *fields: pa.Field) -> Table:
+    """A table of these columns, in the file that the template names."""
     return Table(template, pa.schema(fields))
 
 
@@ -18,23 +20,59 @@ MODEL = field("model", pa.string(), "a key of params models")
 DOMAIN = field("domain", pa.string(), "kind of text, a key of params corpus")
 DOCUMENT = field("document", pa.string(), "id of the document in its domain")
 POSITION = field("position", pa.int32(), "index of the predicted token in its document")
-BUDGET = field("budget", pa.int32(), "big layers a token")
+BUDGET = field("budget", pa.int32(), "big layers per token")
 LAYER = field("layer", pa.int32(), "0 is next to the embedding")
 
-# What the paper's claims compare, each with its interval by document; duo/report/claims.py says which names they use.
-STATISTICS = pa.schema(
-    [
-        MODEL,
-        DOMAIN,
-        field("name", pa.string(), "first-second for a difference, in nats a token where it is one of losses"),
-        field("value", pa.float64(), "estimate"),
-        field("low", pa.float64(), "lower end of the interval"),
-        field("high", pa.float64(), "upper end of the interval"),
-    ]
-)
-
-LOSS_INTERVAL = [
-    field("loss", pa.float64(), "mean over tokens", "nats a token"),
-    field("low", pa.float64(), "lower end of its interval", "nats a token"),
-    field("high", pa.float64(), "upper end of its interval", "nats a token"),
+# What chooses the routes, and the budget that it is held to.
+POLICY = [
+    field("policy", pa.string(), "an objective of training, the name of a baseline, or ceiling or paper"),
+    field(
+        "role",
+        pa.string(),
+        "learned: a token's choice was learned from the losses of all routes; baseline: no token is looked at; "
+        "ceiling: the label-free choice of a teacher; paper: a router trained as the paper's",
+    ),
+    field("input", pa.string(), "what it reads: layers, upfront, token or none"),
+    field("network", pa.string(), "linear, mlp or none"),
 ]
+CONSTRAINED = [
+    field(
+        "constraint",
+        pa.string(),
+        "exact: the budget is every token's; average: the mean over tokens, met on the training documents",
+    ),
+    BUDGET,
+]
+
+
+def interval(name: str, meaning: str, unit: str = "", ends: str = "named") -> list[pa.Field]:
+    """An estimate and the ends of its interval, as NAME_low and NAME_high, or, with ends "bare", as low and high."""
+    prefix = "" if ends == "bare" else f"{name}_"
+    return [
+        field(name, pa.float64(), meaning, unit),
+        field(f"{prefix}low", pa.float64(), f"lower end of the interval of {name}", unit),
+        field(f"{prefix}high", pa.float64(), f"upper end of the interval of {name}", unit),
+    ]
+
+
+VALUE_INTERVAL = interval("value", "estimate", ends="bare")
+PERPLEXITY = field("perplexity", pa.float64(), "exp(loss)")
+
+# The fields of duo.stats.Statistic: what is measured, of what, against what.
+STATISTIC = [
+    field("family", pa.string(), "what is measured, such as difference, slope or depth_bias"),
+    field("subject", pa.string(), "whose it is: a strategy, a router, a policy, a measure"),
+    field("reference", pa.string(), "what the subject is compared with; empty where with nothing"),
+    pa.field(
+        "budget",
+        pa.float64(),
+        metadata={"meaning": "of the comparison; empty where of none", "unit": "big layers per token"},
+    ),
+    field(
+        "labels", pa.string(), "true, sampled, corrected (selection bias taken off) or difference (true less sampled)"
+    ),
+]
+WORDS = field("words", pa.string(), "the statistic in plain English")
+STATISTICS = pa.schema([MODEL, DOMAIN, *STATISTIC, *VALUE_INTERVAL, WORDS])
+
+LOSS_INTERVAL = [*interval("loss", "mean over tokens", "nats per token", ends="bare"), PERPLEXITY]

@@ -15,7 +15,7 @@ ROUTE_LOSSES = table(
     field("losses", pa.list_(pa.float32()), "loss under every route, in order of route code", "nats"),
 )
 
-# One row a token. Losses in nats; routes as codes of duo.routes.
+# One row per token. Losses in nats; routes as codes of duo.routes.
 SELECTIONS = table(
     "oracle/{budget}/tokens.parquet",
     fields.MODEL,
@@ -29,7 +29,7 @@ SELECTIONS = table(
     field("mean_loss", pa.float32(), "mean over all routes of this budget", "nats"),
 )
 
-# One row a document and route of this budget: all that choosing one route for many tokens needs.
+# One row per document and route of this budget: all that choosing one route for many tokens needs.
 ROUTE_SUMS = table(
     "oracle/{budget}/routes.parquet",
     fields.MODEL,
@@ -41,7 +41,7 @@ ROUTE_SUMS = table(
     field("loss_sum", pa.float64(), "sum of the tokens' losses", "nats"),
 )
 
-# Figure 2d. One row a token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big
+# Figure 2d. One row per token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big
 # layer.
 SKIPS = table(
     "skips/{model}/tokens.parquet",
@@ -61,7 +61,7 @@ _BIG_AND_SKIP = [
     field("skip", pa.int32(), "skipped layers of the routes"),
 ]
 
-# One row a token and cell: all routes of {small, big, skip} with so many big and so many skipped layers.
+# One row per token and cell: all routes of {small, big, skip} with so many big and so many skipped layers.
 THREE_WAY = table(
     "three_way/{domain}.parquet",
     fields.MODEL,
@@ -79,7 +79,7 @@ THREE_WAY = table(
     field("loss_sum", pa.float64(), "sum over the routes", "nats"),
 )
 
-# How much of the oracle's gain is luck of the label (duo.luck). One row a token and budget. Draws are labels drawn
+# How much of the oracle's gain is luck of the label (duo.luck). One row per token and budget. Draws are labels drawn
 # for the token from the predictions of the route params sampled_labels.reference; lists over teachers are in the
 # order of params sampled_labels.teachers.
 SAMPLED_LABELS = table(
@@ -138,13 +138,13 @@ TRAIN_LOSSES = table(
     field("losses", pa.list_(pa.float32()), "loss under every route, in order of route code", "nats"),
 )
 
-_SELECTION = field(
+SELECTION = field(
     "selection",
     pa.string(),
     "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
 )
 
-# One row a token, budget and selection.
+# One row per token, budget and selection.
 JOINT_LOSSES = table(
     "joint/{context}.parquet",
     fields.MODEL,
@@ -152,10 +152,41 @@ JOINT_LOSSES = table(
     fields.DOCUMENT,
     fields.POSITION,
     fields.BUDGET,
-    _SELECTION,
+    SELECTION,
     field("route", pa.int32(), "the chosen route"),
     field("isolated", pa.float32(), "its loss in this context, which it was chosen by", "nats"),
     field(
         "joint", pa.float32(), "the token's loss where all tokens run jointly, once, each on its chosen route", "nats"
     ),
+)
+
+# The domain of known difficulty.
+KIND_AND_DIFFICULTY = [
+    field("kind", pa.string(), "structure, noise, column, copy or sum: the part of the sequence that is predicted"),
+    field(
+        "difficulty",
+        pa.int32(),
+        "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry",
+    ),
+]
+
+MEASURED = {
+    "all_small": "loss with all layers small",
+    "all_big": "loss with all layers big",
+    "oracle": "loss under the token's best route of the budget",
+    "gap": "all_small less oracle",
+    "selection_bias": "on labels sampled from the model's predictions, loss of the route of this budget with the "
+    "lowest expected loss, less the oracle's; mean over samples",
+    "corrected_gap": "gap less selection_bias",
+}
+
+SYNTHETIC_TOKENS = table(
+    "synthetic/tokens.parquet",
+    fields.DOCUMENT,
+    fields.POSITION,
+    field("token", pa.int32(), "id of the context's last token"),
+    field("label", pa.int32(), "id of the predicted token"),
+    *KIND_AND_DIFFICULTY,
+    field("entropy", pa.float32(), "of the distribution that the token is sampled from, given all before it", "nats"),
+    *(field(name, pa.float32(), meaning, "nats") for name, meaning in MEASURED.items()),
 )

@@ -6,7 +6,7 @@ from duo.tables import fields
 from duo.tables.fields import field, table
 from duo.tables.files import File, Metrics
 
-# The paper's claims and what became of them: one row a claim, domain, test and model.
+# The paper's claims and what became of them: one row per claim, domain, test and model.
 CLAIMS = table(
     "results/claims.parquet",
     field("claim", pa.string(), "C1 to C19"),
@@ -16,7 +16,8 @@ CLAIMS = table(
     fields.DOMAIN,
     fields.MODEL,
     field("seed", pa.int32(), "of that model's training"),
-    field("statistic", pa.string(), "name in the table of statistics"),
+    *fields.STATISTIC,
+    field("statistic", pa.string(), "the statistic in plain English"),
     field("estimate", pa.float64(), "no number where the statistic is missing"),
     field("low", pa.float64(), "lower end of the interval over documents"),
     field("high", pa.float64(), "upper end of the interval over documents"),
@@ -28,6 +29,18 @@ CLAIMS = table(
     field("seed_high", pa.float64(), "highest estimate over these seeds"),
 )
 
+# Every statistic of a run, of all its studies: what a reader may filter, pivot and compare with another run's.
+RUN_STATISTICS = table(
+    "results/statistics.parquet",
+    field("study", pa.string(), "folder of the study's own table"),
+    fields.MODEL,
+    field("seed", pa.int32(), "of that model's training"),
+    fields.DOMAIN,
+    *fields.STATISTIC,
+    *fields.VALUE_INTERVAL,
+    fields.WORDS,
+)
+
 # Verdicts by claim and domain, and how often each was given.
 CLAIM_METRICS = Metrics("results/metrics.json")
 
@@ -35,21 +48,22 @@ FIGURE = File("figures/{name}.{format}")
 
 REPORT = File("report/index.html")
 
-# Which claims on the oracle are more than luck: one row a claim, domain, test and model.
+# Which claims on the oracle are more than selection bias: one row per claim, domain, test and model.
 CORRECTED_CLAIMS = table(
     "gain/corrected_claims.parquet",
     field("claim", pa.string(), "as in CLAIMS"),
     field("words", pa.string(), "what the paper says, in our words"),
     fields.DOMAIN,
     fields.MODEL,
-    field("statistic", pa.string(), "as in CLAIMS"),
+    *fields.STATISTIC[:-1],
+    field("statistic", pa.string(), "the statistic in plain English"),
     field("supports", pa.string(), "where an interval must lie for the claim"),
     *(
         field(f"{name}{end}", pa.float64(), f"{words}{meaning}")
         for name, meaning in {
             "true": "the statistic on the true labels, as the claim has it",
-            "null": "the statistic on the drawn labels",
-            "corrected": "the statistic when luck is taken off",
+            "null": "the statistic on the sampled labels",
+            "corrected": "the statistic with selection bias taken off",
         }.items()
         for end, words in {
             "": "",
@@ -57,6 +71,6 @@ CORRECTED_CLAIMS = table(
             "_high": "upper end of the interval of ",
         }.items()
     ),
-    field("verdict", pa.string(), "of this row, on claimed and corrected: survives, does not, or undecided"),
+    field("verdict", pa.string(), "of this row, on true labels and corrected: survives, does not, or undecided"),
     field("claim_verdict", pa.string(), "of the claim on this domain, over all its rows"),
 )

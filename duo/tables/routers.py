@@ -31,38 +31,17 @@ ROUTED = table(
     field("route", pa.int64(), "code in the router's own choices, of which OPT has 3^24; -1 for soft"),
 )
 
-# Losses and layers used by domain and kind, and FLOPs a token of hard routing against all big and all small.
+# Losses and layers used by domain and kind, and FLOPs per token of hard routing against all big and all small.
 ROUTER_METRICS = Metrics("router/{router}/metrics.json")
 
-# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random
-# (duo.baselines).
-_POLICY = [
-    field(
-        "policy",
-        pa.string(),
-        "an objective of params policies, or a baseline: fixed, token_table, neighbours or random",
-    ),
-    field("input", pa.string(), "what it reads: layers, upfront, token or none"),
-    field("network", pa.string(), "linear, mlp or none"),
-]
-
-_CONSTRAINED = [
-    field(
-        "constraint",
-        pa.string(),
-        "exact: the budget is every token's; average: the mean over tokens, met on the training documents",
-    ),
-    fields.BUDGET,
-]
-
-# One row a held-out token, policy, constraint and budget; of enumerate's first model.
+# One row per held-out token, policy, constraint and budget; of the first model whose routes are enumerated.
 POLICY_ROUTES = table(
     "policies/{objective}/routes.parquet",
-    *_POLICY,
+    *fields.POLICY,
     fields.DOMAIN,
     fields.DOCUMENT,
     fields.POSITION,
-    *_CONSTRAINED,
+    *fields.CONSTRAINED,
     field("route", pa.int32(), "the chosen route"),
     field(
         "loss",
@@ -73,11 +52,11 @@ POLICY_ROUTES = table(
     field("joint", pa.float32(), "all tokens of the document running their chosen routes together", "nats"),
 )
 
-# How each policy came about, a row a constraint and budget.
+# How each policy came about: one row per policy, constraint and budget.
 POLICY_SETTINGS = table(
     "policies/{objective}/settings.parquet",
-    *_POLICY,
-    *_CONSTRAINED,
+    *fields.POLICY,
+    *fields.CONSTRAINED,
     field(
         "steps",
         pa.int32(),
@@ -93,7 +72,7 @@ POLICY_SETTINGS = table(
         pa.float64(),
         "of a big layer, in the policy's own unit; meets the average on the training documents, else no number",
     ),
-    field("validation", pa.float64(), "loss on the validation documents, isolated", "nats a token"),
+    field("validation", pa.float64(), "loss on the validation documents, isolated", "nats per token"),
 )
 
 BASELINE_ROUTES = Table("baselines/routes.parquet", POLICY_ROUTES.schema)

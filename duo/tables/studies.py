@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from duo.tables import fields
-from duo.tables.fields import field, table
+from duo.tables import fields, oracle
+from duo.tables.fields import field, interval, table
 from duo.tables.files import Json, Metrics, Table
 
 ORACLE_CURVES = table(
@@ -12,10 +12,7 @@ ORACLE_CURVES = table(
     fields.DOMAIN,
     field("strategy", pa.string(), "oracle, sequence, random_token, random_all, fixed or mean"),
     fields.BUDGET,
-    field("loss", pa.float64(), "mean over tokens", "nats a token"),
-    field("low", pa.float64(), "lower end of the interval", "nats a token"),
-    field("high", pa.float64(), "upper end of the interval", "nats a token"),
-    field("perplexity", pa.float64(), "exp(loss)"),
+    *fields.LOSS_INTERVAL,
     field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
 )
 
@@ -36,9 +33,7 @@ ORACLE_LAYERS = table(
     fields.DOMAIN,
     fields.BUDGET,
     fields.LAYER,
-    field("share", pa.float64(), "share of tokens whose oracle route is big here"),
-    field("low", pa.float64(), "lower end of the interval"),
-    field("high", pa.float64(), "upper end of the interval"),
+    *interval("share", "share of tokens whose oracle route is big here", ends="bare"),
 )
 
 ORACLE_STATISTICS = Table("oracle_curves/statistics.parquet", fields.STATISTICS)
@@ -48,12 +43,13 @@ ORACLE_STATISTICS = Table("oracle_curves/statistics.parquet", fields.STATISTICS)
 SEED_SPREAD = table(
     "oracle_curves/seeds.parquet",
     fields.DOMAIN,
-    field("name", pa.string(), "as in ORACLE_STATISTICS"),
+    *fields.STATISTIC,
     field("seeds", pa.int32(), "how many models"),
     field("mean", pa.float64(), "of their estimates"),
     field("deviation", pa.float64(), "standard deviation of their estimates; no number where there is one model"),
     field("low", pa.float64(), "lowest estimate"),
     field("high", pa.float64(), "highest estimate"),
+    fields.WORDS,
 )
 
 # Headline numbers by model, then domain.
@@ -72,7 +68,6 @@ SCHEDULES = table(
     _SCHEDULE,
     _SCHEDULED,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 SCHEDULE_POSITIONS = table(
@@ -83,13 +78,13 @@ SCHEDULE_POSITIONS = table(
     _SCHEDULED,
     field("first", pa.int32(), "first position of a stretch of the sequence"),
     field("last", pa.int32(), "its last position"),
-    field("budget", pa.float64(), "mean big layers a token there"),
-    *fields.LOSS_INTERVAL,
+    field("budget", pa.float64(), "mean big layers per token there"),
+    *fields.LOSS_INTERVAL[:-1],
 )
 
 SCHEDULE_STATISTICS = Table("schedules/statistics.parquet", fields.STATISTICS)
 
-_CLASS = field("class", pa.string(), "kind of token, of duo.token_classes")
+_CLASS = field("class", pa.string(), "kind of token, of duo.data.token_classes")
 
 DIFFICULTY = table(
     "difficulty/tokens.parquet",
@@ -101,7 +96,7 @@ DIFFICULTY = table(
     field(
         "line_start",
         pa.bool_(),
-        "holds the first character that is not white space of a line, but for a document's first",
+        "holds the first visible character of a line, the document's first line apart",
     ),
     field("all_small", pa.float32(), "loss with all layers small", "nats"),
     field("all_big", pa.float32(), "loss with all layers big", "nats"),
@@ -126,20 +121,13 @@ DIFFICULTY_CLASSES = table(
     fields.DOMAIN,
     _CLASS,
     field("tokens", pa.int32(), "of the class"),
-    *(
-        field(f"{name}{end}", pa.float64(), f"{words} of {meaning}", "nats a token")
-        for name, meaning in {"loss": "the loss with all layers small", "gap": "the gap"}.items()
-        for end, words in {
-            "": "mean",
-            "_low": "lower end of the interval",
-            "_high": "upper end of the interval",
-        }.items()
-    ),
+    *interval("loss", "mean loss with all layers small", "nats per token"),
+    *interval("gap", "mean gap", "nats per token"),
 )
 
 DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", fields.STATISTICS)
 
-# A list of one passage a domain, for the coloured text: domain, document, source, licence and tokens, each with its
+# A list of one passage per domain, for the coloured text: domain, document, source, licence and tokens, each with its
 # text (a character that several tokens share stands at the first of them), loss (all_small), oracle and gap in nats.
 # Plain text, not escaped.
 PASSAGES = Json("difficulty/passages.json")
@@ -147,7 +135,6 @@ PASSAGES = Json("difficulty/passages.json")
 _KIND = field(
     "kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others"
 )
-
 _FLOPS_AS = field(
     "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
 )
@@ -159,7 +146,7 @@ ABLATION_LOSSES = table(
     _FLOPS_AS,
     fields.DOMAIN,
     fields.DOCUMENT,
-    field("tokens", pa.int32(), "of the document in the sample"),
+    field("tokens", pa.int32(), "of the document in the evaluation set"),
     field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
 )
 
@@ -170,16 +157,13 @@ ABLATION_CURVES = table(
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     field("measure", pa.string(), "loss, or accuracy in multiple choice"),
     _FLOPS_AS,
-    field("flops", pa.float64(), "of the forward pass at the context length", "floating-point operations a token"),
-    field("value", pa.float64(), "mean loss in nats a token, or share of right choices"),
-    field("low", pa.float64(), "lower end of the interval"),
-    field("high", pa.float64(), "upper end of the interval"),
+    field("flops", pa.float64(), "of the forward pass over a whole sequence", "floating-point operations per token"),
+    *interval("value", "mean loss in nats per token, or share of right choices", ends="bare"),
 )
 
 ABLATION_STATISTICS = Table("ablation/statistics.parquet", fields.STATISTICS)
 
 _ROUTER = field("router", pa.string(), "a key of params routers")
-
 _CHOICE = field("choice", pa.string(), "big or skip")
 
 ROUTER_CURVES = table(
@@ -189,11 +173,10 @@ ROUTER_CURVES = table(
     fields.DOMAIN,
     field("kind", pa.string(), "hard, exact or soft as in ROUTED; or oracle_average"),
     field("constraint", pa.string(), "exact: on every token; average: on the mean over a sequence"),
-    field("target", pa.float64(), "big layers a token that are asked"),
-    field("big", pa.float64(), "big layers a token that are used"),
-    field("skip", pa.float64(), "skipped layers a token"),
+    field("target", pa.float64(), "big layers asked for", "layers per token"),
+    field("big", pa.float64(), "big layers used", "layers per token"),
+    field("skip", pa.float64(), "layers skipped", "layers per token"),
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 ROUTER_HEAT_MAPS = table(
@@ -209,9 +192,7 @@ ROUTER_HEAT_MAPS = table(
 ROUTER_STATISTICS = Table("router_curves/statistics.parquet", fields.STATISTICS)
 
 SKIP_HEAT_MAPS = Table("skips/{model}/heat_maps.parquet", ORACLE_HEAT_MAPS.schema)
-
 SKIP_LAYERS = Table("skips/{model}/layers.parquet", ORACLE_LAYERS.schema)
-
 SKIP_STATISTICS = Table("skips/{model}/statistics.parquet", fields.STATISTICS)
 
 _BIG_AND_SKIP = [
@@ -225,13 +206,8 @@ THREE_WAY_CURVES = table(
     fields.DOMAIN,
     field("strategy", pa.string(), "oracle or mean of the routes"),
     *_BIG_AND_SKIP,
-    field("loss", pa.float64(), "mean over tokens", "nats a token"),
-    field("low", pa.float64(), "lower end of the interval", "nats a token"),
-    field("high", pa.float64(), "upper end of the interval", "nats a token"),
-    field("perplexity", pa.float64(), "exp(loss)"),
-    field("from_all_big", pa.float64(), "loss less that of all layers big, on the same tokens", "nats a token"),
-    field("from_all_big_low", pa.float64(), "lower end of its interval", "nats a token"),
-    field("from_all_big_high", pa.float64(), "upper end of its interval", "nats a token"),
+    *fields.LOSS_INTERVAL,
+    *interval("from_all_big", "loss less that of all layers big, on the same tokens", "nats per token"),
 )
 
 GAIN_CURVES = table(
@@ -241,11 +217,12 @@ GAIN_CURVES = table(
     field(
         "strategy",
         pa.string(),
-        "oracle, null (the oracle on drawn labels), corrected, normalised, fixed, ceiling_TEACHER, or the route of sampled_labels.reference",
+        "oracle, null (the oracle on sampled labels), corrected (selection bias taken off), normalised, fixed, "
+        "ceiling, or the name of the reference route",
     ),
+    field("teacher", pa.string(), "whose predictions choose the route, where the strategy is ceiling; else empty"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 GAIN_STATISTICS = Table("gain/statistics.parquet", fields.STATISTICS)
@@ -263,7 +240,7 @@ GAIN_HEAT_MAPS = table(
     field(
         "share",
         pa.float64(),
-        "share of documents (and draws) whose oracle route is big here, or difference of such shares",
+        "share of documents (and samples) whose oracle route is big here, or difference of such shares",
     ),
 )
 
@@ -274,13 +251,11 @@ GAIN_LAYERS = table(
     _LABELS,
     fields.BUDGET,
     fields.LAYER,
-    field(
+    *interval(
         "share",
-        pa.float64(),
-        "share of tokens (and draws) whose oracle route is big here, or difference of such shares",
+        "share of tokens (and samples) whose oracle route is big here, or difference of such shares",
+        ends="bare",
     ),
-    field("low", pa.float64(), "lower end of the interval"),
-    field("high", pa.float64(), "upper end of the interval"),
 )
 
 # A route chosen by one model's oracle, scored by another; self where both are one.
@@ -291,7 +266,6 @@ CROSS_SEED = table(
     field("scorer", pa.string(), "a key of params models: whose losses these are"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 CROSS_SEED_MEANS = table(
@@ -300,21 +274,15 @@ CROSS_SEED_MEANS = table(
     field(
         "strategy",
         pa.string(),
-        "own: the scorer's own oracle; other: another model's, none where one model is enumerated; fixed: best single route; held_out: "
-        "best single route of other documents, mean over random halvings; mean: of all routes",
+        "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route; "
+        "held_out: best single route of other documents, mean over random halvings; mean: of all routes",
     ),
     fields.BUDGET,
-    field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats a token"),
+    field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats per token"),
     *fields.LOSS_INTERVAL[1:],
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 CROSS_SEED_STATISTICS = Table("cross_seed/statistics.parquet", fields.STATISTICS)
-
-_ENDS = [
-    field("low", pa.float64(), "lower end of its interval"),
-    field("high", pa.float64(), "upper end of its interval"),
-]
 
 # Walsh-Hadamard spectrum of each token's losses over all routes, and what follows from it.
 SPECTRUM = table(
@@ -322,12 +290,11 @@ SPECTRUM = table(
     fields.MODEL,
     fields.DOMAIN,
     field("order", pa.int32(), "how many layers interact"),
-    field(
+    *interval(
         "value",
-        pa.float64(),
         "share of the variance of a token's loss over all routes that interactions of so many layers cause",
+        ends="bare",
     ),
-    *_ENDS,
 )
 
 SPECTRUM_DISTANCES = table(
@@ -335,12 +302,9 @@ SPECTRUM_DISTANCES = table(
     fields.MODEL,
     fields.DOMAIN,
     field("distance", pa.int32(), "layers from one to the other of a pair"),
-    field(
-        "value",
-        pa.float64(),
-        "share of that variance that the interaction of one such pair causes, mean over the pairs",
+    *interval(
+        "value", "share of that variance that the interaction of one such pair causes, mean over the pairs", ends="bare"
     ),
-    *_ENDS,
 )
 
 SHAPLEY = table(
@@ -348,13 +312,9 @@ SHAPLEY = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.LAYER,
-    field(
-        "value",
-        pa.float64(),
-        "Shapley value of the layer's big FFN: its part of all small less all big",
-        "nats a token",
+    *interval(
+        "value", "Shapley value of the layer's big FFN: its part of all small less all big", "nats per token", "bare"
     ),
-    *_ENDS,
 )
 
 SPECTRUM_STATISTICS = Table("spectrum/statistics.parquet", fields.STATISTICS)
@@ -367,74 +327,25 @@ ORDER_STATISTICS = table(
     fields.BUDGET,
     field("routes", pa.int32(), "of this budget"),
     field("expected_maximum", pa.float64(), "of so many independent standard normals"),
-    field("mean", pa.float64(), "of a token's losses over the routes, mean over tokens", "nats a token"),
-    field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats a token"),
-    *(
-        field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
-        for name, (meaning, unit) in {
-            "oracle": ("the lowest loss over the routes, mean over tokens", "nats a token"),
-            "predicted": ("mean - expected_maximum * deviation", "nats a token"),
-            "effective": ("how many independent routes would give the oracle's gain over the mean", "routes"),
-        }.items()
-        for end, words in {
-            "": "",
-            "_low": "lower end of the interval of ",
-            "_high": "upper end of the interval of ",
-        }.items()
-    ),
-)
-
-_SYNTHETIC = [
-    field(
-        "kind", pa.string(), "structure, noise, column, copy or sum: the part of the predicted token, of duo.synthetic"
-    ),
-    field(
-        "difficulty",
-        pa.int32(),
-        "known by construction: 0 nothing to look up, 1 a copy, 2 and more a sum's digit, by its carry",
-    ),
-]
-
-_MEASURED = {
-    "all_small": "loss with all layers small",
-    "all_big": "loss with all layers big",
-    "oracle": "loss under the token's best route of difficulty.budget big layers",
-    "gap": "all_small less oracle",
-    "luck": "on drawn labels, loss of the route that the predictions they are drawn from prefer, less the oracle's; mean over draws",
-    "corrected_gap": "gap less luck",
-}
-
-SYNTHETIC_TOKENS = table(
-    "synthetic/tokens.parquet",
-    fields.DOCUMENT,
-    fields.POSITION,
-    field("token", pa.int32(), "id of the context's last token"),
-    field("label", pa.int32(), "id of the predicted token"),
-    *_SYNTHETIC,
-    field("entropy", pa.float32(), "of the chance that the token is drawn with, given all before it", "nats"),
-    *(field(name, pa.float32(), meaning, "nats") for name, meaning in _MEASURED.items()),
+    field("mean", pa.float64(), "of a token's losses over the routes, mean over tokens", "nats per token"),
+    field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats per token"),
+    *interval("oracle", "lowest loss over the routes, mean over tokens", "nats per token"),
+    *interval("predicted", "mean - expected_maximum * deviation", "nats per token"),
+    *interval("effective", "how many independent routes would give the oracle's gain over the mean", "routes"),
 )
 
 SYNTHETIC_CLASSES = table(
     "synthetic/classes.parquet",
-    *_SYNTHETIC,
+    *oracle.KIND_AND_DIFFICULTY,
     field("tokens", pa.int32(), "of this kind and difficulty"),
-    field("entropy", pa.float64(), "mean", "nats a token"),
+    field("entropy", pa.float64(), "mean", "nats per token"),
     *(
-        field(f"{name}{end}", pa.float64(), f"{words} of: {meaning}", "nats a token")
-        for name, meaning in _MEASURED.items()
-        for end, words in {
-            "": "mean",
-            "_low": "lower end of the interval",
-            "_high": "upper end of the interval",
-        }.items()
+        column
+        for name, meaning in oracle.MEASURED.items()
+        for column in interval(name, f"mean of: {meaning}", "nats per token")
     ),
 )
 
-# MEASURE_rank_KNOWN: Spearman's correlation of the loss with all layers small, the gap or the corrected gap with what
-# is known: difficulty and entropy over all tokens, carry (the difficulty among digits of sums).
-# noise_called_difficult_by_MEASURE: share of noise where it is at least its median over the tokens of a difficulty
-# above 0.
 SYNTHETIC_STATISTICS = Table("synthetic/statistics.parquet", fields.STATISTICS)
 
 # Searches that may try few routes of a token, against the exact answer. Rows begin where every token has tried a route.
@@ -445,87 +356,34 @@ SEARCH_CURVES = table(
     field("method", pa.string(), "one of params search.methods"),
     fields.BUDGET,
     field("evaluations", pa.int32(), "routes tried by each token, or as many layers run"),
-    field(
-        "regret",
-        pa.float64(),
-        "mean over tokens of the lowest loss found so far less the lowest there is",
-        "nats a token",
-    ),
-    field("regret_low", pa.float64(), "lower end of its interval", "nats a token"),
-    field("regret_high", pa.float64(), "upper end of its interval", "nats a token"),
-    field("found", pa.float64(), "share of tokens whose lowest loss is found"),
-    field("found_low", pa.float64(), "lower end of its interval"),
-    field("found_high", pa.float64(), "upper end of its interval"),
+    *interval("regret", "lowest loss met so far less the lowest there is, mean over tokens", "nats per token"),
+    *interval("found", "share of tokens whose best route is found"),
 )
 
-# METHOD_BUDGET-randomcolumns.BUDGET: a method's regret less that of random routes, at the last evaluation.
 SEARCH_STATISTICS = Table("search/statistics.parquet", fields.STATISTICS)
-
-# What chooses the routes: a key of params policies.objectives, or fixed, token_table, neighbours or random
-# (duo.baselines).
-_POLICY = [
-    field(
-        "policy",
-        pa.string(),
-        "an objective of params policies, or a baseline: fixed, token_table, neighbours or random",
-    ),
-    field("input", pa.string(), "what it reads: layers, upfront, token or none"),
-    field("network", pa.string(), "linear, mlp or none"),
-]
-
-_CONSTRAINED = [
-    field(
-        "constraint",
-        pa.string(),
-        "exact: the budget is every token's; average: the mean over tokens, met on the training documents",
-    ),
-    fields.BUDGET,
-]
 
 GAP_CLOSED_CURVES = table(
     "gap_closed/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
-    field(
-        "policy",
-        pa.string(),
-        "as in POLICY_ROUTES, or paper: a router of params routers, or ceiling: the first teacher's choice",
-    ),
-    *_POLICY[1:],
+    *fields.POLICY,
     field(
         "chosen",
         pa.bool_(),
-        "of all inputs and networks of this policy the best on validation, mean over the exact budgets",
+        "of all inputs and networks of this policy the best on validation, mean over the budgets met exactly",
     ),
-    field("kind", pa.string(), "claimed or realised, as in POLICY_ROUTES"),
-    *_CONSTRAINED,
-    field("big", pa.float64(), "big layers a token that are used"),
+    field("kind", pa.string(), "isolated or joint: which loss, as in POLICY_ROUTES"),
+    *fields.CONSTRAINED,
+    field("big", pa.float64(), "big layers used", "layers per token"),
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
-    *(
-        field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
-        for name, (meaning, unit) in {
-            "from_fixed": ("the loss less fixed's", "nats a token"),
-            "share": ("(fixed - loss) / (fixed - ceiling); no number where the budget is met on average", ""),
-        }.items()
-        for end, words in {
-            "": "",
-            "_low": "lower end of the interval of ",
-            "_high": "upper end of the interval of ",
-        }.items()
-    ),
+    *interval("from_fixed", "the loss less fixed's", "nats per token"),
+    *interval("share", "(fixed - loss) / (fixed - ceiling); no number where the budget is met on average"),
 )
 
 GAP_CLOSED_STATISTICS = Table("gap_closed/statistics.parquet", fields.STATISTICS)
 
 _CONTEXT = field(
-    "context", pa.string(), "shared, reference or committed: what the other tokens do while a token's routes are tried"
-)
-
-_SELECTION = field(
-    "selection",
-    pa.string(),
-    "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
+    "context", pa.string(), "shared, reference or greedy: what the other tokens do while a token's routes are tried"
 )
 
 JOINT_CURVES = table(
@@ -533,11 +391,10 @@ JOINT_CURVES = table(
     fields.MODEL,
     fields.DOMAIN,
     _CONTEXT,
-    _SELECTION,
-    field("kind", pa.string(), "claimed or realised, as in JOINT_LOSSES"),
+    oracle.SELECTION,
+    field("kind", pa.string(), "isolated or joint, as in JOINT_LOSSES"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 JOINT_STATISTICS = Table("joint_curves/statistics.parquet", fields.STATISTICS)

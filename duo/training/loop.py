@@ -1,15 +1,16 @@
-"""The one training loop: weights, moments and step in a checkpoint, everything else a function of the seed and the
-step.
+"""The one training loop of backbones and routers.
 
-What is trained, and on which loss, an Objective says: random routes in duo.training.pretrain, routers in
-duo.routers.gate. A step sees the same sequences whether or not the run was killed before it, so a run that goes on
-from its checkpoint ends in the same bytes.
+What is trained, and on which loss, an Objective says: duo.training.random_routes for a backbone, duo.routers.gate for
+the paper's routers. A checkpoint holds weights, moments and step; everything else is a function of the seed and the
+step. So a step sees the same sequences whether or not the run was killed before it, and a run that goes on from its
+checkpoint ends in the same bytes.
 """
 
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,9 +28,10 @@ from duo.tables import files
 
 log = logging.getLogger(__name__)
 
-Observer = Callable[[int, dict[str, float]], None]
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, as torch names them
+Data = dict[str, dict[str, np.ndarray]]  # by split, then by domain: packed rows [rows, sequence length + 1] of ids
 History = list[tuple[int, str, float]]  # step, series, value
+Observer = Callable[[int, dict[str, float]], None]
 
 
 class Objective(Protocol):
@@ -38,77 +40,108 @@ class Objective(Protocol):
     module: nn.Module
 
     def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
-        """Loss on a batch [sequences, sequence + 1] at the step with this index of `steps`, and more values to
-        record.
+        """Loss on a batch [sequences, sequence length + 1], and other values to record.
+
+        step: index of the step, of `steps` in all; for what is annealed.
         """
 
     def validate(self, step: int, steps: int) -> dict[str, float]:
         """Values on the validation split, after `step` of `steps` steps."""
 
 
-def train(
-    objective: Objective,
-    settings: Training,
-    sequences: dict[str, np.ndarray],
-    mix: dict[str, float],
-    seed: int,
-    name: str,
-    checkpoint: Path,
-    observe: Observer = lambda step, values: None,
-    seen: int = 0,
-    keep: bool = False,
-) -> History:
-    """Train the objective's module from where it is, or from `checkpoint` where that file exists; the caller removes
-    the file.
+@dataclass(frozen=True)
+class Run:
+    """How a training run is called, seeded, watched and continued.
 
-    sequences: by domain, [rows, sequence + 1] token ids, drawn in the shares of `mix`, after the first `seen` of
-    them. `observe` is called with each step's values; `keep` leaves a checkpoint at the end too. InputError, naming
-    `name`, where the loss or the gradient stops being finite; the last checkpoint then stays.
+    name: what its progress bar and its errors call it. checkpoint: the file that it continues from if it is there.
+    observe: called with the values of every step. seen: how many sequences at the beginning of the schedule are left
+    out, an earlier run on the same data having taken as many. keep: leave a checkpoint at the end too.
+    """
+
+    name: str
+    seed: int
+    checkpoint: Path
+    observe: Observer = lambda step, values: None
+    seen: int = 0
+    keep: bool = False
+
+    def remove_checkpoints(self) -> None:
+        """Delete the run's checkpoints, and those of its later parts, which are named after it.
+
+        For the caller, once what was trained is saved: until then a killed process loses nothing.
+        """
+        for path in self.checkpoint.parent.glob(f"{self.checkpoint.stem}*"):
+            path.unlink()
+
+
+def train(
+    objective: Objective, settings: Training, sequences: dict[str, np.ndarray], mix: dict[str, float], run: Run
+) -> History:
+    """Train the objective's module, from where it is or from the run's checkpoint; the history of all steps.
+
+    sequences: by domain, rows [rows, sequence length + 1] of ids, taken in the shares of `mix`. InputError where the
+    loss or its gradient stops being finite; the last checkpoint then stays.
     """
     length = next(iter(sequences.values())).shape[1] - 1
     steps = step_count(settings, length)
-    run = Run(objective, settings, steps, name, checkpoint)
+    trainer = Trainer(objective, settings, steps, run)
     table = np.concatenate(list(sequences.values()))
     log.info("%d steps of %d x %d tokens; %d packed sequences to draw from", steps, settings.batch, length, len(table))
-    total = seen + steps * settings.batch
-    order = schedule({domain: len(rows) for domain, rows in sequences.items()}, mix, total, seed)[seen:]
-    progress = tqdm(total=steps, initial=run.step, unit="step", disable=None, desc=name)
-    while run.step < steps:
-        batch = table[order[run.step * settings.batch : (run.step + 1) * settings.batch]]
-        values = run.advance(torch.from_numpy(batch.astype(np.int64)))
-        last = run.step == steps
-        if run.step % settings.validate_every == 0 or last:
-            values |= objective.validate(run.step, steps)
-        run.history += [(run.step, series, value) for series, value in values.items()]
-        observe(run.step, values)
-        if keep if last else run.step % settings.checkpoint_every == 0:
-            run.save(checkpoint)
+    total = run.seen + steps * settings.batch
+    order = schedule({domain: len(rows) for domain, rows in sequences.items()}, mix, total, run.seed)[run.seen :]
+    progress = tqdm(total=steps, initial=trainer.step, unit="step", disable=None, desc=run.name)
+    while trainer.step < steps:
+        rows = order[trainer.step * settings.batch : (trainer.step + 1) * settings.batch]
+        values = trainer.advance(torch.from_numpy(table[rows].astype(np.int64)))
+        last = trainer.step == steps
+        if trainer.step % settings.validate_every == 0 or last:
+            values |= objective.validate(trainer.step, steps)
+        trainer.history += [(trainer.step, series, value) for series, value in values.items()]
+        run.observe(trainer.step, values)
+        if run.keep if last else trainer.step % settings.checkpoint_every == 0:
+            trainer.save(run.checkpoint)
         progress.update()
         progress.set_postfix(loss=f"{values['train']:.3f}", refresh=False)
-        if progress.disable and run.step % 100 == 0:
-            log.info("step %d of %d: loss %.3f", run.step, steps, values["train"])
+        if progress.disable and trainer.step % 100 == 0:
+            log.info("step %d of %d: loss %.3f", trainer.step, steps, values["train"])
     progress.close()
-    return run.history
+    return trainer.history
 
 
-def step_count(settings: Training, sequence: int) -> int:
-    """Optimizer steps that the settings' tokens make."""
-    return max(1, settings.tokens // (settings.batch * sequence))
+def step_count(settings: Training, length: int) -> int:
+    """How many optimizer steps the settings' tokens make, in sequences of this length."""
+    return max(1, settings.tokens // (settings.batch * length))
 
 
-class Run:
+def history_columns(history: History, tokens_per_step: int) -> dict[str, Sequence]:
+    """Columns of HISTORY."""
+    steps, series, values = zip(*history, strict=True)
+    return {"step": steps, "tokens": np.array(steps) * tokens_per_step, "series": series, "value": values}
+
+
+def final_values(history: History, tokens_per_step: int) -> dict[str, float]:
+    """Steps, tokens and the last value of every series that the last step recorded: what runs are compared by."""
+    steps = history[-1][0]
+    last = {series: value for step, series, value in history if step == steps}
+    return {"steps": steps, "tokens": steps * tokens_per_step, **last}
+
+
+class Trainer:
     """An objective with its optimizer, step and history, from the start or from its checkpoint."""
 
-    def __init__(self, objective: Objective, settings: Training, steps: int, name: str, checkpoint: Path):
-        self.objective, self.settings, self.steps, self.name = objective, settings, steps, name
+    def __init__(self, objective: Objective, settings: Training, steps: int, run: Run):
+        self.objective, self.settings, self.steps, self.name = objective, settings, steps, run.name
         self.weights = {key: weight for key, weight in objective.module.named_parameters() if weight.requires_grad}
         self.optimizer = _optimizer(list(self.weights.values()), settings)
         self.step, self.history = 0, []
-        if checkpoint.exists():
-            self._resume(checkpoint)
+        if run.checkpoint.exists():
+            self._resume(run.checkpoint)
 
     def advance(self, batch: Tensor) -> dict[str, float]:
-        """One optimizer step on a batch [sequences, sequence + 1]; the step's values."""
+        """The values of one optimizer step, done on a batch [sequences, sequence length + 1].
+
+        InputError where they are not finite, before any weight has changed.
+        """
         rate = learning_rate(self.step, self.steps, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -118,8 +151,9 @@ class Run:
         values = {"train": loss.item(), "learning_rate": rate, "gradient_norm": norm.item(), **more}
         if not all(math.isfinite(value) for value in values.values()):
             raise InputError(
-                f"{self.name}: at step {self.step + 1} the loss is {values['train']} and its gradient's norm {values['gradient_norm']}; "
-                f"stopped, the last good checkpoint is kept. Try a smaller learning_rate (now {self.settings.learning_rate})"
+                f"{self.name}: at step {self.step + 1} the loss is {values['train']} and its gradient's norm "
+                f"{values['gradient_norm']}; stopped, the last good checkpoint is kept. Try a smaller learning_rate "
+                f"(now {self.settings.learning_rate})"
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -127,7 +161,7 @@ class Run:
         return values
 
     def save(self, path: Path) -> None:
-        """Write weights, moments, step and history as one safetensors file, at once or not at all."""
+        """Write weights, moments, step and history to one safetensors file, all at once or not at all."""
         tensors = {f"weight.{name}": weight.detach() for name, weight in self.weights.items()}
         for name, weight in self.weights.items():
             state = self.optimizer.state.get(weight, {})  # none for a weight that never had a gradient
@@ -149,42 +183,55 @@ class Run:
                         self.optimizer.state[weight] = {"step": torch.tensor(float(self.step)), **moments}
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: damaged checkpoint ({error}); delete it to train from the start") from None
-        log.info("going on from step %d of %d", self.step, self.steps)
+        log.info("%s: going on from step %d of %d", self.name, self.step, self.steps)
 
 
 def schedule(rows: dict[str, int], mix: dict[str, float], total: int, seed: int) -> np.ndarray:
-    """[total] indices into the domains' rows laid end to end: each domain its share, its rows in one random order
-    after another.
+    """The order in which rows are trained on: [total] indices into the rows of all domains laid end to end.
+
+    Every domain gets its share of `mix`, and all its rows come once, in random order, before any comes again. A
+    shorter order is not the beginning of a longer one.
     """
     counts = {domain: round(mix[domain] * total) for domain in rows}
     largest = max(counts, key=counts.get)
     counts[largest] += total - sum(counts.values())
-    picked, start = [], 0
+    by_domain, start = [], 0
     for domain, available in rows.items():
         random = stream(seed, "rows", domain)
         epochs = [random.permutation(available) for _ in range(-(-counts[domain] // available))]
-        picked.append(start + np.concatenate([*epochs, np.empty(0, np.int64)])[: counts[domain]].astype(np.int64))
+        by_domain.append(start + np.concatenate([*epochs, np.empty(0, np.int64)])[: counts[domain]].astype(np.int64))
         start += available
-    # Domains are dealt out at random, each keeping its own order.
+    # Domains take turns at random; the rows of a domain keep their order.
     owner = stream(seed, "domains").permutation(np.repeat(np.arange(len(rows)), list(counts.values())))
     order = np.empty(total, np.int64)
-    for index, indices in enumerate(picked):
+    for index, indices in enumerate(by_domain):
         order[owner == index] = indices
     return order
 
 
 def learning_rate(step: int, steps: int, settings: Training) -> float:
-    """Rate of the step with this index: linear warm-up, then a cosine down to settings.final_lr_ratio of the peak."""
+    """Learning rate of the step with this index: it rises linearly, then falls along a cosine to a share of the peak.
+
+    The rise takes settings.warmup_fraction of all steps; the share is settings.final_lr_ratio.
+    """
     warmup = max(1, round(settings.warmup_fraction * steps))
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - 1 - warmup)
-    return settings.learning_rate * (
-        settings.final_lr_ratio + (1 - settings.final_lr_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
-    )
+    low = settings.final_lr_ratio
+    return settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def temperature(step: int, steps: int, ends: Sequence[float]) -> float:
+    """Temperature of the step with this index: geometric from ends[0] to ends[1].
+
+    For choices that are soft at first, so that all of them learn, and nearly hard at the end.
+    """
+    return ends[0] * (ends[1] / ends[0]) ** (step / max(1, steps - 1))
 
 
 def _optimizer(weights: list[Tensor], settings: Training) -> torch.optim.AdamW:
+    """AdamW, with weight decay on matrices alone: norms and biases should not be pulled to zero."""
     matrices = [weight for weight in weights if weight.ndim >= 2]
     norms = [weight for weight in weights if weight.ndim < 2]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": norms, "weight_decay": 0.0}]

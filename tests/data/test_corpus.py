@@ -17,7 +17,7 @@ from project import REPOSITORY
 from duo.data import corpus
 from duo.errors import InputError
 from duo.settings import FilesDomain, HuggingFaceDomain, WheelDomain
-from duo.tables.data import CACHE, DOCUMENTS
+from duo.tables.data import CACHE, DOCUMENTS, SPLITS
 from workflow.params import Params, read_yaml
 
 LEGAL = {"licence": "MIT", "attribution": "its author"}
@@ -153,7 +153,7 @@ def test_pip_takes_no_wheel_of_a_platform(index, monkeypatch):
 @pytest.mark.parametrize(
     ("members", "settings", "message"),
     [
-        ({"box/a.txt": "a"}, {}, "wheel box 1.0: no file matches members: 'box/\\*.py'"),
+        ({"box/a.txt": "a"}, {}, "wheel box 1.0: no file matches 'box/\\*.py'"),
         ({"box/a.py": b"a = '\xff'"}, {}, "wheel box 1.0, box/a.py: not UTF-8 \\(byte 5 is 0xff\\)"),
         ({"box/a.py": "{"}, {"field": "extract"}, "wheel box 1.0, box/a.py: not valid JSON"),
         ({"box/a.py": "3"}, {"field": "extract"}, "box/a.py: should hold a JSON object or list of objects, not int"),
@@ -172,7 +172,7 @@ def test_pip_takes_no_wheel_of_a_platform(index, monkeypatch):
             {"field": "extract"},
             "entry 'Bee': 'extract' is not Unicode text",
         ),
-        ({"box/a.py": " \n"}, {}, "corpus.code: its source holds no text"),
+        ({"box/a.py": " \n"}, {}, "domain 'code': its source holds no text"),
     ],
 )
 def test_bad_wheel_names_what_is_wrong(index, members, settings, message):
@@ -231,7 +231,7 @@ def test_parquet_without_the_column_and_with_empty_cells(tmp_path):
 
 
 def test_glob_without_a_file(tmp_path):
-    with pytest.raises(InputError, match=r"corpus.notes.glob: no file matches '.*none/\*.txt'"):
+    with pytest.raises(InputError, match=r"domain 'notes': no file matches '.*none/\*.txt'"):
         corpus.read(files(tmp_path / "none/*.txt"), "notes")
 
 
@@ -299,9 +299,7 @@ def test_limit_draws_by_seed_and_keeps_the_order():
 
 
 def test_split_by_package_is_the_wheels_own(index):
-    entries = [
-        wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyz", corpus.SPLITS, strict=True)
-    ]
+    entries = [wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyz", SPLITS, strict=True)]
     domain = wheels(*entries, split_by="package")
     columns = corpus.split(corpus.read(domain, "code"), domain, "code", seed=1)
     DOCUMENTS.write(columns, domain="code")

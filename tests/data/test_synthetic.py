@@ -14,9 +14,9 @@ def sequences() -> np.ndarray:
     return synthetic.draw(COUNT, LENGTH, seed=1, split="test")
 
 
-def after(sequences: np.ndarray, mark: int, count: int) -> np.ndarray:
+def after(sequences: np.ndarray, start: int, count: int) -> np.ndarray:
     """[segments, count] of TOKEN: what follows every token with this id."""
-    rows, columns = np.nonzero(sequences["id"] == mark)
+    rows, columns = np.nonzero(sequences["id"] == start)
     return sequences[rows[:, None], columns[:, None] + np.arange(1, count + 1)]
 
 
@@ -108,7 +108,7 @@ def test_noise_is_uniform_and_every_block_has_one_of_each(sequences):
     assert (np.sort(blocks) == [synthetic.COPY, synthetic.SUM, synthetic.NOISE]).all() and len(
         np.unique(blocks, axis=0)
     ) == 6
-    assert (sequences["id"][:, 0] == synthetic.MARK).all() and sequences["id"].max() < synthetic.VOCABULARY
+    assert (sequences["id"][:, 0] == synthetic.BOS).all() and sequences["id"].max() < synthetic.VOCABULARY
 
 
 def test_entropy_is_that_of_what_is_drawn(sequences):
@@ -116,8 +116,8 @@ def test_entropy_is_that_of_what_is_drawn(sequences):
     columns = after(sequences, synthetic.SUM, DIGITS)
     shares = np.bincount(columns["id"].ravel() - FIRST_COLUMN) / columns.size
     assert columns["entropy"] == pytest.approx(-(shares * np.log(shares)).sum(), abs=0.01)
-    marks = sequences["entropy"][np.isin(sequences["id"], (synthetic.COPY, synthetic.SUM, synthetic.NOISE))]
-    assert marks.reshape(-1, 3) == pytest.approx(np.tile(np.log([3, 2, 1]), (len(marks) // 3, 1)))
+    starts = sequences["entropy"][np.isin(sequences["id"], (synthetic.COPY, synthetic.SUM, synthetic.NOISE))]
+    assert starts.reshape(-1, 3) == pytest.approx(np.tile(np.log([3, 2, 1]), (len(starts) // 3, 1)))
     assert (sequences["entropy"][sequences["kind"] == KINDS.index("sum")] == 0).all()
 
 
@@ -129,7 +129,7 @@ def test_sequences_follow_seed_and_split_alone(sequences):
     assert len(mine) == COUNT and not any(row.tobytes() in mine for other in others for row in other)
 
 
-def test_held_out_sample_predicts_all_but_the_mark(sequences):
+def test_the_held_out_evaluation_set_predicts_all_but_the_bos_token(sequences):
     known, sample = synthetic.held_out(3, LENGTH - 1, seed=1)
     np.testing.assert_array_equal(known, sequences[:3])
     np.testing.assert_array_equal(sample.tokens, sequences["id"][:3, :-1])

@@ -31,7 +31,7 @@ def documents() -> dict[str, str]:
 
 
 def table(texts: dict[str, str], tokenizer, domains=("text", "code")) -> pa.Table:
-    ids = [np.insert(each, 0, tokens.MARK_ID) for each in tokens.encode(tokenizer, list(texts.values()))]
+    ids = [np.insert(each, 0, tokens.BOS_ID) for each in tokens.encode(tokenizer, list(texts.values()))]
     return pa.table(
         {
             "domain": [domain for domain in domains for _ in texts],
@@ -43,7 +43,7 @@ def table(texts: dict[str, str], tokenizer, domains=("text", "code")) -> pa.Tabl
 
 @pytest.fixture(scope="module")
 def items(tokenizer, documents) -> list[dict]:
-    return tasks.make(table(documents, tokenizer), tokenizer, SETTINGS, seed=1).to_pylist()
+    return tasks.make_items(table(documents, tokenizer), tokenizer, SETTINGS, seed=1).to_pylist()
 
 
 def test_every_domain_has_its_items_of_four_different_endings(items):
@@ -90,7 +90,7 @@ def test_tokens_of_context_and_ending_are_those_of_their_text(items, tokenizer):
 
 
 def test_items_follow_from_the_seed(items, tokenizer, documents, tmp_path, monkeypatch):
-    again, other = (tasks.make(table(documents, tokenizer), tokenizer, SETTINGS, seed=seed) for seed in (1, 2))
+    again, other = (tasks.make_items(table(documents, tokenizer), tokenizer, SETTINGS, seed=seed) for seed in (1, 2))
     assert again.to_pylist() == items != other.to_pylist()
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
     MULTIPLE_CHOICE.write(again)
@@ -107,22 +107,26 @@ def test_contexts_and_endings_begin_at_words_and_hold_whole_ones(items):
 def test_text_without_white_space_gives_no_item(tokenizer):
     owls = {f"d{index}": "🦉" * 40 for index in range(4)}
     with pytest.raises(InputError, match="give 0 at most"):
-        tasks.make(table(owls, tokenizer), tokenizer, SETTINGS, seed=1)
+        tasks.make_items(table(owls, tokenizer), tokenizer, SETTINGS, seed=1)
 
 
 def test_too_few_windows_name_the_domain_and_the_largest_number(tokenizer, documents):
     some = {name: documents[name] for name in ("d0", "d1")}
     with pytest.raises(InputError) as caught:
-        tasks.make(table(some, tokenizer, ["code"]), tokenizer, SETTINGS.model_copy(update={"items": 500}), seed=1)
-    assert "ablation.items: 500 items of 6 + 4 tokens asked, but the test documents of domain 'code' give" in str(
-        caught.value
+        tasks.make_items(
+            table(some, tokenizer, ["code"]), tokenizer, SETTINGS.model_copy(update={"items": 500}), seed=1
+        )
+    assert str(caught.value).startswith(
+        "domain 'code': 500 items of 6 + 4 tokens are asked for, but its test documents give"
     )
     possible = int(str(caught.value).split(" give ")[1].split()[0])
     fits = SETTINGS.model_copy(update={"items": possible})
-    assert len(tasks.make(table(some, tokenizer, ["code"]), tokenizer, fits, seed=1)) == possible
+    assert len(tasks.make_items(table(some, tokenizer, ["code"]), tokenizer, fits, seed=1)) == possible
 
 
 def test_one_document_has_no_wrong_endings(tokenizer, documents):
-    with pytest.raises(InputError, match=r"domain 'text' need wrong endings, at least 3 of other documents than 'd0'"):
+    with pytest.raises(
+        InputError, match=r"domain 'text': its items need wrong endings, at least 3 of other documents than 'd0'"
+    ):
         few = SETTINGS.model_copy(update={"items": 2})
-        tasks.make(table({"d0": documents["d0"]}, tokenizer, ["text"]), tokenizer, few, seed=1)
+        tasks.make_items(table({"d0": documents["d0"]}, tokenizer, ["text"]), tokenizer, few, seed=1)

@@ -23,7 +23,7 @@ HARD = [
     "naïve café",
     "日本語 🐝👩\u200d👩\u200d👧",
     "e\u0301 ≠ \u00e9",
-    f"a {tokens.MARK} b",
+    f"a {tokens.BOS} b",
     "\ufeff\ufffd\U0010ffff",
 ]
 
@@ -42,13 +42,13 @@ def tokenizer():
 def test_any_text_comes_back_whole(tokenizer, text):
     (ids,) = tokens.encode(tokenizer, [text])
     assert tokenizer.decode(ids.tolist(), skip_special_tokens=False) == text
-    assert tokens.MARK_ID not in ids
+    assert tokens.BOS_ID not in ids
 
 
 def test_saved_tokenizer_encodes_alike(tokenizer):
     tokens.save(tokenizer)
     loaded = tokens.load()
-    assert loaded.token_to_id(tokens.MARK) == tokens.MARK_ID
+    assert loaded.token_to_id(tokens.BOS) == tokens.BOS_ID
     assert loaded.get_vocab_size() == 300
     for mine, its in zip(tokens.encode(tokenizer, HARD + TEXTS), tokens.encode(loaded, HARD + TEXTS), strict=True):
         np.testing.assert_array_equal(mine, its)
@@ -70,15 +70,15 @@ def test_training_is_the_same_in_every_process(tokenizer, threads):
 
 
 def test_vocabulary_that_the_text_cannot_fill():
-    with pytest.raises(InputError, match=r"tokens.vocabulary: 300 is more than .*; the largest possible is 259"):
+    with pytest.raises(InputError, match=r"vocabulary: 300 entries are more than .*; the largest possible is 259"):
         tokens.train(["aaaa"], 300)
 
 
 def test_packing_predicts_every_id_once_and_drops_the_tail():
-    documents = [np.insert(ids, 0, tokens.MARK_ID) for ids in (np.arange(10, 15), np.arange(20, 22), np.arange(30, 37))]
+    documents = [np.insert(ids, 0, tokens.BOS_ID) for ids in (np.arange(10, 15), np.arange(20, 22), np.arange(30, 37))]
     rows = tokens.pack(documents, 4, stream(1, "test"))
     flat = np.concatenate([rows[0, :1], rows[:, 1:].reshape(-1)])
-    starts = np.flatnonzero(flat == tokens.MARK_ID)
+    starts = np.flatnonzero(flat == tokens.BOS_ID)
     pieces = np.split(flat, starts)[1:]
     assert rows.shape == (4, 5) and starts[0] == 0
     np.testing.assert_array_equal(rows[1:, 0], rows[:-1, -1])
@@ -94,13 +94,13 @@ def test_less_than_a_row_packs_to_none():
 
 
 def test_tables_and_counts():
-    tokens.make(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=TEXTS[170:]), 300, 16, seed=1)
+    tokens.tokenize(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=TEXTS[170:]), 300, 16, seed=1)
     tokenizer = tokens.load()
     packed, tested, counts = PACKED.read(), TEST_TOKENS.read(), TOKEN_METRICS.read()
     assert files.matrix(packed["tokens"]).shape[1] == 17
     assert set(packed["split"].to_pylist()) == {"train", "validation"}
     assert tested["document"].to_pylist() == [f"test{index}" for index in range(170, 200)]
-    assert {ids[0] for ids in tested["tokens"].to_pylist()} == {tokens.MARK_ID}
+    assert {ids[0] for ids in tested["tokens"].to_pylist()} == {tokens.BOS_ID}
     assert [tokenizer.decode(ids[1:]) for ids in tested["tokens"].to_pylist()] == TEXTS[170:]
     assert {split: each["documents"] for split, each in counts["notes"].items()} == {
         "train": 150,
@@ -115,7 +115,7 @@ def test_tables_and_counts():
 
 def test_held_out_text_does_not_shape_the_tokenizer():
     def digests(test):
-        tokens.make(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=test), 300, 16, seed=1)
+        tokens.tokenize(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=test), 300, 16, seed=1)
         return TOKENIZER.digest(), PACKED.digest()
 
     assert digests(TEXTS[170:]) == digests(["zebra zebra zebra zebra"] * 30)
@@ -124,17 +124,20 @@ def test_held_out_text_does_not_shape_the_tokenizer():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ({"test": ["a"]}, r"corpus.notes: document 'test170' is shorter than two tokens \(1 such in the test split\)"),
+        (
+            {"test": ["a"]},
+            r"domain 'notes': document 'test170' is shorter than two tokens \(the test split has 1 such\)",
+        ),
         (
             {"validation": ["ab"], "test": TEXTS[:9]},
-            "corpus.notes: its validation split is too short for one row of 16 tokens",
+            "domain 'notes': its validation split is too short for one row of 16 tokens",
         ),
     ],
 )
 def test_too_little_text_writes_nothing(texts, message):
     given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": TEXTS[170:]} | texts
     with pytest.raises(InputError, match=message):
-        tokens.make(corpora(**given), 300, 16, seed=1)
+        tokens.tokenize(corpora(**given), 300, 16, seed=1)
     assert not (files.ROOT / "tokens").exists()
 
 

@@ -43,7 +43,7 @@ def test_a_line_for_what_is_isolated_and_what_is_joint(kinds):
     assert [axes.get_title() for axes in picture.figure.axes] == ["text", "code"]
     for axes in picture.figure.axes:
         labels = [line.get_label() for line in axes.lines]
-        fixed = [] if kinds == ["greedy"] else ["fixed"]
+        fixed = [] if kinds == ["greedy"] else [base.LINES["fixed"].label]
         oracles = [f"oracle, {context}, {kind}" for context in kinds for kind in ("isolated", "joint")]
         assert sorted(labels) == sorted([*fixed, "all layers big", *oracles])
         heights = {line.get_label(): line.get_ydata()[0] for line in axes.lines}
@@ -57,3 +57,17 @@ def test_a_router_is_named_and_all_big_left_out_where_it_was_not_run():
     picture = joint.isolated_and_joint(curves(["reference"], budgets=(1, 2)), "both-2", SETTING)
     assert "on the routes of router both-2" in picture.caption
     assert "all layers big" not in [line.get_label() for line in picture.figure.axes[0].lines]
+
+
+def test_a_context_that_nobody_listed_is_drawn_in_a_style_of_its_own():
+    picture = joint.isolated_and_joint(curves(["shared", "nearby", "greedy"]), "all_big", SETTING)
+    for axes in picture.figure.axes:
+        lines = {line.get_label(): line for line in axes.lines}
+        assert {"oracle, nearby, isolated", "oracle, nearby, joint"} <= set(lines)
+        looks = [
+            (line.get_color(), line.get_marker(), line.get_linestyle())
+            for label, line in lines.items()
+            if label.endswith("joint")
+        ]
+        assert len(set(looks)) == 3
+    assert "; in nearby; in greedy, " in picture.caption

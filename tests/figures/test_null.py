@@ -1,5 +1,6 @@
-"""Pictures of luck show what their tables hold, and say under which constraint."""
+"""Pictures of the null show what their tables hold, and say under which constraint."""
 
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -8,59 +9,65 @@ import pytest
 
 from duo.figures import base, null
 from duo.settings import SampledLabels
+from duo.stats import Statistic
+from duo.studies import gain, oracle_curves
+from duo.studies.difficulty import WITHOUT_GAIN
 from duo.tables.report import CORRECTED_CLAIMS
+from duo.tables.studies import GAIN_CURVES, GAIN_STATISTICS
 
 LAYERS, BUDGETS = 4, range(5)
 SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
 SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=2, teachers=["teacher", "others"])
-STRATEGIES = ["oracle", "null", "corrected", "normalised", "fixed", "ceiling_teacher", "ceiling_others"]
+STRATEGIES = [
+    ("oracle", ""),
+    ("null", ""),
+    ("corrected", ""),
+    ("normalised", ""),
+    ("fixed", ""),
+    ("ceiling", "teacher"),
+    ("ceiling", "others"),
+]
+HALF = LAYERS // 2
 STATISTICS = {
-    "C2": ["oracle_best-all_small", "oracle_best-all_big", "oracle_half-best_other"],
-    "C3": ["oracle_1-all_big"],
-    "C7": ["lean_1"],
-    "C8": ["lean_2"],
-    "C9": ["lean_3"],
-    "C10": ["consistency"],
-    "C15": ["high_loss_no_gain"],
+    "C2": [
+        oracle_curves.at_best_budget("all_small"),
+        oracle_curves.at_best_budget("all_big"),
+        oracle_curves.less_other_budgets("oracle", HALF),
+    ],
+    "C3": [oracle_curves.less_all_big("oracle", 1)],
+    "C7": [oracle_curves.depth_bias(1)],
+    "C8": [oracle_curves.depth_bias(2)],
+    "C9": [oracle_curves.depth_bias(3)],
+    "C10": [Statistic("consistency", "oracle")],
+    "C15": [WITHOUT_GAIN],
 }
 
 
 def curves(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2")) -> pa.Table:
-    """GAIN_CURVES: strategy by strategy 0.1 nats apart, and 0.2 nats a layer."""
+    """GAIN_CURVES: strategy by strategy 0.1 nats apart, and 0.2 nats per layer."""
     rows = []
     for model, domain in product(models, domains):
-        listed = [*product(enumerate(STRATEGIES), BUDGETS), ((9, "all_big"), LAYERS)]
-        for (index, strategy), budget in listed:
+        listed = [*product(enumerate(STRATEGIES), BUDGETS), ((9, ("all_big", "")), LAYERS)]
+        for (index, (strategy, teacher)), budget in listed:
             loss = 3 + 0.1 * index - 0.2 * budget
-            row = {
-                "model": model,
-                "domain": domain,
-                "strategy": strategy,
-                "budget": budget,
-                "loss": loss,
-                "perplexity": np.exp(loss),
-            }
-            rows.append(row | {"low": loss - 0.1, "high": loss + 0.1})
-    return pa.Table.from_pylist(rows)
+            row = {"model": model, "domain": domain, "strategy": strategy, "teacher": teacher, "budget": budget}
+            rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1, "perplexity": np.exp(loss)})
+    return pa.Table.from_pylist(rows, schema=GAIN_CURVES.schema)
 
 
 def statistics(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2")) -> pa.Table:
-    """GAIN_STATISTICS that the picture shows: gains 0.5 nats by strategy, and 0.1 a layer."""
-    names = ["gain", "null_gain", *(f"{strategy}-all_big" for strategy in STRATEGIES[2:]), "gain-null_gain"]
+    """GAIN_STATISTICS that the picture shows: gains 0.5 nats by strategy, and 0.1 per layer."""
     rows = []
-    for model, domain, (index, name), budget in product(models, domains, enumerate(names), BUDGETS[1:-1]):
-        gain = 0.5 * index + 0.1 * budget
-        value = -gain if name.endswith("-all_big") else gain
-        row = {
-            "model": model,
-            "domain": domain,
-            "name": f"{name}_{budget}",
-            "value": value,
-            "low": value - 0.1,
-            "high": value + 0.1,
-        }
-        rows += [row, row | {"name": f"other_{name}_{budget}"}]
-    return pa.Table.from_pylist(rows)
+    for model, domain, k in product(models, domains, BUDGETS[1:-1]):
+        listed = [gain.gain("all_big", k), gain.gain("all_big", k, "sampled")]
+        listed += [gain.difference(strategy, "all_big", k) for strategy in ("corrected", "normalised", "fixed")]
+        listed += [gain.ceiling_difference(teacher, "all_big", k) for teacher in ("teacher", "others")]
+        listed += [gain.gain("all_big", k, "difference"), gain.ceiling_difference("teacher", "fixed", k)]
+        for index, statistic in enumerate(listed):
+            value = (0.5 * index + 0.1 * k) * (1 if statistic.family == "gain" else -1)
+            ids = {"model": model, "domain": domain} | asdict(statistic)
+            rows.append(ids | {"value": value, "low": value - 0.1, "high": value + 0.1})
+    return pa.Table.from_pylist(rows, schema=GAIN_STATISTICS.schema)
 
 
 def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
@@ -76,18 +83,12 @@ def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
 
 
 def survival(domains: list[str]) -> pa.Table:
-    """CORRECTED_CLAIMS: 3 as claimed, 2 on sampled labels, 1 left."""
+    """CORRECTED_CLAIMS: 3 on true labels, 2 on sampled ones, 1 left."""
     rows = []
-    for domain, (claim, names) in product(domains, STATISTICS.items()):
-        for name, model in product(names, ["duo", "skip"] if claim == "C10" else ["duo"]):
-            row = {
-                "claim": claim,
-                "words": "words",
-                "domain": domain,
-                "model": model,
-                "statistic": name,
-                "supports": "> 0",
-            }
+    for domain, (claim, listed) in product(domains, STATISTICS.items()):
+        for statistic, model in product(listed, ["duo", "skip"] if claim == "C10" else ["duo"]):
+            row = {"claim": claim, "words": "words", "domain": domain, "model": model, "supports": "> 0"}
+            row |= asdict(statistic) | {"words": "words", "statistic": statistic.words}
             for kind, value in {"true": 3.0, "null": 2.0, "corrected": 1.0}.items():
                 row |= {kind: value, f"{kind}_low": value - 0.5, f"{kind}_high": value + 0.5}
             rows.append(row | {"verdict": "survives", "claim_verdict": "survives"})
@@ -99,7 +100,7 @@ def says(picture: base.Picture) -> None:
         "context shared",
         "5 held-out documents",
         "90% percentile bootstrap",
-        "2 a token, come from",
+        "2 per token, come from",
         "all layers big",
     ):
         assert words in picture.caption
@@ -147,12 +148,16 @@ def test_statistics_that_need_other_units_stand_apart():
     panels = picture.figure.axes
     assert len(panels) == 2 * 5 and [axes.get_title() for axes in panels[:2]] == ["text", "code"]
     labels = [tick.get_text() for axes in panels[::2] for tick in axes.get_yticklabels()]
-    assert len(labels) == 10 and "C3: oracle 1 − all big" in labels and "C10: consistency, model skip" in labels
+    assert (
+        len(labels) == 10
+        and "C3: oracle − all big, k = 1" in labels
+        and "C10: oracle consistency, model skip" in labels
+    )
     for axes in panels:
         for label, value in {
             "true labels": 3,
-            "sampled labels: all of it luck": 2,
-            "true labels, luck taken off": 1,
+            "sampled labels": 2,
+            "selection bias taken off": 1,
         }.items():
             (line,) = [line for line in axes.lines if line.get_label() == label]
             assert set(line.get_xdata()) == {value}

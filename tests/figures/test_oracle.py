@@ -4,15 +4,14 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up import LAYERS, evaluated, noise, routing_curves
+from made_up import LAYERS, evaluated, noise, routing_curves, tabled
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from duo.figures import base, oracle
-from duo.report import page
-from duo.studies import oracle_curves
+from duo.report import content
 from duo.tables.report import FIGURE
-from duo.tables.studies import ORACLE_CURVES
+from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS
 
 SETTING = base.Setting(model="duo", layers=LAYERS, documents=4, tokens=6, random_routes=7, confidence=0.9)
 
@@ -25,13 +24,20 @@ FINALS = {
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pa.Table]:
     """ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS and ORACLE_STATISTICS of two domains."""
-    found = evaluated(noise(documents=4))
-    return {
-        "curves": pa.concat_tables([oracle_curves.curves(*pair) for pair in found.values()]),
-        "cells": pa.concat_tables([oracle_curves.heat_maps(domain) for domain, _ in found.values()]),
-        "shares": pa.concat_tables([oracle_curves.layer_shares(*pair) for pair in found.values()]),
-        "contrasts": pa.concat_tables([oracle_curves.contrast_table(*pair) for pair in found.values()]),
+    names = {
+        "curves": ORACLE_CURVES,
+        "cells": ORACLE_HEAT_MAPS,
+        "shares": ORACLE_LAYERS,
+        "statistics": ORACLE_STATISTICS,
     }
+    pairs = evaluated(noise(documents=4)).values()
+    return {name: tabled(table, *pairs) for name, table in names.items()}
+
+
+def renamed(table: pa.Table, column: str, name: str) -> pa.Table:
+    """The table with this name in every row of the column."""
+    index = table.column_names.index(column)
+    return table.set_column(index, table.schema.field(column), pa.array([name] * len(table)))
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def pictures(tables: dict[str, pa.Table], history: pa.Table) -> dict[str, base.P
         "4a": oracle.oracle_against_random(tables["curves"], routing_curves(), SETTING),
         "2": oracle.heat_maps(tables["cells"], tables["shares"], [1, 2], SETTING),
         "training": oracle.training(history, FINALS, SETTING),
-        "seeds": oracle.seeds(tables["contrasts"], SETTING),
+        "seeds": oracle.seeds(tables["statistics"], SETTING),
     }
 
 
@@ -76,8 +82,9 @@ def test_curves_drawn_are_the_perplexities(tables):
     assert drawn["all layers big"].get_ydata()[0] == pytest.approx(rows[-1]["perplexity"])
 
 
-def test_strategies_differ_in_colour_and_in_print_without_it():
-    lines = oracle._lines(7).values()
+def test_strategies_differ_in_colour_and_in_print_without_it(tables):
+    lines = base.lines(tables["curves"]["strategy"].unique().to_pylist()).values()
+    assert len(lines) == 6
     assert len({to_hex(line.colour) for line in lines}) == len({line.marker for line in lines}) == len(lines)
 
 
@@ -115,7 +122,7 @@ def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
         "documents resampled",
     ):
         assert phrase in words["Description"]
-    embedded = page.embed("figure-4b")
+    embedded = content.embed("figure-4b")
     assert (embedded.title, embedded.caption) == (words["Title"], words["Description"])
     assert embedded.provenance == json.loads(words["Source"])
 
@@ -129,32 +136,70 @@ def test_few_budgets_can_be_drawn(tables, budgets, tmp_path, monkeypatch):
     assert FIGURE.path(name="few", format="png").stat().st_size > 1000
 
 
+def test_a_strategy_that_nobody_listed_is_drawn_in_its_own_style(tables):
+    part = tables["curves"].filter(pa.compute.equal(tables["curves"]["strategy"], "oracle"))
+    curves = pa.concat_tables([tables["curves"], renamed(part, "strategy", "plug_in")])
+    for picture in (
+        oracle.budget_curves(curves, SETTING),
+        oracle.oracle_against_random(curves, routing_curves(), SETTING),
+    ):
+        for axes in picture.figure.axes:
+            lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+            assert np.array_equal(lines["plug_in"].get_ydata(), lines["oracle: best route of each token"].get_ydata())
+            looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines.values()]
+            assert len(set(looks)) == len(looks)
+        assert "plug_in" in [text.get_text() for text in picture.figure.legends[0].get_texts()]
+
+
+def test_a_kind_of_scoring_that_nobody_listed_is_drawn_where_it_is(tables):
+    routed = routing_curves()
+    soft = routed.filter(pa.compute.equal(routed["kind"], "soft"))
+    routed = pa.concat_tables([routed, renamed(soft, "kind", "sampled")])
+    for axes in oracle.budget_curves(tables["curves"], SETTING, routed).figure.axes:
+        (line,) = [line for line in axes.lines if line.get_label() == "sampled"]
+        assert line.get_xdata().tolist() == [0.75, 2.75]
+
+
 def test_seeds_stand_side_by_side_and_apart_from_their_intervals(tables):
-    other = tables["contrasts"].set_column(0, "model", pa.array(["second"] * tables["contrasts"].num_rows))
-    picture = oracle.seeds(pa.concat_tables([tables["contrasts"], other]), SETTING)
-    names = [
-        row["name"]
-        for row in tables["contrasts"].to_pylist()
-        if row["domain"] == "code" and row["name"] != "oracle_budget"
-    ]
-    small = [name for name in names if name.endswith(("slope", "best_other"))]
-    leans = [name for name in names if name.startswith("lean")]
-    large = [name for name in names if name not in small + leans]
-    for axes, shown in zip(
-        picture.figure.axes[1::2], (large, small, leans), strict=True
-    ):  # those of the second domain, code
+    other = renamed(tables["statistics"], "model", "second")
+    picture = oracle.seeds(pa.concat_tables([tables["statistics"], other]), SETTING)
+    rows = [row for row in tables["statistics"].to_pylist() if row["domain"] == "code"]
+    large = [row for row in rows if row["family"] in ("difference", "difference_at_best_budget")]
+    small = [row for row in rows if row["family"] in ("slope", "difference_from_other_budgets")]
+    bias = [row for row in rows if row["family"] == "depth_bias"]
+    assert len(large) + len(small) + len(bias) == len(rows) - 1  # but for the best budget
+    # Those of the second domain, code.
+    for axes, shown in zip(picture.figure.axes[1::2], (large, small, bias), strict=True):
         marks = {line.get_label(): line for line in axes.lines if line.get_label() in ("duo", "second")}
-        values = {row["name"]: row["value"] for row in tables["contrasts"].to_pylist() if row["domain"] == "code"}
+        assert len({base.short(row) for row in shown}) == len(shown)
         for line in marks.values():
-            assert line.get_xdata().tolist() == [values[name] for name in shown]
+            assert sorted(line.get_xdata()) == sorted(row["value"] for row in shown)
         assert (marks["duo"].get_ydata() < marks["second"].get_ydata()).all()
         assert marks["duo"].get_marker() != marks["second"].get_marker()
+    words = [text.get_text() for axes in picture.figure.axes[::2] for text in axes.get_yticklabels()]
+    for axes in picture.figure.axes[1::2]:
+        (line,) = [line for line in axes.lines if line.get_label() == "duo"]
+        by_words = dict(zip(np.round(line.get_ydata()), line.get_xdata(), strict=True))
+        names = words[: len(by_words)]
+        words = words[len(by_words) :]
+        values = {base.short(row): row["value"] for row in rows}
+        assert [by_words[place] for place in range(len(names))] == [values[name] for name in names]
     assert "differ by their seed alone" in picture.caption
-    assert "spread over seeds is not known" in oracle.seeds(tables["contrasts"], SETTING).caption
+    assert "spread over seeds is not known" in oracle.seeds(tables["statistics"], SETTING).caption
+
+
+def test_a_family_that_nobody_listed_has_panels_of_its_own(tables):
+    part = tables["statistics"].filter(pa.compute.equal(tables["statistics"]["family"], "slope"))
+    statistics = pa.concat_tables([tables["statistics"], renamed(part, "family", "early_bias")])
+    picture = oracle.seeds(statistics, SETTING)
+    assert len(picture.figure.axes) == 8
+    axes = picture.figure.axes[-1]
+    assert axes.get_xlabel() == "early bias"
+    assert [text.get_text() for text in picture.figure.axes[-2].get_yticklabels()] == ["early bias of fixed"]
 
 
 def test_figures_of_one_model_show_that_model_alone(tables):
-    other = tables["curves"].set_column(0, "model", pa.array(["second"] * tables["curves"].num_rows))
+    other = renamed(tables["curves"], "model", "second")
     both = oracle.budget_curves(pa.concat_tables([other, tables["curves"]]), SETTING).figure.axes[0].lines
     alone = oracle.budget_curves(tables["curves"], SETTING).figure.axes[0].lines
     assert [list(line.get_ydata()) for line in both] == [list(line.get_ydata()) for line in alone]

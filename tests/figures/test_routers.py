@@ -3,15 +3,15 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up import LAYERS, evaluated, noise, routing_curves
+from made_up import LAYERS, evaluated, noise, routing_curves, tabled
 
 from duo.figures import base, oracle, routers
-from duo.studies import oracle_curves
+from duo.tables.studies import ORACLE_CURVES
 
 
 @pytest.fixture(scope="module")
 def curves() -> pa.Table:
-    return pa.concat_tables([oracle_curves.curves(*each) for each in evaluated(noise(documents=4)).values()])
+    return tabled(ORACLE_CURVES, *evaluated(noise(documents=4)).values())
 
 
 @pytest.fixture(scope="module")

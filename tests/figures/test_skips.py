@@ -1,10 +1,14 @@
 """Pictures of skipping show what their tables hold, and say under which constraint."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from duo.figures import base, skips
+from duo.stats import Statistic
+from duo.studies.skips import CONSISTENCY, CORRECTED_CONSISTENCY, NULL_CONSISTENCY, ORACLE_LESS_FIXED, loss
 
 LAYERS = 4
 SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
@@ -40,19 +44,42 @@ def test_models_stand_side_by_side(domains):
         assert words in picture.caption
 
 
-def test_every_statistic_is_drawn_for_every_model():
-    names = [name for labels in skips.GROUPS.values() for name in labels]
+def statistics(names: list[Statistic], models: tuple[str, ...] = ("duo", "skip")) -> pa.Table:
+    """SKIP_STATISTICS: 0, 1, 2 ... in the order of the names, and 0.1 more for every next model."""
     rows = [
-        {"model": model, "domain": "text", "name": name, "value": index + at / 10} | INTERVAL
-        for at, model in enumerate(("duo", "skip"))
+        {"model": model, "domain": "text", "value": index + at / 10} | asdict(name) | INTERVAL
+        for at, model in enumerate(models)
         for index, name in enumerate(names)
     ]
-    figure = skips.statistics(pa.Table.from_pylist(rows), 2, "layer", SETTING).figure
+    return pa.Table.from_pylist(rows)
+
+
+def test_every_statistic_is_drawn_for_every_model():
+    others = [loss("oracle"), ORACLE_LESS_FIXED, NULL_CONSISTENCY, CORRECTED_CONSISTENCY]  # shown elsewhere
+    figure = skips.statistics(statistics([*skips.SHORT, *others]), 2, "layer", SETTING).figure
     for label, at in (("model duo", 0), ("model skip", 1)):
         drawn = [
             x for axes in figure.axes for line in axes.lines if line.get_label() == label for x in line.get_xdata()
         ]
-        assert drawn == pytest.approx([index + at / 10 for index in range(len(names))])
+        assert drawn == pytest.approx([index + at / 10 for index in range(len(skips.SHORT))])
+    labels = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
+    assert labels == list(skips.SHORT.values())
+    assert [axes.get_xlabel() for axes in figure.axes] == list(skips.AXES.values())
+
+
+def test_models_and_statistics_that_nobody_listed_are_drawn():
+    new = [
+        Statistic("consistency", "router", words="consistency of a router"),
+        Statistic("late_exit", "oracle", words="how late tokens exit"),
+    ]
+    models = tuple(f"seed-{seed}" for seed in range(9))
+    figure = skips.statistics(statistics([CONSISTENCY, *new], models), 2, "ffn", SETTING).figure
+    labels = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes]
+    assert labels == [["layers (C10)", "consistency of a router"], ["how late tokens exit"]]
+    assert figure.axes[1].get_xlabel() == "late_exit"
+    marks = [line for line in figure.axes[1].lines if line.get_label().startswith("model seed")]
+    assert [line.get_xdata()[0] for line in marks] == pytest.approx([2 + at / 10 for at in range(9)])
+    assert len({(line.get_color(), line.get_marker()) for line in marks}) == len(models)
 
 
 def test_three_way_frames_the_lowest_and_draws_differences():
@@ -74,7 +101,7 @@ def test_three_way_frames_the_lowest_and_draws_differences():
     for words in (
         "model skip",
         "exact for every token",
-        "3 held-out documents a domain, their first 2 tokens",
+        "3 held-out documents per domain, their first 2 tokens",
         "90% percentile bootstrap",
     ):
         assert words in picture.caption

@@ -16,8 +16,8 @@ ENDS = {"low": 0.1, "high": 0.9}
 
 
 def line(axes, label: str) -> np.ndarray:
-    (found,) = [each for each in axes.lines if each.get_label() == label]
-    return found.get_ydata()
+    (drawn,) = [drawn for drawn in axes.lines if drawn.get_label() == label]
+    return drawn.get_ydata()
 
 
 def order_statistics(domains: list[str]) -> pa.Table:
@@ -103,7 +103,14 @@ def test_one_model_is_drawn_alone_and_the_caption_says_what_is_missing():
     picture = spectrum.cross_seed(means(["own", "fixed", "held_out"]), 1, SETTING)
     labels = [each.get_label() for each in picture.figure.axes[0].lines]
     assert "chosen by another seed's oracle" not in labels
-    assert "need two or more in route_losses.models" in picture.caption
+    assert "they need two models or more" in picture.caption
+
+
+def test_a_strategy_that_nobody_listed_is_drawn_in_its_own_style():
+    axes = spectrum.cross_seed(means(["own", "fixed", "plug_in"]), 1, SETTING).figure.axes[0]
+    assert line(axes, "plug_in") == pytest.approx(np.exp(2.2 + np.arange(LAYERS + 1) / 100))
+    looks = {(drawn.get_color(), drawn.get_marker(), drawn.get_linestyle()) for drawn in axes.lines}
+    assert len(looks) == len(axes.lines) == 4  # with all layers big
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path, monkeypatch):

@@ -1,17 +1,20 @@
 """Figures 4c and 5 and the classes: what is drawn is what the tables say."""
 
+from dataclasses import asdict
+from itertools import product
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from duo.figures import base, tokens
-from duo.studies.schedules import CONTRASTS
+from duo.studies.schedules import CONTRASTS, difference
 
 SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=8, random_routes=7, confidence=0.9)
 
 
-def positions(domains: list[str]) -> pa.Table:
-    names = ("falling", "rising", "constant", "shuffled")
+def positions(domains: list[str], *new: str) -> pa.Table:
+    names = ("falling", "rising", "constant", "shuffled", *new)
     rows = [
         {
             "model": "duo",
@@ -30,20 +33,11 @@ def positions(domains: list[str]) -> pa.Table:
 
 
 def statistics(domains: list[str]) -> pa.Table:
+    """SCHEDULE_STATISTICS: 0.02 nats of the oracle, 0.01 of the mean."""
     rows = []
-    for domain in domains:
-        for first, second in CONTRASTS:
-            for name, value in {f"{first}-{second}": 0.02, f"{first}_mean-{second}_mean": 0.01}.items():
-                rows.append(
-                    {
-                        "model": "duo",
-                        "domain": domain,
-                        "name": name,
-                        "value": value,
-                        "low": value / 2,
-                        "high": value * 2,
-                    }
-                )
+    for domain, pair, (strategy, value) in product(domains, CONTRASTS, {"oracle": 0.02, "mean": 0.01}.items()):
+        row = {"model": "duo", "domain": domain, "value": value, "low": value / 2, "high": value * 2}
+        rows.append(row | asdict(difference(strategy, *pair)))
     return pa.Table.from_pylist(rows)
 
 
@@ -58,10 +52,19 @@ def test_schedules(domains, tmp_path):
     save(picture, tmp_path)
     along, whole = picture.figure.axes[:2]
     drawn = {line.get_label(): line for line in along.lines}
-    assert drawn["rising"].get_ydata() == pytest.approx(np.exp([2, 2.1, 2.2, 2.3]))
-    assert drawn["rising"].get_xdata().tolist() == [1.5, 3.5, 5.5, 7.5]
+    assert drawn["rising budget"].get_ydata() == pytest.approx(np.exp([2, 2.1, 2.2, 2.3]))
+    assert drawn["rising budget"].get_xdata().tolist() == [1.5, 3.5, 5.5, 7.5]
+    assert len([line for line in along.lines if "budget" in line.get_label()]) == 3  # shuffled has no order to show
     labels = [label.get_text() for label in whole.get_yticklabels()]
-    assert labels[-1] == "falling less constant"
+    assert labels == [f"{schedule} less {reference}" for schedule, reference in CONTRASTS]
+    assert whole.get_ylim()[0] > whole.get_ylim()[1]  # the first above
+    marks = {line.get_label(): line for line in whole.lines}
+    oracle, mean = (marks[label].get_xydata() for label in ("oracle", "mean of all routes"))
+    assert oracle[:, 0].tolist() == [0.02] * 4 and mean[:, 0].tolist() == [0.01] * 4
+    assert oracle[:, 1].round().tolist() == mean[:, 1].round().tolist() == [0, 1, 2, 3]
+    assert (oracle[:, 1] < mean[:, 1]).all()
+    bars = [segment[:, 0].tolist() for bar in whole.collections for segment in bar.get_segments()]
+    assert bars == [[0.01, 0.04]] * 4 + [[0.005, 0.02]] * 4
     for phrase in (
         "same total",
         "exactly the budget of its position",
@@ -71,6 +74,21 @@ def test_schedules(domains, tmp_path):
         "Model duo",
     ):
         assert phrase in picture.caption
+
+
+def test_a_schedule_and_a_comparison_that_nobody_listed_are_drawn():
+    table = statistics(["text"])
+    row = table.to_pylist()[0] | {"family": "router_difference", "subject": "zigzag", "value": 0.03}
+    table = pa.concat_tables([table, pa.Table.from_pylist([row], schema=table.schema)])
+    along, whole = tokens.schedules(positions(["text"], "zigzag"), table, [3, 1], SETTING).figure.axes[:2]
+    (new,) = (line for line in along.lines if line.get_label() == "zigzag")
+    known = [line for line in along.lines if line is not new]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in known}
+    assert (new.get_color(), new.get_marker(), new.get_linestyle()) not in looks
+    assert new.get_ydata() == pytest.approx(np.exp([5, 5.1, 5.2, 5.3]))
+    assert whole.get_yticklabels()[-1].get_text() == "zigzag less constant"
+    (mark,) = (line for line in whole.lines if line.get_label() == "router_difference")
+    assert mark.get_xydata().round(2).tolist() == [[0.03, pytest.approx(4, abs=0.2)]]
 
 
 @pytest.mark.parametrize("domains", [["text"], ["text", "code"]])
@@ -95,7 +113,7 @@ def test_losses_and_gaps(domains, tmp_path):
     picture = tokens.losses_and_gaps(table, histogram, dict.fromkeys(domains, "b"), 2, SETTING)
     save(picture, tmp_path)
     along, joint = picture.figure.axes[:2]
-    oracle = next(line for line in along.lines if line.get_label() == "oracle")
+    oracle = next(line for line in along.lines if line.get_label().startswith("oracle"))
     expected = [row["oracle"] for row in rows if (row["domain"], row["document"]) == ("text", "b")]
     assert oracle.get_ydata().tolist() == expected
     mesh = joint.collections[0].get_array()

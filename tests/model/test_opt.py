@@ -25,7 +25,7 @@ from duo.routes import RouteSpace
 from duo.settings import Pretrain
 from duo.tables import files
 from duo.tables.data import PACKED, TEST_TOKENS
-from duo.training import pretrain
+from duo.training import loop, pretrain
 from workflow.__main__ import merge
 from workflow.params import OneRouter, Params, Router, load_params, read_yaml
 
@@ -44,6 +44,7 @@ SETTINGS = Pretrain(
     validate_every=3,
 )
 ROWS = {"a": np.random.default_rng(0).integers(0, 300, (12, 17)).astype(np.uint16)}
+DATA = {"train": ROWS, "validation": ROWS}
 
 
 def save_opt(path: Path, **changes) -> Path:
@@ -63,11 +64,11 @@ def save_opt(path: Path, **changes) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """Weights, and a tokenizer of 301 entries whose mark is not that of our own tokenizers."""
+    """Weights, and a tokenizer of 301 entries whose BOS token is not that of our own tokenizers."""
     path = save_opt(tmp_path_factory.mktemp("opt") / "tiny")
     own = tokens.train(TEXTS, 299)
     vocabulary, merges = (json.loads(own.to_str())["model"][part] for part in ("vocab", "merges"))
-    del vocabulary[tokens.MARK]
+    del vocabulary[tokens.BOS]
     vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2} | {entry: number + 2 for entry, number in vocabulary.items()}
     special = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
     transformers.GPT2TokenizerFast(
@@ -98,9 +99,8 @@ def test_all_big_is_the_opt(checkpoint, filled):
 
 
 def test_only_the_small_ffns_train(checkpoint, filled, tmp_path):
-    trained, history = pretrain.train(
-        SHAPE, SETTINGS, DEVICE, 1, ROWS, ROWS, tmp_path / "c", pretrained=str(checkpoint)
-    )
+    run = loop.Run("model", 1, tmp_path / "c")
+    trained, history = pretrain.train(SHAPE, SETTINGS, DEVICE, DATA, run, pretrained=str(checkpoint))
     changed = {
         name for name, weight in trained.named_parameters() if not torch.equal(weight, filled.get_parameter(name))
     }
@@ -117,7 +117,8 @@ def test_resumed_bitwise(checkpoint, tmp_path):
             raise KeyboardInterrupt
 
     def run(path, observe=lambda step, values: None):
-        return pretrain.train(SHAPE, SETTINGS, DEVICE, 1, ROWS, ROWS, path, observe, pretrained=str(checkpoint))
+        part = loop.Run("model", 1, path, observe)
+        return pretrain.train(SHAPE, SETTINGS, DEVICE, DATA, part, pretrained=str(checkpoint))
 
     whole, history = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -148,7 +149,7 @@ def test_a_router_trains_on_it(filled, tmp_path):
     settings = Router(**shared, alpha=10.0, temperature=[1.0, 0.2], backbone="frozen")
     one = OneRouter(model="duo", mix={"a": 1.0}, choices=["small", "big"], big=0.5)
     before = {name: weight.clone() for name, weight in filled.state_dict().items()}
-    routed, history = gate.train(filled, one, "ffn", settings, DEVICE, 1, ROWS, ROWS, tmp_path / "c")
+    routed, history = gate.train(filled, one, "ffn", settings, DEVICE, DATA, loop.Run("router", 1, tmp_path / "c"))
     assert all(torch.equal(weight, before[name]) for name, weight in routed.backbone.state_dict().items())
     budget = [value for _, series, value in history if series == "budget_loss"]
     assert budget[-1] < 0.1 * budget[0] and budget[0] == pytest.approx(0.25**2)
@@ -241,11 +242,11 @@ def test_what_cannot_be_read_is_one_clear_error(checkpoint, tmp_path):
             opt.fill(Duo(SHAPE), str(tmp_path / name))
 
 
-def test_its_tokenizer_and_mark(checkpoint, tmp_path, monkeypatch):
-    """Documents come back whole behind </s>, id 2, also one that spells the mark out; samples begin with the mark."""
+def test_its_tokenizer_and_bos_token(checkpoint, tmp_path, monkeypatch):
+    """Documents come back whole behind </s>, id 2, also one that spells it out; the evaluation set begins with it."""
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
     texts = {"train": TEXTS[:100], "validation": TEXTS[100:120], "test": [*TEXTS[120:130], "what </s> says"]}
-    tokens.make(corpora(**texts), 304, 16, 1, str(checkpoint))
+    tokens.tokenize(corpora(**texts), 304, 16, 1, str(checkpoint))
     tested, tokenizer = TEST_TOKENS.read(), tokens.load()
     ids = tested["tokens"].to_pylist()
     assert [tokenizer.decode(each[1:]) for each in ids] == texts["test"]
@@ -257,9 +258,9 @@ def test_its_tokenizer_and_mark(checkpoint, tmp_path, monkeypatch):
 
 
 def test_tokenizers_that_do_not_fit(checkpoint, tmp_path):
-    with pytest.raises(InputError, match=r"tokens\.vocabulary: 290 is too small for '.*tiny', whose largest id is 300"):
+    with pytest.raises(InputError, match=r"vocabulary: 290 entries are too few for '.*tiny', whose largest id is 300"):
         tokens.pretrained(str(checkpoint), 290)
-    with pytest.raises(InputError, match=r"tokens\.pretrained: '.*nothing' can't be read"):
+    with pytest.raises(InputError, match=r"tokenizer: '.*nothing' can't be read"):
         tokens.pretrained(str(tmp_path / "nothing"), 304)
 
 

@@ -1,4 +1,4 @@
-"""Contexts against plain loops, and what their tables say of made-up losses."""
+"""Contexts against plain loops."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from models import TINY, make, random_tokens
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo
@@ -27,10 +27,10 @@ def model(family: str = "llama") -> Duo:
     return make(replace(TINY, layers=LAYERS, family=family))
 
 
-def sample(documents: int = 4, time: int = 9) -> Sample:
+def sample(documents: int = 4, time: int = 9) -> EvaluationSet:
     domains = ["text"] * (documents // 2) + ["code"] * (documents - documents // 2)
     tokens = random_tokens(documents, time + 1, seed=5).numpy()
-    return Sample(domains, [f"d{row}" for row in range(documents)], tokens[:, :-1], tokens[:, 1:])
+    return EvaluationSet(domains, [f"d{row}" for row in range(documents)], tokens[:, :-1], tokens[:, 1:])
 
 
 def jointly(duo: Duo, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def test_losses_are_found_whatever_the_shards():
         pa.table(chosen_from.take(rows).columns() | {"losses": files.fixed_lists(losses[rows].reshape(-1, len(SPACE)))})
         for rows in (slice(0, None, 2), slice(1, None, 2))
     ]
-    part = chosen_from.beginning(1, 5)
+    part = chosen_from.truncate(1, 5)
     np.testing.assert_array_equal(joint.enumerated(shards, part), losses[[0, 2], :5])
     with pytest.raises(
         InputError, match="domain code, document d2: its losses are missing in the table of route losses"
@@ -142,7 +142,7 @@ def test_reference_runs():
     routed = pa.concat_tables(
         [pa.table(columns | {"kind": ["soft"] * codes.size, "route": np.full(codes.size, -1)}), pa.table(columns)]
     )
-    part = chosen_from.beginning(1, 6)
+    part = chosen_from.truncate(1, 6)
     np.testing.assert_array_equal(joint.router_routes(routed, own.choices, part, LAYERS), drawn[[0, 2], :6])
     with pytest.raises(InputError, match="domain text, document d0: its routes are missing"):
         joint.router_routes(routed.slice(len(routed) - 9), own.choices, part, LAYERS)
@@ -158,57 +158,3 @@ def test_one_route_for_all_is_joint_as_isolated_in_the_shared_context():
     for row in table:
         if row["selection"] != "oracle" or row["budget"] in (0, 4):
             assert row["joint"] == pytest.approx(row["isolated"], rel=1e-4, abs=1e-4)
-
-
-def made_up(isolated: float, joint: float, route: int, selections=("oracle",), documents=("a", "b")) -> pa.Table:
-    """JOINT_LOSSES of budgets 2 and 4 (of 4 layers), a document's losses 1 above the other's; all big 0.5 below the
-    rest.
-    """
-    return pa.Table.from_pylist(
-        [
-            {
-                "model": "duo",
-                "domain": "text",
-                "document": document,
-                "position": position,
-                "budget": budget,
-                "selection": selection,
-            }
-            | {"route": route, "isolated": isolated + row - (budget == 4) / 2, "joint": joint + row - (budget == 4) / 2}
-            for row, document in enumerate(documents)
-            for position in range(3)
-            for budget in (2, 4)
-            for selection in selections
-        ]
-    )
-
-
-def test_differences_between_contexts():
-    tables = {"shared": made_up(1.0, 2.0, 3, ("oracle", "fixed")), "greedy": made_up(1.5, 1.5, 5)}
-    (domain,) = joint.gather(tables, LAYERS)
-    found = joint.intervals(domain, 200, 0.9, seed=1)
-    rows = {row["name"]: row for row in joint.statistics(domain, found).to_pylist()}
-    values = {
-        "shared_joint_2-shared_isolated_2": 1.0,
-        "greedy_joint_2-greedy_isolated_2": 0.0,
-        "shared_joint_2-fixed_2": 0.0,
-        "greedy_joint_2-fixed_2": -0.5,
-        "greedy_joint_2-all_big": 0.5,
-        "greedy_joint_2-shared_joint_2": -0.5,
-        "agree_shared_greedy_2": 0.0,
-    }
-    for name, value in values.items():
-        assert (rows[name]["value"], rows[name]["low"], rows[name]["high"]) == pytest.approx((value,) * 3), name
-    assert "shared_joint_4-all_big" not in rows and "shared_joint_4-shared_isolated_4" in rows
-    curves = joint.curves(domain, found).to_pylist()
-    (row,) = [row for row in curves if (row["context"], row["kind"], row["budget"]) == ("greedy", "joint", 4)]
-    assert (row["loss"], row["low"], row["high"]) == pytest.approx((1.5, 1.0, 2.0))  # of documents 1 and 2
-    assert row["perplexity"] == pytest.approx(np.exp(1.5))
-
-
-def test_contexts_must_be_tried_on_the_same_documents():
-    tables = {"shared": made_up(1.0, 2.0, 3), "greedy": made_up(1.5, 1.5, 5, documents=("a", "c"))}
-    with pytest.raises(
-        InputError, match=r"domain 'text': the contexts .* were tried on different documents; run contexts again"
-    ):
-        joint.gather(tables, LAYERS)

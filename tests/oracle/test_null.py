@@ -7,7 +7,7 @@ import pytest
 import torch
 from models import TINY, make, random_tokens
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.oracle import null
@@ -26,11 +26,11 @@ BUDGETS = range(TINY.layers + 1)
 SOURCE = 5
 
 
-def sample(documents: int = 5, tokens: int = 6) -> Sample:
+def sample(documents: int = 5, tokens: int = 6) -> EvaluationSet:
     """Documents of two domains."""
     names, half = [f"d{index}" for index in range(documents)], documents // 2
     ids = random_tokens(documents, tokens + 1).numpy()
-    return Sample(["text"] * half + ["code"] * (documents - half), names, ids[:, :-1], ids[:, 1:])
+    return EvaluationSet(["text"] * half + ["code"] * (documents - half), names, ids[:, :-1], ids[:, 1:])
 
 
 def test_labels_are_drawn_as_often_as_predicted():

@@ -7,14 +7,13 @@ import pytest
 import torch
 from models import DEVICE, TINY, make, random_tokens
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import search
 from duo.oracle.search import METHODS, Routes, Trials
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.settings import Search
-from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
 
 LAYERS, BUDGET, TOKENS = 6, 3, 40
 ROUTES = Routes(LAYERS, BUDGET)
@@ -171,7 +170,7 @@ def test_lens_at_full_depth_is_the_loss():
 
 
 SETTINGS = Search(methods=list(METHODS), documents=3, budgets=[1, 3], evaluations=8)
-SAMPLE = Sample(["a"] * 3 + ["b"] * 3, [f"d{i}" for i in range(6)], np.zeros((6, 5), int), np.zeros((6, 5), int))
+SAMPLE = EvaluationSet(["a"] * 3 + ["b"] * 3, [f"d{i}" for i in range(6)], np.zeros((6, 5), int), np.zeros((6, 5), int))
 
 
 def made_up(layers: int = 4) -> tuple[dict, list[np.ndarray]]:
@@ -183,43 +182,14 @@ def made_up(layers: int = 4) -> tuple[dict, list[np.ndarray]]:
     return losses, [rng.random((6, 5, 2**depth)).astype(np.float32) for depth in range(1, layers - 1)]
 
 
-def test_curves_and_contrasts(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = search.find(SAMPLE, *made_up(), SETTINGS, 4, seed=1)
-    assert list(found) == ["a", "b"]
-    numbers = search.intervals(found["a"], 100, 0.9, seed=1)
-    SEARCH_CURVES.write(search.curves("duo", "a", numbers))
-    SEARCH_STATISTICS.write(search.statistics("duo", "a", numbers))
-    rows = SEARCH_CURVES.read().to_pylist()
-    for row in rows:
-        assert (
-            0 <= row["regret_low"] <= row["regret"] <= row["regret_high"]
-            and row["found_low"] <= row["found"] <= row["found_high"]
-        )
-    ends = {(row["method"], row["budget"]): row for row in rows}  # a later row takes its place: the last evaluation
-    assert {key: row["evaluations"] for key, row in ends.items()} == {
-        (method, budget): 4 for method in METHODS for budget in (1, 3)
-    }
-    assert all(row["regret"] == 0 and row["found"] == 1 for (method, _), row in ends.items() if method != "beam"), (
-        "C(4, 1) are all routes"
-    )
-    (first,) = [row for row in rows if (row["method"], row["budget"], row["evaluations"]) == ("random", 1, 1)]
-    assert first["regret"] == pytest.approx(found["a"]["random", 1][:, 0, 0].mean()) and first["regret"] > 0
-    names = SEARCH_STATISTICS.read()["name"].to_pylist()
-    assert names == [
-        f"{method}_{budget}-random_{budget}" for budget in (1, 3) for method in METHODS if method != "random"
-    ]
-
-
-def test_a_method_has_no_numbers_before_every_token_has_a_route():
-    late = np.array([[[np.inf, 0], [0.5, 0.2]], [[0.3, 0.1], [0.1, 0.4]]])
-    numbers = search.intervals({("beam", 4): late, ("random", 4): np.ones((2, 2, 2))}, 100, 0.9, seed=1)
-    assert [key[2] for key in numbers if key[0] == "beam" and key[-1] == "regret"] == [2]
-    assert numbers["beam", 4, 2, "regret"].value == pytest.approx(0.3) and numbers[
-        "beam_4-random_4"
-    ].value == pytest.approx(-0.7)
-    never = search.intervals({("beam", 4): late[:, :1], ("random", 4): np.ones((2, 1, 2))}, 100, 0.9, seed=1)
-    assert list(never) == [("random", 4, 1, "regret"), ("random", 4, 1, "found")]
+def test_what_is_reached_in_every_domain():
+    reached = search.find(SAMPLE, *made_up(), SETTINGS, 4, seed=1)
+    assert list(reached) == ["a", "b"]
+    for by_method in reached.values():
+        assert list(by_method) == [(method, budget) for budget in (1, 3) for method in METHODS]
+        for (method, _), values in by_method.items():
+            assert values.shape == (3, 4, 2), "C(4, 1) are all routes"
+            assert method == "beam" or (values[:, -1] == [0, 1]).all()
 
 
 def test_a_documents_draws_are_its_own():

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -97,3 +99,24 @@ def test_bad_input_is_named():
     losses["code", "d1"][4] = np.nan
     with pytest.raises(InputError, match="domain code, document d1, token 4"):
         select.apply("duo", table(losses), SPACE, 2, 3, seed=1)
+
+
+@pytest.mark.parametrize("budgets", [[0, 1, 2, 3], [0, 2, 3], [1, 3]])
+def test_the_oracle_on_average_is_the_best_of_all_ways_to_spend(budgets):
+    losses = np.random.default_rng(0).gamma(2, 1, (2, 4, len(budgets)))
+    sums, spent = select.on_average(losses, budgets, budgets)
+    for document, (column, most) in product(range(2), enumerate(budgets)):
+        ways = [way for way in product(range(len(budgets)), repeat=4) if sum(budgets[step] for step in way) <= 4 * most]
+        totals = [sum(losses[document, token, step] for token, step in enumerate(way)) for way in ways]
+        assert sums[document, column] == pytest.approx(min(totals))
+        assert spent[document, column] == sum(budgets[step] for step in ways[int(np.argmin(totals))]) <= 4 * most
+
+
+def test_the_oracle_on_average_spends_nothing_where_nothing_is_gained():
+    sums, spent = select.on_average(np.ones((1, 5, 3)), [0, 1, 2], [0, 1, 2])
+    assert sums.tolist() == [[5, 5, 5]] and spent.tolist() == [[0, 0, 0]]
+
+
+def test_an_average_below_all_budgets_is_one_clear_error():
+    with pytest.raises(InputError, match=r"budgets \[2, 3\]: none is as low as the average 1"):
+        select.on_average(np.ones((1, 5, 2)), [2, 3], [1])

@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from models import DEVICE, TINY, brute_force, make, random_tokens
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import three_way
 from duo.oracle.tree import Enumerator
 from duo.routes import CHOICES, RouteSpace
 from duo.tables.oracle import THREE_WAY
-from duo.tables.studies import THREE_WAY_CURVES
 from duo.terms import BIG, SKIP
 
 SPACE = RouteSpace(4, CHOICES)
-SAMPLE = Sample(["text"] * 3, ["d0", "d1", "d2"], random_tokens(3, 5).numpy(), random_tokens(3, 5, seed=1).numpy())
+SAMPLE = EvaluationSet(
+    ["text"] * 3, ["d0", "d1", "d2"], random_tokens(3, 5).numpy(), random_tokens(3, 5, seed=1).numpy()
+)
 PAIRS = [(big, skip) for big in range(5) for skip in range(5 - big)]
 
 
@@ -78,21 +78,6 @@ def test_table_has_a_row_a_token_and_cell(table):
         digits = SPACE.digits[row["oracle_route"]]
         assert [(digits == SPACE.choices.index(choice)).sum() for choice in (BIG, SKIP)] == [row["big"], row["skip"]]
         assert row["oracle_loss"] <= row["loss_sum"] / row["routes"] + 1e-5
-
-
-def test_curves_are_the_means_over_tokens(table):
-    found = three_way.curves(table, 200, 0.95, seed=1)
-    THREE_WAY_CURVES.write(found)
-    assert len(found) == 2 * len(PAIRS)
-    for row in found.to_pylist():
-        part = table.filter(pc.and_(pc.equal(table["big"], row["big"]), pc.equal(table["skip"], row["skip"])))
-        losses = part["oracle_loss"] if row["strategy"] == "oracle" else pc.divide(part["loss_sum"], part["routes"])
-        assert row["loss"] == pytest.approx(pc.mean(losses).as_py())
-        assert row["low"] <= row["loss"] <= row["high"]
-        assert row["loss"] == pytest.approx(10 - row["big"] + 2 * row["skip"], abs=0.11)
-        assert row["perplexity"] == pytest.approx(np.exp(row["loss"]))
-        assert row["from_all_big"] == pytest.approx(4 - row["big"] + 2 * row["skip"], abs=0.11)
-        assert row["from_all_big_low"] <= row["from_all_big"] <= row["from_all_big_high"]
 
 
 def test_a_loss_that_is_not_finite_is_one_error():

@@ -3,7 +3,7 @@ exist.
 """
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pytest
@@ -11,31 +11,40 @@ from made_up import LAYERS, evaluated, noise
 from project import REPOSITORY as ROOT
 
 from duo.errors import InputError
-from duo.report import claims, glossary, page
+from duo.report import claims, content
+from duo.stats import Statistic
+from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS
+from duo.tables.studies import ORACLE_STATISTICS, ROUTER_STATISTICS
 from workflow.__main__ import use
 from workflow.params import load_params
 from workflow.stages.claims import scope
 
 SCOPE = claims.Scope(layers=12, budgets=range(13), routers=2, skipping=True, dense=[0.0, 1.0], frozen=True)
 MODELS = {
-    "duo": claims.Model(1, ("duo", "duo-2", "duo-3")),
-    "duo-2": claims.Model(2, ("duo", "duo-2", "duo-3")),
-    "duo-3": claims.Model(3, ("duo", "duo-2", "duo-3")),
-    "skip": claims.Model(1, ("skip",)),
+    "duo": claims.Trained(1, ("duo", "duo-2", "duo-3")),
+    "duo-2": claims.Trained(2, ("duo", "duo-2", "duo-3")),
+    "duo-3": claims.Trained(3, ("duo", "duo-2", "duo-3")),
+    "skip": claims.Trained(1, ("skip",)),
 }
 
 
-def statistic(name: str, low: float, high: float, model: str = "duo", domain: str = "text") -> dict:
-    return {"model": model, "domain": domain, "name": name, "value": (low + high) / 2, "low": low, "high": high}
+A = Statistic("difference", "a", "b", words="a less b")
+C = Statistic("difference", "c", "d", 2, words="c less d at budget 2")
 
 
-BELOW = (claims.Test("evaluate", "a-b", "<"),)
+def row(statistic: Statistic, low: float, high: float, model: str = "duo", domain: str = "text") -> dict:
+    ids = {"model": model, "domain": domain} | asdict(statistic)
+    return ids | {"value": (low + high) / 2, "low": low, "high": high}
+
+
+BELOW = (claims.Test(ORACLE_STATISTICS, A, "<"),)
 
 
 def judge(*rows: dict, tests: tuple[claims.Test, ...] = BELOW) -> list[dict]:
     claim = claims.Claim("C0", "words", "figure-2", tests)
-    return claims.judge([claim], {"evaluate": pa.Table.from_pylist(list(rows))}, MODELS).to_pylist()
+    table = pa.Table.from_pylist(list(rows), schema=ORACLE_STATISTICS.schema)
+    return claims.judge([claim], {ORACLE_STATISTICS: table}, MODELS).to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -57,8 +66,8 @@ def judge(*rows: dict, tests: tuple[claims.Test, ...] = BELOW) -> list[dict]:
     ],
 )
 def test_a_test_holds_where_its_whole_interval_is_on_the_right_side(side, bound, low, high, verdict):
-    (row,) = judge(statistic("a-b", low, high), tests=(claims.Test("evaluate", "a-b", side, bound),))
-    assert row["verdict"] == row["claim_verdict"] == verdict
+    (found,) = judge(row(A, low, high), tests=(claims.Test(ORACLE_STATISTICS, A, side, bound),))
+    assert found["verdict"] == found["claim_verdict"] == verdict
 
 
 @pytest.mark.parametrize(
@@ -72,8 +81,8 @@ def test_a_test_holds_where_its_whole_interval_is_on_the_right_side(side, bound,
     ],
 )
 def test_a_claim_holds_where_all_its_tests_do_and_fails_where_any_does(first, second, verdict):
-    tests = (claims.Test("evaluate", "a-b", "<"), claims.Test("evaluate", "c-d", "<"))
-    rows = judge(statistic("a-b", *first), statistic("c-d", *second), tests=tests)
+    tests = (claims.Test(ORACLE_STATISTICS, A, "<"), claims.Test(ORACLE_STATISTICS, C, "<"))
+    rows = judge(row(A, *first), row(C, *second), tests=tests)
     assert [row["claim_verdict"] for row in rows] == [verdict] * 2
 
 
@@ -87,9 +96,7 @@ def test_a_claim_holds_where_all_its_tests_do_and_fails_where_any_does(first, se
     ],
 )
 def test_seeds_must_agree_and_their_range_is_told_apart(seeds, verdict):
-    rows = judge(
-        *(statistic("a-b", *ends, model=model) for model, ends in zip(("duo", "duo-2", "duo-3"), seeds, strict=True))
-    )
+    rows = judge(*(row(A, *ends, model=model) for model, ends in zip(("duo", "duo-2", "duo-3"), seeds, strict=True)))
     assert {row["claim_verdict"] for row in rows} == {verdict}
     estimates = [(low + high) / 2 for low, high in seeds]
     assert [row["estimate"] for row in rows] == estimates and [row["seed"] for row in rows] == [1, 2, 3]
@@ -99,52 +106,61 @@ def test_seeds_must_agree_and_their_range_is_told_apart(seeds, verdict):
 
 
 def test_models_trained_otherwise_must_agree_too_but_are_no_seeds():
-    rows = judge(statistic("a-b", -2, -1), statistic("a-b", 3, 4, model="skip"))
+    rows = judge(row(A, -2, -1), row(A, 3, 4, model="skip"))
     assert {row["claim_verdict"] for row in rows} == {"undecided"}
     assert [(row["seeds"], row["seed_low"], row["seed_high"]) for row in rows] == [("1", -1.5, -1.5), ("1", 3.5, 3.5)]
 
 
 def test_domains_are_judged_each_by_itself():
-    rows = judge(statistic("a-b", -2, -1), statistic("a-b", 1, 2, domain="code"))
+    rows = judge(row(A, -2, -1), row(A, 1, 2, domain="code"))
     assert [(row["domain"], row["claim_verdict"]) for row in rows] == [("text", "holds"), ("code", "fails")]
 
 
-def test_a_pattern_tests_every_statistic_of_its_kind():
+def test_every_subject_can_be_tested():
+    one, two = (Statistic("depth_bias", name, words=f"depth bias of {name}") for name in ("one", "two"))
     rows = judge(
-        statistic("lean_a", 1, 2),
-        statistic("lean_b", -1, 1),
-        statistic("other", -2, -1),
-        tests=(claims.Test("evaluate", "lean_*", ">"),),
+        row(one, 1, 2),
+        row(two, -1, 1),
+        row(A, -2, -1),
+        tests=(claims.Test(ORACLE_STATISTICS, Statistic("depth_bias", "any"), ">", each=("subject",)),),
     )
-    assert [(row["statistic"], row["verdict"], row["claim_verdict"]) for row in rows] == [
-        ("lean_a", "holds", "undecided"),
-        ("lean_b", "undecided", "undecided"),
+    assert [(found["subject"], found["verdict"], found["claim_verdict"]) for found in rows] == [
+        ("one", "holds", "undecided"),
+        ("two", "undecided", "undecided"),
     ]
 
 
+def test_words_are_no_part_of_what_is_tested_and_labels_and_budget_are():
+    others = [C.of("sampled"), replace(C, budget=3), replace(C, reference="e")]
+    rows = judge(row(replace(C, words="otherwise"), 1, 2), *(row(other, -2, -1) for other in others), tests=(TEST,))
+    assert [(found["statistic"], found["verdict"]) for found in rows] == [("otherwise", "fails")]
+
+
+TEST = claims.Test(ORACLE_STATISTICS, C, "<", needs="line starts")
+
+
 def test_a_missing_statistic_is_an_error_where_there_should_be_one_and_undecided_elsewhere():
-    test = claims.Test("evaluate", "c-d", "<", needs="line starts")
     with pytest.raises(
         InputError,
-        match=r"oracle_curves/statistics.parquet: no statistic 'c-d' of domain 'text', which claim C0 rests on",
+        match=r"oracle_curves/statistics.parquet: no statistic of domain 'text' for 'c less d at budget 2' \(family "
+        r"difference, subject c, reference d, budget 2, labels true\), which claim C0 rests on",
     ):
-        judge(statistic("a-b", -2, -1), tests=(test,))
-    (row,) = judge(statistic("a-b", -2, -1), tests=(replace(test, there=False),))
-    assert (
-        row["claim_verdict"] == "undecided"
-        and row["supports"] == "none, without line starts"
-        and row["estimate"] != row["estimate"]
-    )
+        judge(row(A, -2, -1), tests=(TEST,))
+    (found,) = judge(row(A, -2, -1), tests=(replace(TEST, there=False),))
+    assert (found["claim_verdict"], found["supports"]) == ("undecided", "none, without line starts")
+    assert found["estimate"] != found["estimate"] and found["statistic"] == C.words
 
 
-def every_statistic(scope: claims.Scope, low: float, high: float) -> dict[str, pa.Table]:
-    """Tables that hold each statistic that a claim rests on, all with one interval."""
-    names = {(test.source, test.name.replace("*", "x")) for claim in claims.claims(scope) for test in claim.tests}
+def every_statistic(
+    scope: claims.Scope, low: float, high: float, without: tuple[Statistic, ...] = ()
+) -> dict[Table, pa.Table]:
+    """Tables that hold each statistic that a claim rests on but for some, all with one interval."""
+    tests = {(test.table, test.statistic) for claim in claims.claims(scope) for test in claim.tests}
     rows = {
-        source: [statistic(name, low, high) for other, name in sorted(names) if other == source]
-        for source in claims.SOURCES
+        table: [row(found, low, high) for other, found in tests if other is table and found not in without]
+        for table in claims.SOURCES
     }
-    return {source: pa.Table.from_pylist(found) for source, found in rows.items()}
+    return {table: pa.Table.from_pylist(found, schema=table.schema) for table, found in rows.items()}
 
 
 def test_all_claims_are_judged_and_fit_their_schema(tmp_path, monkeypatch):
@@ -171,12 +187,13 @@ def test_all_claims_are_judged_and_fit_their_schema(tmp_path, monkeypatch):
 
 
 def test_the_paper_s_budgets_are_shares_of_the_layers():
-    def leans(layers: int) -> list[str]:
+    def budgets(layers: int) -> list[float]:
         listed = claims.claims(replace(SCOPE, layers=layers, budgets=range(layers + 1)))
-        return [test.name for claim in listed for test in claim.tests if test.name.startswith("lean_")]
+        tests = [test for claim in listed for test in claim.tests if test.table is ORACLE_STATISTICS]
+        return [test.statistic.budget for test in tests if test.statistic.family == "depth_bias"]
 
-    assert leans(12) == ["lean_4", "lean_6", "lean_8"]
-    assert leans(4) == ["lean_1", "lean_2", "lean_3"]
+    assert budgets(12) == [4, 6, 8]
+    assert budgets(4) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -192,32 +209,41 @@ def test_the_paper_s_budgets_are_shares_of_the_layers():
 )
 def test_what_the_experiment_leaves_out_leaves_its_claims_undecided(change, undecided):
     listed = claims.claims(replace(SCOPE, **change))
-    tables = every_statistic(SCOPE, -0.01, -0.005)
-    lacking = {test.name.replace("*", "x") for claim in listed for test in claim.tests if not test.there}
-    tables = {
-        source: pa.Table.from_pylist([row for row in table.to_pylist() if row["name"] not in lacking])
-        for source, table in tables.items()
-    }
+    lacking = tuple(test.statistic for claim in listed for test in claim.tests if not test.there)
+    tables = every_statistic(SCOPE, -0.01, -0.005, without=lacking)
     found = claims.judge(listed, tables, MODELS).to_pylist()
     without = {row["claim"] for row in found if row["supports"].startswith("none, without")}
     assert without - {"C16"} == undecided
     assert not {row["claim"] for row in found if row["claim_verdict"] == "holds"} & without
 
 
-def test_the_oracle_s_statistics_are_those_that_evaluate_makes():
-    """Those of other stages: the smoke run ends in claims, where a name that no stage makes is an error."""
-    found = evaluated(noise())["text"][1]
+def test_the_oracle_s_statistics_are_those_that_its_study_makes():
+    """Those of other stages: the smoke run ends in claims, where one that no stage makes is an error."""
+    estimates = evaluated(noise())["text"][1]
     listed = claims.claims(replace(SCOPE, layers=LAYERS, budgets=range(LAYERS + 1)))
-    assert {test.name for claim in listed for test in claim.tests if test.source == "evaluate"} <= set(found)
+    tested = {test.statistic for claim in listed for test in claim.tests if test.table is ORACLE_STATISTICS}
+    assert tested <= set(estimates)
 
 
 def test_every_statistic_has_words():
-    for name in {test.name.replace("*", "0.5") for claim in claims.claims(SCOPE) for test in claim.tests}:
-        assert glossary.statistic(name) != name
+    assert all(test.statistic.words for claim in claims.claims(SCOPE) for test in claim.tests)
+
+
+def test_all_statistics_of_a_run_stand_in_one_table_with_their_seed():
+    tables = {
+        ORACLE_STATISTICS: pa.Table.from_pylist([row(A, 1, 2), row(C, 1, 2, "duo-2")], ORACLE_STATISTICS.schema),
+        ROUTER_STATISTICS: pa.Table.from_pylist([row(A, 3, 4)], ROUTER_STATISTICS.schema),
+    }
+    found = claims.of_the_run(tables, {"duo": 1, "duo-2": 2}).to_pylist()
+    assert [(each["study"], each["model"], each["seed"], each["subject"], each["value"]) for each in found] == [
+        ("oracle_curves", "duo", 1, "a", 1.5),
+        ("oracle_curves", "duo-2", 2, "c", 1.5),
+        ("router_curves", "duo", 1, "a", 3.5),
+    ]
 
 
 def test_every_claim_rests_on_a_picture_of_the_report():
-    shown = {*page.FIGURES, page.COLOURED}
+    shown = {*content.FIGURES, content.COLOURED}
     assert {claim.figure for claim in claims.claims(SCOPE)} <= shown
 
 
@@ -228,9 +254,12 @@ def test_our_experiments_have_what_every_claim_needs(file, tmp_path):
     if file != "params.yaml":
         use(str(ROOT / file), params)
     lacking = [
-        (claim.name, test.name)
+        (claim.name, test.statistic.family, test.statistic.subject)
         for claim in claims.claims(scope(load_params(params)))
         for test in claim.tests
         if not test.there
     ]
-    assert lacking == [("C16", "line_start_loss"), ("C16", "line_start_gap")]  # which only the text can tell
+    assert lacking == [
+        ("C16", "loss_difference", "line_starts"),
+        ("C16", "gap_difference", "line_starts"),
+    ]  # which only the text can tell

@@ -8,9 +8,9 @@ from made_up_page import FIGURES, HOSTILE, TEXTS, evaluated, inputs
 from project import REPOSITORY
 
 from duo.errors import InputError
-from duo.report import claims
+from duo.report import claims, content
 from duo.report import page as report
-from duo.report.glossary import statistic
+from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables.report import FIGURE
 from workflow import dag
 from workflow.params import load_params, read_yaml
@@ -66,15 +66,16 @@ def test_images_and_tables_can_be_heard(page):
 def test_anchors_lead_to_one_place_each(page):
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert {*FIGURES, report.COLOURED} <= set(ids)
+    assert {*FIGURES, content.COLOURED} <= set(ids)
     targets = {attributes["href"].removeprefix("#") for tag, attributes in page.tags if tag == "a"}
-    assert {"figure-4a", "figure-4b", report.COLOURED} <= targets <= set(ids)
+    assert {"figure-4a", "figure-4b", content.COLOURED} <= targets <= set(ids)
 
 
 def test_numbers_of_the_run_are_on_the_page(page, given):
-    for domain, numbers in evaluated():
-        assert f"{given['metrics'][domain.model][domain.name]['perplexity']['oracle_1']:.2f}" in page.words
-        assert f"{numbers['oracle_budget'].value:g}" in page.words
+    for study, estimates in evaluated():
+        metrics = given["metrics"][study.ids["model"]][study.ids["domain"]]
+        assert f"{metrics['perplexity']['oracle_1']:.2f}" in page.words
+        assert f"{estimates[BEST_BUDGET].value:g}" in page.words
     headline = page.words.split("choice of route")[1].split("How to read")[0]
     assert "all layers big" in headline and "all layers small" not in headline  # budget 0 was not run
     assert "one 1.0, two 1.0" in page.words and "texts/*.txt" in page.words
@@ -90,10 +91,10 @@ def test_numbers_of_the_run_are_on_the_page(page, given):
 
 def test_every_claim_has_a_verdict_a_domain_and_its_tests_behind_it(page):
     verdicts = re.findall(r"'verdict (\w+)'", str([attributes.get("class") for _, attributes in page.tags]))
-    both = 2 + 2  # what becomes of a claim without luck: a verdict a domain, and a test each
+    both = 2 + 2  # what becomes of a claim without luck: a verdict per domain, and a test each
     assert {verdicts.count(kind) for kind in ("holds", "fails", "undecided")} == {2 + 4 + both}
     assert "holds 2, fails 2, undecided 2" in page.words
-    told = page.words.split("at its best, less the best fixed route there")[1:]
+    told = page.words.split("at its best budget, less the best fixed route there")[1:]
     rows = [" ".join(row.split("holds")[0].split()) for row in told]
     assert "duo, 1 -0.500 -0.562 to -0.438 < 0" in rows and "seed-2, 2 -0.400 -0.463 to -0.338 < 0" in rows
     assert not re.search(r"\bnan\b|None", page.words)
@@ -102,21 +103,21 @@ def test_every_claim_has_a_verdict_a_domain_and_its_tests_behind_it(page):
 def test_the_second_part_takes_the_gain_apart(page):
     second = page.words.split("Is the oracle's gain real?")[-1]
     assert "On text the oracle at budget 2 gains +1.000 nats" in second  # where it gains most
-    assert "on the drawn labels is -0.500 nats a token (-0.562 to -0.438) from that on the true ones" in second
-    assert "The difference is +0.250 nats a token (+0.188 to +0.312): more than those predictions explain." in second
-    assert "The difference is +0.000 nats a token (-0.062 to +0.062): not told apart from none." in second
-    assert "Routes that the teacher 'others' prefers without the label are at -0.125 nats" in second
+    assert "on the sampled labels is -0.500 nats per token (-0.562 to -0.438) from that on the true ones" in second
+    assert "The difference is +0.250 nats per token (+0.188 to +0.312): more than those predictions explain." in second
+    assert "The difference is +0.000 nats per token (-0.062 to +0.062): not significant." in second
+    assert "Routes that teacher 'others' chooses without the label are at -0.125 nats" in second
     apart, every = second.split("The gain taken apart")[1].split("Nor can")[0].split("The same for every model")
     assert "code seed-2 2 +1.000+0.938 to +1.062 +1.000+0.938 to +1.062 +0.000-0.062 to +0.062" in " ".join(
         every.split()
     )
     for words, loss in (
         ("all layers big", 3.0),
-        ("oracle, as claimed", 2.0),
-        ("best route without the label, by others", 2.625),
+        ("oracle, isolated", 2.0),
+        ("route of lowest expected loss by others", 2.625),
     ):
         assert f"{exp(loss):.2f}" in apart.split(words)[1][:20], words
-    joint = second.split("where it claims most")[1]
+    joint = second.split("where its isolated loss is lowest")[1]
     assert (
         f"{exp(2):.2f}" in joint.split("shared")[1]
         and f"{exp(2.25):.2f}" in joint.split("shared")[1].split("greedy")[0]
@@ -131,11 +132,9 @@ def test_without_a_choice_the_second_part_says_so(given):
 
 
 def test_a_gain_without_a_share_of_luck_is_told_without_it(given):
-    rows = [row for row in report.rows(given["gain"]["statistics"]) if row["domain"] == "text"]
-    sentences = report.gains({**row, "value": None} if row["name"] == "luck_share_2" else row for row in rows)[
-        0
-    ].sentences
-    assert sentences[1].endswith("(+0.688 to +0.812), all of it luck.")
+    rows = [row for row in content.rows(given["gain"]["statistics"]) if row["domain"] == "text"]
+    unknown = [row | {"value": None} if row["family"] == "null_share" else row for row in rows]
+    assert content.gains(unknown)[0].sentences[1].endswith("(+0.688 to +0.812).")
 
 
 def test_coloured_text_is_the_text(given):
@@ -150,38 +149,22 @@ def test_coloured_text_is_the_text(given):
     assert 'data-values="loss 1.00, oracle 1.00, gap 0.00 nats"' in panels[0]
 
 
-def test_statistics_have_words():
-    assert (
-        statistic("lean_4")
-        == "lean of the oracle at budget 4: share of big in the upper half of the layers, less the lower half"
-    )
-    assert statistic("oracle_1-all_big") != "oracle_1-all_big" and statistic("not known") == "not known"
-    assert statistic("null_lean_4") == f"{statistic('lean_4')}, on drawn labels"
-    assert (
-        statistic("ceiling_seed-2-all_big_4")
-        == "routes at budget 4 that the teacher 'seed-2' prefers without the label, less all layers big"
-    )
-    assert statistic("null_unknown") == "null_unknown"
-
-
 def test_every_picture_of_the_pipeline_is_on_the_page(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     drawn = {Path(out).stem for out in dag.Dag().makers if out.startswith("artifacts/figures/")}
     patterns = load_params(REPOSITORY / "params.yaml").figures.patterns
-    assert set(report.figure_names(patterns)) == drawn - {"headline"}  # figure 4b as far as it goes without routers
+    assert set(content.figure_names(patterns)) == drawn - {"headline"}  # figure 4b as far as it goes without routers
 
 
 def test_claims_rest_on_pictures_of_the_page():
     scope = claims.Scope(layers=12, budgets=range(13), routers=2, skipping=True, dense=[0.0, 1.0], frozen=True)
     for claim in claims.claims(scope):
-        assert claim.figure in (*report.FIGURES, report.COLOURED), claim.name
-        for test in claim.tests:
-            assert statistic(test.name.replace("*", "0.50")) != test.name.replace("*", "0.50"), test.name
+        assert claim.figure in (*content.FIGURES, content.COLOURED), claim.name
 
 
 def test_stage_depends_on_every_template_of_the_page():
     deps = read_yaml(REPOSITORY / "dvc.yaml")["stages"]["report"]["deps"]
-    environment = report.environment()
+    environment = content.environment()
     reached, ahead = set(), {"report.html.jinja"}
     while ahead:
         name = ahead.pop()
@@ -196,10 +179,10 @@ def test_stage_depends_on_every_template_of_the_page():
 def test_a_missing_or_foreign_figure_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"figure-2\.svg: is missing"):
-        report.embed("figure-2")
+        content.embed("figure-2")
     path = FIGURE.path(name="figure-2", format="svg")
     path.parent.mkdir(parents=True)
-    for content in ("<svg/>", "<svg"):
-        path.write_text(content)
+    for markup in ("<svg/>", "<svg"):
+        path.write_text(markup)
         with pytest.raises(InputError, match="damaged, or not a figure of ours"):
-            report.embed("figure-2")
+            content.embed("figure-2")

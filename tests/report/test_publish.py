@@ -1,17 +1,17 @@
 import json
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from made_up_page import FIGURES, HOSTILE, TEXTS, inputs
+from made_up_page import FIGURES, HOSTILE, TEXTS, inputs, params
 
 from duo.errors import InputError
-from duo.report import page, publish
+from duo.report import content, glossary, publish
 from duo.tables import files
 from duo.tables.report import CLAIMS, CORRECTED_CLAIMS, FIGURE
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 
+PARAMS = params() | {"figures": {"patterns": ["figure-7"]}}
 MARKS = "before\n<!-- results: made -->\nold\n<!-- end of results -->\nafter\n"
 
 
@@ -24,9 +24,7 @@ def given() -> dict:
 def run(given, tmp_path, monkeypatch) -> Path:
     """The artifacts of a finished run that the pages are made from, in a directory of its own."""
     monkeypatch.chdir(tmp_path)
-    loaded = SimpleNamespace(figures=SimpleNamespace(patterns=["figure-7"]), model_dump=lambda **_: given["params"])
-    monkeypatch.setattr("duo.report.publish.load_params", lambda: loaded)
-    monkeypatch.setattr(page, "embed", {figure.name: figure for figure in given["figures"]}.get)
+    monkeypatch.setattr(content, "embed", {figure.name: figure for figure in given["figures"]}.get)
     ORACLE_METRICS.write(given["metrics"])
     CLAIMS.write(given["verdicts"])
     SEED_SPREAD.write(given["tables"]["Spread over seeds"])
@@ -44,12 +42,14 @@ def run(given, tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def published(run) -> dict[str, str]:
     return {
-        path.name: path.read_text(encoding="utf-8") for path in publish.publish() if path.suffix in (".md", ".json")
+        path.name: path.read_text(encoding="utf-8")
+        for path in publish.publish(PARAMS, 1_500_000)
+        if path.suffix in (".md", ".json")
     }
 
 
 def test_every_picture_is_copied_and_shown(run):
-    written = publish.publish()
+    written = publish.publish(PARAMS, 1_500_000)
     assert all((run / path).exists() for path in written)
     for name in FIGURES:
         copy = run / "docs/figures" / f"{name}.png"
@@ -60,6 +60,7 @@ def test_every_picture_is_copied_and_shown(run):
 def test_the_pages_follow_from_the_numbers_alone(published):
     numbers = json.loads(published["results.json"])
     assert published["results.md"] == publish.page(numbers)
+    assert published["glossary.md"] == glossary.page()
     assert published["README.md"] == publish.readme(MARKS, numbers)
     assert published["README.md"].startswith("before\n<!-- results: made -->\n![Figure 4b") and published[
         "README.md"
@@ -71,31 +72,43 @@ def test_claims_show_verdict_estimate_interval_and_every_seed(published):
     lines = published["results.md"].splitlines()
     words = "words of C2 \\| " + HOSTILE
     assert f"| C2 | {words} | [figure 4b](#figure-4b) | fails | fails |" in lines
-    statistic = "oracle at half of the layers big, less the lowest at any other budget"
+    statistic = "oracle at budget 2, less the same at the best of the other budgets"
     ending = "| < 0 | fails | +0.125 to +0.250 |".replace("<", "&lt;")
     assert f"| code | {statistic} | duo, 1 | +0.250 | +0.188 to +0.312 {ending}" in lines
     assert f"| code | {statistic} | seed-2, 2 | +0.125 | +0.062 to +0.188 {ending}" in lines
-    assert "holds 2, fails 2, undecided 2" in published["results.md"] and "Of 6 verdicts" in published["README.md"]
+    assert "holds 2, fails 2, undecided 2" in published["results.md"]
 
 
 def test_what_is_left_of_the_gain_is_told(published):
-    page, readme = published["results.md"], published["README.md"]
-    for text in (page, readme):
+    page = published["results.md"]
+    for text in (page,):
         assert (
-            "On text the oracle at budget 2 gains +1.000 nats a token (+0.938 to +1.062) over all layers big." in text
+            "On text the oracle at budget 2 gains +1.000 nats per token (+0.938 to +1.062) over all layers big." in text
         )
-        assert "it gains +0.750 nats a token (+0.688 to +0.812), all of it luck: 75 % as much (69 % to 81 %)." in text
-        assert "The difference is +0.250 nats a token (+0.188 to +0.312): more than those predictions explain." in text
-        assert "The difference is +0.000 nats a token (-0.062 to +0.062): not told apart from none." in text
+        assert "it gains +0.750 nats per token (+0.688 to +0.812): 75 % as much (69 % to 81 %)." in text
+        assert (
+            "The difference is +0.250 nats per token (+0.188 to +0.312): more than those predictions explain." in text
+        )
+        assert "The difference is +0.000 nats per token (-0.062 to +0.062): not significant." in text
         assert "survives 2, does not 2, undecided 2" in text
     lines = page.splitlines()
-    left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) | +0.750 (+0.688 to +0.812) |"
+    left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) | "
+    left += "+0.750 (+0.688 to +0.812) |"
     assert f"| text | seed-2 | 2 | {left}" in lines
     assert "| text | shared | 2 | 7.4 (6.9 to 7.9) | 9.5 (8.9 to 10.1) |" in lines
     assert "| code | greedy | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines
     assert f"| C1 | words of C1 \\| {HOSTILE} | does not | does not |" in lines
     without = "-0.750 (-0.812 to -0.688) | -0.500 (-0.562 to -0.438) | -0.250 (-0.312 to -0.188) | &lt; 0 | survives |"
-    assert f"| C2 | text | oracle with one big layer, less all layers big | duo | {without}" in lines
+    assert f"| C2 | text | oracle at budget 1, less all layers big | duo | {without}" in lines
+
+
+def test_readme_has_three_findings_with_intervals(published):
+    findings = [line for line in published["README.md"].splitlines() if line.startswith("- **")]
+    assert len(findings) == 3
+    assert "gains 0.750 nats per token (0.688 to 0.812); on the true ones 1.000 (0.938 to 1.062)." in findings[0]
+    assert "perplexity 7.4 (6.9 to 7.9)" in findings[1] and "becomes 9.5 (8.9 to 10.1)" in findings[1]
+    assert "`others` chooses without the label are 0.125 nats per token (0.062 to 0.188) below" in findings[2]
+    assert "1.5 M parameters, 4 layers" in published["README.md"]
 
 
 def test_headline_numbers_are_those_of_the_run(published, given):
@@ -114,12 +127,12 @@ def test_no_word_of_the_corpus_is_published(published):
 def test_all_or_nothing(run):
     FIGURE.path(name="figure-8", format="png").unlink()
     with pytest.raises(InputError, match=r"figure-8\.png: missing"):
-        publish.publish()
+        publish.publish(PARAMS, 1_500_000)
     assert not Path("docs").exists() and Path("README.md").read_text() == MARKS
 
 
 def test_readme_without_marks_is_refused(run):
     Path("README.md").write_text("no marks")
     with pytest.raises(InputError, match=r"README\.md: has no part between"):
-        publish.publish()
+        publish.publish(PARAMS, 1_500_000)
     assert not Path("docs").exists()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from made_up_examples import DOMAINS, SETTINGS, SPACE, TIME, examples
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.routers import baselines
 from duo.routers.dataset import Examples
 from duo.terms import BIG
@@ -57,10 +57,10 @@ def test_neighbours_are_the_nearest_of_the_standardised_inputs():
 
 
 def test_the_token_table_draws_means_towards_the_domains():
-    one = Sample(["text"], ["d"], np.array([[5, 5, 7]]), np.zeros((1, 3), np.int64))
+    one = EvaluationSet(["text"], ["d"], np.array([[5, 5, 7]]), np.zeros((1, 3), np.int64))
     losses = torch.tensor([[0.0, 3.0], [2.0, 1.0], [4.0, 2.0]])
     known = Examples(one, DOMAINS, torch.zeros(3, 1, 1), losses)
-    asked = Sample(["text", "code"], ["a", "b"], np.array([[5, 99], [5, 6]]), np.zeros((2, 2), np.int64))
+    asked = EvaluationSet(["text", "code"], ["a", "b"], np.array([[5, 99], [5, 6]]), np.zeros((2, 2), np.int64))
     (predicted,) = baselines.by_token(known, [2])(Examples(asked, DOMAINS, torch.zeros(4, 1, 1), torch.zeros(4, 2)))
     own, never, other = (
         [1.5, 2.0],

@@ -11,6 +11,7 @@ from duo.model.transformer import Duo, Shape
 from duo.routers import gate as router
 from duo.routes import RouteSpace
 from duo.settings import OneRouter, Router
+from duo.training import loop
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=4, width=16, heads=2, big=24, small=6)
 DEVICE = Device()
@@ -60,7 +61,8 @@ def run(made: router.Routed, weigh: router.Weigh, update=router.mixed) -> dict[s
 
 def train(path, one=None, observe=lambda step, values: None, seed=1, **changes):
     settings = SETTINGS.model_copy(update=changes)
-    return router.train(backbone(), one or wanted(), "ffn", settings, DEVICE, seed, DATA, DATA, path, observe)
+    data, run = {"train": DATA, "validation": DATA}, loop.Run("router", seed, path, observe)
+    return router.train(backbone(), one or wanted(), "ffn", settings, DEVICE, data, run)
 
 
 @pytest.mark.parametrize("choices", [TWO, THREE, SKIPPING])
@@ -151,12 +153,6 @@ def test_no_exact_score_without_a_whole_budget_of_two_choices(one):
     scores = router.score(made, one, 0.2, TOKENS, LABELS, DEVICE)
     assert set(scores) == {"hard", "soft"}
     assert np.all(scores["soft"]["route"] == -1) and np.all(scores["hard"]["route"] >= 0)
-
-
-def test_temperature_falls_geometrically():
-    heats = [router.temperature(step, 5, [2.0, 0.125]) for step in range(5)]
-    assert heats == pytest.approx([2.0, 1.0, 0.5, 0.25, 0.125])
-    assert router.temperature(0, 1, [2.0, 0.2]) == 2.0
 
 
 @pytest.mark.parametrize("kind", ["frozen", "trained"])

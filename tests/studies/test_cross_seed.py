@@ -1,21 +1,25 @@
-"""Routes that one model chose cost another what they cost there, and a fixed route is scored where it was not chosen."""
+"""Routes that one model chose cost another what they cost there; a fixed route is scored where it was not chosen."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from made_up import LAYERS, SPACE, Losses, noise, selected, table
 
+from duo.settings import Bootstrap
+from duo.stats import Interval, Intervals
 from duo.studies import cross_seed, oracle_curves
+from duo.studies.cross_seed import CrossSeed, MeanLoss, OfScorer, PairLoss, difference, transfer
 from duo.tables.studies import CROSS_SEED, CROSS_SEED_MEANS, CROSS_SEED_STATISTICS
+from workflow import studies
 
 BUDGETS = list(range(LAYERS + 1))
 
 
-def crossed(losses: dict[str, Losses], budgets=BUDGETS) -> dict[str, cross_seed.Domain]:
-    """Every domain of models with these losses; the last document of each in a shard of its own."""
+def crossed(losses: dict[str, Losses], budgets=BUDGETS) -> dict[str, CrossSeed]:
+    """The study of every domain of models with these losses; the last document of each model in its own shard."""
     by_model = [selected(part, budgets, model) for model, part in losses.items()]
     tables = {
-        budget: tuple(pa.concat_tables([each[budget][index] for each in by_model]) for index in (0, 1))
+        budget: tuple(pa.concat_tables([tables[budget][index] for tables in by_model]) for index in (0, 1))
         for budget in budgets
     }
     chosen = cross_seed.choices({budget: selections for budget, (selections, _) in tables.items()})
@@ -24,11 +28,16 @@ def crossed(losses: dict[str, Losses], budgets=BUDGETS) -> dict[str, cross_seed.
         keys = list(part)
         for shard in (keys[:-1], keys[-1:]):
             scores |= cross_seed.score(scorer, table({key: part[key] for key in shard}), chosen, SPACE)
-    return {domain.name: domain for domain in cross_seed.domains(oracle_curves.domains(tables, SPACE), scores, seed=1)}
+    gathered = cross_seed.gather(oracle_curves.gather(tables, SPACE), scores, seed=1)
+    return {study.ids["domain"]: study for study in gathered}
 
 
-def found(domain: cross_seed.Domain) -> dict:
-    return domain.intervals(LAYERS, 200, 0.95, seed=1)
+def intervals(study: CrossSeed) -> Intervals:
+    return study.intervals(200, 0.95, seed=1)
+
+
+def scored(numbers: Intervals, scorer: str, statistic) -> Interval:
+    return numbers[OfScorer(scorer, statistic)]
 
 
 def other_noise(seed: int, documents: int, tokens: int) -> Losses:
@@ -38,7 +47,7 @@ def other_noise(seed: int, documents: int, tokens: int) -> Losses:
 
 def test_a_pair_costs_what_the_choosers_routes_cost_the_scorer():
     models = {"one": noise(), "two": {key: part[:, ::-1] ** 2 for key, part in noise().items()}}
-    numbers = found(crossed(models)["code"])
+    numbers = intervals(crossed(models)["code"])
     for chooser, scorer in (("one", "two"), ("two", "one"), ("two", "two")):
         for budget in BUDGETS:
             allowed = [route for route in range(len(SPACE)) if bin(route).count("1") == budget]
@@ -47,7 +56,7 @@ def test_a_pair_costs_what_the_choosers_routes_cost_the_scorer():
                 if domain == "code":
                     best = [min(allowed, key=lambda route: token[route]) for token in part.astype(np.float32)]
                     costs += [models[scorer][domain, document][position, route] for position, route in enumerate(best)]
-            assert numbers["pair", chooser, scorer, budget].value == pytest.approx(np.mean(costs), rel=1e-6)
+            assert numbers[PairLoss(chooser, scorer, budget)].value == pytest.approx(np.mean(costs), rel=1e-6)
 
 
 def test_means_are_over_models_and_over_pairs_of_two():
@@ -56,50 +65,47 @@ def test_means_are_over_models_and_over_pairs_of_two():
         "two": {key: part * 2 for key, part in noise().items()},
         "three": {key: 5 - part for key, part in noise().items()},
     }
-    numbers = found(crossed(models)["text"])
+    numbers = intervals(crossed(models)["text"])
     for strategy, pairs in {
         "own": [(name, name) for name in models],
         "other": [(chooser, scorer) for chooser in models for scorer in models if chooser != scorer],
     }.items():
-        assert numbers["mean", strategy, 2].value == pytest.approx(
-            np.mean([numbers["pair", *pair, 2].value for pair in pairs])
-        )
-    assert numbers["mean", "fixed", LAYERS] == numbers["mean", "own", LAYERS] == numbers["mean", "held_out", LAYERS]
+        mean = np.mean([numbers[PairLoss(*pair, 2)].value for pair in pairs])
+        assert numbers[MeanLoss(strategy, 2)].value == pytest.approx(mean)
+    fixed, own, held_out = (numbers[MeanLoss(strategy, LAYERS)] for strategy in ("fixed", "own", "held_out"))
+    assert fixed == own == held_out
 
 
 def test_what_is_noise_to_each_model_does_not_transfer_and_what_both_share_does():
     alone = {name: other_noise(seed, 12, 60) for seed, name in enumerate(("one", "two"))}
-    numbers = found(crossed(alone)["text"])
+    numbers = intervals(crossed(alone)["text"])
     for scorer in alone:
-        assert (
-            numbers["contrast", scorer, "fixed_2-other_2"].value < 0
-        )  # a fixed route is the best of six, on these documents
-        assert numbers["contrast", scorer, "transfer_2"].high < 0.15
-        assert (
-            numbers["contrast", scorer, "mean_2-other_2"].low < 0 < numbers["contrast", scorer, "mean_2-other_2"].high
-        )
+        # A fixed route is the best of six, on these documents.
+        assert scored(numbers, scorer, difference("fixed", "other", 2)).value < 0
+        assert scored(numbers, scorer, transfer(2)).high < 0.15
+        _, low, high = scored(numbers, scorer, difference("mean", "other", 2))
+        assert low < 0 < high
     shared = {name: {key: part + alone["one"][key] for key, part in losses.items()} for name, losses in alone.items()}
-    numbers = found(crossed(shared)["text"])
-    assert numbers["contrast", "two", "fixed_2-other_2"].low > 0
-    assert 0.3 < numbers["contrast", "two", "transfer_2"].low < numbers["contrast", "two", "transfer_2"].high < 1
+    numbers = intervals(crossed(shared)["text"])
+    assert scored(numbers, "two", difference("fixed", "other", 2)).low > 0
+    _, low, high = scored(numbers, "two", transfer(2))
+    assert 0.3 < low < high < 1
 
 
 def test_models_that_are_one_transfer_all():
-    numbers = found(crossed({"one": noise(), "two": noise()})["text"])
+    numbers = intervals(crossed({"one": noise(), "two": noise()})["text"])
     for budget in (1, 2, 3):
-        assert numbers["contrast", "one", f"transfer_{budget}"] == pytest.approx((1, 1, 1))
-    assert numbers["contrast", "one", "other_2-all_big"].value == pytest.approx(
-        numbers["mean", "own", 2].value - numbers["mean", "own", LAYERS].value
-    )
+        assert scored(numbers, "one", transfer(budget)) == pytest.approx((1, 1, 1))
+    at_two, all_big = (numbers[MeanLoss("own", budget)].value for budget in (2, LAYERS))
+    assert scored(numbers, "one", difference("other", "all_big", 2)).value == pytest.approx(at_two - all_big)
 
 
 def test_one_model_has_only_itself():
-    domain = crossed({"one": noise()})["text"]
-    numbers = found(domain)
-    assert {key[1] for key in numbers if key[0] == "mean"} == {"own", "fixed", "held_out", "mean"}
-    assert {key[2] for key in numbers if key[0] == "contrast"} == {
-        f"held_out_{budget}-fixed_{budget}" for budget in (1, 2, 3)
-    }
+    numbers = intervals(crossed({"one": noise()})["text"])
+    strategies = {key.strategy for key in numbers if isinstance(key, MeanLoss)}
+    assert strategies == {"own", "fixed", "held_out", "mean"}
+    statistics = {key.statistic for key in numbers if isinstance(key, OfScorer)}
+    assert statistics == {difference("held_out", "fixed", budget) for budget in (1, 2, 3)}
 
 
 def test_halves_are_halves():
@@ -126,20 +132,20 @@ def test_a_fixed_route_is_scored_where_it_was_not_chosen():
 def test_optimism_of_noise_is_seen_and_a_route_that_is_better_has_none():
     rng = np.random.default_rng(0)
     pure = {("text", f"d{index}"): rng.gamma(4, 0.5, (4, len(SPACE))) for index in range(16)}
-    assert found(crossed({"one": pure})["text"])["contrast", "one", "held_out_2-fixed_2"].low > 0
+    assert scored(intervals(crossed({"one": pure})["text"]), "one", difference("held_out", "fixed", 2)).low > 0
     for part in pure.values():
         part[:, SPACE.with_budget(2)[3]] -= 9
-    assert found(crossed({"one": pure})["text"])["contrast", "one", "held_out_2-fixed_2"] == (0, 0, 0)
+    assert scored(intervals(crossed({"one": pure})["text"]), "one", difference("held_out", "fixed", 2)) == (0, 0, 0)
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    domain = crossed({"one": noise(), "two": {key: part**2 for key, part in noise().items()}})["text"]
-    numbers = found(domain)
-    CROSS_SEED.write(cross_seed.pair_curves(domain, numbers))
-    CROSS_SEED_MEANS.write(cross_seed.mean_curves(domain, numbers))
-    CROSS_SEED_STATISTICS.write(cross_seed.statistics(domain, numbers))
+    gathered = crossed({"one": noise(), "two": {key: part**2 for key, part in noise().items()}})
+    studies.write([gathered["text"]], Bootstrap(confidence=0.95, resamples=200), seed=1)
     assert CROSS_SEED.read().num_rows == 4 * len(BUDGETS)
     assert set(CROSS_SEED_MEANS.read()["strategy"].to_pylist()) == {"own", "other", "fixed", "held_out", "mean"}
-    names = CROSS_SEED_STATISTICS.read()["name"].to_pylist()
-    assert {"held_out_2-fixed_2", "fixed_1-other_1", "transfer_3", "other_1-all_big", "other_budget"} <= set(names)
+    written = CROSS_SEED_STATISTICS.read().to_pylist()
+    pairs = {(row["subject"], row["reference"]) for row in written if row["family"] == "difference"}
+    assert pairs == {("held_out", "fixed"), ("fixed", "other"), ("mean", "other"), ("other", "all_big")}
+    assert {row["family"] for row in written} == {"difference", "transfer", "best_budget"}
+    assert {row["model"] for row in written} == {"one", "two"} and all(row["words"] for row in written)

@@ -5,10 +5,20 @@ import logging
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import tabled
 from scipy.stats import spearmanr
 
 from duo.data import tokenizer as tokens
+from duo.stats import Intervals, Statistic
 from duo.studies import difficulty
+from duo.studies.difficulty import (
+    LOSS_GAP_RANK,
+    WITHOUT_GAIN,
+    WITHOUT_GAIN_ALL_BIG,
+    ClassMean,
+    TokenDifficulty,
+    line_start,
+)
 from duo.tables.studies import DIFFICULTY, DIFFICULTY_CLASSES, DIFFICULTY_HISTOGRAM, DIFFICULTY_STATISTICS, PASSAGES
 
 TIME = 24
@@ -67,26 +77,24 @@ def table(
     return pa.table({"model": ["duo"] * small.size, "domain": ["code"] * small.size} | columns)
 
 
-def planted(documents: int = 8, time: int = 40) -> tuple[difficulty.Domain, dict]:
+def planted(documents: int = 8, time: int = 40) -> tuple[TokenDifficulty, Intervals]:
     """Line starts, one in four: loss 6, gap 0.3. Names: loss 3, gap 2. All with noise."""
     rng = np.random.default_rng(0)
     line_starts = np.tile(np.arange(time) % 4 == 0, (documents, 1))
     small = np.where(line_starts, 6, 3) + rng.uniform(-0.1, 0.1, line_starts.shape)
     oracle = small - np.where(line_starts, 0.3, 2)
-    domain = difficulty.Domain(table(np.where(line_starts, "keyword", "name"), line_starts, small, oracle))
+    domain = TokenDifficulty(table(np.where(line_starts, "keyword", "name"), line_starts, small, oracle))
     return domain, domain.intervals(200, 0.95, 1)
 
 
 def test_planted_line_starts_and_classes_come_out():
     domain, found = planted()
-    assert found["line_start_loss"].value == pytest.approx(3, abs=0.05) and found["line_start_loss"].low > 2.9
-    assert found["line_start_gap"].value == pytest.approx(-1.7) and found["line_start_gap"].high < -1.6
-    assert found["line_start_relative_gap"].value == pytest.approx(0.3 / 6 - 2 / 3, abs=0.01)
-    assert (
-        found["high_loss_no_gain"].value == 1
-    )  # the highest fifth of losses are line starts, whose gap is a twentieth
-    assert found["loss_gap_rank"].high < 0
-    rows = difficulty.class_means({"model": "duo", "domain": "code"}, domain, found).to_pylist()
+    assert found[line_start("loss")].value == pytest.approx(3, abs=0.05) and found[line_start("loss")].low > 2.9
+    assert found[line_start("gap")].value == pytest.approx(-1.7) and found[line_start("gap")].high < -1.6
+    assert found[line_start("relative_gap")].value == pytest.approx(0.3 / 6 - 2 / 3, abs=0.01)
+    assert found[WITHOUT_GAIN].value == 1  # the highest fifth of losses are line starts, whose gap is a twentieth
+    assert found[LOSS_GAP_RANK].high < 0
+    rows = tabled(DIFFICULTY_CLASSES, (domain, found)).to_pylist()
     assert [(row["class"], row["tokens"]) for row in rows] == [("keyword", 80), ("name", 240)]
     for row, (loss, gap) in zip(rows, [(6, 0.3), (3, 2)], strict=True):
         assert row["loss_low"] <= row["loss"] <= row["loss_high"] and row["loss"] == pytest.approx(loss, abs=0.05)
@@ -97,41 +105,41 @@ def test_no_gain_is_a_gap_below_a_tenth_of_a_high_loss():
     small = np.tile(np.linspace(1, 10, 50), (6, 1))  # the ten highest are high
     none = np.tile(np.arange(50) % 2 == 0, (6, 1))
     oracle, big = small - np.where(none, 0.05, 0.5) * small, small + 1.0
-    found = difficulty.Domain(table(np.full(small.shape, "name"), none, small, oracle, big)).intervals(100, 0.95, 1)
-    assert found["high_loss_no_gain"] == pytest.approx((0.5, 0.5, 0.5))
-    assert found["high_loss_no_gain_all_big"].value == 1
+    found = TokenDifficulty(table(np.full(small.shape, "name"), none, small, oracle, big)).intervals(100, 0.95, 1)
+    assert found[WITHOUT_GAIN] == pytest.approx((0.5, 0.5, 0.5))
+    assert found[WITHOUT_GAIN_ALL_BIG].value == 1
 
 
 def test_rank_correlation_is_spearman_s():
     rng = np.random.default_rng(1)
     small = rng.gamma(2, 2, (6, 30)).round(1)  # with ties
     oracle = small * rng.uniform(0, 1, small.shape).round(1)
-    found = difficulty.Domain(table(np.full(small.shape, "name"), small < 0, small, oracle)).intervals(300, 0.95, 1)
-    assert found["loss_gap_rank"].value == pytest.approx(spearmanr(small.ravel(), (small - oracle).ravel()).statistic)
-    assert found["loss_gap_rank"].low < found["loss_gap_rank"].value < found["loss_gap_rank"].high
+    found = TokenDifficulty(table(np.full(small.shape, "name"), small < 0, small, oracle)).intervals(300, 0.95, 1)
+    assert found[LOSS_GAP_RANK].value == pytest.approx(spearmanr(small.ravel(), (small - oracle).ravel()).statistic)
+    assert found[LOSS_GAP_RANK].low < found[LOSS_GAP_RANK].value < found[LOSS_GAP_RANK].high
 
 
 def test_what_too_few_documents_have_is_left_out():
     small = np.random.default_rng(2).gamma(2, 2, (8, 10))
     classes, line_starts = np.full(small.shape, "name", dtype="<U10"), np.zeros(small.shape, bool)
     classes[:4, 0], line_starts[:4, 1] = "number", True
-    domain = difficulty.Domain(table(classes, line_starts, small, small / 2))
+    domain = TokenDifficulty(table(classes, line_starts, small, small / 2))
     found = domain.intervals(100, 0.95, 1)
-    assert not any(str(key).startswith("line_start") for key in found) and "loss_gap_rank" in found
-    assert difficulty.class_means({"model": "duo", "domain": "code"}, domain, found)["class"].to_pylist() == ["name"]
+    assert {key for key in found if isinstance(key, Statistic)} == {LOSS_GAP_RANK, WITHOUT_GAIN, WITHOUT_GAIN_ALL_BIG}
+    assert tabled(DIFFICULTY_CLASSES, (domain, found))["class"].to_pylist() == ["name"]
 
 
 def test_a_replicate_without_a_class_takes_the_sample_s_mean():
     classes = np.array([["number"] * 2 + ["name"] * 2] * 5 + [["name"] * 4] * 3)
     small = np.arange(32.0).reshape(8, 4)
-    domain = difficulty.Domain(table(classes, classes == "none", small, small / 2))
+    domain = TokenDifficulty(table(classes, classes == "none", small, small / 2))
     weights = np.array([[0.0] * 5 + [1, 1, 6], [1.0] * 8])
-    assert domain.numbers(weights)["loss", "number"].tolist() == [small[:5, :2].mean()] * 2
+    assert domain.numbers(weights)[ClassMean("loss", "number")].tolist() == [small[:5, :2].mean()] * 2
 
 
 def test_histogram_counts_every_token_once():
-    domain, _ = planted()
-    cells = difficulty.histogram({"model": "duo", "domain": "code"}, domain).to_pylist()
+    domain, found = planted()
+    cells = tabled(DIFFICULTY_HISTOGRAM, (domain, found)).to_pylist()
     assert sum(cell["tokens"] for cell in cells) == 8 * 40
     for cell in cells:
         inside = (domain.loss >= cell["loss"]) & (domain.loss < cell["loss"] + cell["width"])
@@ -143,7 +151,7 @@ def test_tokens_are_the_first_model_s_in_order():
     small, big, oracle = (
         {"text": np.full((3, 2), 1.0), "code": np.arange(6.0).reshape(3, 2) + add} for add in (5, 3, 1)
     )
-    found = difficulty.tokens("duo", "code", *map(selections, (small, big, oracle)))
+    found = difficulty.token_losses("duo", "code", *map(selections, (small, big, oracle)))
     assert found["document"].to_pylist() == ["code0", "code0", "code1", "code1", "code2", "code2"]
     assert found["position"].to_pylist() == [0, 1] * 3
     assert found["all_small"].to_pylist() == [5, 6, 7, 8, 9, 10] and found["all_big"].to_pylist() == [3, 4, 5, 6, 7, 8]
@@ -152,8 +160,8 @@ def test_tokens_are_the_first_model_s_in_order():
 
 def described(tokenizer, texts: dict[str, str], language: str | None):
     losses = {"code": np.random.default_rng(3).gamma(2, 2, (len(texts), TIME))}
-    found = difficulty.tokens("duo", "code", *[selections(losses)] * 3)
-    return *difficulty.described(found, documents(texts), tokenizer, language), losses["code"]
+    found = difficulty.token_losses("duo", "code", *[selections(losses)] * 3)
+    return *difficulty.describe(found, documents(texts), tokenizer, language), losses["code"]
 
 
 def test_classes_follow_the_language_and_the_log_counts_what_is_not_of_it(tokenizer, caplog):
@@ -193,11 +201,12 @@ def test_passage_is_the_beginning_of_a_document_with_its_losses_and_origin(token
 def test_tables_fit_their_schemas(tmp_path, monkeypatch, tokenizer):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
     found, _, _ = described(tokenizer, {f"code{index}": CODE for index in range(2)}, "python")
-    domain, ids = difficulty.Domain(found), {"model": "duo", "domain": "code"}
-    numbers = domain.intervals(100, 0.95, 1)
-    DIFFICULTY.write(found)
-    DIFFICULTY_HISTOGRAM.write(difficulty.histogram(ids, domain))
-    DIFFICULTY_CLASSES.write(difficulty.class_means(ids, domain, numbers))
-    DIFFICULTY_STATISTICS.write(difficulty.statistics(ids, numbers))
+    study = TokenDifficulty(found)
+    numbers = study.intervals(100, 0.95, 1)
+    for table in (DIFFICULTY, DIFFICULTY_HISTOGRAM, DIFFICULTY_CLASSES, DIFFICULTY_STATISTICS):
+        table.write(tabled(table, (study, numbers)))
+    assert DIFFICULTY.read().to_pydict() == found.select(DIFFICULTY.schema.names).to_pydict()
     assert {"keyword", "name", "operator"} <= set(DIFFICULTY_CLASSES.read()["class"].to_pylist())
-    assert np.isfinite(DIFFICULTY_STATISTICS.read()["value"].to_numpy()).all()
+    rows = DIFFICULTY_STATISTICS.read().to_pylist()
+    assert np.isfinite([row["value"] for row in rows]).all()
+    assert len(rows) == 6 == len({row["words"] for row in rows}), "every statistic has words of its own"

@@ -1,25 +1,31 @@
-"""SampledLabels is told apart from what some route really knows, on made-up routes whose predictions are known."""
+"""Luck is told apart from what some route really knows, on made-up routes whose predictions are known."""
+
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from made_up import LAYERS, SPACE, selected
+from made_up import LAYERS, SPACE, selected, tabled
 
-from duo.data.evaluation_set import Sample
+from duo.data.evaluation_set import EvaluationSet
 from duo.oracle import null
 from duo.report import claims, corrected_claims
 from duo.settings import SampledLabels
+from duo.stats import Intervals, Statistic
 from duo.studies import gain, oracle_curves
+from duo.studies.skips import CONSISTENCY
 from duo.tables.report import CORRECTED_CLAIMS
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS, SKIP_STATISTICS
 
 DOCUMENTS, TOKENS, WORDS, DRAWS = 24, 16, 12, 3
 BUDGETS = range(LAYERS + 1)
 HALF = LAYERS // 2
+SCOPE = claims.Scope(LAYERS, list(BUDGETS), routers=0, skipping=False, dense=[], frozen=False)
+EMPTY = pa.Table.from_pylist([], schema=SKIP_STATISTICS.schema)
 
 
-def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Domain, dict]:
+def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Intervals]:
     """Routes that predict at random, though alike. True labels come from the same route as sampled ones, by default
     all big; or, if `known`,
     from what one route of each token predicts.
@@ -27,7 +33,7 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Domain, di
     The teacher predicts as the labels are sampled.
     """
     rng = np.random.default_rng(0)
-    everyone = Sample(
+    everyone = EvaluationSet(
         ["text"] * DOCUMENTS,
         [f"d{index:02}" for index in range(DOCUMENTS)],
         *np.zeros((2, DOCUMENTS, TOKENS), np.int64),
@@ -58,10 +64,10 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Domain, di
             )
         )
         plain["text", name] = losses[0]
-    (evaluated,) = oracle_curves.domains(selected(plain), SPACE)
+    (curves,) = oracle_curves.gather(selected(plain), SPACE)
     settings = SampledLabels(reference=labels, temperature=1.0, samples=DRAWS, teachers=["teacher"])
-    domain = gain.summarise(pa.concat_tables(tables), evaluated, SPACE, settings, HALF)
-    return domain, domain.intervals(200, 0.95, seed=1)
+    study = gain.gather(pa.concat_tables(tables), curves, SPACE, settings, HALF)
+    return study, study.intervals(200, 0.95, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -77,47 +83,65 @@ def signal():
 @pytest.mark.parametrize("budget", range(1, LAYERS))
 def test_what_luck_gives_is_a_gain_and_no_more_than_the_null_gain(luck_alone, budget):
     _, found = luck_alone
-    assert found[f"gain_{budget}"].low > 0 and found[f"null_gain_{budget}"].low > 0
-    left = found[f"gain-null_gain_{budget}"]
+    assert found[gain.gain("all_big", budget)].low > 0 and found[gain.gain("all_big", budget, "sampled")].low > 0
+    left = found[gain.gain("all_big", budget, "difference")]
     assert left.low < 0 < left.high
-    assert left.value == pytest.approx(found[f"gain_{budget}"].value - found[f"null_gain_{budget}"].value)
-    assert found[f"luck_share_{budget}"].value == pytest.approx(
-        found[f"null_gain_{budget}"].value / found[f"gain_{budget}"].value
+    assert left.value == pytest.approx(
+        found[gain.gain("all_big", budget)].value - found[gain.gain("all_big", budget, "sampled")].value
+    )
+    assert found[gain.null_share("all_big", budget)].value == pytest.approx(
+        found[gain.gain("all_big", budget, "sampled")].value / found[gain.gain("all_big", budget)].value
     )
 
 
 def test_where_luck_is_all_choosing_without_the_label_gains_nothing(luck_alone):
     _, found = luck_alone
-    assert found[f"ceiling_teacher-all_big_{HALF}"].high > 0
+    assert found[gain.ceiling_difference("teacher", "all_big", HALF)].high > 0
     assert (
-        found[f"normalised-all_big_{HALF}"].low > 0
+        found[gain.difference("normalised", "all_big", HALF)].low > 0
     )  # a proper distribution is no better than the one that labels come from
 
 
 def test_labels_of_any_route_are_luck_to_the_others():
     _, found = made_up(known=False, labels=6)
-    assert found[gain.SOURCE].value < found["fixed", SPACE.layers].value, "labels come from another route than all big"
+    assert (
+        found[gain.GainLoss("route_6", SPACE.counts("big")[6])].value
+        < found[gain.GainLoss("fixed", SPACE.layers)].value
+    ), "labels come from another route than all big"
     for budget in range(1, LAYERS):
         assert (
-            found[f"gain-null_gain_{budget}"].low < 0 < found[f"gain-null_gain_{budget}"].high
-            and found[f"gain_{budget}"].low > 0
+            found[gain.gain("route_6", budget, "difference")].low
+            < 0
+            < found[gain.gain("route_6", budget, "difference")].high
+            and found[gain.gain("route_6", budget)].low > 0
         )
-    assert found[f"normalised-route_6_{HALF}"].low > 0
-    assert found["calibration"].low < 0 < found["calibration"].high, "true labels are sampled alike"
+    assert found[gain.difference("normalised", "route_6", HALF)].low > 0
+    assert found[gain.calibration("route_6")].low < 0 < found[gain.calibration("route_6")].high, (
+        "true labels are sampled alike"
+    )
 
 
 def test_what_a_route_knows_is_left_and_the_teacher_finds_it(signal):
     _, found = signal
-    assert found[f"gain-null_gain_{HALF}"].low > 0.1
-    assert found[f"ceiling_teacher-fixed_{HALF}"].high < -0.1 and found[f"ceiling_teacher-all_big_{HALF}"].high < -0.1
-    assert found["ceiling_teacher", HALF].value > found["oracle", HALF].value, "the oracle has luck as well"
+    assert found[gain.gain("all_big", HALF, "difference")].low > 0.1
+    assert (
+        found[gain.ceiling_difference("teacher", "fixed", HALF)].high < -0.1
+        and found[gain.ceiling_difference("teacher", "all_big", HALF)].high < -0.1
+    )
+    assert found[gain.GainLoss("ceiling", HALF, "teacher")].value > found[gain.GainLoss("oracle", HALF)].value, (
+        "the oracle has luck as well"
+    )
 
 
-def test_claims_on_true_labels_are_those_of_the_stage_evaluate(luck_alone):
+def corrected(statistic: Statistic) -> Statistic:
+    return statistic.of("corrected")
+
+
+def test_claims_on_true_labels_are_those_of_the_oracle_curves(luck_alone):
     """Same numbers, same replicates: what is corrected is what was claimed."""
-    domain, found = luck_alone
-    claimed = oracle_curves.intervals(domain.evaluated, LAYERS, 200, 0.95, seed=1)
-    names = [name for name in claimed if isinstance(name, str) and f"corrected_{name}" in found]
+    study, found = luck_alone
+    claimed = study.curves.intervals(200, 0.95, seed=1)
+    names = [key for key in claimed if isinstance(key, Statistic) and corrected(key) in found]
     assert len(names) == 5 + LAYERS - 1
     for name in names:
         assert found[name] == pytest.approx(claimed[name], abs=1e-9), name
@@ -125,18 +149,18 @@ def test_claims_on_true_labels_are_those_of_the_stage_evaluate(luck_alone):
 
 def test_what_is_read_off_the_curve_is_corrected_on_the_curve(luck_alone):
     _, found = luck_alone
-    curve = [found["corrected", budget].value for budget in BUDGETS]
-    assert found["corrected_oracle_1-all_big"].value == pytest.approx(curve[1] - curve[-1])
-    assert found["corrected-all_big_1"].value == pytest.approx(curve[1] - curve[-1])
-    assert found["luck_1"].value == pytest.approx(curve[1] - found["oracle", 1].value)
-    best = int(found["oracle_budget"].value)
-    assert found["corrected_oracle_best-all_small"].value == pytest.approx(curve[best] - curve[0])
-    assert found["corrected_oracle_budget"].value == np.argmin(curve)
-    assert found["corrected_oracle_half-best_other"].value == pytest.approx(
+    curve = [found[gain.GainLoss("corrected", budget)].value for budget in BUDGETS]
+    assert found[corrected(oracle_curves.less_all_big("oracle", 1))].value == pytest.approx(curve[1] - curve[-1])
+    assert found[gain.difference("corrected", "all_big", 1)].value == pytest.approx(curve[1] - curve[-1])
+    assert found[gain.selection_bias(1)].value == pytest.approx(curve[1] - found[gain.GainLoss("oracle", 1)].value)
+    best = int(found[oracle_curves.BEST_BUDGET].value)
+    assert found[corrected(oracle_curves.at_best_budget("all_small"))].value == pytest.approx(curve[best] - curve[0])
+    assert found[corrected(oracle_curves.BEST_BUDGET)].value == np.argmin(curve)
+    assert found[corrected(oracle_curves.less_other_budgets("oracle", HALF))].value == pytest.approx(
         curve[HALF] - min(curve[:HALF] + curve[HALF + 1 :])
     )
     for end in (0, LAYERS):
-        assert curve[end] == pytest.approx(found["oracle", end].value), "no choice, no luck"
+        assert curve[end] == pytest.approx(found[gain.GainLoss("oracle", end)].value), "no choice, no luck"
 
 
 def test_luck_of_choosing_is_all_that_is_gained_over_the_best_foresight(luck_alone):
@@ -145,30 +169,33 @@ def test_luck_of_choosing_is_all_that_is_gained_over_the_best_foresight(luck_alo
     """
     _, found = luck_alone
     for budget in range(1, LAYERS):
-        assert found[f"luck_{budget}"].low > 0 and found[f"corrected-all_big_{budget}"].high > 0
+        assert (
+            found[gain.selection_bias(budget)].low > 0
+            and found[gain.difference("corrected", "all_big", budget)].high > 0
+        )
 
 
 def test_where_all_is_luck_no_claim_on_the_curve_survives(luck_alone):
     """The oracle's curve falls and rises, below both ends; what is left of it is nowhere below all layers big."""
-    domain, found = luck_alone
-    scope = claims.Scope(LAYERS, list(BUDGETS), routers=0, skipping=False, dense=[], frozen=False)
-    empty = pa.Table.from_pylist([], schema=SKIP_STATISTICS.schema)
-    rows = corrected_claims.judge(claims.claims(scope), gain.statistics(domain, found), empty).to_pylist()
+    rows = corrected_claims.judge(claims.claims(SCOPE), tabled(GAIN_STATISTICS, luck_alone), EMPTY).to_pylist()
     by_statistic = {row["statistic"]: row for row in rows}
-    for name in ("oracle_best-all_big", "oracle_1-all_big"):
-        assert by_statistic[name]["true_high"] < 0 and by_statistic[name]["verdict"] != "survives"
+    for statistic in (oracle_curves.at_best_budget("all_big"), oracle_curves.less_all_big("oracle", 1)):
+        row = by_statistic[statistic.words]
+        assert row["true_high"] < 0 and row["verdict"] != "survives"
     assert not any(row["claim_verdict"] == "survives" for row in rows if row["claim"] in ("C2", "C3", "C7", "C9"))
 
 
 def test_leans_and_shares_are_corrected_by_their_difference(luck_alone):
     _, found = luck_alone
-    assert found["corrected_lean_1"].value == pytest.approx(found["lean_1"].value - found["null_lean_1"].value)
+    assert found[corrected(oracle_curves.depth_bias(1))].value == pytest.approx(
+        found[oracle_curves.depth_bias(1)].value - found[oracle_curves.depth_bias(1).of("sampled")].value
+    )
     for layer in range(LAYERS):
         true, sampled, difference = (
-            found[labels, 1, layer].value for labels in (gain.TRUE, gain.SAMPLED, gain.DIFFERENCE)
+            found[gain.LabelShare(labels, 1, layer)].value for labels in (gain.TRUE, gain.SAMPLED, gain.DIFFERENCE)
         )
         assert difference == pytest.approx(true - sampled)
-    assert found["corrected_lean_1"].low < 0 < found["corrected_lean_1"].high
+    assert found[corrected(oracle_curves.depth_bias(1))].low < 0 < found[corrected(oracle_curves.depth_bias(1))].high
 
 
 def test_a_gain_that_luck_gives_labels_of_like_loss_is_none():
@@ -181,32 +208,20 @@ def test_a_gain_that_luck_gives_labels_of_like_loss_is_none():
     sampled = loss.repeat(2, axis=1), 0.5 * loss.repeat(2, axis=1)
     for luck_share, left in ((0.45, 1.0), (0.0, 0.5)):
         shares = gain.without_gain(true, sampled, luck_share * sampled[0], documents)
-        found = {name: share(np.ones((1, 2)))[0] for name, share in shares.items()}
-        assert found == {"high_loss_no_gain": 0.5, "null_high_loss_no_gain": 0.0, "corrected_high_loss_no_gain": left}
+        found = {statistic.labels: share(np.ones((1, 2)))[0] for statistic, share in shares.items()}
+        assert found == {"true": 0.5, "sampled": 0.0, "corrected": left}
+        assert {statistic.family for statistic in shares} == {gain.WITHOUT_GAIN.family}
 
 
 def test_tables_fit_their_schemas(luck_alone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    domain, found = luck_alone
-    tables = {
-        GAIN_CURVES: gain.curves(domain, found),
-        GAIN_STATISTICS: gain.statistics(domain, found),
-        GAIN_HEAT_MAPS: gain.heat_maps(domain),
-        GAIN_LAYERS: gain.layer_shares(domain, found),
-    }
-    for table, rows in tables.items():
+    for table in (GAIN_CURVES, GAIN_STATISTICS, GAIN_HEAT_MAPS, GAIN_LAYERS):
+        rows = tabled(table, luck_alone)
         table.write(rows)
-        assert table.read().equals(rows.select(table.schema.names).cast(table.read().schema))
-    curves = GAIN_CURVES.read()
-    assert set(curves["strategy"].to_pylist()) == {
-        "oracle",
-        "null",
-        "corrected",
-        "normalised",
-        "fixed",
-        "ceiling_teacher",
-        "all_big",
-    }
+        assert table.read().equals(rows)
+    strategies = {(row["strategy"], row["teacher"]) for row in GAIN_CURVES.read().to_pylist()}
+    known = {"oracle", "null", "corrected", "normalised", "fixed", "all_big"}
+    assert strategies == {(name, "") for name in known} | {("ceiling", "teacher")}
     cells = [row for row in GAIN_HEAT_MAPS.read().to_pylist() if row["budget"] == 1 and row["position"] == 0]
     true, sampled, difference = (
         [row["share"] for row in cells if row["labels"] == labels] for labels in ("true", "sampled", "difference")
@@ -216,17 +231,23 @@ def test_tables_fit_their_schemas(luck_alone, tmp_path, monkeypatch):
     )
 
 
-def row(name: str, low: float, high: float, model: str = "duo") -> dict:
-    return {"model": model, "domain": "text", "name": name, "value": (low + high) / 2, "low": low, "high": high}
+def row(statistic: Statistic, low: float, high: float, model: str = "duo") -> dict:
+    ids = {"model": model, "domain": "text"} | asdict(statistic)
+    return ids | {"value": (low + high) / 2, "low": low, "high": high}
 
 
-def judged(
-    claimed: tuple[float, float], corrected: tuple[float, float], *others: dict, name: str = "oracle_1-all_big"
-) -> list[dict]:
+def every_label(statistic: Statistic, true: tuple, null: tuple, corrected: tuple, model: str = "duo") -> list[dict]:
+    ends = {"true": true, "sampled": null, "corrected": corrected}
+    return [row(statistic.of(labels), *interval, model) for labels, interval in ends.items()]
+
+
+C3 = oracle_curves.less_all_big("oracle", 1)
+
+
+def judged(claimed: tuple[float, float], corrected: tuple[float, float], *others: dict) -> list[dict]:
     scope = claims.Scope(12, range(13), routers=0, skipping=False, dense=[], frozen=False)
-    rows = [row(name, *claimed), row(f"null_{name}", -1, 1), row(f"corrected_{name}", *corrected), *others]
-    empty = pa.Table.from_pylist([], schema=SKIP_STATISTICS.schema)
-    return corrected_claims.judge(claims.claims(scope), pa.Table.from_pylist(rows), empty).to_pylist()
+    rows = pa.Table.from_pylist([*every_label(C3, claimed, (-1, 1), corrected), *others], GAIN_STATISTICS.schema)
+    return corrected_claims.judge(claims.claims(scope), rows, EMPTY).to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -241,23 +262,19 @@ def judged(
 )
 def test_a_claim_survives_where_it_holds_as_claimed_and_corrected(claimed, corrected, verdict):
     (found,) = judged(claimed, corrected)
-    assert (found["claim"], found["statistic"], found["supports"]) == ("C3", "oracle_1-all_big", "< 0")
+    assert (found["claim"], found["statistic"], found["supports"]) == ("C3", C3.words, "< 0")
     assert found["verdict"] == found["claim_verdict"] == verdict
     assert (found["true_low"], found["null_high"], found["corrected_high"]) == (claimed[0], 1, corrected[1])
 
 
 def test_models_must_agree_on_what_survives():
-    others = [row(f"{prefix}oracle_1-all_big", 1, 2, "seed-2") for prefix in ("", "null_", "corrected_")]
+    others = every_label(C3, (1, 2), (1, 2), (1, 2), "seed-2")
     assert [found["verdict"] for found in judged((-2, -1), (-2, -1), *others)] == ["survives", "does not"]
     assert {found["claim_verdict"] for found in judged((-2, -1), (-2, -1), *others)} == {"undecided"}
 
 
 def test_claims_that_luck_can_touch_have_a_row(luck_alone):
-    domain, found = luck_alone
-    scope = claims.Scope(LAYERS, list(BUDGETS), routers=0, skipping=False, dense=[], frozen=False)
-    skips = pa.Table.from_pylist(
-        [row(f"{prefix}consistency", 0.1, 0.2, "skip") for prefix in ("", "null_", "corrected_")]
-    )
-    table = corrected_claims.judge(claims.claims(scope), gain.statistics(domain, found), skips)
+    skips = pa.Table.from_pylist(every_label(CONSISTENCY, *[(0.1, 0.2)] * 3, "skip"), SKIP_STATISTICS.schema)
+    table = corrected_claims.judge(claims.claims(SCOPE), tabled(GAIN_STATISTICS, luck_alone), skips)
     assert table["claim"].unique().to_pylist() == ["C2", "C3", "C7", "C8", "C9", "C10", "C15"]
     assert CORRECTED_CLAIMS.schema.names == table.column_names

@@ -3,9 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import tabled
 
-from duo.report import glossary
+from duo.stats import Intervals
 from duo.studies import schedules
+from duo.studies.schedules import BudgetSchedules, ScheduleLoss, difference
 from duo.tables.studies import SCHEDULE_POSITIONS, SCHEDULE_STATISTICS, SCHEDULES
 
 BUDGETS = range(1, 6)
@@ -43,7 +45,7 @@ def tables(loss, documents: int = 6, time: int = 10) -> dict[int, pa.Table]:
     """SELECTIONS' columns at each budget, of loss(model, domain, budget, document, position); rows out of order, as
     shards leave them.
     """
-    found = {}
+    by_budget = {}
     for budget in BUDGETS:
         rows = []
         for model in ("one", "two"):
@@ -53,14 +55,15 @@ def tables(loss, documents: int = 6, time: int = 10) -> dict[int, pa.Table]:
                         value = loss(model, domain, budget, document, position)
                         row = {"model": model, "domain": domain, "document": f"d{document}", "position": position}
                         rows.append(row | {"oracle_loss": value, "mean_loss": 2 * value})
-        found[budget] = pa.Table.from_pylist(rows)
-    return found
+        by_budget[budget] = pa.Table.from_pylist(rows)
+    return by_budget
 
 
-def found(loss) -> dict[tuple[str, str], tuple[schedules.Scheduled, dict]]:
+def estimated(loss) -> dict[tuple[str, str], tuple[BudgetSchedules, Intervals]]:
+    """The study of every model and domain, with its intervals."""
     return {
-        (each.model, each.domain): (each, each.intervals(200, 0.95, 1))
-        for each in schedules.scheduled(tables(loss), 5, 1)
+        (study.ids["model"], study.ids["domain"]): (study, study.intervals(200, 0.95, 1))
+        for study in schedules.gather(tables(loss), 5, 1)
     }
 
 
@@ -68,50 +71,51 @@ def test_a_token_costs_its_loss_at_the_budget_of_its_position():
     def loss(model, domain, budget, document, position):
         return {"one": 1, "two": 3}[model] + {"text": 0, "code": 10}[domain] + budget * (position + 1) / (document + 1)
 
-    every = found(loss)
+    every = estimated(loss)
     assert list(every) == [("one", "text"), ("one", "code"), ("two", "text"), ("two", "code")]
-    for (model, domain), (scheduled, numbers) in every.items():
+    for (model, domain), (study, numbers) in every.items():
         for name in ("falling", "rising", "constant"):
             steps = schedules.schedules(5, 1, 10)[name]
             expected = np.mean([loss(model, domain, steps[p], d, p) for d in range(6) for p in range(10)])
-            assert numbers[name, "oracle"].value == pytest.approx(expected)
-            assert numbers[name, "mean"].value == pytest.approx(2 * expected)
-        assert scheduled.budgets["shuffled"].sum() == scheduled.budgets["falling"].sum()
+            assert numbers[ScheduleLoss(name, "oracle")].value == pytest.approx(expected)
+            assert numbers[ScheduleLoss(name, "mean")].value == pytest.approx(2 * expected)
+        assert study.budgets["shuffled"].sum() == study.budgets["falling"].sum()
 
 
 def test_where_loss_is_linear_in_budget_no_schedule_matters():
-    _, numbers = found(lambda model, domain, budget, document, position: 9 - budget + document)["one", "text"]
-    for first, second in schedules.CONTRASTS:
-        assert numbers[f"{first}-{second}"] == pytest.approx((0, 0, 0))
+    _, numbers = estimated(lambda model, domain, budget, document, position: 9 - budget + document)["one", "text"]
+    for schedule, reference in schedules.CONTRASTS:
+        assert numbers[difference("oracle", schedule, reference)] == pytest.approx((0, 0, 0))
 
 
 def test_where_big_layers_help_early_tokens_the_falling_budget_wins():
     def loss(model, domain, budget, document, position):
         return 9 - budget * (position < 5) + document * 0.1
 
-    _, numbers = found(loss)["two", "code"]
-    assert numbers["falling-constant"].high < 0 < numbers["rising-constant"].low
-    assert numbers["falling-shuffled"].high < 0 < numbers["rising-shuffled"].low
-    assert numbers["falling-constant"].value == pytest.approx(-numbers["rising-constant"].value)
+    _, numbers = estimated(loss)["two", "code"]
+    gains = {pair: numbers[difference("oracle", *pair)] for pair in schedules.CONTRASTS}
+    assert gains["falling", "constant"].high < 0 < gains["rising", "constant"].low
+    assert gains["falling", "shuffled"].high < 0 < gains["rising", "shuffled"].low
+    assert gains["falling", "constant"].value == pytest.approx(-gains["rising", "constant"].value)
+    for pair, gain in gains.items():
+        assert numbers[difference("mean", *pair)].value == pytest.approx(2 * gain.value)
 
 
 def test_a_loss_convex_in_budget_costs_every_uneven_schedule_and_its_shuffle_alike():
     def loss(model, domain, budget, document, position):
         return (budget - 3) ** 2
 
-    _, numbers = found(loss)["one", "code"]
-    assert (
-        numbers["falling-constant"].value == numbers["rising-constant"].value == pytest.approx(2)
-    )  # the mean of 4, 1, 0, 1, 4
-    assert numbers["falling-shuffled"].value == numbers["rising-shuffled"].value == pytest.approx(0)
+    _, numbers = estimated(loss)["one", "code"]
+    gains = {pair: numbers[difference("oracle", *pair)].value for pair in schedules.CONTRASTS}
+    assert gains["falling", "constant"] == gains["rising", "constant"] == pytest.approx(2)  # the mean of 4, 1, 0, 1, 4
+    assert gains["falling", "shuffled"] == gains["rising", "shuffled"] == pytest.approx(0)
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
-    scheduled, numbers = found(lambda model, domain, budget, document, position: budget + position)["one", "text"]
-    SCHEDULES.write(schedules.curves(scheduled, numbers))
-    SCHEDULE_POSITIONS.write(schedules.positions(scheduled, numbers))
-    SCHEDULE_STATISTICS.write(schedules.statistics(scheduled, numbers))
+    pair = estimated(lambda model, domain, budget, document, position: budget + position)["one", "text"]
+    for table in (SCHEDULES, SCHEDULE_POSITIONS, SCHEDULE_STATISTICS):
+        table.write(tabled(table, pair))
     rows = [
         row
         for row in SCHEDULE_POSITIONS.read().to_pylist()
@@ -120,6 +124,7 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     assert [position for row in rows for position in range(row["first"], row["last"] + 1)] == list(range(10))
     assert rows[0]["budget"] == 1 and rows[-1]["budget"] == 5
     assert rows[0]["loss"] == pytest.approx(1.5)  # positions 0 and 1 at budget 1
-    names = SCHEDULE_STATISTICS.read()["name"].to_pylist()
-    assert {"falling-constant", "rising-constant"} <= set(names)
-    assert not [name for name in names if glossary.statistic(name) == name], "every statistic has words"
+    rows = SCHEDULE_STATISTICS.read().to_pylist()
+    pairs = [(row["subject"], row["reference"]) for row in rows if row["family"] == "oracle_difference"]
+    assert pairs == schedules.CONTRASTS and len(rows) == 2 * len(pairs)
+    assert len({row["words"] for row in rows}) == len(rows), "every statistic has words of its own"

@@ -34,9 +34,11 @@ def tokenizer():
 def items(tokenizer) -> pa.Table:
     rng = np.random.default_rng(1)
     texts = ["\n".join(" ".join(rng.choice(WORDS, 9)) for _ in range(6)) for _ in range(6)]
-    ids = [np.insert(each, 0, tokens.MARK_ID) for each in tokens.encode(tokenizer, texts)]
+    ids = [np.insert(each, 0, tokens.BOS_ID) for each in tokens.encode(tokenizer, texts)]
     columns = {"domain": ["text"] * 6 + ["code"] * 6, "document": [f"d{index}" for index in range(6)] * 2}
-    return tasks.make(pa.table(columns | {"tokens": pa.array(ids * 2, pa.list_(pa.uint16()))}), tokenizer, SETTINGS, 1)
+    return tasks.make_items(
+        pa.table(columns | {"tokens": pa.array(ids * 2, pa.list_(pa.uint16()))}), tokenizer, SETTINGS, 1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def duo() -> Duo:
 
 
 def as_model(duo, tokenizer, p_big=1.0, seed=1) -> harness.HarnessModel:
-    return harness.HarnessModel(duo, tokenizer, tokens.MARK_ID, p_big, DEVICE, seed)
+    return harness.HarnessModel(duo, tokenizer, tokens.BOS_ID, p_big, DEVICE, seed)
 
 
 def own_scores(duo: Duo, tokenizer, item: dict, big: bool) -> list[float]:
@@ -55,7 +57,7 @@ def own_scores(duo: Duo, tokenizer, item: dict, big: bool) -> list[float]:
         context, whole = (
             tokenizer.encode(text, add_special_tokens=False).ids for text in (item["context"], item["context"] + ending)
         )
-        ids = torch.tensor([tokens.MARK_ID, *whole])
+        ids = torch.tensor([tokens.BOS_ID, *whole])
         chances = duo(ids[None, :-1], torch.full((2,), big))[0].log_softmax(-1)
         found.append(sum(chances[at, whole[at]].item() for at in range(len(context), len(whole))))
     return found
@@ -120,12 +122,9 @@ def test_greedy_is_what_the_model_would_say(duo, tokenizer):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("task: [", "is no task that the harness can load"),
-        (
-            "task: mine\noutput_type: unheard_of\ndataset_path: json\n",
-            "is no task that the harness can load: .*unheard_of",
-        ),
-        (None, "is no task that the harness can load"),
+        ("task: [", "the harness can't load it"),
+        ("task: mine\noutput_type: unheard_of\ndataset_path: json\n", "the harness can't load it: .*unheard_of"),
+        (None, "the harness can't load it"),
     ],
 )
 def test_a_task_that_does_not_parse_or_exist_is_one_error(duo, tokenizer, items, tmp_path, monkeypatch, text, message):
@@ -133,7 +132,7 @@ def test_a_task_that_does_not_parse_or_exist_is_one_error(duo, tokenizer, items,
     file = tmp_path / "mine.yaml"
     if text:
         file.write_text(text)
-    with pytest.raises(InputError, match=rf"ablation.tasks: '{file}' {message}") as caught:
+    with pytest.raises(InputError, match=rf"^task '{file}': {message}") as caught:
         harness.run(as_model(duo, tokenizer), items, [str(file)])
     assert len(str(caught.value).splitlines()) == 1
 
@@ -145,7 +144,8 @@ def test_another_task_runs_beside_ours_if_it_is_multiple_choice(duo, tokenizer, 
     monkeypatch.setattr(harness, "TaskManager", lambda **words: manager(**{"include_defaults": False} | words))
     data, file = tmp_path / "data.jsonl", tmp_path / "mine.yaml"
     data.write_text('{"q": "amber", "ends": ["birch", "cedar", "reed"], "a": 2}\n' * 2)
-    source = f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}, cache_dir: {tmp_path}}}\ntest_split: test\ntask: mine\n"
+    source = f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}, cache_dir: {tmp_path}}}\n"
+    source += "test_split: test\ntask: mine\n"
     asks = "doc_to_text: q\ndoc_to_target: a\ndoc_to_choice: ends\n"
     file.write_text(source + asks + "output_type: multiple_choice\n")
     answers = harness.run(as_model(duo, tokenizer), items, [str(file)]).to_pylist()

@@ -8,6 +8,7 @@ from torch import nn
 
 from duo.errors import InputError
 from duo.settings import Training
+from duo.tables.training import HISTORY
 from duo.training import loop
 
 SETTINGS = Training(
@@ -43,7 +44,7 @@ class Square:
 
 
 def train(path, objective=None, settings=SETTINGS, **options):
-    return loop.train(objective or Square(), settings, DATA, MIX, 1, "square", path, **options)
+    return loop.train(objective or Square(), settings, DATA, MIX, loop.Run("square", 1, path, **options))
 
 
 def test_history_tells_every_step_and_validates_when_due(tmp_path):
@@ -77,6 +78,31 @@ def test_the_last_checkpoint_is_that_of_the_end_only_where_it_is_kept(tmp_path, 
     train(tmp_path / "c", keep=keep)
     with loop.safe_open(tmp_path / "c", "pt") as file:
         assert file.metadata()["step"] == left
+
+
+def test_columns_and_final_values_of_a_history(tmp_path):
+    history = train(tmp_path / "c")
+    columns = loop.history_columns(history, 48)
+    assert set(columns) == set(HISTORY.schema.names)
+    assert list(columns["tokens"]) == [48 * step for step in columns["step"]]
+    final = loop.final_values(history, 48)
+    assert (final["steps"], final["tokens"]) == (10, 480)
+    assert final["train"] == next(value for step, name, value in history if (step, name) == (10, "train"))
+    assert "validation/a/distance" in final
+
+
+def test_a_run_removes_its_checkpoints_and_those_of_its_parts_alone(tmp_path):
+    for name in ("c.safetensors", "c-small.safetensors", "d.safetensors"):
+        (tmp_path / name).touch()
+    loop.Run("square", 1, tmp_path / "c.safetensors").remove_checkpoints()
+    loop.Run("square", 1, tmp_path / "missing" / "c.safetensors").remove_checkpoints()
+    assert [path.name for path in tmp_path.iterdir()] == ["d.safetensors"]
+
+
+def test_an_observer_sees_the_values_of_every_step(tmp_path):
+    seen = []
+    history = train(tmp_path / "c", observe=lambda step, values: seen.extend((step, *item) for item in values.items()))
+    assert seen == history
 
 
 def test_a_diverging_run_stops_and_keeps_its_checkpoint(tmp_path):
@@ -114,3 +140,9 @@ def test_learning_rate_warms_up_and_falls():
     assert rates[:20] == sorted(rates[:20])
     assert rates[20:] == sorted(rates[20:], reverse=True)
     assert rates[-1] == pytest.approx(0.1 * SETTINGS.learning_rate)
+
+
+def test_temperature_falls_geometrically():
+    temperatures = [loop.temperature(step, 5, [2.0, 0.125]) for step in range(5)]
+    assert temperatures == pytest.approx([2.0, 1.0, 0.5, 0.25, 0.125])
+    assert loop.temperature(0, 1, [2.0, 0.2]) == 2.0

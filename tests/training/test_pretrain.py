@@ -10,7 +10,7 @@ from duo.model.device import Device
 from duo.model.transformer import FFN, Duo, Shape
 from duo.settings import Pretrain
 from duo.terms import SMALL
-from duo.training import pretrain
+from duo.training import loop, pretrain
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=3, width=16, heads=2, big=24, small=6)
 DEVICE = Device()
@@ -34,8 +34,9 @@ VALIDATION = {"a": rows(2, 5), "b": rows(3, 5)}
 
 
 def train(path, settings=SETTINGS, observe=lambda step, values: None, seed=1, big_first=0.0):
+    data = {"train": DATA, "validation": VALIDATION}
     return pretrain.train(
-        SHAPE, settings, Device(precision=settings.precision), seed, DATA, VALIDATION, path, observe, big_first
+        SHAPE, settings, Device(precision=settings.precision), data, loop.Run("model", seed, path, observe), big_first
     )
 
 
@@ -123,7 +124,8 @@ def test_a_dense_model_computes_the_big_ffns_alone(tmp_path, monkeypatch):
     forward = FFN.forward
     monkeypatch.setattr(FFN, "forward", lambda self, x: calls.append(self.down.in_features) or forward(self, x))
     settings = SETTINGS.model_copy(update={"p_big": 1.0, "batch": 16, "tokens": 12 * 16 * 4, "validate_every": 100})
-    pretrain.train(SHAPE, settings, DEVICE, 1, DATA, {}, tmp_path / "dense")
+    run = loop.Run("dense", 1, tmp_path / "dense")
+    pretrain.train(SHAPE, settings, DEVICE, {"train": DATA, "validation": {}}, run)
     assert set(calls) == {SHAPE.big}
     dense, _ = train(tmp_path / "again", settings)
     untrained, _ = train(tmp_path / "start", settings.model_copy(update={"learning_rate": 1e-30}))
@@ -134,7 +136,8 @@ def test_a_dense_model_computes_the_big_ffns_alone(tmp_path, monkeypatch):
 def test_it_learns_and_reports(tmp_path):
     easy = {domain: np.tile(np.arange(SHAPE.sequence + 1, dtype=np.uint16), (8, 1)) for domain in DATA}
     settings = SETTINGS.model_copy(update={"tokens": 12 * 4 * 60})
-    _, history = pretrain.train(SHAPE, settings, DEVICE, 1, easy, easy, tmp_path / "c")
+    data = {"train": easy, "validation": easy}
+    _, history = pretrain.train(SHAPE, settings, DEVICE, data, loop.Run("easy", 1, tmp_path / "c"))
     losses = [value for _, series, value in history if series == "train"]
     assert len(losses) == 60
     assert losses[0] == pytest.approx(np.log(SHAPE.vocabulary), abs=0.2)
@@ -142,57 +145,6 @@ def test_it_learns_and_reports(tmp_path):
     final = {series: value for step, series, value in history if step == 60}
     assert {f"validation/{d}/{r}" for d in "ab" for r in ("all_small", "all_big")} < set(final)
     assert final["validation/a/all_big"] < 0.5 * losses[0]
-
-
-@pytest.mark.parametrize(("p_big", "p_skip"), [(0.5, 0.0), (0.5, 0.2), (0.0, 0.0), (1.0, 0.0), (0.4, 0.3), (0.0, 1.0)])
-def test_grouped_layers_equal_the_plain_forward(p_big, p_skip):
-    """Training computes each FFN on slices of a permuted batch; the plain model computes all and selects."""
-    duo = Duo(SHAPE).initialise(torch.Generator().manual_seed(0))
-    tokens = torch.from_numpy(DATA["a"][:, :-1].astype(np.int64))
-    draws = np.random.default_rng(1).random((SHAPE.layers, tokens.numel()), dtype=np.float32)
-    masks = (torch.from_numpy(mask) for mask in (draws < p_big, draws >= 1 - p_skip))
-    big, skip = (mask.view(SHAPE.layers, *tokens.shape).permute(1, 2, 0) for mask in masks)
-
-    def grouped():
-        x = duo.embedding(tokens)
-        for layer, grouping in zip(duo.layers, pretrain.group(draws, p_big, p_skip, "cpu"), strict=True):
-            x = layer(x, duo.positions(tokens.shape[1]), grouping)
-        return duo.logits(x)
-
-    def gradients(logits):
-        duo.zero_grad()
-        logits.square().mean().backward()
-        return {
-            name: torch.zeros(1) if weight.grad is None else weight.grad.clone()
-            for name, weight in duo.named_parameters()
-        }
-
-    torch.testing.assert_close(grouped(), duo(tokens, big, skip))
-    expected, found = gradients(duo(tokens, big, skip)), gradients(grouped())
-    for name in expected:
-        torch.testing.assert_close(
-            found[name].expand_as(expected[name]), expected[name], rtol=1e-4, atol=1e-7, msg=name
-        )
-
-
-@pytest.mark.parametrize("draw", [0.0, 0.99])
-def test_unlikely_routes_are_computed_all_the_same(draw):
-    """The slices grow to the whole batch where more, or fewer, tokens are big than six deviations allow."""
-    groupings = pretrain.group(np.full((2, 4096), draw, np.float32), 0.5, 0.0, "cpu")
-    assert all((grouping.start, grouping.stop) == (0, 4096) for grouping in groupings)
-    assert all(grouping.big == (4096 if draw < 0.5 else 0) for grouping in groupings)
-
-
-def test_routes_are_independent_and_of_the_asked_chance():
-    draws = np.random.default_rng(0).random((3, 100_000), dtype=np.float32)
-    groupings = pretrain.group(draws, 0.3, 0.2, "cpu")
-    for layer, grouping in enumerate(groupings):
-        assert grouping.big / 100_000 == pytest.approx(0.3, abs=0.01)
-        assert grouping.kept / 100_000 == pytest.approx(0.8, abs=0.01)
-        assert 0 < grouping.start <= grouping.big <= grouping.stop < 40_000
-        assert torch.equal(grouping.order[grouping.inverse], torch.arange(100_000))
-        assert np.all(draws[layer][grouping.order[: grouping.big]] < 0.3)
-        assert np.all(draws[layer][grouping.order[grouping.kept :]] >= 0.8)
 
 
 def test_seeds_differ(tmp_path):

@@ -12,7 +12,6 @@ import pytest
 from mlflow import MlflowClient
 from project import Project, kill
 
-from duo.report.glossary import statistic
 from workflow import dag
 
 NOTHING = "Nothing to be done"
@@ -165,10 +164,17 @@ def test_smoke_with_a_budget_less_runs_what_reads_the_budgets(finished_smoke, tm
 
 
 @pytest.mark.slow
-def test_every_statistic_has_words(finished_smoke):
-    tables = list(finished_smoke.root.glob("artifacts/**/statistics.parquet"))
-    names = {name for table in tables for name in pq.read_table(table)["name"].to_pylist()}
-    assert len(tables) > 10 and {name for name in names if statistic(name) == name} == set()
+def test_every_statistic_has_words_and_stands_once_in_the_table_of_all(finished_smoke):
+    tables = [pq.read_table(path) for path in finished_smoke.root.glob("artifacts/*/**/statistics.parquet")]
+    (run,) = [table for table in tables if "study" in table.column_names]
+    own = [row for table in tables if table is not run for row in table.to_pylist()]
+    columns = ("model", "domain", "family", "subject", "reference", "budget", "labels", "value")
+
+    def keys(rows: list[dict]) -> list[str]:
+        return sorted(str([row[name] for name in columns]) for row in rows)
+
+    assert len(tables) > 10 and keys(run.to_pylist()) == keys(own)
+    assert all(len(row["words"]) > 10 and "_" not in row["words"].replace("random_", "") for row in own)
 
 
 @pytest.mark.slow

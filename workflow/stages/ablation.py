@@ -7,9 +7,10 @@ from duo.model import device, transformer
 from duo.model.device import Device
 from duo.studies import ablation
 from duo.tables.data import TEST_TOKENS
-from duo.tables.studies import ABLATION_CURVES, ABLATION_LOSSES, ABLATION_STATISTICS
+from duo.tables.studies import ABLATION_LOSSES
 from duo.tables.training import HARNESS, MODEL
-from workflow import stage
+from duo.training import ablation_losses
+from workflow import stage, studies
 from workflow.params import load_params
 
 
@@ -23,24 +24,17 @@ def main() -> None:
     for name in params.ablation.models:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)
         kind = params.models[name].kind(params.pretrain.p_big)
-        models.append(ablation.compared(name, kind, duo.shape, params.ablation, params.model.small, params.model.big))
-        words = params.ablation.draws, Device.of(params.runtime, params.route_losses.precision), params.seed
-        tables.append(ablation.loss_table(models[-1], duo, sample, *words))
+        chances = ablation.chances(kind, duo.shape.big, params.ablation, params.model.small, params.model.big)
+        flops = {place: ablation_losses.flops(duo.shape, p_big) for place, p_big in chances.items()}
+        models.append(ablation.Compared(name, kind, chances, flops))
+        options = params.ablation.draws, Device.of(params.runtime, params.route_losses.precision), params.seed
+        losses = {place: ablation_losses.losses(duo, sample, p_big, *options) for place, p_big in chances.items()}
+        tables.append(ablation.loss_table(models[-1], sample, losses))
     losses = pa.concat_tables(tables)
     answers = pa.concat_tables([HARNESS.read(model=name) for name in params.ablation.models])
-    costs = {(domain, "loss"): ablation.loss_costs(losses, domain) for domain in losses["domain"].unique().to_pylist()}
-    costs |= {
-        (domain, "accuracy"): ablation.error_costs(answers, domain, models)
-        for domain in answers["domain"].unique().to_pylist()
-    }
-    curves, statistics = [], []
-    for (domain, measure), each in costs.items():
-        found = ablation.evaluate(each, models, measure, params.bootstrap, params.seed)
-        curves.append(ablation.curves(domain, measure, found, models))
-        statistics.append(ablation.statistics(domain, found, models))
+    gathered = ablation.gather(losses, answers, models, params.model.layers)
     ABLATION_LOSSES.write(losses)
-    ABLATION_CURVES.write(pa.concat_tables(curves))
-    ABLATION_STATISTICS.write(pa.concat_tables(statistics))
+    studies.write(gathered, params.bootstrap, params.seed)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,33 @@
-"""A verdict on every claim of the paper, from the statistics of all other stages."""
-
-from collections import Counter
+"""A verdict on every claim of the paper, and the statistics of all studies in one table."""
 
 import pyarrow as pa
 
+from duo.data.synthetic import NAME
 from duo.report import claims
-from duo.routes import is_whole
-from duo.tables.report import CLAIM_METRICS, CLAIMS
-from duo.tables.studies import SKIP_STATISTICS
-from duo.terms import BIG, SMALL
+from duo.routers.whole_budgets import comparable
+from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
+from duo.tables.studies import (
+    CROSS_SEED_STATISTICS,
+    GAIN_STATISTICS,
+    GAP_CLOSED_STATISTICS,
+    JOINT_STATISTICS,
+    SEARCH_STATISTICS,
+    SKIP_STATISTICS,
+    SPECTRUM_STATISTICS,
+    SYNTHETIC_STATISTICS,
+)
 from workflow import stage
 from workflow.params import Params, load_params
+
+OTHERS = (  # statistics that no claim of the paper rests on
+    GAIN_STATISTICS,
+    CROSS_SEED_STATISTICS,
+    JOINT_STATISTICS,
+    GAP_CLOSED_STATISTICS,
+    SEARCH_STATISTICS,
+    SPECTRUM_STATISTICS,
+    SYNTHETIC_STATISTICS,
+)
 
 
 def scope(params: Params) -> claims.Scope:
@@ -19,17 +36,14 @@ def scope(params: Params) -> claims.Scope:
     compared = {name: params.models[name] for name in ablation.models}
     kinds = {name: variant.kind(params.pretrain.p_big) for name, variant in compared.items()}
     widths = [variant.big or sizes.big for name, variant in compared.items() if kinds[name] == "dense"]
-    alike = [
-        (router.model, str(router.mix))
-        for router in params.routers.values()
-        if set(router.choices) == {SMALL, BIG}
-        and is_whole(router.choices, router.big)
-        and router.model in params.route_losses.models
+    by_model = [
+        {name: router for name, router in params.routers.items() if router.model == model}
+        for model in params.route_losses.models
     ]
     return claims.Scope(
         layers=sizes.layers,
         budgets=params.oracle.budgets,
-        routers=max(Counter(alike).values(), default=0),
+        routers=max(len(comparable(routers)) for routers in by_model),
         skipping=any("skip" in router.choices for router in params.routers.values()),
         dense=[ablation.chance(width, sizes.small, sizes.big) for width in widths],
         frozen="frozen" in kinds.values(),
@@ -38,16 +52,18 @@ def scope(params: Params) -> claims.Scope:
 
 def main() -> None:
     params = load_params()
-    statistics = {source: table.read() for source, table in claims.SOURCES.items() if source != "skips"}
-    statistics["skips"] = pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models)
-    alike = {name: variant.but_seed() for name, variant in params.models.items()}
+    statistics = {table: table.read() for table in claims.SOURCES if table is not SKIP_STATISTICS}
+    statistics[SKIP_STATISTICS] = pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models)
+    same = {name: variant.but_seed() for name, variant in params.models.items()}
     models = {
-        name: claims.Model(variant.seed, tuple(other for other in alike if alike[other] == alike[name]))
+        name: claims.Trained(variant.seed, tuple(other for other in same if same[other] == same[name]))
         for name, variant in params.models.items()
     }
     verdicts = claims.judge(claims.claims(scope(params)), statistics, models)
     CLAIMS.write(verdicts)
     CLAIM_METRICS.write(claims.summary(verdicts))
+    seeds = {name: variant.seed for name, variant in params.models.items()} | {NAME: params.synthetic.seed}
+    RUN_STATISTICS.write(claims.of_the_run(statistics | {table: table.read() for table in OTHERS}, seeds))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo.figures import base, oracle, routers
+from duo.routers.whole_budgets import comparable
 from duo.studies import router_curves
 from duo.tables.studies import ORACLE_CURVES, ROUTER_CURVES, ROUTER_HEAT_MAPS
 from duo.terms import BIG, SKIP
@@ -17,15 +18,15 @@ from workflow.stages.headline import setting
 def main() -> None:
     params = load_params()
     shown, layers = setting(), params.model.layers
-    own = {name: one for name, one in params.routers.items() if one.model == shown.model}
-    whole = router_curves.comparable(own)
+    of_model = {name: router for name, router in params.routers.items() if router.model == shown.model}
+    whole = comparable(of_model)
     budgets = params.figures.heat_maps
-    columns = [routers.Shown(name, BIG, own[name].big) for name in whole if own[name].big in budgets]
-    for name, one in params.routers.items():
-        if SKIP in one.choices:
-            columns.append(routers.Shown(name, SKIP, one.skip or layers - one.big))
-    columns = columns or [routers.Shown(name, BIG, one.big) for name, one in params.routers.items()]
-    used = asdict(shown) | {"heat_maps": budgets, "routers": [each._asdict() for each in columns]}
+    columns = [routers.Shown(name, BIG, of_model[name].big) for name in whole if of_model[name].big in budgets]
+    for name, router in params.routers.items():
+        if SKIP in router.choices:
+            columns.append(routers.Shown(name, SKIP, router.skip or layers - router.big))
+    columns = columns or [routers.Shown(name, BIG, router.big) for name, router in params.routers.items()]
+    used = asdict(shown) | {"heat_maps": budgets, "routers": [column._asdict() for column in columns]}
     maps = routers.heat_maps(ROUTER_HEAT_MAPS.read(), columns, shown)
     base.save(maps, "figure-3", "figures_routers", used, [ROUTER_HEAT_MAPS])
 

@@ -4,6 +4,7 @@ import os
 
 import pyarrow as pa
 
+from duo.data import evaluation_set
 from duo.data import tokenizer as tokens
 from duo.model import device, transformer
 from duo.model.device import Device
@@ -21,13 +22,12 @@ def main(name: str) -> None:
 
     device.prepare(params.runtime.device, params.runtime.threads)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    mark = TEST_TOKENS.read(columns=["tokens"])["tokens"][0][0].as_py()
+    bos = evaluation_set.bos_id(TEST_TOKENS.read(columns=["tokens"]))
     dense = params.models[name].kind(params.pretrain.p_big) == "dense"
     tokenizer, items, answers = tokens.load(), MULTIPLE_CHOICE.read(), []
     for p_big in [1.0] if dense else params.ablation.p_big:
-        as_model = harness.HarnessModel(
-            duo, tokenizer, mark, p_big, Device.of(params.runtime, params.route_losses.precision), params.seed
-        )
+        where = Device.of(params.runtime, params.route_losses.precision)
+        as_model = harness.HarnessModel(duo, tokenizer, bos, p_big, where, params.seed)
         answers.append(harness.run(as_model, items, params.ablation.tasks))
     table = pa.concat_tables(answers)
     HARNESS.write(table.append_column("model", pa.array([name] * len(table))), model=name)

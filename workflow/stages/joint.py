@@ -2,7 +2,7 @@
 
 import torch
 
-from duo import routes
+from duo import routes, terms
 from duo.data import evaluation_set
 from duo.model import device, transformer
 from duo.model.device import Device
@@ -11,7 +11,6 @@ from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import JOINT_LOSSES, ROUTE_LOSSES
 from duo.tables.routers import ROUTED
 from duo.tables.training import MODEL
-from duo.terms import GREEDY, SHARED
 from workflow import stage
 from workflow.params import load_params
 
@@ -19,28 +18,28 @@ from workflow.params import load_params
 def main(kind: str) -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
-    name, budgets, rows = params.route_losses.models[0], params.joint.budgets, params.route_losses.chunk
+    name, budgets, chunk = params.route_losses.models[0], params.joint.budgets, params.route_losses.chunk
     where = Device.of(params.runtime, params.route_losses.precision)
     common = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
-    sample = common.beginning(params.joint.documents, params.evaluation_set.tokens)
+    sample = common.truncate(params.joint.documents, params.evaluation_set.tokens)
     duo, space = transformer.load(MODEL.path(model=name), params.runtime.device), routes.RouteSpace(params.model.layers)
-    if kind == GREEDY:
-        choices = joint.greedy(duo, space, sample, budgets, where, rows, params.seed)
+    if kind == terms.GREEDY:
+        choices = joint.greedy(duo, space, sample, budgets, where, chunk, params.seed)
     else:
-        if kind == SHARED:
+        if kind == terms.SHARED:
             tables = (ROUTE_LOSSES.read(model=name, shard=shard) for shard in params.route_losses.shards)
             losses = joint.enumerated(tables, sample)
         else:
-            enumerator = tree.Enumerator(duo, space, where, rows)
+            enumerator = tree.Enumerator(duo, space, where, chunk)
             inputs = (torch.from_numpy(each) for each in (sample.tokens, sample.labels, reference(params, sample)))
             losses = enumerator.documents(*inputs).numpy()
         choices = joint.choose(losses, space, sample, budgets, params.seed)
     JOINT_LOSSES.write(joint.table(name, duo, space, sample, choices, where), context=kind)
 
 
-def reference(params, sample: evaluation_set.Sample):
+def reference(params, sample: evaluation_set.EvaluationSet):
     """Codes [documents, time] of the routes that the tokens keep, whichever run params ask for."""
     run, layers = params.joint.reference, params.model.layers
     if run not in params.routers:

@@ -8,7 +8,7 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    MULTIPLE_CHOICE.write(tasks.make(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed))
+    MULTIPLE_CHOICE.write(tasks.make_items(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from duo.report import page
+from duo.report import content, page
 from duo.tables.data import TOKEN_METRICS
 from duo.tables.report import CLAIMS, CORRECTED_CLAIMS
 from duo.tables.routers import ROUTER_METRICS
@@ -47,7 +47,7 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    contrasts = ORACLE_STATISTICS.read()
+    statistics = ORACLE_STATISTICS.read()
     gain = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
     gain |= {"corrected_claims": CORRECTED_CLAIMS, "joint": JOINT_CURVES}
     gain = {name: table.read() for name, table in gain.items()}
@@ -55,7 +55,7 @@ def main() -> None:
         params=params.model_dump(mode="json", exclude_none=True),
         verdicts=CLAIMS.read(),
         metrics=ORACLE_METRICS.read(),
-        contrasts=contrasts,
+        statistics=statistics,
         curves=ORACLE_CURVES.read(),
         tables={
             "Routers, and the oracle on average over a sequence": ROUTER_CURVES.read(),
@@ -63,7 +63,7 @@ def main() -> None:
             "Budgets that change along the sequence": SCHEDULES.read(),
             "Loss and gap by kind of token": DIFFICULTY_CLASSES.read(),
             "Ablations": ABLATION_CURVES.read(),
-            "Statistics of the oracle": contrasts,
+            "Statistics of the oracle": statistics,
             "Statistics of routes that skip": pa.concat_tables(
                 SKIP_STATISTICS.read(model=name) for name in params.skips.models
             ),
@@ -82,15 +82,15 @@ def main() -> None:
             "The same of pairs of layers, by their distance": SPECTRUM_DISTANCES.read(),
             "Shapley values of the layers": SHAPLEY.read(),
             "The synthetic domain by kind and known difficulty": SYNTHETIC_CLASSES.read(),
-            "Statistics of gain and luck": gain["statistics"],
+            "Statistics of the gain and its selection bias": gain["statistics"],
             "Statistics of choices scored on other seeds or documents": CROSS_SEED_STATISTICS.read(),
-            "Statistics of contexts": JOINT_STATISTICS.read(),
+            "Statistics of isolated and joint losses": JOINT_STATISTICS.read(),
             "Statistics of these routers": GAP_CLOSED_STATISTICS.read(),
             "Statistics of searches": SEARCH_STATISTICS.read(),
             "Statistics of additivity": SPECTRUM_STATISTICS.read(),
             "Statistics of the synthetic domain": SYNTHETIC_STATISTICS.read(),
         },
-        figures=[page.embed(name) for name in page.figure_names(params.figures.patterns)],
+        figures=[content.embed(name) for name in content.figure_names(params.figures.patterns)],
         passages=PASSAGES.read(),
         numbers={
             "Text and tokens": TOKEN_METRICS.read(),

@@ -12,6 +12,7 @@ from duo.tables import files
 from duo.tables.data import TEST_TOKENS, packed
 from duo.tables.routers import ROUTED, ROUTER, ROUTER_HISTORY, ROUTER_METRICS
 from duo.tables.training import CHECKPOINT, MODEL
+from duo.training import loop
 from workflow import stage, track
 from workflow.params import load_params
 
@@ -22,18 +23,15 @@ def main(name: str) -> None:
     one, settings = params.routers[name], params.router
     backbone = transformer.load(MODEL.path(model=one.model), params.runtime.device)
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("router", name))
-    train, validation = packed("train"), packed("validation")
+    data = {split: packed(split) for split in ("train", "validation")}
     seed = int(stream(params.seed, "router", name).integers(2**31))
     with track.live(f"router@{name}") as live:
+        run = loop.Run(f"router {name}", seed, checkpoint, live.log)
         where = Device.of(params.runtime, settings.precision)
-        routed, history = gate.train(
-            backbone, one, params.skips.scope, settings, where, seed, train, validation, checkpoint, live.log
-        )
+        routed, history = gate.train(backbone, one, params.skips.scope, settings, where, data, run)
     with files.atomic(ROUTER.path(router=name)) as temporary:
         gate.save(routed, temporary, settings.backbone == "trained")
-    steps, series, values = zip(*history, strict=True)
-    tokens = np.array(steps) * settings.batch * params.tokens.sequence
-    ROUTER_HISTORY.write({"step": steps, "tokens": tokens, "series": series, "value": values}, router=name)
+    ROUTER_HISTORY.write(loop.history_columns(history, settings.batch * params.tokens.sequence), router=name)
 
     sample = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
@@ -52,8 +50,7 @@ def main(name: str) -> None:
     ]
     ROUTED.write(pa.concat_tables([pa.table(part) for part in parts]), router=name)
     ROUTER_METRICS.write(gate.summary(routed, found, np.array(sample.domains)), router=name)
-    for left in checkpoint.parent.glob(f"{checkpoint.stem}*"):
-        left.unlink()
+    run.remove_checkpoints()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""Searches for the best route of a token that may try few routes, against the exact answer; enumerate's first model."""
+"""Searches for a token's best route that may try few routes, against the exact answer; the first enumerated model."""
 
-import pyarrow as pa
 import torch
 
 from duo import routes
@@ -8,11 +7,11 @@ from duo.data import evaluation_set
 from duo.model import device, transformer
 from duo.model.device import Device
 from duo.oracle import search, select
+from duo.studies.search import SearchCurves
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import ROUTE_LOSSES
-from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import stage, studies
 from workflow.params import load_params
 
 
@@ -23,7 +22,7 @@ def main() -> None:
     sample = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
-    sample = sample.beginning(settings.documents, params.evaluation_set.tokens)
+    sample = sample.truncate(settings.documents, params.evaluation_set.tokens)
     space = routes.RouteSpace(layers)
     tables = [
         ROUTE_LOSSES.read(["domain", "document", "losses"], model=name, shard=shard)
@@ -38,14 +37,9 @@ def main() -> None:
         where = Device.of(params.runtime, params.route_losses.precision)
         tree = search.Lens(duo, space, where, params.route_losses.chunk)
         lens = tree.losses_by_depth(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels), layers - 2)
-    found = search.find(sample, losses, lens, settings, layers, params.seed)
-    curves, statistics = [], []
-    for domain, values in found.items():
-        numbers = search.intervals(values, params.bootstrap.resamples, params.bootstrap.confidence, params.seed)
-        curves.append(search.curves(name, domain, numbers))
-        statistics.append(search.statistics(name, domain, numbers))
-    SEARCH_CURVES.write(pa.concat_tables(curves))
-    SEARCH_STATISTICS.write(pa.concat_tables(statistics))
+    reached = search.find(sample, losses, lens, settings, layers, params.seed)
+    gathered = [SearchCurves(name, domain, by_method) for domain, by_method in reached.items()]
+    studies.write(gathered, params.bootstrap, params.seed)
 
 
 if __name__ == "__main__":

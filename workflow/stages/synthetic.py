@@ -4,11 +4,11 @@ from duo import routes
 from duo.data import synthetic
 from duo.model import device, transformer
 from duo.model.device import Device
-from duo.oracle import tree
-from duo.studies import recovery
-from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS, SYNTHETIC_TOKENS
+from duo.oracle import difficulty, tree
+from duo.studies.recovery import Recovery
+from duo.tables.oracle import SYNTHETIC_TOKENS
 from duo.tables.training import SYNTHETIC_MODEL
-from workflow import stage
+from workflow import stage, studies
 from workflow.params import load_params
 
 
@@ -20,14 +20,11 @@ def main() -> None:
     space = routes.RouteSpace(params.model.layers)
     where = Device.of(params.runtime, params.route_losses.precision)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
-    table = recovery.measure(
+    table = difficulty.measure(
         enumerator, sequences, sample, params.difficulty.budget, params.sampled_labels, params.seed
     )
-    tokens = recovery.Recovery(table)
-    found = tokens.intervals(params.bootstrap.resamples, params.bootstrap.confidence, params.seed)
     SYNTHETIC_TOKENS.write(table)
-    SYNTHETIC_CLASSES.write(tokens.class_means(found))
-    SYNTHETIC_STATISTICS.write(tokens.statistics(found))
+    studies.write([Recovery(table)], params.bootstrap, params.seed)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main(domain: str) -> None:
     common = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
-    sample = common.of(domain).beginning(params.three_way.documents, params.three_way.tokens)
+    sample = common.of(domain).truncate(params.three_way.documents, params.three_way.tokens)
     space = routes.RouteSpace(params.model.layers, routes.CHOICES)
     name, where = params.three_way.model, Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)

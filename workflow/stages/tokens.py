@@ -11,7 +11,7 @@ from workflow.params import load_params
 def main() -> None:
     params = load_params()
     corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
-    tokenizer.make(corpora, params.tokens.vocabulary, params.tokens.sequence, params.seed, params.tokens.pretrained)
+    tokenizer.tokenize(corpora, params.tokens.vocabulary, params.tokens.sequence, params.seed, params.tokens.pretrained)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ def main(domain: str) -> None:
     space = routes.RouteSpace(params.model.layers)
     where = Device.of(params.runtime, params.route_losses.precision)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
-    mark, parts = TEST_TOKENS.read(columns=["tokens"])["tokens"][0][0].as_py(), []
+    bos, parts = evaluation_set.bos_id(TEST_TOKENS.read(columns=["tokens"])), []
     for split, documents in {
         "train": params.policies.train_documents,
         "validation": params.policies.validation_documents,
     }.items():
         rows = packed(split)[domain]
-        sample = evaluation_set.beginnings(
-            domain, rows, mark, documents, params.evaluation_set.tokens, params.seed, split
+        sample = evaluation_set.from_packed(
+            domain, rows, bos, documents, params.evaluation_set.tokens, params.seed, split
         )
         losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels))
         columns = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}

@@ -1,0 +1,191 @@
+"""What the page of a run and the published pages have in common: verdicts, gains and figures as they are shown."""
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from duo.errors import InputError
+from duo.report import sentences
+from duo.report.claims import FAILS, HOLDS, UNDECIDED
+from duo.tables.report import FIGURE
+
+# By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind
+# figure 5. Figure 7 is one of params figures.patterns, see figure_names.
+PAPER_FIGURES = (
+    "figure-2",
+    "figure-2d",
+    "skips",
+    "figure-three-way",
+    "figure-3",
+    "figure-4a",
+    "figure-4b",
+    "figure-4c",
+    "figure-5",
+    "figure-8",
+    "figure-classes",
+    "figure-seeds",
+    "training",
+)
+# Of the second part, whether the oracle's gain is real.
+GAIN_FIGURES = (
+    "null",
+    "null-heat-maps",
+    "corrected-claims",
+    "order-statistics",
+    "cross-seed",
+    "joint",
+    "gap-closed",
+    "search",
+    "spectrum",
+    "synthetic",
+)
+FIGURES = (*PAPER_FIGURES, *GAIN_FIGURES)
+COLOURED = "figure-6"
+# Verdicts of CORRECTED_CLAIMS, as classes of the style.
+SURVIVES = {"survives": HOLDS, "does not": FAILS, UNDECIDED: UNDECIDED}
+_DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A figure as the page needs it: a data URI, and the words that the file carries."""
+
+    name: str
+    uri: str
+    title: str
+    caption: str
+    provenance: dict
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """One claim of the paper: its verdict on each domain, and the rows of CLAIMS or CORRECTED_CLAIMS behind them."""
+
+    name: str
+    words: str
+    figure: str  # name of its picture; of CORRECTED_CLAIMS none
+    verdicts: dict[str, str]
+    rows: list[dict]
+
+
+@dataclass(frozen=True)
+class GainAtBudget:
+    """What is left of the oracle's gain on one model and domain, at the budget where it gains most."""
+
+    model: str
+    domain: str
+    budget: int
+    parts: list[dict]  # rows of GAIN_STATISTICS: gain, gain on sampled labels, their difference, selection bias
+    sentences: list[str]
+    ceilings: list[dict]  # rows of routes that teachers choose without the label, less the best fixed route
+
+
+def rows(table: pa.Table) -> list[dict]:
+    """The table's rows; None stands for no number (nan or infinite)."""
+
+    def shown(value: object) -> object:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return [{name: shown(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def judged(rows: Iterable[dict]) -> list[JudgedClaim]:
+    """Rows of CLAIMS or CORRECTED_CLAIMS by claim, in their order."""
+    claims: dict[str, JudgedClaim] = {}
+    for row in rows:
+        claim = claims.setdefault(row["claim"], JudgedClaim(row["claim"], row["words"], row.get("figure", ""), {}, []))
+        claim.verdicts[row["domain"]] = row["claim_verdict"]
+        claim.rows.append(row)
+    return list(claims.values())
+
+
+def tally(claims: Iterable[JudgedClaim], kinds: Iterable[str] = (HOLDS, FAILS, UNDECIDED)) -> dict[str, int]:
+    """How many verdicts of each kind, over claims and domains."""
+    verdicts = [verdict for claim in claims for verdict in claim.verdicts.values()]
+    return {kind: verdicts.count(kind) for kind in kinds}
+
+
+def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
+    """What rows of GAIN_STATISTICS say of each model and domain; nothing of one whose budgets leave no choice."""
+    by_domain: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        by_domain.setdefault((row["model"], row["domain"]), []).append(row)
+    shown = []
+    for (model, domain), listed in by_domain.items():
+        at = {row["budget"]: row["value"] for row in listed if (row["family"], row["labels"]) == ("gain", "true")}
+        if at:
+            budget = max(at, key=at.get)
+            parts = sentences.parts(listed, budget)
+            told, ceilings = sentences.of_the_gain(listed, domain, budget), sentences.ceilings(listed, budget)
+            shown.append(GainAtBudget(model, domain, int(budget), parts, told, ceilings))
+    return shown
+
+
+def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:
+    """The oracle's rows of JOINT_CURVES, isolated and joint, where its isolated loss is lowest: a pair per model,
+    domain and context.
+    """
+    pairs: dict[tuple, dict[str, dict]] = {}
+    for row in rows:
+        if row["selection"] == "oracle":
+            pairs.setdefault((row["model"], row["domain"], row["context"], row["budget"]), {})[row["kind"]] = row
+    best: dict[tuple, dict[str, dict]] = {}
+    for key, pair in pairs.items():
+        if key[:3] not in best or pair["isolated"]["loss"] < best[key[:3]]["isolated"]["loss"]:
+            best[key[:3]] = pair
+    return list(best.values())
+
+
+def figure_names(patterns: Iterable[str]) -> list[str]:
+    """Every figure of a run in order; patterns: the names in params figures.patterns, which follow figure 5."""
+    index = FIGURES.index("figure-8")
+    return [*FIGURES[:index], *patterns, *FIGURES[index:]]
+
+
+def embed(name: str) -> Embedded:
+    """A figure with the title, caption and provenance that duo.figures wrote into its SVG file."""
+    path = FIGURE.path(name=name, format="svg")
+    try:
+        content = path.read_bytes()
+        words = ElementTree.fromstring(content)
+        title, caption, provenance = (
+            words.find(f".//{_DUBLIN_CORE}{word}").text for word in ("title", "description", "source")
+        )
+        uri = "data:image/svg+xml;base64," + base64.b64encode(content).decode()
+        return Embedded(name, uri, title, caption, json.loads(provenance))
+    except FileNotFoundError:
+        raise InputError(f"{path}: is missing") from None
+    except (ElementTree.ParseError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: damaged, or not a figure of ours ({error})") from None
+
+
+def environment() -> Environment:
+    """The templates; HTML is escaped, Markdown is not."""
+    templates = Environment(
+        loader=PackageLoader("duo.report", "templates"),
+        autoescape=lambda name: name.endswith(".html.jinja"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"exp": math.exp, "rows": rows, "signed": signed, "key": statistic_key}
+    return templates
+
+
+def signed(value: float | None) -> str:
+    """A number with its sign and three decimals; nothing where there is none."""
+    return "" if value is None else f"{value:+.3f}"
+
+
+def statistic_key(row: Mapping[str, Any]) -> str:
+    """The columns that tell a statistic apart, in one line for who looks it up in a table."""
+    names = [name for name in ("family", "subject", "reference", "budget", "labels") if row.get(name)]
+    return ", ".join(f"{name} {row[name]:g}" if name == "budget" else f"{name} {row[name]}" for name in names)

@@ -1,0 +1,72 @@
+"""Small, big or skip at every layer: what the oracle and the mean of all routes cost by how many layers are big and how
+many are skipped.
+"""
+
+from dataclasses import dataclass
+from math import exp
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from duo import stats
+from duo.stats import Intervals, Study
+from duo.tables.studies import THREE_WAY_CURVES
+
+
+@dataclass(frozen=True)
+class CellLoss:
+    """Key of a strategy's mean loss over the routes with so many big and so many skipped layers."""
+
+    strategy: str
+    big: int
+    skip: int
+
+
+@dataclass(frozen=True)
+class FromAllBig:
+    """Key of that loss, less the loss of all layers big."""
+
+    strategy: str
+    big: int
+    skip: int
+
+
+class ThreeWayCurves(Study):
+    """One domain's THREE_WAY, summed by document."""
+
+    stream = ("three_way",)
+
+    def __init__(self, table: pa.Table) -> None:
+        self.ids = {name: table[name][0].as_py() for name in ("model", "domain")}
+        names, document = np.unique(table["document"].to_numpy(), return_inverse=True)
+        big_and_skip = np.stack([table["big"].to_numpy(), table["skip"].to_numpy()])
+        pairs, cell = np.unique(big_and_skip, axis=1, return_inverse=True)
+        losses = {
+            "oracle": table["oracle_loss"].to_numpy(),
+            "mean": table["loss_sum"].to_numpy() / table["routes"].to_numpy(),
+        }
+        shape = (len(names), pairs.shape[1])
+        at, size = np.ravel_multi_index((document, cell), shape), np.prod(shape)
+        self.documents = len(names)
+        self.cells, self.all_big = pairs.T.tolist(), int(pairs[0].argmax())  # (big, skip) of each; which is all-big
+        self.tokens = np.bincount(at, minlength=size).reshape(shape)  # [documents, cells]
+        self.sums = {name: np.bincount(at, values, minlength=size).reshape(shape) for name, values in losses.items()}
+
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
+        """Losses by CellLoss and by FromAllBig, each [replicates]."""
+        tokens = stats.weighted_sums(weights, self.tokens)
+        numbers = {}
+        for strategy, sums in self.sums.items():
+            means = stats.weighted_sums(weights, sums) / tokens
+            for (big, skip), mean in zip(self.cells, means.T, strict=True):
+                numbers[CellLoss(strategy, big, skip)] = mean
+                numbers[FromAllBig(strategy, big, skip)] = mean - means[:, self.all_big]
+        return numbers
+
+    def tables(self, estimates: Intervals) -> dict[Any, Any]:
+        rows = []
+        for row in self.rows(estimates, CellLoss, "loss"):
+            difference = estimates[FromAllBig(row["strategy"], row["big"], row["skip"])]
+            rows.append(row | {"perplexity": exp(row["loss"])} | stats.ends("from_all_big", difference))
+        return {THREE_WAY_CURVES: rows}

@@ -1,0 +1,32 @@
+"""Studies made tables: what every stage of a study shares."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from duo.settings import Bootstrap
+from duo.stats import Intervals, Study
+from duo.tables.files import Table
+
+
+def write(studies: Iterable[Study], settings: Bootstrap, seed: int, **keys: str) -> list[tuple[Study, Intervals]]:
+    """Write every table that the studies fill; returns each study with its intervals, for what is no table.
+
+    keys: of the tables' files, where they have instances.
+    """
+    finished, parts = [], {}
+    for study in studies:
+        estimates = study.intervals(settings.resamples, settings.confidence, seed)
+        finished.append((study, estimates))
+        for table, rows in study.tables(estimates).items():
+            parts.setdefault(table, []).append(as_table(table, rows))
+    for table, tables in parts.items():
+        table.write(pa.concat_tables(tables), **keys)
+    return finished
+
+
+def as_table(table: Table, rows: list[dict] | pa.Table) -> pa.Table:
+    """Rows as Arrow columns in the order of the table's schema."""
+    if not isinstance(rows, pa.Table):
+        rows = pa.table({name: [row[name] for row in rows] for name in table.schema.names}, table.schema)
+    return rows.select(table.schema.names).cast(table.schema)
