@@ -54,8 +54,8 @@ def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, s
     caption = (
         "Above, perplexity (logarithmic) against the number of big layers per token; below, what each gains over "
         f"{route_words(null.route)} on the same labels, token by token, so that the bands are narrower. {_null(null)} "
-        "True less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the same "
-        "predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest expected "
+        "True less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the "
+        "same predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest expected "
         "loss; with it taken off the oracle's loss on true labels is that much higher, which is no bound for a router. "
         "Normalised: every word has the highest probability that any route of the budget gives it, divided by their "
         "sum. Routes that a teacher chooses by its predictions, without the label, are scored on the true ones: what a "
@@ -108,8 +108,8 @@ def heat_maps(
         base.legend_below(figure, panels[0, 3])
     caption = (
         "How often the oracle takes the big FFN, by layer (1 is next to the input) and position, on the true labels, "
-        "on sampled ones, and the difference; and by layer alone, where the dashed line is the share that a route without "
-        f"preference has. {_null(null)} {_described(setting)} {base.interval(setting, 'Horizontal lines')}"
+        "on sampled ones, and the difference; and by layer alone, where the dashed line is the share that a route "
+        f"without preference has. {_null(null)} {_described(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers, and where by selection bias", caption)
 
@@ -203,8 +203,8 @@ def _null(null: SampledLabels) -> str:
     tempered = "" if null.temperature == 1 else f" at temperature {null.temperature:g}"
     return (
         f"Sampled labels, {null.samples} per token, come from the model's own predictions with "
-        f"{route_words(null.route)}{tempered}, so that no route is better than that one in expectation, and all that the "
-        "oracle gains on them is selection bias."
+        f"{route_words(null.route)}{tempered}, so that no route is better than that one in expectation, and all "
+        "that the oracle gains on them is selection bias."
     )
 
 

@@ -2,8 +2,8 @@
 
 A claim's own test must hold of the statistic on the true labels and of the same statistic with selection bias taken off
 (duo.studies.gain, duo.studies.skips). By the rule of duo.report.claims, for each test and over the tests and models of
-a claim: it survives where all hold, does not where any fails, and is undecided otherwise. A statistic that selection bias
-cannot touch has no row.
+a claim: it survives where all hold, does not where any fails, and is undecided otherwise. A statistic that selection
+bias cannot touch has no row.
 """
 
 from collections.abc import Iterable, Mapping
