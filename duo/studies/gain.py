@@ -1,7 +1,7 @@
 """What the oracle gains, and what is left of it once selection bias is taken off; with intervals over documents.
 
-The oracle chooses by the loss on the true label, so part of its gain is selection bias: the lowest of many losses is low
-even where routes differ by chance alone. Labels that are sampled from the model's own predictions under a reference
+The oracle chooses by the loss on the true label, so part of its gain is selection bias: the lowest of many losses is
+low even where routes differ by chance alone. Labels that are sampled from the model's own predictions under a reference
 route measure it. In nats per token, at budget k, with L the loss of the reference route:
 
     gain(k)             L on the true labels, less the oracle's loss on them
@@ -14,9 +14,9 @@ route measure it. In nats per token, at budget k, with L the loss of the referen
     calibration         L on the sampled labels, less L on the true ones: below 0 where the model is overconfident; the
                         sampled labels are then easier to foresee than the true ones, and show less selection bias
 
-On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias and
-the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same predictions;
-but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection bias is of
+On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias
+and the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same
+predictions; but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection bias is of
 choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more needs luck less,
 so what is known and luck don't add up. All numbers are of the same documents, replicate by replicate.
 
