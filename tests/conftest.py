@@ -1,4 +1,4 @@
-"""The smoke experiment by both drivers, at work beside the other tests: it takes minutes, and they leave a core free."""
+"""The smoke experiment by both drivers, at work beside the other tests, which leave a core free."""
 
 import shutil
 import subprocess

@@ -22,7 +22,7 @@ SHIFT = 0.012  # between kinds along the axis, so that no interval hides another
 
 
 def chances(curves: pa.Table, setting: base.Setting, settings: Ablation) -> base.Picture:
-    """Figure 8: loss and accuracy against the chance of the big FFN, a row a domain. curves as ABLATION_CURVES."""
+    """Figure 8: loss and accuracy against the chance of the big FFN, a row per domain. curves as ABLATION_CURVES."""
     domains = curves["domain"].unique().to_pylist()
     shown = [
         (domain, measure)

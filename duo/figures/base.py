@@ -239,7 +239,7 @@ def legend_below(figure: Figure, *panels: Axes) -> None:
 
 
 def sample(setting: Setting) -> str:
-    return f"{setting.documents} held-out documents a domain, their first {setting.tokens} tokens."
+    return f"{setting.documents} held-out documents per domain, their first {setting.tokens} tokens."
 
 
 # What is meant by the context of the losses of all routes.

@@ -53,13 +53,13 @@ def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, s
         base.legend_below(figure, panels[0, 0], panels[1, 0])
     caption = (
         "Above, perplexity (logarithmic) against the number of big layers per token; below, what each gains over "
-        f"{route_words(null.route)} on the same labels, token by token, so that the bands are narrower. {_null(null)} True "
-        "less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the same "
-        "predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest expected loss; "
-        "with it taken off the oracle's loss on true labels is that much higher, which is no bound for a router. "
-        "Normalised: every word has the highest probability that any route of the budget gives it, divided by their sum. "
-        "Routes that a teacher chooses by its predictions, without the label, are scored on the true ones: what a router "
-        f"that knows as much could get. {_described(setting)} {base.interval(setting, 'Bands')}"
+        f"{route_words(null.route)} on the same labels, token by token, so that the bands are narrower. {_null(null)} "
+        "True less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the "
+        "same predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest expected "
+        "loss; with it taken off the oracle's loss on true labels is that much higher, which is no bound for a router. "
+        "Normalised: every word has the highest probability that any route of the budget gives it, divided by their "
+        "sum. Routes that a teacher chooses by its predictions, without the label, are scored on the true ones: what a "
+        f"router that knows as much could get. {_described(setting)} {base.interval(setting, 'Bands')}"
     )
     return base.Picture(figure, "The oracle's gain, taken apart", caption)
 
@@ -107,15 +107,15 @@ def heat_maps(
             bar.set_label(words)
         base.legend_below(figure, panels[0, 3])
     caption = (
-        "How often the oracle takes the big FFN, by layer (1 is next to the input) and position, on the true labels, on "
-        "sampled ones, and the difference; and by layer alone, where the dashed line is the share that a route without "
-        f"preference has. {_null(null)} {_described(setting)} {base.interval(setting, 'Horizontal lines')}"
+        "How often the oracle takes the big FFN, by layer (1 is next to the input) and position, on the true labels, "
+        "on sampled ones, and the difference; and by layer alone, where the dashed line is the share that a route "
+        f"without preference has. {_null(null)} {_described(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers, and where by selection bias", caption)
 
 
 def corrected_claims(rows: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:
-    """The statistics of CORRECTED_CLAIMS on true labels, on sampled ones, and corrected; a column of panels per domain."""
+    """The statistics of CORRECTED_CLAIMS on true and sampled labels, and corrected; a column of panels per domain."""
     domains, listed = rows["domain"].unique().to_pylist(), rows.to_pylist()
     by_unit: dict[str, list[dict]] = {}
     for row in listed:
@@ -202,9 +202,9 @@ def _band(axes: Axes, line: base.Line, x: np.ndarray, value: np.ndarray, low: np
 def _null(null: SampledLabels) -> str:
     tempered = "" if null.temperature == 1 else f" at temperature {null.temperature:g}"
     return (
-        f"Sampled labels, {null.samples} per token, come from the model's own predictions with {route_words(null.route)}"
-        f"{tempered}, so that no route is better than that one in expectation, and all that the oracle gains on them is "
-        "selection bias."
+        f"Sampled labels, {null.samples} per token, come from the model's own predictions with "
+        f"{route_words(null.route)}{tempered}, so that no route is better than that one in expectation, and all "
+        "that the oracle gains on them is selection bias."
     )
 
 

@@ -42,7 +42,7 @@ SHORT = {
 def heat_maps(
     tables: Mapping[str, tuple[pa.Table, pa.Table]], big: int, skip: str, setting: base.Setting
 ) -> base.Picture:
-    """Figure 2d: SKIP_HEAT_MAPS and SKIP_LAYERS of every model, side by side, a row a domain."""
+    """Figure 2d: SKIP_HEAT_MAPS and SKIP_LAYERS of every model, side by side, a row per domain."""
     with base.style():
         columns = {f"model {model}": pair for model, pair in tables.items()}
         figure = maps.grid(
@@ -58,7 +58,7 @@ def heat_maps(
 
 
 def statistics(rows: pa.Table, big: int, skip: str, setting: base.Setting) -> base.Picture:
-    """The statistics of C10 and C19, of the true labels: a row of panels a family, a column a domain, a mark a model.
+    """The statistics of C10 and C19, of the true labels: a row of panels a family, a column a domain, a mark per model.
 
     rows: SKIP_STATISTICS of all models.
     """

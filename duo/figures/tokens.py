@@ -125,7 +125,7 @@ def _along(axes: Axes, positions: pa.Table) -> None:
 
 
 def _differences(axes: Axes, statistics: pa.Table) -> None:
-    """Every difference with its interval: a place a pair of schedules, and in it a mark a strategy."""
+    """Every difference with its interval: a place a pair of schedules, and in it a mark per strategy."""
     pairs = list(dict.fromkeys(zip(*(statistics[name].to_pylist() for name in ("subject", "reference")), strict=True)))
     families = statistics["family"].unique().to_pylist()
     lines = base.lines([STRATEGIES.get(family, family) for family in families], {"oracle": "oracle"})

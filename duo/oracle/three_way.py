@@ -14,7 +14,8 @@ from tqdm import tqdm
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.tree import Enumerator
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SKIP
 
 log = logging.getLogger(__name__)
 

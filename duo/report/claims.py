@@ -1,4 +1,4 @@
-"""The paper's claims as tests of statistics, and the rule that turns intervals into verdicts. Both were fixed in advance.
+"""The paper's claims as tests of statistics, and the rule that turns intervals into verdicts; both fixed in advance.
 
 A test names a statistic and where its interval must lie. It holds where the whole interval lies there, fails where the
 whole interval lies on the other side, and is undecided otherwise. For one model and domain, a claim holds where all its

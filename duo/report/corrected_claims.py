@@ -1,9 +1,9 @@
 """Which of the paper's claims on the oracle are more than selection bias.
 
 A claim's own test must hold of the statistic on the true labels and of the same statistic with selection bias taken off
-(duo.studies.gain, duo.studies.skips). By the rule of duo.report.claims, for each test and over the tests and models of a
-claim: it survives where all hold, does not where any fails, and is undecided otherwise. A statistic that selection bias
-cannot touch has no row.
+(duo.studies.gain, duo.studies.skips). By the rule of duo.report.claims, for each test and over the tests and models of
+a claim: it survives where all hold, does not where any fails, and is undecided otherwise. A statistic that selection
+bias cannot touch has no row.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ def judge(listed: Iterable[claims.Claim], gains: pa.Table, skips: pa.Table) -> p
 
 
 def _tested(test: claims.Test, statistics: pa.Table, domain: str) -> list[dict]:
-    """A row per model whose statistic of the test has a corrected one beside it, with the verdict of duo.report.claims."""
+    """A row per model whose statistic has a corrected one beside it, with the verdict of duo.report.claims."""
     by_model: dict[str, dict[str, Mapping]] = {}
     for row in statistics.to_pylist():
         if row["domain"] == domain and row["labels"] in LABELS and test.concerns(row | {"labels": "true"}):

@@ -25,17 +25,17 @@ def of_the_gain(rows: Sequence[Row], domain: str, budget: float) -> list[str]:
     true, null, left, bias = parts(rows, budget)
     share = _row(rows, gain.null_share(route, budget))
     corrected = _row(rows, gain.difference("corrected", route, budget))
+    normalised = _row(rows, gain.difference("normalised", route, budget))
     sentences = [
         f"On {domain} the oracle at budget {budget:g} gains {nats(true)} over {words}.",
         f"On labels sampled from the predictions of {words}, which no route can beat in expectation, it gains "
         f"{nats(null)}{_as_share(share)}.",
         f"The difference is {nats(left)}: {_left(left)}.",
-        f"Selection bias alone, its gain there over the routes of lowest expected loss, is {nats(bias)}; taken off, the "
-        f"oracle is at {nats(corrected)} from {words}: {_verdict(corrected)}.",
+        f"Selection bias alone, its gain there over the routes of lowest expected loss, is {nats(bias)}; taken off, "
+        f"the oracle is at {nats(corrected)} from {words}: {_verdict(corrected)}.",
         f"The loss of {words} on the sampled labels is {nats(_row(rows, gain.calibration(route)))} from that on the "
         "true ones, where calibrated predictions lose as much on both; the null is only as good as they are.",
-        f"Made a proper distribution, the oracle is at {nats(_row(rows, gain.difference('normalised', route, budget)))} "
-        f"from {words}.",
+        f"Made a proper distribution, the oracle is at {nats(normalised)} from {words}.",
     ]
     return sentences + [
         f"Routes that teacher {row['subject']!r} chooses without the label are at {nats(row)} from the best fixed "

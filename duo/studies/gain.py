@@ -1,7 +1,7 @@
 """What the oracle gains, and what is left of it once selection bias is taken off; with intervals over documents.
 
-The oracle chooses by the loss on the true label, so part of its gain is selection bias: the lowest of many losses is low
-even where routes differ by chance alone. Labels that are sampled from the model's own predictions under a reference
+The oracle chooses by the loss on the true label, so part of its gain is selection bias: the lowest of many losses is
+low even where routes differ by chance alone. Labels that are sampled from the model's own predictions under a reference
 route measure it. In nats per token, at budget k, with L the loss of the reference route:
 
     gain(k)             L on the true labels, less the oracle's loss on them
@@ -14,9 +14,9 @@ route measure it. In nats per token, at budget k, with L the loss of the referen
     calibration         L on the sampled labels, less L on the true ones: below 0 where the model is overconfident; the
                         sampled labels are then easier to foresee than the true ones, and show less selection bias
 
-On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias and
-the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same predictions;
-but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection bias is of
+On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias
+and the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same
+predictions; but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection bias is of
 choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more needs luck less,
 so what is known and luck don't add up. All numbers are of the same documents, replicate by replicate.
 
@@ -36,13 +36,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo import stats
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import SampledLabels
 from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
 from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
 from duo.tables import files
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
+from duo.terms import BIG
 
 TRUE, SAMPLED, CORRECTED, DIFFERENCE = "true", "sampled", "corrected", "difference"
 # What is said of a statistic's other labels.
@@ -191,7 +192,7 @@ def gather(
         routes = {TRUE: rows["oracle_route"].to_numpy()[:, None], SAMPLED: files.matrix(rows["null_route"])}
         position = rows["position"].to_numpy()
         for labels, codes in routes.items():
-            chosen = (space.digits[codes] == space.choices.index(BIG)).mean(axis=1)
+            chosen = space.big(codes).mean(axis=1)
             big[labels, budget] = np.stack([clusters.sums(layer) for layer in chosen.T], axis=1)
             counts = np.stack([np.bincount(position, layer) for layer in chosen.T])
             heat[labels, budget] = counts / np.bincount(position)

@@ -38,7 +38,7 @@ def packed(split: str) -> "dict[str, numpy.ndarray]":  # noqa: F821
     return {str(domain): tokens[(domains == domain) & (splits == split)] for domain in dict.fromkeys(domains)}
 
 
-# The test split, one row a document.
+# The test split, one row per document.
 TEST_TOKENS = table(
     "tokens/test.parquet",
     fields.DOMAIN,

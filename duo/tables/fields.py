@@ -46,11 +46,19 @@ CONSTRAINED = [
     BUDGET,
 ]
 
-VALUE_INTERVAL = [
-    field("value", pa.float64(), "estimate"),
-    field("low", pa.float64(), "lower end of the interval"),
-    field("high", pa.float64(), "upper end of the interval"),
-]
+
+def interval(name: str, meaning: str, unit: str = "", ends: str = "named") -> list[pa.Field]:
+    """An estimate and the ends of its interval, as NAME_low and NAME_high, or, with ends "bare", as low and high."""
+    prefix = "" if ends == "bare" else f"{name}_"
+    return [
+        field(name, pa.float64(), meaning, unit),
+        field(f"{prefix}low", pa.float64(), f"lower end of the interval of {name}", unit),
+        field(f"{prefix}high", pa.float64(), f"upper end of the interval of {name}", unit),
+    ]
+
+
+VALUE_INTERVAL = interval("value", "estimate", ends="bare")
+PERPLEXITY = field("perplexity", pa.float64(), "exp(loss)")
 
 # The fields of duo.stats.Statistic: what is measured, of what, against what.
 STATISTIC = [
@@ -69,8 +77,4 @@ STATISTIC = [
 WORDS = field("words", pa.string(), "the statistic in plain English")
 STATISTICS = pa.schema([MODEL, DOMAIN, *STATISTIC, *VALUE_INTERVAL, WORDS])
 
-LOSS_INTERVAL = [
-    field("loss", pa.float64(), "mean over tokens", "nats per token"),
-    field("low", pa.float64(), "lower end of its interval", "nats per token"),
-    field("high", pa.float64(), "upper end of its interval", "nats per token"),
-]
+LOSS_INTERVAL = [*interval("loss", "mean over tokens", "nats per token", ends="bare"), PERPLEXITY]

@@ -52,7 +52,7 @@ ROUTE_SUMS = table(
     field("loss_sum", pa.float64(), "sum of the tokens' losses", "nats"),
 )
 
-# Figure 2d. One row a token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big
+# Figure 2d. One row per token: routes of {skip, big} with skips.big big layers, codes in base 2 with a 1 for every big
 # layer.
 SKIPS = table(
     "skips/{model}/tokens.parquet",
@@ -72,7 +72,7 @@ _BIG_AND_SKIP = [
     field("skip", pa.int32(), "skipped layers of the routes"),
 ]
 
-# One row a token and cell: all routes of {small, big, skip} with so many big and so many skipped layers.
+# One row per token and cell: all routes of {small, big, skip} with so many big and so many skipped layers.
 THREE_WAY = table(
     "three_way/{domain}.parquet",
     fields.MODEL,
@@ -90,7 +90,7 @@ THREE_WAY = table(
     field("loss_sum", pa.float64(), "sum over the routes", "nats"),
 )
 
-# How much of the oracle's gain is luck of the label (duo.luck). One row a token and budget. Draws are labels drawn
+# How much of the oracle's gain is luck of the label (duo.luck). One row per token and budget. Draws are labels drawn
 # for the token from the predictions of the route params sampled_labels.reference; lists over teachers are in the
 # order of params sampled_labels.teachers.
 SAMPLED_LABELS = table(
@@ -155,7 +155,7 @@ SELECTION = field(
     "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
 )
 
-# One row a token, budget and selection.
+# One row per token, budget and selection.
 JOINT_LOSSES = table(
     "joint/{context}.parquet",
     fields.MODEL,

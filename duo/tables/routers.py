@@ -31,7 +31,7 @@ ROUTED = table(
     field("route", pa.int64(), "code in the router's own choices, of which OPT has 3^24; -1 for soft"),
 )
 
-# Losses and layers used by domain and kind, and FLOPs a token of hard routing against all big and all small.
+# Losses and layers used by domain and kind, and FLOPs per token of hard routing against all big and all small.
 ROUTER_METRICS = Metrics("router/{router}/metrics.json")
 
 # One row per held-out token, policy, constraint and budget; of the first model whose routes are enumerated.

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from duo.tables import fields, oracle
-from duo.tables.fields import field, table
+from duo.tables.fields import field, interval, table
 from duo.tables.files import Json, Metrics, Table
 
 ORACLE_CURVES = table(
@@ -13,7 +13,6 @@ ORACLE_CURVES = table(
     fields.STRATEGY,
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
     field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
     fields.STRATEGY_WORDS,
 )
@@ -35,9 +34,7 @@ ORACLE_LAYERS = table(
     fields.DOMAIN,
     fields.BUDGET,
     fields.LAYER,
-    field("share", pa.float64(), "share of tokens whose oracle route is big here"),
-    field("low", pa.float64(), "lower end of the interval"),
-    field("high", pa.float64(), "upper end of the interval"),
+    *interval("share", "share of tokens whose oracle route is big here", ends="bare"),
 )
 
 ORACLE_STATISTICS = Table("oracle_curves/statistics.parquet", fields.STATISTICS)
@@ -72,7 +69,6 @@ SCHEDULES = table(
     _SCHEDULE,
     _SCHEDULED,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 SCHEDULE_POSITIONS = table(
@@ -84,7 +80,7 @@ SCHEDULE_POSITIONS = table(
     field("first", pa.int32(), "first position of a stretch of the sequence"),
     field("last", pa.int32(), "its last position"),
     field("budget", pa.float64(), "mean big layers per token there"),
-    *fields.LOSS_INTERVAL,
+    *fields.LOSS_INTERVAL[:-1],
 )
 
 SCHEDULE_STATISTICS = Table("schedules/statistics.parquet", fields.STATISTICS)
@@ -126,15 +122,8 @@ DIFFICULTY_CLASSES = table(
     fields.DOMAIN,
     _CLASS,
     field("tokens", pa.int32(), "of the class"),
-    *(
-        field(f"{name}{end}", pa.float64(), f"{words} of {meaning}", "nats per token")
-        for name, meaning in {"loss": "the loss with all layers small", "gap": "the gap"}.items()
-        for end, words in {
-            "": "mean",
-            "_low": "lower end of the interval",
-            "_high": "upper end of the interval",
-        }.items()
-    ),
+    *interval("loss", "mean loss with all layers small", "nats per token"),
+    *interval("gap", "mean gap", "nats per token"),
 )
 
 DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", fields.STATISTICS)
@@ -147,7 +136,6 @@ PASSAGES = Json("difficulty/passages.json")
 _KIND = field(
     "kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others"
 )
-
 _FLOPS_AS = field(
     "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
 )
@@ -171,15 +159,12 @@ ABLATION_CURVES = table(
     field("measure", pa.string(), "loss, or accuracy in multiple choice"),
     _FLOPS_AS,
     field("flops", pa.float64(), "of the forward pass over a whole sequence", "floating-point operations per token"),
-    field("value", pa.float64(), "mean loss in nats per token, or share of right choices"),
-    field("low", pa.float64(), "lower end of the interval"),
-    field("high", pa.float64(), "upper end of the interval"),
+    *interval("value", "mean loss in nats per token, or share of right choices", ends="bare"),
 )
 
 ABLATION_STATISTICS = Table("ablation/statistics.parquet", fields.STATISTICS)
 
 _ROUTER = field("router", pa.string(), "a key of params routers")
-
 _CHOICE = field("choice", pa.string(), "big or skip")
 
 ROUTER_CURVES = table(
@@ -193,7 +178,6 @@ ROUTER_CURVES = table(
     field("big", pa.float64(), "big layers used", "layers per token"),
     field("skip", pa.float64(), "layers skipped", "layers per token"),
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 ROUTER_HEAT_MAPS = table(
@@ -209,9 +193,7 @@ ROUTER_HEAT_MAPS = table(
 ROUTER_STATISTICS = Table("router_curves/statistics.parquet", fields.STATISTICS)
 
 SKIP_HEAT_MAPS = Table("skips/{model}/heat_maps.parquet", ORACLE_HEAT_MAPS.schema)
-
 SKIP_LAYERS = Table("skips/{model}/layers.parquet", ORACLE_LAYERS.schema)
-
 SKIP_STATISTICS = Table("skips/{model}/statistics.parquet", fields.STATISTICS)
 
 _BIG_AND_SKIP = [
@@ -226,10 +208,7 @@ THREE_WAY_CURVES = table(
     field("strategy", pa.string(), "oracle or mean of the routes"),
     *_BIG_AND_SKIP,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
-    field("from_all_big", pa.float64(), "loss less that of all layers big, on the same tokens", "nats per token"),
-    field("from_all_big_low", pa.float64(), "lower end of its interval", "nats per token"),
-    field("from_all_big_high", pa.float64(), "upper end of its interval", "nats per token"),
+    *interval("from_all_big", "loss less that of all layers big, on the same tokens", "nats per token"),
 )
 
 GAIN_CURVES = table(
@@ -239,13 +218,12 @@ GAIN_CURVES = table(
     field(
         "strategy",
         pa.string(),
-        "oracle, null (the oracle on sampled labels), corrected (selection bias taken off), normalised, fixed, ceiling, or "
-        "the name of the reference route",
+        "oracle, null (the oracle on sampled labels), corrected (selection bias taken off), normalised, fixed, "
+        "ceiling, or the name of the reference route",
     ),
     field("teacher", pa.string(), "whose predictions choose the route, where the strategy is ceiling; else empty"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 GAIN_STATISTICS = Table("gain/statistics.parquet", fields.STATISTICS)
@@ -274,13 +252,11 @@ GAIN_LAYERS = table(
     _LABELS,
     fields.BUDGET,
     fields.LAYER,
-    field(
+    *interval(
         "share",
-        pa.float64(),
         "share of tokens (and samples) whose oracle route is big here, or difference of such shares",
+        ends="bare",
     ),
-    field("low", pa.float64(), "lower end of the interval"),
-    field("high", pa.float64(), "upper end of the interval"),
 )
 
 # A route chosen by one model's oracle, scored by another; self where both are one.
@@ -291,7 +267,6 @@ CROSS_SEED = table(
     field("scorer", pa.string(), "a key of params models: whose losses these are"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 CROSS_SEED_MEANS = table(
@@ -306,15 +281,9 @@ CROSS_SEED_MEANS = table(
     fields.BUDGET,
     field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats per token"),
     *fields.LOSS_INTERVAL[1:],
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 CROSS_SEED_STATISTICS = Table("cross_seed/statistics.parquet", fields.STATISTICS)
-
-_ENDS = [
-    field("low", pa.float64(), "lower end of its interval"),
-    field("high", pa.float64(), "upper end of its interval"),
-]
 
 # Walsh-Hadamard spectrum of each token's losses over all routes, and what follows from it.
 SPECTRUM = table(
@@ -322,12 +291,11 @@ SPECTRUM = table(
     fields.MODEL,
     fields.DOMAIN,
     field("order", pa.int32(), "how many layers interact"),
-    field(
+    *interval(
         "value",
-        pa.float64(),
         "share of the variance of a token's loss over all routes that interactions of so many layers cause",
+        ends="bare",
     ),
-    *_ENDS,
 )
 
 SPECTRUM_DISTANCES = table(
@@ -335,12 +303,9 @@ SPECTRUM_DISTANCES = table(
     fields.MODEL,
     fields.DOMAIN,
     field("distance", pa.int32(), "layers from one to the other of a pair"),
-    field(
-        "value",
-        pa.float64(),
-        "share of that variance that the interaction of one such pair causes, mean over the pairs",
+    *interval(
+        "value", "share of that variance that the interaction of one such pair causes, mean over the pairs", ends="bare"
     ),
-    *_ENDS,
 )
 
 SHAPLEY = table(
@@ -348,13 +313,9 @@ SHAPLEY = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.LAYER,
-    field(
-        "value",
-        pa.float64(),
-        "Shapley value of the layer's big FFN: its part of all small less all big",
-        "nats per token",
+    *interval(
+        "value", "Shapley value of the layer's big FFN: its part of all small less all big", "nats per token", "bare"
     ),
-    *_ENDS,
 )
 
 SPECTRUM_STATISTICS = Table("spectrum/statistics.parquet", fields.STATISTICS)
@@ -369,19 +330,9 @@ ORDER_STATISTICS = table(
     field("expected_maximum", pa.float64(), "of so many independent standard normals"),
     field("mean", pa.float64(), "of a token's losses over the routes, mean over tokens", "nats per token"),
     field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats per token"),
-    *(
-        field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
-        for name, (meaning, unit) in {
-            "oracle": ("the lowest loss over the routes, mean over tokens", "nats per token"),
-            "predicted": ("mean - expected_maximum * deviation", "nats per token"),
-            "effective": ("how many independent routes would give the oracle's gain over the mean", "routes"),
-        }.items()
-        for end, words in {
-            "": "",
-            "_low": "lower end of the interval of ",
-            "_high": "upper end of the interval of ",
-        }.items()
-    ),
+    *interval("oracle", "lowest loss over the routes, mean over tokens", "nats per token"),
+    *interval("predicted", "mean - expected_maximum * deviation", "nats per token"),
+    *interval("effective", "how many independent routes would give the oracle's gain over the mean", "routes"),
 )
 
 SYNTHETIC_CLASSES = table(
@@ -390,13 +341,9 @@ SYNTHETIC_CLASSES = table(
     field("tokens", pa.int32(), "of this kind and difficulty"),
     field("entropy", pa.float64(), "mean", "nats per token"),
     *(
-        field(f"{name}{end}", pa.float64(), f"{words} of: {meaning}", "nats per token")
+        column
         for name, meaning in oracle.MEASURED.items()
-        for end, words in {
-            "": "mean",
-            "_low": "lower end of the interval",
-            "_high": "upper end of the interval",
-        }.items()
+        for column in interval(name, f"mean of: {meaning}", "nats per token")
     ),
 )
 
@@ -410,17 +357,8 @@ SEARCH_CURVES = table(
     field("method", pa.string(), "one of params search.methods"),
     fields.BUDGET,
     field("evaluations", pa.int32(), "routes tried by each token, or as many layers run"),
-    field(
-        "regret",
-        pa.float64(),
-        "lowest loss met so far less the lowest there is, mean over tokens",
-        "nats per token",
-    ),
-    field("regret_low", pa.float64(), "lower end of its interval", "nats per token"),
-    field("regret_high", pa.float64(), "upper end of its interval", "nats per token"),
-    field("found", pa.float64(), "share of tokens whose best route is found"),
-    field("found_low", pa.float64(), "lower end of its interval"),
-    field("found_high", pa.float64(), "upper end of its interval"),
+    *interval("regret", "lowest loss met so far less the lowest there is, mean over tokens", "nats per token"),
+    *interval("found", "share of tokens whose best route is found"),
 )
 
 SEARCH_STATISTICS = Table("search/statistics.parquet", fields.STATISTICS)
@@ -439,19 +377,8 @@ GAP_CLOSED_CURVES = table(
     *fields.CONSTRAINED,
     field("big", pa.float64(), "big layers used", "layers per token"),
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
-    *(
-        field(f"{name}{end}", pa.float64(), f"{words}{meaning}", unit)
-        for name, (meaning, unit) in {
-            "from_fixed": ("the loss less fixed's", "nats per token"),
-            "share": ("(fixed - loss) / (fixed - ceiling); no number where the budget is met on average", ""),
-        }.items()
-        for end, words in {
-            "": "",
-            "_low": "lower end of the interval of ",
-            "_high": "upper end of the interval of ",
-        }.items()
-    ),
+    *interval("from_fixed", "the loss less fixed's", "nats per token"),
+    *interval("share", "(fixed - loss) / (fixed - ceiling); no number where the budget is met on average"),
 )
 
 GAP_CLOSED_STATISTICS = Table("gap_closed/statistics.parquet", fields.STATISTICS)
@@ -469,7 +396,6 @@ JOINT_CURVES = table(
     field("kind", pa.string(), "isolated or joint, as in JOINT_LOSSES"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
-    field("perplexity", pa.float64(), "exp(loss)"),
 )
 
 JOINT_STATISTICS = Table("joint_curves/statistics.parquet", fields.STATISTICS)

@@ -17,7 +17,7 @@ HISTORY = table(
         pa.string(),
         "train, learning_rate, gradient_norm or one of the objective's own, as validation/DOMAIN/all_big",
     ),
-    field("value", pa.float64(), "value of the series", "nats a token, for losses"),
+    field("value", pa.float64(), "value of the series", "nats per token, for losses"),
 )
 
 PRETRAIN_METRICS = Metrics("pretrain/{model}/metrics.json")

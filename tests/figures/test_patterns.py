@@ -19,7 +19,7 @@ ROUTERS = {
 
 
 def routed(one: OneRouter) -> tuple[pa.Table, np.ndarray]:
-    """ROUTED of two documents a domain, tokens from last to first, and their digits [domains, documents, tokens,
+    """ROUTED of two documents per domain, tokens from last to first, and their digits [domains, documents, tokens,
     layers].
     """
     digits = np.random.default_rng(len(one.choices)).integers(0, len(one.choices), (2, 2, TOKENS, LAYERS))

@@ -259,4 +259,7 @@ def test_our_experiments_have_what_every_claim_needs(file, tmp_path):
         for test in claim.tests
         if not test.there
     ]
-    assert lacking == [("C16", "loss_difference", "line_starts"), ("C16", "gap_difference", "line_starts")]  # which only the text can tell
+    assert lacking == [
+        ("C16", "loss_difference", "line_starts"),
+        ("C16", "gap_difference", "line_starts"),
+    ]  # which only the text can tell

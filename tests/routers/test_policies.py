@@ -9,7 +9,8 @@ from made_up_examples import LAYERS, SETTINGS, SPACE, examples
 
 from duo.routers import baselines, budgets, objectives, policies
 from duo.routers.dataset import Examples
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG
 
 OBJECTIVES = ["expected_loss", "value", "distillation", "straight_through"]
 TRAIN, VALIDATION, TEST = examples(40, 0), examples(20, 1), examples(20, 2)
@@ -86,7 +87,7 @@ def test_multilinear_is_the_expectation_over_routes():
 
 
 def test_straight_through_descends_the_multilinear_loss_at_the_hard_route():
-    """Its gradient by a margin is that of the loss with the layer big, less with it small, times the sigmoid's slope."""
+    """Its gradient by a margin: the loss with the layer big less with it small, times the sigmoid's slope."""
     built = objectives.StraightThrough([objectives.Member("exact", 2)], TRAIN)
     margins = torch.tensor([[[0.3, -0.2, 0.9, -1.0]]], requires_grad=True)
     loss = built.loss(margins[..., None], torch.tensor([5]), 0, 1)

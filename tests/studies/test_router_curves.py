@@ -74,7 +74,7 @@ def test_on_average_is_never_above_exact():
 
 
 def test_slope_and_curves_are_at_the_layers_really_used():
-    """Three routers on a line of -0.25 nats a big layer, each using another number of layers than it was asked for."""
+    """Three routers on a line of -0.25 nats per big layer, each using other numbers of layers than asked for."""
     routers = {f"r{used}": one(used + 1) for used in (0, 1, 2)}
     tables = {
         name: routed(routers[name], [[1] * used + [0] * (LAYERS - used)] * TOKENS, 3 - 0.25 * used)
