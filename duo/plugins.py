@@ -28,7 +28,9 @@ def load(name: str, methods: Sequence[str]) -> Any:
     if not isinstance(made, type):
         classes = [each for each, value in vars(module).items() if isinstance(value, type)]
         raise InputError(f"{name!r}: {_place(module)} has no class {class_name}; it has {_listed(classes)}")
-    lacking = [method for method in methods if not any(callable(getattr(made, word, None)) for word in method.split("|"))]
+    lacking = [
+        method for method in methods if not any(callable(getattr(made, word, None)) for word in method.split("|"))
+    ]
     if lacking:
         words = ", ".join(method.replace("|", " or ") for method in lacking)
         raise InputError(f"{name!r}: class {class_name} of {_place(module)} lacks the method {words}")

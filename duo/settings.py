@@ -1,11 +1,31 @@
 """What each group of params.yaml holds: its keys, their types, and which values make sense within the group."""
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from duo.terms import ALL_BIG, ALL_SMALL, RANDOM
+from duo.terms import (
+    ALL_BIG,
+    ALL_SMALL,
+    CEILING,
+    DISTILLATION,
+    EXPECTED_LOSS,
+    FIXED,
+    MEAN,
+    NEIGHBOURS,
+    ORACLE,
+    PAPER,
+    RANDOM,
+    RANDOM_ALL,
+    RANDOM_TOKEN,
+    SEQUENCE,
+    STRAIGHT_THROUGH,
+    TOKEN_TABLE,
+    VALUE,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -181,6 +201,14 @@ class Training(Group):
 
 Mix = dict[str, Share]
 
+# Ways to choose routes by the names that they get in tables and figures: one of those that duo has, under its own name,
+# or a class of the user's own as module:Class, under any other.
+Choosers = dict[DomainName, str]
+STRATEGIES = (ORACLE, SEQUENCE, RANDOM_TOKEN, MEAN)
+ROUTERS = (EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH)
+BASELINES = (FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM)
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
 
 class Pretrain(Training):
     mix: Mix
@@ -241,13 +269,18 @@ class RouteLosses(Group):
 
 
 class Oracle(Group):
+    """Budgets at which routes are chosen, and the ways to choose; `duo.oracle.select` does it."""
+
     budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     random_routes: Count
+    strategies: Choosers
 
     @model_validator(mode="after")
-    def _budgets(self):
-        ascending = self.budgets == sorted(set(self.budgets))
-        require(ascending, "budgets", self.budgets, "must be ascending, each once")
+    def _known(self):
+        require_ascending(self, "budgets")
+        require_choosers("strategies", self.strategies, STRATEGIES, taken=(RANDOM_ALL, FIXED))
+        for name in (ORACLE, RANDOM_TOKEN, MEAN):
+            require(name in self.strategies, "strategies", [*self.strategies], f"lacks {name}, which claims rest on")
         return self
 
 
@@ -268,7 +301,7 @@ class Difficulty(Group):
     passage: Count
 
 
-class Router(Training):
+class RouterTraining(Training):
     """How routers are trained; `duo.routers.gate` does it."""
 
     alpha: Annotated[float, Field(ge=0)]
@@ -317,11 +350,8 @@ class Ablation(Group):
 
     @model_validator(mode="after")
     def _ascending(self):
-        require(self.p_big == sorted(set(self.p_big)), "p_big", self.p_big, "must be ascending, each once")
-        for key in ("models", "tasks"):
-            require(
-                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
-            )
+        require_ascending(self, "p_big")
+        require_once(self, "models", "tasks")
         return self
 
     def chance(self, width: int, small: int, big: int) -> float | None:
@@ -349,7 +379,7 @@ class SampledLabels(Group):
     def _known(self):
         known = isinstance(self.reference, int) or self.reference in (ALL_BIG, ALL_SMALL)
         require(known, "reference", self.reference, f"is neither {ALL_BIG}, {ALL_SMALL} nor a route's code")
-        require(len(set(self.teachers)) == len(self.teachers), "teachers", self.teachers, "must name each once")
+        require_once(self, "teachers")
         return self
 
 
@@ -363,8 +393,8 @@ class Joint(Group):
 
     @model_validator(mode="after")
     def _once(self):
-        require(len(set(self.contexts)) == len(self.contexts), "contexts", self.contexts, "must name each once")
-        require(self.budgets == sorted(set(self.budgets)), "budgets", self.budgets, "must be ascending, each once")
+        require_once(self, "contexts")
+        require_ascending(self, "budgets")
         return self
 
 
@@ -377,18 +407,9 @@ class Synthetic(Group):
     documents: Annotated[int, Field(ge=2)]
 
 
-class Policies(Group):
-    """Routers that learn from the exact losses of all routes, and what they must beat;
+class PolicyTraining(Group):
+    """How the routers of duo are trained that learn from the losses of all routes; `duo.routers.policies` does it."""
 
-    `duo.routers.policies` reads it.
-    """
-
-    train_documents: Count
-    validation_documents: Count
-    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
-    objectives: Annotated[
-        list[Literal["expected_loss", "value", "distillation", "straight_through"]], Field(min_length=1)
-    ]
     inputs: Annotated[list[Literal["layers", "upfront"]], Field(min_length=1)]
     networks: Annotated[list[Literal["linear", "mlp"]], Field(min_length=1)]
     hidden: Count
@@ -396,21 +417,31 @@ class Policies(Group):
     batch: Count
     learning_rate: Positive
     temperatures: Annotated[list[Positive], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _lists(self):
+        require_ascending(self, "temperatures")
+        require_once(self, "inputs", "networks")
+        return self
+
+
+class Policies(Group):
+    """Routers that learn from the losses of all routes, and what they must beat."""
+
+    train_documents: Count
+    validation_documents: Count
+    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    routers: Annotated[Choosers, Field(min_length=1)]
+    baselines: Choosers
+    training: PolicyTraining
     neighbours: Annotated[list[Count], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _ascending(self):
-        for key in ("budgets", "temperatures", "neighbours"):
-            require(
-                getattr(self, key) == sorted(set(getattr(self, key))),
-                key,
-                getattr(self, key),
-                "must be ascending, each once",
-            )
-        for key in ("objectives", "inputs", "networks"):
-            require(
-                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
-            )
+    def _known(self):
+        require_ascending(self, "budgets", "neighbours")
+        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, *self.baselines, CEILING, PAPER))
+        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, CEILING, PAPER))
+        require(FIXED in self.baselines, "baselines", [*self.baselines], f"lacks {FIXED}, which all are compared with")
         return self
 
 
@@ -426,10 +457,7 @@ class Search(Group):
 
     @model_validator(mode="after")
     def _compared(self):
-        for key in ("methods", "budgets"):
-            require(
-                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
-            )
+        require_once(self, "methods", "budgets")
         require("random" in self.methods, "methods", self.methods, "lacks random, which the others are compared with")
         return self
 
@@ -451,6 +479,33 @@ NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names
 def require(true: bool, key: str, value: Any, remedy: str) -> None:
     if not true:
         raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")
+
+
+def require_ascending(group: Group, *keys: str) -> None:
+    """ValueError where a list of the group does not rise from entry to entry."""
+    for key in keys:
+        values = getattr(group, key)
+        require(values == sorted(set(values)), key, values, "must be ascending, each once")
+
+
+def require_once(group: Group, *keys: str) -> None:
+    """ValueError where a list of the group has an entry twice."""
+    for key in keys:
+        values = getattr(group, key)
+        require(len(set(values)) == len(values), key, values, "must name each once")
+
+
+def require_choosers(key: str, entries: Mapping[str, str], known: Sequence[str], taken: Sequence[str]) -> None:
+    """ValueError where an entry is none of Choosers; known: those that duo has; taken: names with another meaning."""
+    for name, item in entries.items():
+        require(name not in taken, f"{key}.{name}", item, "needs another name: this one stands for something else")
+        if name in known:
+            require(item == name, f"{key}.{name}", item, f"must be {name!r}; give a class of your own another name")
+        else:
+            remedy = (
+                f"is no class as module:Class, and {name!r} is none of {', '.join(known)}, which stand for themselves"
+            )
+            require(bool(_CLASS.fullmatch(item)), f"{key}.{name}", item, remedy)
 
 
 def require_whole(mix: Mix) -> None:

@@ -30,6 +30,8 @@ OTHERS = "others"
 HARD, SOFT = "hard", "soft"
 # Policies that learn nothing or look losses up, the bound of the teachers, the paper's routers; and no input or network.
 TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ceiling", "paper", "none"
+# What policies that learn from the losses of all routes are trained for.
+EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH = "expected_loss", "value", "distillation", "straight_through"
 # Roles of a policy, with CEILING and PAPER: its choice for a token was learned from the losses of all routes, or it is
 # a baseline that looks at no token.
 LEARNED, BASELINE = "learned", "baseline"

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from duo.data.evaluation_set import EvaluationSet
-from duo.routers.dataset import Examples
+from duo.routers.dataset import RouterDataset
 from duo.routes import RouteSpace
 from duo.settings import Policies
 

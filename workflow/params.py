@@ -34,7 +34,7 @@ from duo.settings import (
     Policies,
     Pretrain,
     RouteLosses,
-    Router,
+    RouterTraining,
     Runtime,
     SampledLabels,
     Search,
@@ -69,6 +69,11 @@ RENAMED = {
     "contexts.budgets": "joint.budgets",
     "policies.train": "policies.train_documents",
     "policies.validation": "policies.validation_documents",
+    "policies.objectives": "policies.routers",
+    **{
+        f"policies.{key}": f"policies.training.{key}"
+        for key in ("inputs", "networks", "hidden", "steps", "batch", "learning_rate", "temperatures")
+    },
     "evaluate.confidence": "bootstrap.confidence",
     "evaluate.resamples": "bootstrap.resamples",
     **{
@@ -96,7 +101,7 @@ class Params(Group):
     three_way: ThreeWay
     schedules: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
     difficulty: Difficulty
-    router: Router
+    router: RouterTraining
     routers: Annotated[dict[DomainName, OneRouter], Field(min_length=1)]
     ablation: Ablation
     sampled_labels: SampledLabels

@@ -11,9 +11,11 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    model, objectives = params.route_losses.models[0], params.policies.objectives
-    routes = [POLICY_ROUTES.read(objective=objective) for objective in objectives] + [BASELINE_ROUTES.read()]
-    settings = [POLICY_SETTINGS.read(objective=objective) for objective in objectives] + [BASELINE_SETTINGS.read()]
+    model, routers, baselines = params.route_losses.models[0], params.policies.routers, params.policies.baselines
+    routes = [POLICY_ROUTES.read(router=name) for name in routers]
+    routes += [BASELINE_ROUTES.read(baseline=name) for name in baselines]
+    settings = [POLICY_SETTINGS.read(router=name) for name in routers]
+    settings += [BASELINE_SETTINGS.read(baseline=name) for name in baselines]
     shards = params.route_losses.shards
     sampled = pa.concat_tables([SAMPLED_LABELS.read(model=model, shard=shard) for shard in shards])
     routed = {name: ROUTED.read(router=name) for name, router in params.routers.items() if router.model == model}
