@@ -24,10 +24,11 @@ from torch import Tensor
 
 from benchmarks import _shared as shared
 from benchmarks._shared import Contestant
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import FAMILIES, Duo, Layer, Positions, Shape
 from duo.oracle import tree
-from duo.routes import BIG, SMALL, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SMALL
 from workflow.params import Params
 
 ROUNDS = 3
@@ -54,7 +55,7 @@ def trees(
 ) -> dict[str, Contestant]:
     """The tree's walks over as many documents as it takes at once; tokens, labels [documents, time]."""
     settings, space = params.route_losses, RouteSpace(model.shape.layers)
-    enumerator = tree.Enumerator(model, space, params.runtime, settings.precision, settings.chunk)
+    enumerator = tree.Enumerator(model, space, Device.of(params.runtime, settings.precision), settings.chunk)
     batch, true = tokens[: tree.BATCH], labels[: tree.BATCH]
     sets = labels[: SETS * tree.BATCH].view(SETS, *batch.shape)
     teachers = torch.randn(TEACHERS, *batch.shape, model.shape.vocabulary, generator=generator).log_softmax(-1)
@@ -72,16 +73,16 @@ def loops(
     params: Params, model: Duo, tokens: Tensor, labels: Tensor, generator: torch.Generator
 ) -> dict[str, Contestant]:
     """The same losses by a forward pass per route; tokens, labels [documents, time]."""
-    space = RouteSpace(model.shape.layers)
+    space, device = RouteSpace(model.shape.layers), Device.of(params.runtime, params.route_losses.precision)
     codes = torch.randint(0, len(space), (ROUTES,), generator=generator)
-    routes = torch.from_numpy(space.decode(codes.numpy()) == space.choices.index(BIG)).to(params.runtime.device)
+    routes = torch.from_numpy(space.big(codes.numpy())).to(params.runtime.device)
 
     def loop(forward: Callable[[Tensor, Tensor], Tensor], documents: int) -> Contestant:
         batch, true = (part[:documents].to(params.runtime.device) for part in (tokens, labels))
 
         @torch.no_grad()
         def passes() -> None:
-            with device.autocast(params.runtime.device, params.route_losses.precision):
+            with device.autocast():
                 for route in routes:
                     logits = forward(batch, route).float()
                     F.cross_entropy(logits.flatten(0, 1), true.flatten(), reduction="none")
@@ -91,18 +92,18 @@ def loops(
     return {
         "plain loop": loop(model, 1),
         "batched loop": loop(model, DOCUMENTS),
-        "tuned loop": loop(tuned_forward(model, params.runtime.compile), DOCUMENTS),
+        "tuned loop": loop(tuned_forward(model, device), DOCUMENTS),
     }
 
 
-def tuned_forward(model: Duo, compiled: bool) -> Callable[[Tensor, Tensor], Tensor]:
+def tuned_forward(model: Duo, device: Device) -> Callable[[Tensor, Tensor], Tensor]:
     """What the model gives for tokens [batch, time] under one route [layers] bool, computing no FFN but the route's."""
 
     def layer_step(layer: Layer, x: Tensor, positions: Positions, choice: str) -> Tensor:
         x = layer.attend(x, positions)
         return x + layer.ffns[choice](layer.ffn_norm(x))
 
-    step = device.compiled(layer_step, compiled)
+    step = device.compiled(layer_step)
 
     def forward(tokens: Tensor, route: Tensor) -> Tensor:
         x, positions = model.embed(tokens), model.positions(tokens.shape[1])

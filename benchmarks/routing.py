@@ -18,11 +18,12 @@ from benchmarks._shared import Contestant
 from duo.data import evaluation_set
 from duo.errors import InputError
 from duo.model import transformer
+from duo.model.device import Device
 from duo.routers import gate
-from duo.routes import BIG, SKIP, SMALL
 from duo.tables.data import TEST_TOKENS
 from duo.tables.routers import ROUTER
 from duo.tables.training import MODEL
+from duo.terms import BIG, SKIP, SMALL
 from workflow.params import Params
 
 ROUNDS, CALLS = 5, 4
@@ -39,8 +40,8 @@ def main() -> None:
     tokens, labels = held_out_tokens(params) if arguments.router else random_tokens(params)
 
     def run(weigh: gate.Weigh) -> dict[str, np.ndarray]:
-        precision = params.route_losses.precision
-        return gate.execute(routed, tokens, labels, weigh, params.runtime.device, precision, gate.grouped)
+        device = Device.of(params.runtime, params.route_losses.precision)
+        return gate.execute(routed, tokens, labels, weigh, device, gate.grouped)
 
     choices = routed.router.choices
     ways = {"hard": gate.hard} | {

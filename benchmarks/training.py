@@ -19,7 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks import _shared as shared
 from benchmarks._shared import Contestant
 from duo.errors import InputError
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Shape
 from duo.training import loop
 from duo.training.random_routes import RandomRoutes
@@ -51,7 +51,8 @@ def main() -> None:
 
 def duo_step(params: Params, batch: Tensor) -> Contestant:
     """One optimizer step of ours on a batch [sequences, sequence + 1], each token on a route of its own."""
-    objective = RandomRoutes(shared.random_model(params), params.pretrain, params.runtime, params.seed, {})
+    device = Device.of(params.runtime, params.pretrain.precision)
+    objective = RandomRoutes(shared.random_model(params), params.pretrain, device, params.seed, {})
     steps = loop.step_count(params.pretrain, params.tokens.sequence)
     run = loop.Run("benchmark", params.seed, Path("no such checkpoint"))
     trainer = loop.Trainer(objective, params.pretrain, steps, run)
@@ -68,7 +69,7 @@ def llama_step(params: Params, batch: Tensor, precision: str, compiled: bool) ->
     )
 
     def step() -> None:
-        with device.autocast(target, precision):
+        with Device(target, precision).autocast():
             # It shifts the labels by itself, so it gets what it reads: the same tokens, of which it predicts one less
             # per sequence than ours.
             loss = forward(input_ids=batch[:, :-1], labels=batch[:, :-1]).loss

@@ -2,7 +2,8 @@
 
 A route's code is its choices read as digits, layer 0 first (most significant), in the base of the number of choices.
 So codes in ascending order are the leaves of the prefix tree from left to right, and in the space {small, big} the
-code is a binary number with a 1 for every big layer.
+code is a binary number with a 1 for every big layer: 0b0011 is a route of four layers whose upper two are big. Tables
+hold codes; whatever a code means is asked here.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
-from duo.settings import ALL_BIG, ALL_SMALL
+from duo.errors import InputError
+from duo.terms import ALL_BIG, ALL_SMALL, BIG, SKIP, SMALL
 
-SMALL, BIG, SKIP = "small", "big", "skip"
 CHOICES = (SMALL, BIG, SKIP)
 
 
@@ -33,8 +34,12 @@ class RouteSpace:
         """
         return self.decode(np.arange(len(self)))
 
+    def big(self, codes: np.ndarray) -> np.ndarray:
+        """[..., layers] bool: which layers the routes with these codes [...] run with the big FFN."""
+        return self.decode(codes) == self.choices.index(BIG)
+
     def counts(self, choice: str) -> np.ndarray:
-        """[routes] int: how many layers of each route take `choice`."""
+        """[routes] int: how many layers of each route take `choice`, routes in order of code."""
         return (self.digits == self.choices.index(choice)).sum(axis=1)
 
     def count(self, codes: np.ndarray, choice: str) -> np.ndarray:
@@ -45,9 +50,36 @@ class RouteSpace:
         """Codes, ascending, of the routes with exactly `budget` big layers."""
         return np.flatnonzero(self.counts(BIG) == budget)
 
+    def highest(self, scores: np.ndarray, budget: int) -> np.ndarray:
+        """Codes [...] of the routes that are big in the `budget` layers of highest score; of equal scores the lower
+        layer.
+
+        scores [..., layers]. In a space of two choices: all other layers take the one that is not big.
+        """
+        big = self.choices.index(BIG)
+        order = np.argsort(-scores, axis=-1, kind="stable")
+        digits = np.full(scores.shape, 1 - big)
+        np.put_along_axis(digits, order[..., :budget], big, axis=-1)
+        return self.encode(digits)
+
     def named(self, name: str | int) -> int:
-        """Code of the route all_big or all_small, in the space {small, big}; a route without a name goes by its code."""
-        return {ALL_BIG: len(self) - 1, ALL_SMALL: 0}.get(name, name)
+        """Code of the route all_big or all_small; a route without a name goes by its code.
+
+        InputError where the space has no such route.
+        """
+        choice = {ALL_BIG: BIG, ALL_SMALL: SMALL}.get(name)
+        if choice in self.choices:
+            return int(self.encode(np.full(self.layers, self.choices.index(choice))))
+        if isinstance(name, str) or not 0 <= name < len(self):
+            raise InputError(
+                f"route {name!r}: no route over {self.layers} layers of {', '.join(self.choices)}; should be all_big, "
+                f"all_small (where layers can be so) or a code below {len(self)}"
+            )
+        return name
+
+    def word(self, code: int) -> str:
+        """A route's digits as text, layer 0 first: "0011" in {small, big} is big in the upper two of four layers."""
+        return "".join(map(str, self.decode(np.array(code)).tolist()))
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """[..., layers] uint8: the index in `choices` that the routes with these codes [...] take at each layer."""

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from duo.terms import ALL_BIG, ALL_SMALL, RANDOM
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -442,12 +444,7 @@ class Figures(Group):
     patterns: Annotated[dict[DomainName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
 
 
-REFERENCES = ALL_BIG, ALL_SMALL, RANDOM = (
-    "all_big",
-    "all_small",
-    "random",
-)  # in joint.reference, beside the names of routers
-OTHERS = "others"  # in sampled_labels.teachers: the mean of the enumerated models but the one that is judged
+REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names of routers
 NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
 
 

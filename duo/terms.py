@@ -19,14 +19,14 @@ SHARED, REFERENCE, GREEDY = "shared", "reference", "greedy"
 # Loss of a chosen route where it was tried, and where all chosen routes run together.
 ISOLATED, JOINT = "isolated", "joint"
 
-# Labels of the text, labels sampled from a model's predictions, the first less the second, and selection bias taken off.
+# Labels of the text, labels sampled from a model's predictions, the first less the second; less selection bias.
 TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "corrected"
 # The teacher that is the mean of all other models.
 OTHERS = "others"
 
 # How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
 HARD, SOFT = "hard", "soft"
-# Policies that learn nothing or look losses up, the bound of the teachers, the paper's routers; and no input or network.
+# Policies that look losses up, the bound of the teachers, the paper's routers; and what has no input or network.
 TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ceiling", "paper", "none"
 # Roles of a policy, with CEILING and PAPER: its choice for a token was learned from the losses of all routes, or it is
 # a baseline that looks at no token.

@@ -3,11 +3,11 @@
 import torch
 import torch.nn.functional as F
 
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
-from duo.routes import BIG, SKIP
-from duo.settings import Runtime
+from duo.terms import BIG, SKIP
 
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 TINY = Shape(vocabulary=50, sequence=16, layers=3, width=24, heads=2, big=40, small=8)
 
 

@@ -4,6 +4,7 @@ from math import comb
 import numpy as np
 import pytest
 
+from duo.errors import InputError
 from duo.routes import RouteSpace
 
 
@@ -22,6 +23,46 @@ def test_budget_means_exactly_so_many_big_layers(budget):
     assert len(routes) == comb(5, budget)
     assert all(bin(code).count("1") == budget for code in routes)
     assert np.all(np.diff(routes) > 0) or len(routes) == 1
+
+
+@pytest.mark.parametrize("choices", [("small", "big"), ("big", "small"), ("small", "big", "skip")])
+def test_big_says_which_layers_are_big(choices):
+    space = RouteSpace(3, choices)
+    expected = [[choice == "big" for choice in route] for route in product(choices, repeat=3)]
+    assert space.big(np.arange(len(space))).tolist() == expected
+    assert space.big(np.array(len(space) - 1)).tolist() == expected[-1]
+
+
+@pytest.mark.parametrize("choices", [("small", "big"), ("big", "skip")])
+@pytest.mark.parametrize("budget", range(5))
+def test_highest_is_big_where_scores_are_highest_and_of_equals_in_the_lower_layers(choices, budget):
+    space = RouteSpace(4, choices)
+    scores = np.random.default_rng(0).integers(0, 3, (2, 50, 4)).astype(np.float32)  # full of ties
+    big = space.big(space.highest(scores, budget))
+    for row, mask in zip(scores.reshape(-1, 4), big.reshape(-1, 4), strict=True):
+        order = sorted(range(4), key=lambda layer: (-row[layer], layer))
+        assert set(np.flatnonzero(mask)) == set(order[:budget])
+
+
+def test_routes_have_names_in_any_space():
+    for choices in product(("small", "big", "skip"), repeat=2):
+        if len({"small", "big"} & set(choices)) == 2:
+            space = RouteSpace(3, choices)
+            assert space.big(np.array(space.named("all_big"))).all()
+            assert not space.big(np.array(space.named("all_small"))).any()
+    assert RouteSpace(3).named("all_big") == 7 and RouteSpace(3).named("all_small") == 0
+    assert RouteSpace(3).named(5) == 5
+
+
+@pytest.mark.parametrize("name", ["all_small", "fixed", 8, -1])
+def test_what_is_no_route_of_the_space_is_one_error(name):
+    with pytest.raises(InputError, match=f"route {name!r}: no route over 3 layers of skip, big; should be all_big"):
+        RouteSpace(3, ("skip", "big")).named(name)
+
+
+def test_words_of_routes_are_their_digits():
+    assert [RouteSpace(2).word(code) for code in range(4)] == ["00", "01", "10", "11"]
+    assert RouteSpace(3, ("small", "big", "skip")).word(5) == "012"
 
 
 def test_budgets_with_skip_count_big_alone():

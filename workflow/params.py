@@ -16,7 +16,6 @@ from duo.errors import InputError
 from duo.routers.whole_budgets import oracle_budget
 from duo.settings import (
     NAMED,
-    OTHERS,
     REFERENCES,
     SOURCES,
     Ablation,
@@ -48,6 +47,7 @@ from duo.settings import (
     require,
     require_mix,
 )
+from duo.terms import OTHERS
 
 # Keys of older files, and what they are called now; none where a key had a single value and is gone.
 RENAMED = {

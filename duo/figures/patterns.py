@@ -9,8 +9,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
-from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import OneRouter
+from duo.terms import BIG, SKIP, SMALL
 
 # Dark, middle and white in a grey print too.
 COLOURS = {BIG: "#0072B2", SMALL: "#E69F00", SKIP: "#FFFFFF"}

@@ -7,7 +7,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from duo.figures import base, maps
-from duo.routes import SKIP
+from duo.terms import SKIP
 
 
 class Shown(NamedTuple):

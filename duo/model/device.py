@@ -1,14 +1,20 @@
-"""Where and how tensors are computed: device, threads, precision, compilation."""
+"""Where and how tensors are computed: device, precision, compilation, threads.
+
+What a number depends on beside its inputs, kept in one object: the same model gives other last digits on a GPU, in bf16
+or when compiled. So whoever computes losses is given a Device, and two results are compared only where it is the same.
+"""
 
 import contextlib
 import logging
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
 from duo.errors import InputError
+from duo.settings import Runtime
 
 # Huge pages for torch's own memory on Linux: up to a fifth faster here. Read by torch when it first allocates.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -16,28 +22,51 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Device:
+    """A torch device by name, the precision of its matrix products (fp32 or bf16), and whether code is compiled.
+
+    InputError where torch doesn't know the device or doesn't see it, or the precision is another.
+    """
+
+    name: str = "cpu"
+    precision: str = "fp32"
+    compile: bool = False
+
+    def __post_init__(self):
+        if self.precision not in ("fp32", "bf16"):
+            raise InputError(f"precision {self.precision!r}: should be fp32 or bf16")
+        try:
+            known = torch.device(self.name)
+        except RuntimeError:
+            raise InputError(f"device {self.name!r}: should be cpu, cuda, or another name of torch's") from None
+        if known.type == "cuda" and not torch.cuda.is_available():
+            raise InputError(f"device {self.name!r}: torch sees no CUDA device here; use cpu")
+
+    @classmethod
+    def of(cls, runtime: Runtime, precision: str) -> "Device":
+        """The device that settings ask for, at a precision."""
+        return cls(runtime.device, precision, runtime.compile)
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """Context in which matrix products are of this precision; with bf16, sums, norms and weights stay in fp32."""
+        return torch.autocast(torch.device(self.name).type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def compiled(self, function: Callable) -> Callable:
+        """The function by torch.compile where that is asked for and a C++ compiler is there, else as it is."""
+        if not self.compile:
+            return function
+        if not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
+            log.warning("no C++ compiler (g++ or clang++): running eager, some five times slower")
+            return function
+        # cpp_wrapper: calls between kernels in C++ too, 5 to 10 % faster.
+        return torch.compile(function, dynamic=False, options={"cpp_wrapper": True})
+
+
 def prepare(device: str, threads: int) -> None:
     """Set torch's threads and determinism for the whole process. InputError where the device is not there."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("params.yaml: runtime.device: 'cuda', but torch sees no CUDA device; set it to cpu")
+    Device(device)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs 5 % of a step
-
-
-def autocast(device: str, precision: str) -> contextlib.AbstractContextManager:
-    """Matrix products in bf16 with sums, norms and weights in fp32; nothing for fp32."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-def compiled(function: Callable, enabled: bool) -> Callable:
-    """torch.compile where params ask for it and a C++ compiler is found, else the function itself."""
-    if not enabled:
-        return function
-    if not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
-        log.warning("no C++ compiler (g++ or clang++) found: running eager, some five times slower")
-        return function
-    return torch.compile(
-        function, dynamic=False, options={"cpp_wrapper": True}
-    )  # calls between kernels in C++ too: 5 to 10 % faster

@@ -1,12 +1,16 @@
-"""The Duo transformer: attention shared, and beside it in every layer a big and a small FFN (paper, section 3).
+"""The Duo transformer: in every layer one attention, and behind it a big FFN and a small one (paper, section 3).
 
-A decoder like Llama 2's: RMSNorm before attention and before the pair of FFNs, rotary positions, SwiGLU, no biases,
-tied embeddings; or one like OPT, whose parts FAMILIES names (paper, appendix A). What a token's FFN is, at each
-layer, is said from outside by a route; the model itself decides nothing.
+Picture a decoder with a switch in every layer: a token takes the big FFN, the small one, or none. All settings of the
+switches, the routes, share one set of weights, so their losses differ by what the FFNs do and by nothing else. Who sets
+the switches (chance in training, all settings in turn in the tree, a router in use) stands outside; the model itself
+decides nothing.
+
+Otherwise it is a decoder like Llama 2's: RMSNorm before attention and before the FFNs, rotary positions, SwiGLU, no
+biases, tied embeddings; or one like OPT, whose parts FAMILIES names (paper, appendix A). It is a Routable.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +23,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo.errors import InputError
-from duo.routes import BIG, SMALL
 from duo.settings import Model, Tokens
+from duo.terms import BIG, SMALL
 
 EPSILON = 1e-5  # of the norms, as in Llama 2 and in OPT
 ROPE_BASE = 10_000.0
@@ -91,10 +95,10 @@ FAMILIES = {
 
 
 class Positions(NamedTuple):
-    """What attention knows of places in the sequence."""
+    """What attention knows of a sequence's positions."""
 
-    rope: Tensor | None  # [2, time, width / heads], cosines and sines; None where positions are learned
-    mask: Tensor  # [time, time], 0 where a token may look, -inf in its future
+    rope: Tensor | None  # [2, length, width / heads], cosines and sines; None where positions are learned
+    mask: Tensor  # [length, length], 0 where a token may look, -inf in its future
 
 
 class Attention(nn.Module):
@@ -107,15 +111,15 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width, bias=bias)
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
-        """x [batch, time, width] -> [batch, time, width]."""
-        mixed = _attend(*self.project(x, positions), positions.mask)
+        """What attention adds to the residual stream, [batch, length, width], of the normed stream x of that shape."""
+        mixed = _attend(*self.project(x, positions.rope), positions.mask)
         return self.out(mixed.transpose(1, 2).reshape(x.shape))
 
-    def project(self, x: Tensor, positions: Positions) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [batch, heads, time, width / heads] of x [batch, time, width]."""
+    def project(self, x: Tensor, rope: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [batch, heads, length, width / heads] of x [batch, length, width], turned."""
         q, k, v = self.qkv(x).view(*x.shape[:2], 3, self.heads, -1).unbind(2)
-        if positions.rope is not None:
-            q, k = _rotate(q, positions.rope), _rotate(k, positions.rope)
+        if rope is not None:
+            q, k = _rotate(q, rope), _rotate(k, rope)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
@@ -136,7 +140,10 @@ class Grouping(NamedTuple):
 
 
 class Layer(nn.Module):
-    """One decoder layer. Its two halves are separate, since routes that differ only in the FFN share the attention."""
+    """One decoder layer. Its two halves are separate, since routes that differ only in the FFN share the attention.
+
+    `forward` and `attend` serve training and routers; the tree takes the layer apart by the methods of RoutableLayer.
+    """
 
     def __init__(self, shape: Shape):
         super().__init__()
@@ -149,11 +156,26 @@ class Layer(nn.Module):
         )
 
     def attend(self, x: Tensor, positions: Positions) -> Tensor:
-        """The residual stream after attention, [batch, time, width]."""
+        """The residual stream after attention, [batch, length, width]."""
         return x + self.attention(self.attention_norm(x), positions)
 
+    def project(self, x: Tensor, rotations: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, as RoutableLayer says."""
+        return self.attention.project(self.attention_norm(x), rotations)
+
+    def merge(self, heads: Tensor) -> Tensor:
+        """What attention adds, as RoutableLayer says."""
+        return self.attention.out(heads)
+
+    def feed_forward(self, x: Tensor, choices: Sequence[str]) -> list[Tensor]:
+        """What the FFN of each choice adds, as RoutableLayer says."""
+        normed = self.ffn_norm(x)
+        return [self.ffns[choice](normed) for choice in choices]
+
     def forward(self, x: Tensor, positions: Positions, grouping: Grouping) -> Tensor:
-        """The layer with each token's own FFN, [batch, time, width], computing little more than these."""
+        """The stream after the layer [batch, length, width], each token by its own FFN, computing little more than
+        these.
+        """
         x = self.attend(x, positions)
         rows = _Permute.apply(self.ffn_norm(x).flatten(0, 1), grouping.order, grouping.inverse)
         update = self._updates(rows, grouping)
@@ -215,12 +237,21 @@ class Duo(nn.Module):
         )
         self.register_buffer("mask", torch.full((shape.sequence, shape.sequence), -torch.inf).triu(1), persistent=False)
 
-    def positions(self, time: int) -> Positions:
-        """Positions of the first `time` tokens."""
-        return Positions(None if self.rope is None else self.rope[:, :time], self.mask[:time, :time])
+    @property
+    def outputs(self) -> Tensor:
+        """[vocabulary, width] the output matrix, which is the embedding's."""
+        return self.embedding.weight
+
+    def positions(self, length: int) -> Positions:
+        """Positions of the first `length` tokens, for Layer.attend."""
+        return Positions(self.rotations(0, length), self.mask[:length, :length])
+
+    def rotations(self, start: int, stop: int) -> Tensor | None:
+        """Cosines and sines [2, positions, width / heads] of some positions; None where positions are learned."""
+        return None if self.rope is None else self.rope[:, start:stop]
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """The residual stream [..., time, width] before the first layer, of tokens [..., time]."""
+        """The residual stream [..., length, width] before the first layer, of tokens [..., length]."""
         x = self.embedding(tokens)
         return x if self.places is None else x + self.places.weight[: tokens.shape[-1]]
 
@@ -237,35 +268,41 @@ class Duo(nn.Module):
                 weight.normal_(0.0, deviation, generator=generator)
         return self
 
-    def forward(self, tokens: Tensor, big: Tensor, skip: Tensor | None = None, left_out: str = "ffn") -> Tensor:
-        """Logits [batch, time, vocabulary] of tokens [batch, time] under routes.
+    def forward(self, tokens: Tensor, big: Tensor, skip: Tensor | None = None, scope: str = "ffn") -> Tensor:
+        """Logits [batch, length, vocabulary] of tokens [batch, length] under routes.
 
-        big [layers], [batch, time, layers] or anything that broadcasts to the latter, bool: True takes the big FFN,
-        False the small one; where `skip` (same shapes) is True, the layer's FFN is left out, or with left_out "layer"
-        its attention too (what later tokens see of that token there stays). Every FFN is computed for every token:
-        the plain reading of a route, which training and enumeration, being faster, are tested against.
+        The plain reading of what a route means, in which every FFN is computed for every token. Training and the tree,
+        which are faster, are tested against it.
+
+        big [layers], [batch, length, layers] or anything that broadcasts to the latter, bool: True takes the big FFN,
+        False the small one. Where `skip` (same shapes) is True the layer's FFN is left out, or with scope "layer"
+        its attention too; what later tokens see of that token there stays.
         """
-        batch, time = tokens.shape
-        positions = self.positions(time)
-        big = big.expand(batch, time, -1)
+        batch, length = tokens.shape
+        positions = self.positions(length)
+        big = big.expand(batch, length, -1)
         x = self.embed(tokens)
         for index, layer in enumerate(self.layers):
             attended = layer.attend(x, positions)
             normed = layer.ffn_norm(attended)
             after = attended + torch.where(big[..., index, None], layer.ffns[BIG](normed), layer.ffns[SMALL](normed))
             if skip is not None:
-                skipped = skip.expand(batch, time, -1)[..., index, None]
-                after = torch.where(skipped, attended if left_out == "ffn" else x, after)
+                skipped = skip.expand(batch, length, -1)[..., index, None]
+                after = torch.where(skipped, attended if scope == "ffn" else x, after)
             x = after
         return self.logits(x)
 
+    def final(self, x: Tensor) -> Tensor:
+        """The residual stream [..., width] after the last layer as the output matrix reads it."""
+        return self.norm(x)
+
     def logits(self, x: Tensor) -> Tensor:
-        """Logits [..., vocabulary] of the residual stream [..., width]; the embedding is the output matrix too."""
-        return F.linear(self.norm(x), self.embedding.weight)
+        """Logits [..., vocabulary] of the residual stream [..., width] after the last layer."""
+        return F.linear(self.final(x), self.outputs)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Causal attention, [batch, heads, time, size]."""
+    """Causal attention: [batch, heads, length, size] of queries, keys and values of that shape."""
     if q.device.type == "cpu" and q.requires_grad:
         # Torch's fused attention for CPUs has a backward pass in bf16 that takes as long as the rest of the step
         # (docs/log.md).
@@ -274,23 +311,22 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
-def _rope_table(time: int, size: int) -> Tensor:
-    """Cosines and sines [2, time, size] of the rotary positions, halves laid out as in Llama."""
+def _rope_table(length: int, size: int) -> Tensor:
+    """Cosines and sines [2, length, size] of the rotary positions, halves laid out as in Llama."""
     frequencies = ROPE_BASE ** -(torch.arange(0, size, 2, dtype=torch.float32) / size)
-    angles = torch.outer(torch.arange(time, dtype=torch.float32), frequencies).repeat(1, 2)
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies).repeat(1, 2)
     return torch.stack([angles.cos(), angles.sin()])
 
 
 def _rotate(x: Tensor, rope: Tensor) -> Tensor:
-    """Rotary positions on x [batch, time, heads, size]; rope [2, time, size]."""
+    """x [batch, length, heads, size] turned by its rotary positions; rope [2, length, size]."""
     cos, sin = rope[:, :, None].to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
 
 def forward_flops(shape: Shape, tokens: int, big: float, skip: float = 0.0) -> float:
-    """Floating-point operations of the matrix products of one forward pass over sequences of `tokens` tokens, per
-    token.
+    """Floating-point operations per token of the matrix products of one forward pass over sequences of `tokens` tokens.
 
     `big` and `skip` are mean numbers of layers per token with the big FFN and with none; the rest are small. A product
     of [m, k] and [k, n] counts 2 m k n; attention counts the whole square of scores, as an uncut product does. Norms,
@@ -313,16 +349,17 @@ def save(model: Duo, path: Path) -> None:
 
 
 def load(path: Path, device: str = "cpu") -> Duo:
-    """The model that `save` wrote, ready for evaluation. InputError where the file is missing or damaged."""
+    """The model that `save` wrote, ready for evaluation on a device of torch's.
+
+    InputError where the file is missing or holds no Duo model.
+    """
     try:
         with safe_open(path, "pt") as file:
             shape = Shape(**json.loads(file.metadata()["shape"]))
         model = Duo(shape)
         model.load_state_dict(safetensors.torch.load_file(path))
     except FileNotFoundError:
-        raise InputError(f"{path}: is missing; run the stage that makes it") from None
+        raise InputError(f"{path}: is missing") from None
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a Duo model ({str(error).splitlines()[0]}); delete it and run its stage again"
-        ) from None
+        raise InputError(f"{path}: not a Duo model ({str(error).splitlines()[0]})") from None
     return model.eval().requires_grad_(False).to(device)

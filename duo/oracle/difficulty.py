@@ -6,7 +6,7 @@ import torch
 
 from duo.data import synthetic
 from duo.data.evaluation_set import EvaluationSet
-from duo.oracle.null import batches, null_labels, source_predictions
+from duo.oracle.null import batches, null_labels, reference_predictions
 from duo.oracle.tree import Enumerator
 from duo.settings import SampledLabels
 from duo.tables.oracle import MEASURED
@@ -28,12 +28,12 @@ def measure(
     selection bias, as in duo.studies.gain. The gap without it is the corrected gap.
     """
     reference = enumerator.space.named(settings.reference)
-    model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
-    sampled = null_labels(model, sample, reference, settings.temperature, settings.samples, seed, machine, precision)
+    model, space, device = enumerator.model, enumerator.space, enumerator.device
+    sampled = null_labels(model, space, sample, reference, settings.temperature, settings.samples, seed, device)
     routes = enumerator.space.with_budget(budget)
     parts = []
     for part, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
-        predicted = source_predictions(model, part.tokens, reference, settings.temperature, machine, precision)
+        predicted = reference_predictions(model, space, part.tokens, reference, settings.temperature, device)
         scores = enumerator.everything(torch.from_numpy(part.tokens), labels, predicted[None], [], on_leaves)
         parts.append(_measures(scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy(), routes))
     measured = dict(zip(MEASURED, np.concatenate(parts, axis=1).reshape(len(MEASURED), -1), strict=True))
@@ -43,10 +43,10 @@ def measure(
 
 
 def _measures(losses: np.ndarray, expected: np.ndarray, routes: np.ndarray) -> list[np.ndarray]:
-    """The columns MEASURED, each [documents, time] nats.
+    """The columns MEASURED, each [documents, length] nats.
 
-    losses [1 + samples, documents, time, all routes] on the true label, then on the sampled ones; expected
-    [documents, time, all routes] under the predictions that these are sampled from; routes: codes of the budget.
+    losses [1 + samples, documents, length, all routes] on the true label, then on the sampled ones; expected
+    [documents, length, all routes] under the predictions that these are sampled from; routes: codes of the budget.
     """
     all_small, all_big = losses[0, ..., 0], losses[0, ..., -1]
     oracle, *null = losses[..., routes].min(axis=-1)

@@ -1,13 +1,18 @@
-"""How much of the oracle's gain is luck of the label, which the paper, whose oracle chooses with the true label in
-hand, doesn't ask.
+"""The null of sampled labels: how much of an oracle's gain is selection bias, or luck (docs/gain.md).
 
-Labels are sampled from the predictions of one route of the model itself, at the same positions of the same text. On
-these no route is better than that one in expectation, whatever it computes; so all that an oracle gains on them over
-that route is luck: the null. Among the routes of a budget, none is better there than the one that those predictions
-let expect the lowest loss of: it needs no label, and what the oracle gains over it is luck, no more and no less.
-Routes are also chosen by the loss that a teacher's predictions let expect: what a router as good as the teacher could
-get, a ceiling. And the best probability of any route for each word, divided by their sum, is a proper distribution:
-the normalised oracle.
+An oracle picks each token's route by the loss on the true label, and the lowest of hundreds of numbers is low whether
+or not routes differ in anything but noise. The paper, whose oracle has the true label in hand, does not ask how much of
+the gain that is. Here labels are sampled from the predictions of one route of the model itself, the reference route, at
+the same positions of the same text. On such labels no route is better than the reference route in expectation, whatever
+it computes. So all that an oracle gains on them over that route is selection bias: that is the null.
+
+Within a budget, the best choice without a label is the route of lowest expected loss under the predictions that labels
+are sampled from. Whatever the oracle gains over it on sampled labels is the selection bias of that budget, no more and
+no less.
+
+Two more numbers come from the same walk of the tree. Routes chosen by the loss that a teacher's predictions let expect
+give a ceiling: what a router as good as the teacher could get. And the highest probability that any route gives to a
+word, divided by the sum of these over all words, is a proper distribution: the normalised oracle.
 """
 
 import logging
@@ -22,32 +27,24 @@ from tqdm import tqdm
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
-from duo.model import device
-from duo.model.transformer import Duo
+from duo.model.device import Device
+from duo.model.routable import Routable
 from duo.oracle import select as oracle
+from duo.oracle.branch import log_probabilities
 from duo.oracle.tree import BATCH, Enumerator
 from duo.routes import RouteSpace
 from duo.seeds import stream
-from duo.settings import ALL_BIG, Runtime, SampledLabels
+from duo.settings import SampledLabels
 from duo.tables import files
+from duo.terms import ALL_BIG, BIG
 
 log = logging.getLogger(__name__)
 
 
-@torch.no_grad()
-def log_probabilities(model: Duo, tokens: np.ndarray, route: int, machine: Runtime, precision: str) -> Tensor:
-    """Log-probabilities [time, vocabulary], fp32 on the CPU, of what follows each token of one document [time] under
-    a route, its code.
-    """
-    big = torch.from_numpy(RouteSpace(len(model.layers)).decode(np.array(route)) == 1)
-    with device.autocast(machine.device, precision):
-        logits = model(torch.from_numpy(tokens)[None].to(machine.device), big.to(machine.device))[0]
-    return logits.float().log_softmax(-1).cpu()
+def sample_labels(log_probabilities: Tensor, temperature: float, rng: np.random.Generator) -> np.ndarray:
+    """Labels [length], one sampled from each row of log_probabilities [length, vocabulary] at a temperature.
 
-
-def draw(log_probabilities: Tensor, temperature: float, rng: np.random.Generator) -> np.ndarray:
-    """Labels [time] sampled from each row of log_probabilities [time, vocabulary], tempered: powers 1 / temperature,
-    scaled anew.
+    Above 1 the predictions are made flatter, below 1 sharper: probabilities to the power 1 / temperature, scaled anew.
     """
     cumulative = softmax(log_probabilities.numpy().astype(np.float64) / temperature, axis=1).cumsum(axis=1)
     height = rng.random((len(cumulative), 1)) * cumulative[:, -1:]
@@ -55,48 +52,58 @@ def draw(log_probabilities: Tensor, temperature: float, rng: np.random.Generator
 
 
 def null_labels(
-    model: Duo,
+    model: Routable,
+    space: RouteSpace,
     sample: EvaluationSet,
-    route: int,
+    reference: int,
     temperature: float,
-    draws: int,
+    samples: int,
     seed: int,
-    machine: Runtime,
-    precision: str,
+    device: Device,
+    scope: str = "ffn",
 ) -> np.ndarray:
-    """Labels [draws, documents, time] from the predictions of the model under one route of small and big, its code.
+    """Labels [samples, documents, length] from the predictions of the model under the reference route, a code of the
+    space.
 
-    Documents are run one at a time and a draw belongs to its document, so neither shards nor batches change a label.
+    Documents are run one at a time and a label's random number belongs to its document, so neither shards nor batches
+    change a label. scope: what a skip of the reference route leaves out, as in Enumerator.
     """
-    labels = np.empty((draws, *sample.labels.shape), np.int64)
-    for index, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
-        predicted = log_probabilities(model, sample.tokens[index], route, machine, precision)
-        for each in range(draws):
-            labels[each, index] = draw(predicted, temperature, stream(seed, "luck", *document, each))
+    labels = np.empty((samples, *sample.labels.shape), np.int64)
+    for row, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
+        predicted = log_probabilities(model, space, sample.tokens[row], reference, device, scope)
+        for index in range(samples):
+            labels[index, row] = sample_labels(predicted, temperature, stream(seed, "luck", *document, index))
     return labels
 
 
-def source_predictions(
-    model: Duo, tokens: np.ndarray, route: int, temperature: float, machine: Runtime, precision: str
+def reference_predictions(
+    model: Routable,
+    space: RouteSpace,
+    tokens: np.ndarray,
+    reference: int,
+    temperature: float,
+    device: Device,
+    scope: str = "ffn",
 ) -> Tensor:
-    """Log-probabilities [documents, time, vocabulary] that labels for tokens [documents, time] are sampled with, as
-    by null_labels.
+    """Log-probabilities [documents, length, vocabulary] that null_labels samples with.
+
+    tokens [documents, length]; the rest as there.
     """
-    predicted = torch.stack([log_probabilities(model, document, route, machine, precision) for document in tokens])
-    return (predicted / temperature).log_softmax(-1)
+    predicted = [log_probabilities(model, space, document, reference, device, scope) for document in tokens]
+    return (torch.stack(predicted) / temperature).log_softmax(-1)
 
 
 def batches(
     enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray
 ) -> Iterator[tuple[EvaluationSet, Tensor, int, Callable[[int], None]]]:
-    """Parts of the sample for the enumerator, with their labels [sets, batch, time], and how many of their documents
+    """Parts of the sample for the enumerator, with their labels [sets, batch, length], and how many of their documents
     are new.
 
-    labels [sets, documents, time]. The last part is filled up with one of its documents, so that compiled code sees
-    one shape. With each part goes what the enumerator tells its leaves; so the progress is shown.
+    labels [sets, documents, length]. The last part is filled up with one of its documents, so that compiled code sees
+    one shape. With each part goes the function that the enumerator reports its leaves to, which shows the progress.
     """
     documents, pairs = len(sample.documents), sample.labels.size * len(enumerator.routes)
-    with tqdm(total=pairs, unit="loss", unit_scale=True, disable=None, desc="luck") as progress:
+    with tqdm(total=pairs, unit="loss", unit_scale=True, disable=None, desc="sampled labels") as progress:
         for start in range(0, documents, BATCH):
             rows = np.arange(start, min(documents, start + BATCH))
             filled = np.concatenate([rows, np.full(BATCH - len(rows), start)])
@@ -106,12 +113,12 @@ def batches(
 
 
 def losses(enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray) -> np.ndarray:
-    """Losses [sets, documents, time, routes] in nats of labels [sets, documents, time] under all routes of the
+    """Losses [sets, documents, length, routes] in nats of labels [sets, documents, length], by route of the
     enumerator.
     """
     parts = [
-        enumerator.losses(torch.from_numpy(some.tokens), wanted, on_leaves)[:, :new]
-        for some, wanted, new, on_leaves in batches(enumerator, sample, labels)
+        enumerator.losses(torch.from_numpy(part.tokens), part_labels, on_leaves)[:, :new]
+        for part, part_labels, new, on_leaves in batches(enumerator, sample, labels)
     ]
     return torch.cat(parts, dim=1).numpy()
 
@@ -120,45 +127,46 @@ def run(
     name: str,
     enumerator: Enumerator,
     sample: EvaluationSet,
-    teachers: Sequence[Sequence[Duo]],
+    teachers: Sequence[Sequence[Routable]],
     settings: SampledLabels,
     budgets: Sequence[int],
     seed: int,
 ) -> pa.Table:
-    """SAMPLED_LABELS of the model called `name`, which the enumerator holds, on the sample, in one pass of its tree.
+    """SAMPLED_LABELS of the model called `name`, which the enumerator holds, on the sample, in one walk of its tree.
 
     A teacher is one model or several, whose mean probabilities, all layers big, are then its predictions. Beside what
-    the enumerator takes, (1 + teachers) * batch * time * vocabulary numbers of 4 bytes. InputError where a loss is
+    the enumerator takes, (1 + teachers) * batch * length * vocabulary numbers of 4 bytes. InputError where a loss is
     not finite.
     """
-    model, machine, precision = enumerator.model, enumerator.machine, enumerator.precision
-    source = enumerator.space.named(settings.reference)
-    sampled = null_labels(model, sample, source, settings.temperature, settings.samples, seed, machine, precision)
+    model, space, device = enumerator.model, enumerator.space, enumerator.device
+    reference = space.named(settings.reference)
+    sampled = null_labels(model, space, sample, reference, settings.temperature, settings.samples, seed, device)
     parts = []
-    for some, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
+    for part, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
         predicted = [
-            torch.stack([mean_prediction(models, tokens, machine, precision) for tokens in some.tokens])
-            for models in teachers
+            torch.stack([mean_prediction(models, tokens, device) for tokens in part.tokens]) for models in teachers
         ]
-        own = source_predictions(model, some.tokens, source, settings.temperature, machine, precision)
-        judges = torch.stack([*predicted, own])
-        found = enumerator.everything(torch.from_numpy(some.tokens), labels, judges, budgets, on_leaves)
-        for index in range(new):
-            scores = (
-                each.numpy() for each in (found.losses[:, index], found.expected[:, index], found.log_normaliser[index])
+        judges = [
+            *predicted,
+            reference_predictions(model, space, part.tokens, reference, settings.temperature, device),
+        ]
+        scores = enumerator.everything(torch.from_numpy(part.tokens), labels, torch.stack(judges), budgets, on_leaves)
+        for row in range(new):
+            by_route = (
+                scores.losses[:, row].numpy(),
+                scores.expected[:, row].numpy(),
+                scores.log_normaliser[row].numpy(),
             )
-            parts.append(
-                select(name, some.take(slice(index, index + 1)), *scores, enumerator.space, source, budgets, seed)
-            )
+            parts.append(select(name, part.take(slice(row, row + 1)), *by_route, space, reference, budgets, seed))
     return pa.concat_tables(parts)
 
 
-def mean_prediction(models: Sequence[Duo], tokens: np.ndarray, machine: Runtime, precision: str) -> Tensor:
-    """Log of the mean over models of their probabilities, all layers big, [time, vocabulary], after each of one
+def mean_prediction(models: Sequence[Routable], tokens: np.ndarray, device: Device) -> Tensor:
+    """Log of the mean over models of their probabilities, all layers big, [length, vocabulary], after each of one
     document's tokens.
     """
-    all_big = RouteSpace(len(models[0].layers)).named(ALL_BIG)
-    predicted = [log_probabilities(model, tokens, all_big, machine, precision) for model in models]
+    space = RouteSpace(len(models[0].layers), (BIG,))  # of one route
+    predicted = [log_probabilities(model, space, tokens, space.named(ALL_BIG), device) for model in models]
     return torch.stack(predicted).logsumexp(dim=0) - np.log(len(models))
 
 
@@ -169,29 +177,29 @@ def select(
     expected: np.ndarray,
     log_normaliser: np.ndarray,
     space: RouteSpace,
-    source: int,
+    reference: int,
     budgets: Sequence[int],
     seed: int,
 ) -> pa.Table:
     """SAMPLED_LABELS of one document, from the scores of all routes in order of their codes; among equal ones by
     chance.
 
-    losses [1 + draws, time, routes] of the true labels, then of the sampled ones; expected [teachers + 1, time,
-    routes] under the teachers' predictions, then under those that labels are sampled from; log_normaliser [time,
-    budgets]; all in nats. source: code of the route whose predictions the sampled labels are of.
+    losses [1 + samples, length, routes] of the true labels, then of the sampled ones; expected [teachers + 1, length,
+    routes] under the teachers' predictions, then under those that labels are sampled from; log_normaliser [length,
+    budgets]; all in nats. reference: code of the reference route.
     """
     (domain,), (name,) = document.domains, document.documents
     if not np.isfinite(losses).all():
-        raise InputError(
-            f"model {model}, domain {domain}, document {name}: a loss is not finite; train the model again"
-        )
+        raise InputError(f"model {model}, domain {domain}, document {name}: a loss is not finite")
     tables = []
     ids = {"model": [model] * losses.shape[1]} | document.columns()
-    ids |= {"reference_loss": losses[0, :, source], "null_reference_loss": files.fixed_lists(losses[1:, :, source].T)}
+    ids |= {
+        "reference_loss": losses[0, :, reference],
+        "null_reference_loss": files.fixed_lists(losses[1:, :, reference].T),
+    }
     for index, budget in enumerate(budgets):
         routes = space.with_budget(budget)
-        # The stream that the stage oracle draws from: equal losses then have the same winner here and there.
-        rng = stream(seed, "oracle", budget, domain, name)
+        rng = oracle.ties(seed, budget, domain, name)
         columns = {"budget": np.full(losses.shape[1], budget), "log_normaliser": log_normaliser[:, index]}
         tables.append(pa.table(ids | columns | _select(losses[..., routes], expected[..., routes], routes, rng)))
     return pa.concat_tables(tables)
@@ -204,18 +212,17 @@ def _select(
     one budget.
     """
     tokens = np.arange(losses.shape[1])
-    own, *null = (oracle.lowest(each, rng) for each in losses)
-    *ceiling, foreseen = (oracle.lowest(each, rng) for each in expected)
+    true, *null = (oracle.lowest(labels, rng) for labels in losses)
+    *ceiling, label_free = (oracle.lowest(judge, rng) for judge in expected)
+    null_losses = [labels[tokens, best] for labels, best in zip(losses[1:], null, strict=True)]
     codes = routes.astype(np.int32)
     return {
-        "oracle_route": codes[own],
-        "oracle_loss": losses[0, tokens, own],
+        "oracle_route": codes[true],
+        "oracle_loss": losses[0, tokens, true],
         "null_route": files.fixed_lists(codes[np.stack(null, axis=1)]),
-        "null_loss": files.fixed_lists(
-            np.stack([each[tokens, best] for each, best in zip(losses[1:], null, strict=True)], axis=1)
-        ),
-        "label_free_route": codes[foreseen],
-        "null_label_free_loss": files.fixed_lists(losses[1:, tokens, foreseen].T),
+        "null_loss": files.fixed_lists(np.stack(null_losses, axis=1)),
+        "label_free_route": codes[label_free],
+        "null_label_free_loss": files.fixed_lists(losses[1:, tokens, label_free].T),
         "ceiling_route": files.fixed_lists(codes[np.stack(ceiling, axis=1)]),
         "ceiling_loss": files.fixed_lists(np.stack([losses[0, tokens, best] for best in ceiling], axis=1)),
     }

@@ -21,10 +21,11 @@ from tqdm import tqdm
 from duo import seeds
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
-from duo.model import device
-from duo.oracle.tree import BATCH, Enumerator, Roots, label_losses
-from duo.routes import BIG, RouteSpace
+from duo.oracle.branch import label_losses
+from duo.oracle.tree import BATCH, Enumerator, Roots
+from duo.routes import RouteSpace
 from duo.settings import Search
+from duo.terms import BIG
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Routes:
     @cached_property
     def big(self) -> np.ndarray:
         """[routes, layers] 1.0 where the layer is big."""
-        return RouteSpace(self.layers).decode(self.codes).astype(np.float32)
+        return RouteSpace(self.layers).big(self.codes).astype(np.float32)
 
     @cached_property
     def index(self) -> np.ndarray:
@@ -319,10 +320,10 @@ class Lens(Enumerator):
 
     @torch.no_grad()
     def _batch(self, tokens: Tensor, labels: Tensor, depth: int) -> list[np.ndarray]:
-        self._labels = labels.to(self.machine.device)
+        self._labels = labels.to(self.device.name)
         self._levels = [[] for _ in range(depth)]
-        with device.autocast(self.machine.device, self.precision):
-            for _ in self._prefixes(self.roots(tokens), depth, max(1, self.rows // labels.numel())):
+        with self.device.autocast():
+            for _ in self._prefixes(self.roots(tokens), depth, max(1, self.chunk // labels.numel())):
                 pass
         return [torch.cat(level).movedim(0, -1).numpy() for level in self._levels]
 
@@ -392,4 +393,4 @@ def _check(sample: EvaluationSet, losses: Mapping[tuple[str, str], np.ndarray]) 
     time = sample.tokens.shape[1]
     for domain, document in zip(sample.domains, sample.documents, strict=True):
         if len(losses.get((domain, document), ())) != time:
-            raise InputError(f"domain {domain}, document {document}: no losses of {time} tokens; run enumerate again")
+            raise InputError(f"domain {domain}, document {document}: its losses should be of {time} tokens")

@@ -1,7 +1,9 @@
-"""Selections over the loss table: which route each token, document or data set would take at a budget.
+"""Which route each token, document or domain would take at a budget, from the losses of all routes.
 
-Everything here reads losses that are already known, so a new budget costs seconds. Random choices belong to a
-document and a purpose: neither the number of shards nor the order of the documents changes a result.
+The paper compares choosers that know ever less: the oracle takes the best route of every token, `sequence` the best
+of every document, `fixed` the best of a domain, others the best of a few routes drawn by chance. All read losses that
+are already known, so a new budget costs seconds. Random numbers belong to a document and a purpose: neither the number
+of shards nor the order of the documents changes a result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,17 +18,36 @@ from duo.tables import files
 
 
 def lowest(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[rows] index of the lowest loss in each row of losses [rows, routes]; equal losses are drawn from, each as
-    likely.
+    """[rows] index of the lowest loss in each row of losses [rows, routes]; of equal losses any, each as likely.
+
+    Routes of tokens and documents are chosen here, whoever asks. To take the first of equals instead would prefer
+    routes of low code, which are small in the lower layers.
     """
-    ties = losses == losses.min(axis=1, keepdims=True)
-    rank = (rng.random(len(losses)) * ties.sum(axis=1)).astype(np.int64)
-    return (ties.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
+    equal = losses == losses.min(axis=1, keepdims=True)
+    rank = (rng.random(len(losses)) * equal.sum(axis=1)).astype(np.int64)
+    return (equal.cumsum(axis=1) > rank[:, None]).argmax(axis=1)
+
+
+def best(losses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Index of the best route for every token of a document [tokens], and of the best for all of them together.
+
+    losses [tokens, routes] of the document's tokens.
+    """
+    by_token = lowest(losses, rng)
+    return by_token, int(lowest(losses.sum(axis=0, dtype=np.float64)[None], rng)[0])
+
+
+def ties(seed: int, budget: int, domain: str, document: str) -> np.random.Generator:
+    """The random numbers that decide between equal losses in a document at a budget.
+
+    They are the same wherever a route is chosen, so that the same losses have the same winner in every study.
+    """
+    return seeds.stream(seed, "oracle", budget, domain, document)
 
 
 def best_of_random(losses: np.ndarray, tries: int, rng: np.random.Generator) -> np.ndarray:
-    """[rows] lowest of `tries` losses drawn with replacement from each row of losses [rows, routes], for each row
-    anew.
+    """[rows] lowest of `tries` losses drawn with replacement from each row of losses [rows, routes], anew for every
+    row.
     """
     draws = rng.integers(losses.shape[1], size=(len(losses), tries))
     return np.take_along_axis(losses, draws, axis=1).min(axis=1)
@@ -37,13 +58,12 @@ def select(losses: np.ndarray, routes: np.ndarray, tries: int, rng: np.random.Ge
 
     losses [tokens, routes] are nats under the routes with the given codes [routes], all of one budget.
     """
-    own = lowest(losses, rng)
-    shared = lowest(losses.sum(axis=0, dtype=np.float64)[None], rng)[0]
+    by_token, by_document = best(losses, rng)
     return {
-        "oracle_route": routes[own],
-        "oracle_loss": losses[np.arange(len(losses)), own],
+        "oracle_route": routes[by_token],
+        "oracle_loss": losses[np.arange(len(losses)), by_token],
         "random_token_loss": best_of_random(losses, tries, rng),
-        "sequence_loss": losses[:, shared],
+        "sequence_loss": losses[:, by_document],
         "mean_loss": losses.mean(axis=1, dtype=np.float64).astype(np.float32),
     }
 
@@ -66,7 +86,7 @@ def apply(
     selections, sums = [], []
     for domain, document, rows, losses in by_document(table, space):
         part = losses[:, routes]
-        chosen = select(part, routes, tries, seeds.stream(seed, "oracle", budget, domain, document))
+        chosen = select(part, routes, tries, ties(seed, budget, domain, document))
         columns = {name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "position")}
         selections.append(pa.table({"model": [model] * len(part)} | columns | chosen))
         columns = {
@@ -117,7 +137,7 @@ def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, 
     """
     count = table["losses"].type.list_size
     if count != len(space):
-        raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}; run enumerate again")
+        raise InputError(f"losses of {count} routes, but {space.layers} layers have {len(space)}")
     for domain, document, rows in documents(table):
         losses = files.matrix(
             table["losses"].slice(rows.start, rows.stop - rows.start)
@@ -127,7 +147,7 @@ def by_document(table: pa.Table, space: RouteSpace) -> Iterator[tuple[str, str, 
 
 
 def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
-    """Domain, document and rows of each document of a table with a row per token; its rows stand together."""
+    """Domain, document and rows of each document of a table with a row per token, where a document's stand together."""
     domains, documents = table["domain"].to_numpy(), table["document"].to_numpy()
     changes = np.flatnonzero((domains[1:] != domains[:-1]) | (documents[1:] != documents[:-1])) + 1
     for start, stop in zip([0, *changes], [*changes, len(domains)], strict=True):
@@ -137,6 +157,4 @@ def documents(table: pa.Table) -> Iterator[tuple[str, str, slice]]:
 def _check_finite(losses: np.ndarray, domain: str, document: str) -> None:
     rows = np.flatnonzero(~np.isfinite(losses).all(axis=1))
     if len(rows):
-        raise InputError(
-            f"domain {domain}, document {document}, token {rows[0]} of it: a loss is not finite; run enumerate again"
-        )
+        raise InputError(f"domain {domain}, document {document}, token {rows[0]} of it: a loss is not finite")

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.tree import Enumerator
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SKIP
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def table(model: str, sample: EvaluationSet, cells: Cells) -> pa.Table:
     columns = {name: np.repeat(values, len(cells.count)) for name, values in sample.columns().items()}
     if not finite.all():
         document = columns["document"].reshape(len(finite), -1)[~finite][0, 0]
-        raise InputError(f"model {model}, document {document}: a loss is not finite; train the model again")
+        raise InputError(f"model {model}, document {document}: a loss is not finite")
     tokens = len(finite)
     columns |= {
         "big": np.tile(cells.big, tokens),

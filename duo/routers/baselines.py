@@ -23,9 +23,8 @@ from duo.routers.policy import Chosen, Key, Setting
 from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.settings import Policies as Settings
-from duo.terms import BASELINE, EXACT, LEARNED, NONE
+from duo.terms import BASELINE, EXACT, FIXED, LEARNED, NEIGHBOURS, NONE, RANDOM, TOKEN_TABLE
 
-FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM = "fixed", "token_table", "neighbours", "random"
 CHUNK = 256  # tokens whose losses under all routes are predicted at once
 
 # Chunks [settings, tokens, routes] of the losses predicted on examples, for each number of tokens that may be chosen.

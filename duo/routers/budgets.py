@@ -5,6 +5,7 @@ at one price.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy.optimize import bisect
 from torch import Tensor
@@ -39,13 +40,11 @@ class Menu(NamedTuple):
 
 
 def by_margin(margins: Tensor) -> Menu:
-    """The menu of a policy that takes the layers of the largest margins [tokens, layers] first; of equals, the lower."""
+    """The menu of a policy that takes the layers of the largest margins [tokens, layers] first; of equals the lower."""
     layers = margins.shape[1]
-    order = margins.argsort(dim=1, descending=True, stable=True)
-    powers = 2 ** torch.arange(layers - 1, -1, -1)
-    start = torch.zeros(len(margins), 1)
-    values = torch.cat([start, -margins.gather(1, order).cumsum(1)], dim=1)
-    return Menu(values, torch.cat([start.long(), powers[order].cumsum(1)], dim=1))
+    routes = np.stack([RouteSpace(layers).highest(margins.numpy(), budget) for budget in range(layers + 1)], axis=1)
+    gained = margins.sort(dim=1, descending=True).values.cumsum(1)
+    return Menu(torch.cat([torch.zeros(len(margins), 1), -gained], dim=1), torch.from_numpy(routes))
 
 
 def by_value(predicted: Iterable[Tensor], space: RouteSpace) -> Menu:

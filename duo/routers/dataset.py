@@ -16,17 +16,16 @@ from torch import Tensor
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Duo
-from duo.routes import BIG
-from duo.settings import Runtime
 from duo.tables import files
+from duo.terms import BIG
 
 BATCH = 16  # documents run at once
 
 
 @torch.no_grad()
-def hidden(backbone: Duo, tokens: np.ndarray, machine: Runtime, precision: str) -> Tensor:
+def hidden(backbone: Duo, tokens: np.ndarray, device: Device) -> Tensor:
     """The FFN's normed input in every layer of the all-big run, [documents, time, layers, width], fp32 on the CPU.
 
     tokens [documents, time] int64.
@@ -34,8 +33,8 @@ def hidden(backbone: Duo, tokens: np.ndarray, machine: Runtime, precision: str) 
     found, positions = [], backbone.positions(tokens.shape[1])
     for batch in torch.from_numpy(tokens).split(BATCH):
         seen = []
-        with device.autocast(machine.device, precision):
-            x = backbone.embed(batch.to(machine.device))
+        with device.autocast():
+            x = backbone.embed(batch.to(device.name))
             for layer in backbone.layers:
                 attended = layer.attend(x, positions)
                 seen.append(layer.ffn_norm(attended))
@@ -87,23 +86,22 @@ class Examples:
         return (sums / counts.clamp(min=1)[:, None]).float()
 
 
-def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, machine: Runtime, precision: str) -> Examples:
+def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, device: Device) -> Examples:
     """Examples of a table with the columns of artifacts.LOSSES, its documents all of one length."""
     documents = table["document"].to_numpy(zero_copy_only=False)
     named = table["domain"].to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(table["position"].to_numpy() == 0)
     tokens, labels = (table[name].to_numpy().astype(np.int64).reshape(len(starts), -1) for name in ("token", "label"))
     sample = EvaluationSet(list(named[starts]), list(documents[starts]), tokens, labels)
-    inputs = hidden(backbone, tokens, machine, precision).flatten(0, 1)
+    inputs = hidden(backbone, tokens, device).flatten(0, 1)
     losses = torch.tensor(files.matrix(table["losses"]))  # a copy: Arrow's memory is read-only
     if losses.shape[1] != 2 ** inputs.shape[1]:
         raise InputError(
-            f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers; run enumerate and table again"
+            f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers, "
+            f"and so {2 ** inputs.shape[1]} routes"
         )
     bad = torch.isfinite(losses).all(1).logical_not().nonzero()
     if len(bad):
         row = bad[0].item()
-        raise InputError(
-            f"domain {named[row]}, document {documents[row]}: a loss is not finite; run enumerate and table again"
-        )
+        raise InputError(f"domain {named[row]}, document {documents[row]}: a loss is not finite")
     return Examples(sample, list(domains), inputs, losses)

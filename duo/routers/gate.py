@@ -17,16 +17,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo.errors import InputError
-from duo.model import device as runtime
+from duo.model.device import Device
 from duo.model.transformer import Duo, Layer, Positions, forward_flops
 from duo.routers.whole_budgets import whole_budget
-from duo.routes import BIG, SKIP, RouteSpace
-from duo.settings import OneRouter, Runtime
+from duo.routes import RouteSpace
+from duo.settings import OneRouter
 from duo.settings import Router as Settings
+from duo.terms import BIG, EXACT, HARD, SKIP, SOFT
 from duo.training import loop
 
 BATCH = 16  # documents scored at once
-HARD, EXACT, SOFT = "hard", "exact", "soft"  # how a router is scored
 
 Weigh = Callable[[int, Tensor], Tensor]  # layer, logits [..., choices] -> weights [..., choices] that add up to 1
 Update = Callable[[Layer, Tensor, Tensor, tuple[str, ...]], Tensor]
@@ -139,16 +139,14 @@ def along(routes: Tensor, choices: int) -> Weigh:
     return lambda layer, logits: F.one_hot(routes[..., layer], choices).to(logits.dtype)
 
 
-def highest(logits: Tensor, choices: tuple[str, ...], budget: int) -> Tensor:
-    """Routes [..., layers] with exactly `budget` big layers: those of the highest P(big), of equals the lower.
+def likeliest(logits: np.ndarray, space: RouteSpace, budget: int) -> np.ndarray:
+    """Codes [...] of the routes with exactly `budget` big layers, those of the highest P(big); of equals the lower.
 
     logits [..., layers, choices], two choices. Their difference is compared, which orders as P(big) does and never
     saturates.
     """
-    big = choices.index(BIG)
-    margin = logits[..., big] - logits[..., 1 - big]
-    order = margin.argsort(dim=-1, descending=True, stable=True)
-    return torch.full_like(order, 1 - big).scatter(-1, order[..., :budget], big)
+    big = space.choices.index(BIG)
+    return space.highest(logits[..., big] - logits[..., 1 - big], budget)
 
 
 def budget_loss(weights: Tensor, targets: Mapping[int, float]) -> Tensor:
@@ -173,7 +171,7 @@ def train(
     one: OneRouter,
     skip: str,
     settings: Settings,
-    machine: Runtime,
+    device: Device,
     data: loop.Data,
     run: loop.Run,
 ) -> tuple[Routed, loop.History]:
@@ -182,9 +180,9 @@ def train(
     data: the splits train and validation. With settings.backbone "trained" the backbone's weights change too, in
     place. The caller removes the run's checkpoints.
     """
-    router = Router(len(backbone.layers), backbone.shape.width, tuple(one.choices), skip).to(machine.device)
+    router = Router(len(backbone.layers), backbone.shape.width, tuple(one.choices), skip).to(device.name)
     routed = Routed(backbone.requires_grad_(settings.backbone == "trained"), router)
-    objective = Objective(routed, targets(one, len(backbone.layers)), settings, machine, data["validation"])
+    objective = Objective(routed, targets(one, len(backbone.layers)), settings, device, data["validation"])
     history = loop.train(objective, settings, data["train"], one.mix, run)
     return routed.eval().requires_grad_(False), history
 
@@ -197,14 +195,14 @@ class Objective:
         routed: Routed,
         targets: Mapping[int, float],
         settings: Settings,
-        machine: Runtime,
+        device: Device,
         validation: dict[str, np.ndarray],
     ):
-        self.module, self.targets, self.settings, self.machine, self.validation = (
+        self.module, self.targets, self.settings, self.device, self.validation = (
             routed,
             targets,
             settings,
-            machine,
+            device,
             validation,
         )
         choices, whole = routed.router.choices, routed.router.whole
@@ -219,20 +217,18 @@ class Objective:
         def cross_entropy(backbone: Duo, x: Tensor, labels: Tensor) -> Tensor:
             return F.cross_entropy(backbone.logits(x).flatten(0, 1).float(), labels.flatten())
 
-        self._layer, self._cross_entropy = (
-            runtime.compiled(function, machine.compile) for function in (soft_layer, cross_entropy)
-        )
+        self._layer, self._cross_entropy = (device.compiled(function) for function in (soft_layer, cross_entropy))
 
     def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch [sequences, sequence + 1]; beside it its two parts and the mean number of layers of
         each choice.
         """
-        batch = batch.to(self.machine.device)
+        batch = batch.to(self.device.name)
         tokens, labels = batch[:, :-1], batch[:, 1:]
         backbone, router = self.module.backbone, self.module.router
-        heat = torch.tensor(loop.temperature(step, steps, self.settings.temperature), device=self.machine.device)
+        heat = torch.tensor(loop.temperature(step, steps, self.settings.temperature), device=self.device.name)
         positions, seen = backbone.positions(tokens.shape[1]), []
-        with runtime.autocast(self.machine.device, self.settings.precision):
+        with self.device.autocast():
             x = backbone.embed(tokens)
             for layer, gate in zip(backbone.layers, router.gates, strict=True):
                 x, logits = self._layer(layer, gate, x, positions, heat)
@@ -252,7 +248,7 @@ class Objective:
         values = {}
         for domain, rows in self.validation.items():
             rows = rows[: self.settings.validation_sequences].astype(np.int64)
-            run = execute(self.module, rows[:, :-1], rows[:, 1:], hard, self.machine.device, self.settings.precision)
+            run = execute(self.module, rows[:, :-1], rows[:, 1:], hard, self.device)
             use = run["weights"].sum(2).mean((0, 1)).tolist()
             values[f"validation/{domain}/loss"] = run["loss"].mean(dtype=np.float64).item()
             values |= {
@@ -268,8 +264,7 @@ def execute(
     tokens: np.ndarray,
     labels: np.ndarray,
     weigh: Weigh,
-    device: str,
-    precision: str,
+    device: Device,
     update: Update = mixed,
 ) -> dict[str, np.ndarray]:
     """Run documents, tokens and labels [documents, time] int64, under one way to weigh the choices.
@@ -279,8 +274,8 @@ def execute(
     """
     parts = []
     for start in range(0, len(tokens), BATCH):
-        batch, wanted = (torch.from_numpy(part[start : start + BATCH]).to(device) for part in (tokens, labels))
-        with runtime.autocast(device, precision):
+        batch, wanted = (torch.from_numpy(part[start : start + BATCH]).to(device.name) for part in (tokens, labels))
+        with device.autocast():
             predicted, logits = routed(batch, weigh, update)
         losses = F.cross_entropy(predicted.float().transpose(1, 2), wanted, reduction="none")
         weights = torch.stack([weigh(layer, logits[:, :, layer]) for layer in range(logits.shape[2])], dim=2)
@@ -294,8 +289,7 @@ def score(
     last: float,
     tokens: np.ndarray,
     labels: np.ndarray,
-    machine: Runtime,
-    precision: str,
+    device: Device,
 ) -> dict:
     """Losses, choices and routes of documents, tokens and labels [documents, time], by the way to score.
 
@@ -306,20 +300,20 @@ def score(
     """
 
     def run(weigh: Weigh) -> dict[str, np.ndarray]:
-        return execute(routed, tokens, labels, weigh, machine.device, precision)
+        return execute(routed, tokens, labels, weigh, device)
 
     runs = {SOFT: run(soft(last)), HARD: run(hard)}
     budget = whole_budget(one)
     if budget is not None:
-        routes = highest(torch.from_numpy(runs[SOFT]["logits"]), routed.router.choices, budget)
+        codes = likeliest(runs[SOFT]["logits"], routed.space, budget)
+        routes = torch.from_numpy(routed.space.decode(codes).astype(np.int64))
         parts = [
             execute(
                 routed,
                 tokens[rows],
                 labels[rows],
-                along(routes[rows].to(machine.device), len(one.choices)),
-                machine.device,
-                precision,
+                along(routes[rows].to(device.name), len(one.choices)),
+                device,
             )
             for rows in (slice(start, start + BATCH) for start in range(0, len(tokens), BATCH))
         ]
@@ -363,10 +357,10 @@ def load(path: Path, backbone: Duo) -> Routed:
         tensors = safetensors.torch.load_file(path)
         routed.load_state_dict(backbone.state_dict(prefix="backbone.") | tensors)
     except FileNotFoundError:
-        raise InputError(f"{path}: is missing; run the stage that makes it") from None
+        raise InputError(f"{path}: is missing") from None
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not a router of this model ({reason}); delete it and run its stage again") from None
+        raise InputError(f"{path}: not a router of this model ({reason})") from None
     return routed.eval().requires_grad_(False)
 
 

@@ -1,4 +1,4 @@
-"""What routers are trained for where the loss of every route is known (PAPER.md: where the paper stops).
+"""What routers are trained for where the loss of every route is known (docs/gain.md).
 
 Each objective says what a network's outputs are, what is minimised, and which routes follow from the outputs. The
 policies of all constraints and budgets that share a network are its members, [members, ...] in every tensor; they
@@ -23,7 +23,8 @@ from duo.training.loop import temperature
 
 CHUNK = 2048  # tokens for which something is computed of all routes at once
 HEAT = [1.0, 0.1]  # temperature of a policy's chances in training, first and last
-CONTROL = 0.005  # how fast the price of a big layer follows the use of big layers in training: nats per big layer, for each one too many
+# How fast the price of a big layer follows the use of big layers in training: nats per big layer, for each too many.
+CONTROL = 0.005
 
 
 @dataclass(frozen=True)

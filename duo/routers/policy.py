@@ -9,10 +9,11 @@ from typing import NamedTuple, Protocol
 import pyarrow as pa
 from torch import Tensor
 
+from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.oracle import joint
 from duo.routers.dataset import Examples
-from duo.settings import Runtime
+from duo.routes import RouteSpace
 
 Key = tuple[str, int]  # constraint and budget
 
@@ -54,13 +55,13 @@ def settings(policies: Sequence[Policy]) -> pa.Table:
     return pa.Table.from_pylist([_ids(policy) | asdict(row) for policy in policies for row in policy.settings])
 
 
-def score(policy: Policy, examples: Examples, backbone: Duo, machine: Runtime, precision: str) -> pa.Table:
+def score(policy: Policy, examples: Examples, backbone: Duo, device: Device) -> pa.Table:
     """POLICY_ROUTES of a policy on these examples."""
-    sample, parts = examples.sample, []
+    sample, space, parts = examples.sample, RouteSpace(examples.layers), []
     for (constraint, budget), chosen in policy.choose(examples).items():
         routes = chosen.routes.numpy()
         together = joint.run_jointly(
-            backbone, sample.tokens, routes.reshape(sample.tokens.shape), sample.labels, machine, precision
+            backbone, space, sample.tokens, routes.reshape(sample.tokens.shape), sample.labels, device
         )
         constants = _ids(policy) | {"constraint": constraint, "budget": budget}
         columns = {name: pa.repeat(value, len(routes)) for name, value in constants.items()} | sample.columns()

@@ -37,15 +37,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo import stats
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import SampledLabels
 from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
 from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
 from duo.tables import files
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
+from duo.terms import BIG, CORRECTED, DIFFERENCE, SAMPLED, TRUE
 
-TRUE, SAMPLED, CORRECTED, DIFFERENCE = "true", "sampled", "corrected", "difference"
 # What is said of a statistic's other labels.
 ON_SAMPLED, WITHOUT_BIAS = "on sampled labels", "selection bias taken off"
 BANDS = 20  # of equally many sampled labels, by loss: a true label's selection bias is that of the sampled in its band
@@ -192,7 +192,7 @@ def gather(
         routes = {TRUE: rows["oracle_route"].to_numpy()[:, None], SAMPLED: files.matrix(rows["null_route"])}
         position = rows["position"].to_numpy()
         for labels, codes in routes.items():
-            chosen = (space.digits[codes] == space.choices.index(BIG)).mean(axis=1)
+            chosen = space.big(codes).mean(axis=1)
             big[labels, budget] = np.stack([clusters.sums(layer) for layer in chosen.T], axis=1)
             counts = np.stack([np.bincount(position, layer) for layer in chosen.T])
             heat[labels, budget] = counts / np.bincount(position)

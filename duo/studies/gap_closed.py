@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 from duo import stats
 from duo.errors import InputError
 from duo.routers.whole_budgets import comparable, oracle_budget
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.stats import Interval, Intervals, Statistic, Study
 from duo.tables import files
 from duo.tables.studies import GAP_CLOSED_CURVES, GAP_CLOSED_STATISTICS
-from duo.terms import AVERAGE, BASELINE, CEILING, EXACT, FIXED, HARD, ISOLATED, JOINT, LEARNED, NONE, PAPER
+from duo.terms import AVERAGE, BASELINE, BIG, CEILING, EXACT, FIXED, HARD, ISOLATED, JOINT, LEARNED, NONE, PAPER
 
 NO_NUMBER = Interval(nan, nan, nan)
 

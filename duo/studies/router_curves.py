@@ -17,13 +17,13 @@ from duo import stats
 from duo.errors import InputError
 from duo.oracle import select
 from duo.routers.whole_budgets import comparable, oracle_budget
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
-from duo.terms import AVERAGE, EXACT, FIXED, HARD, ORACLE, SOFT
+from duo.terms import AVERAGE, BIG, EXACT, FIXED, HARD, ORACLE, SKIP, SOFT
 
 ORACLE_AVERAGE = "oracle_average"  # the kind of the oracle's rows, whose budget holds on average over a sequence
 CONSTRAINTS = {HARD: AVERAGE, SOFT: AVERAGE, EXACT: EXACT, ORACLE_AVERAGE: AVERAGE}  # by kind of scoring

@@ -16,9 +16,10 @@ from duo import seeds, stats
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import select as oracle
-from duo.routes import BIG, SKIP, RouteSpace
+from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
 from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS
+from duo.terms import BIG, SKIP
 
 CHOICES = (SKIP, BIG)
 
@@ -119,7 +120,7 @@ def kept_on_sampled_labels(losses: np.ndarray, routes: np.ndarray, layers: int, 
 
 def _big(routes: np.ndarray, layers: int) -> np.ndarray:
     """[..., layers] bool of route codes [...]."""
-    return RouteSpace(layers, CHOICES).digits[routes] == CHOICES.index(BIG)
+    return RouteSpace(layers, CHOICES).big(routes)
 
 
 class SkipPatterns(Study):

@@ -163,9 +163,7 @@ def _additive(losses: np.ndarray, single: np.ndarray, space: RouteSpace, budget:
 
     Of equals it is the first.
     """
-    digits = np.zeros_like(single)
-    np.put_along_axis(digits, np.argsort(-single, axis=1, kind="stable")[:, :budget], 1, axis=1)
-    return losses[np.arange(len(losses)), space.encode(digits)]
+    return losses[np.arange(len(losses)), space.highest(single, budget)]
 
 
 class Spectrum(Study):

@@ -26,10 +26,9 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from duo.errors import InputError
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.seeds import stream
-from duo.settings import Runtime
 from duo.training.random_routes import final_streams
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)
@@ -62,12 +61,10 @@ class HarnessModel(TemplateLM):
     which precedes every text. InputError from tasks that generate text or take the likelihood of a whole one.
     """
 
-    def __init__(
-        self, model: Duo, tokenizer: Tokenizer, bos: int, p_big: float, machine: Runtime, precision: str, seed: int
-    ):
+    def __init__(self, model: Duo, tokenizer: Tokenizer, bos: int, p_big: float, device: Device, seed: int):
         super().__init__()
         self.model, self.tokenizer, self.bos, self.p_big = model, tokenizer, bos, p_big
-        self.machine, self.precision, self.seed = machine, precision, seed
+        self.runtime, self.seed = device, seed
 
     @property
     def eot_token_id(self) -> int:
@@ -103,7 +100,7 @@ class HarnessModel(TemplateLM):
         rows = [(context + ending)[-(sequence + 1) :] for context, ending in pairs]
         length = max(map(len, rows)) - 1
         padded = [row[:-1] + [self.bos] * (length + 1 - len(row)) for row in rows]
-        tokens = torch.tensor(padded, device=self.machine.device)
+        tokens = torch.tensor(padded, device=self.runtime.name)
         uniform = np.stack(
             [stream(self.seed, "routes", *context).random((length, layers), np.float32) for context, _ in pairs]
         )
@@ -112,9 +109,9 @@ class HarnessModel(TemplateLM):
         positions = np.arange(length)
         scored = torch.from_numpy((positions >= last - np.array(lengths)[:, None]) & (positions < last))
         labels = torch.tensor([label for row, count in zip(rows, lengths, strict=True) for label in row[-count:]])
-        with device.autocast(self.machine.device, self.precision):
+        with self.runtime.autocast():
             streams = final_streams(self.model, tokens, uniform, self.p_big)
-            logits = self.model.logits(streams[scored.to(self.machine.device)]).float().cpu()
+            logits = self.model.logits(streams[scored.to(self.runtime.name)]).float().cpu()
         likelihoods = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0].double().split(lengths)
         greedy = (logits.argmax(-1) == labels).split(lengths)
         return [(value.sum().item(), bool(same.all())) for value, same in zip(likelihoods, greedy, strict=True)]

@@ -9,10 +9,11 @@ from dataclasses import replace
 import torch
 
 from duo.model import opt
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
-from duo.routes import SMALL
 from duo.seeds import stream
-from duo.settings import Pretrain, Runtime
+from duo.settings import Pretrain
+from duo.terms import SMALL
 from duo.training import loop
 from duo.training.random_routes import RandomRoutes
 
@@ -20,7 +21,7 @@ from duo.training.random_routes import RandomRoutes
 def train(
     shape: Shape,
     settings: Pretrain,
-    machine: Runtime,
+    device: Device,
     data: loop.Data,
     run: loop.Run,
     big_first: float = 0.0,
@@ -36,10 +37,10 @@ def train(
     data: the splits train and validation. The caller removes the run's checkpoints.
     """
     generator = torch.Generator().manual_seed(int(stream(run.seed, "initialise").integers(2**63)))
-    model = Duo(shape).initialise(generator).to(machine.device)
+    model = Duo(shape).initialise(generator).to(device.name)
 
     def fit(part: Pretrain, part_run: loop.Run) -> loop.History:
-        objective = RandomRoutes(model, part, machine, run.seed, data["validation"])
+        objective = RandomRoutes(model, part, device, run.seed, data["validation"])
         return loop.train(objective, part, data["train"], settings.mix, part_run)
 
     if pretrained:

@@ -11,31 +11,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duo.model import device
+from duo.model.device import Device
 from duo.model.transformer import Duo, Grouping
 from duo.seeds import stream
-from duo.settings import Pretrain, Runtime
+from duo.settings import Pretrain
 
 
 class RandomRoutes:
     """The objective of training under random routes, as duo.training.loop wants one: the mean loss per token."""
 
-    def __init__(self, model: Duo, settings: Pretrain, machine: Runtime, seed: int, validation: dict[str, np.ndarray]):
-        self.module, self.settings, self.machine = model, settings, machine
+    def __init__(self, model: Duo, settings: Pretrain, device: Device, seed: int, validation: dict[str, np.ndarray]):
+        self.module, self.settings, self.device = model, settings, device
         self.seed, self.validation = seed, validation
-        self._layer = device.compiled(
-            lambda layer, x, positions, grouping: layer(x, positions, grouping), machine.compile
-        )
-        self._cross_entropy = device.compiled(_cross_entropy, machine.compile)
+        self._layer = device.compiled(lambda layer, x, positions, grouping: layer(x, positions, grouping))
+        self._cross_entropy = device.compiled(_cross_entropy)
 
     def loss(self, batch: Tensor, step: int, steps: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch [sequences, sequence length + 1] under the random routes of this step."""
-        batch = batch.to(self.machine.device)
+        batch = batch.to(self.device.name)
         tokens, labels = batch[:, :-1], batch[:, 1:]
         uniform = stream(self.seed, "routes", step).random((len(self.module.layers), tokens.numel()), dtype=np.float32)
-        groupings = group(uniform, self.settings.p_big, self.settings.p_skip, self.machine.device)
+        groupings = group(uniform, self.settings.p_big, self.settings.p_skip, self.device.name)
         positions = self.module.positions(tokens.shape[1])
-        with device.autocast(self.machine.device, self.settings.precision):
+        with self.device.autocast():
             x = self.module.embed(tokens)
             for layer, grouping in zip(self.module.layers, groupings, strict=True):
                 x = self._layer(layer, x, positions, grouping)
@@ -55,11 +53,11 @@ class RandomRoutes:
         }
 
     def _mean_loss(self, rows: np.ndarray, big: bool) -> float:
-        route = torch.full((len(self.module.layers),), big, device=self.machine.device)
+        route = torch.full((len(self.module.layers),), big, device=self.device.name)
         losses = []
         for start in range(0, len(rows), self.settings.batch):
-            batch = torch.from_numpy(rows[start : start + self.settings.batch].astype(np.int64)).to(self.machine.device)
-            with device.autocast(self.machine.device, self.settings.precision):
+            batch = torch.from_numpy(rows[start : start + self.settings.batch].astype(np.int64)).to(self.device.name)
+            with self.device.autocast():
                 logits = self.module(batch[:, :-1], route)
             losses.append(F.cross_entropy(logits.float().transpose(1, 2), batch[:, 1:], reduction="none").mean(1))
         return torch.cat(losses).double().mean().item()

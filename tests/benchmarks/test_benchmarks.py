@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import _shared as shared
 from benchmarks import enumeration, routing, training
 from duo.model import transformer
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.oracle import tree
 from duo.routers import gate
@@ -152,7 +153,7 @@ def test_race_takes_turns_and_keeps_the_best_round_after_the_first(monkeypatch):
 
 def test_tuned_forward_is_the_model():
     model, tokens = make(), random_tokens(3, 16)
-    forward = enumeration.tuned_forward(model, compiled=False)
+    forward = enumeration.tuned_forward(model, Device())
     for code in (0, 3, 5, 7):
         route = torch.from_numpy(RouteSpace(3).decode(np.array(code)) == 1)
         torch.testing.assert_close(forward(tokens, route), model(tokens, route))

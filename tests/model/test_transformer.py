@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from duo.errors import InputError
 from duo.model import transformer
 from duo.model.transformer import Duo, Shape
-from duo.routes import BIG, SMALL
+from duo.terms import BIG, SMALL
 from workflow.params import read_yaml
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import tabled
-from models import MACHINE, TINY, brute_force, make
+from models import DEVICE, TINY, brute_force, make
 
 from duo.data import synthetic
 from duo.model.transformer import Duo, Shape
@@ -28,8 +28,8 @@ def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
     settings = SampledLabels(reference=labels, temperature=1.0, samples=2, teachers=["teacher"])
     space = RouteSpace(3)
     sequences, sample = synthetic.held_out(5, 24, seed=1)  # more than a batch
-    measured = difficulty.measure(Enumerator(tiny, space, MACHINE, "fp32", 500), sequences, sample, 2, settings, seed=1)
-    sampled = null.null_labels(tiny, sample, space.named(labels), 1.0, 2, 1, MACHINE, "fp32")
+    measured = difficulty.measure(Enumerator(tiny, space, DEVICE, 500), sequences, sample, 2, settings, seed=1)
+    sampled = null.null_labels(tiny, space, sample, space.named(labels), 1.0, 2, 1, DEVICE)
     tokens = torch.from_numpy(sample.tokens)
     losses = brute_force(tiny, space, tokens, torch.from_numpy(np.concatenate([sample.labels[None], sampled]))).numpy()
     oracle = losses[..., space.with_budget(2)].min(axis=-1)

@@ -11,14 +11,14 @@ from models import TINY, make, random_tokens
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
+from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.oracle import joint, select
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.settings import Runtime
 from duo.tables import files
 
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 LAYERS = 4
 SPACE = RouteSpace(LAYERS)
 
@@ -58,7 +58,7 @@ def token_by_token(duo: Duo, tokens: np.ndarray, labels: np.ndarray, budget: int
 @pytest.mark.parametrize("family", ["llama", "opt"])
 def test_greedy_equals_a_token_by_token_loop(family):
     duo, chosen_from = model(family), sample()
-    found = joint.greedy(duo, chosen_from, [1, 2], MACHINE, "fp32", 48, seed=1)
+    found = joint.greedy(duo, SPACE, chosen_from, [1, 2], DEVICE, 48, seed=1)
     for budget in (1, 2):
         chosen = found[budget, "oracle"]
         for row in range(len(chosen_from.documents)):
@@ -73,22 +73,22 @@ def test_what_is_greedy_is_joint():
     """
     duo, chosen_from = model(), sample()
     tokens, labels = chosen_from.tokens, chosen_from.labels
-    chosen = joint.greedy(duo, chosen_from, [2], MACHINE, "fp32", 48, seed=1)[2, "oracle"]
+    chosen = joint.greedy(duo, SPACE, chosen_from, [2], DEVICE, 48, seed=1)[2, "oracle"]
     np.testing.assert_allclose(jointly(duo, tokens, chosen.routes, labels), chosen.isolated, rtol=1e-4, atol=1e-4)
     reference = joint.reference_routes("all_big", chosen_from, LAYERS, seed=1)
-    enumerator = Enumerator(duo, SPACE, MACHINE, "fp32", 64)
+    enumerator = Enumerator(duo, SPACE, DEVICE, 64)
     for losses in (
         enumerator.documents(torch.from_numpy(tokens), torch.from_numpy(labels)),
         enumerator.documents(torch.from_numpy(tokens), torch.from_numpy(labels), torch.from_numpy(reference)),
     ):
-        other = joint.choose(losses.numpy(), chosen_from, [2], LAYERS, seed=1)[2, "oracle"]
+        other = joint.choose(losses.numpy(), SPACE, chosen_from, [2], seed=1)[2, "oracle"]
         assert np.abs(jointly(duo, tokens, other.routes, labels) - other.isolated).mean() > 0.01
 
 
 def test_joint_losses_are_those_of_the_plain_pass():
     duo, chosen_from = model(), sample(joint.BATCH + 2)
     routes = np.random.default_rng(0).integers(len(SPACE), size=chosen_from.tokens.shape)
-    found = joint.run_jointly(duo, chosen_from.tokens, routes, chosen_from.labels, MACHINE, "fp32")
+    found = joint.run_jointly(duo, SPACE, chosen_from.tokens, routes, chosen_from.labels, DEVICE)
     np.testing.assert_allclose(
         found, jointly(duo, chosen_from.tokens, routes, chosen_from.labels), rtol=1e-4, atol=1e-4
     )
@@ -97,7 +97,7 @@ def test_joint_losses_are_those_of_the_plain_pass():
 def test_selections_are_the_lowest_of_their_kind_and_draw_as_the_oracle_does():
     chosen_from = sample()
     losses = np.random.default_rng(0).integers(3, size=(4, 9, len(SPACE))).astype(np.float32)  # full of ties
-    found = joint.choose(losses, chosen_from, [2], LAYERS, seed=1)
+    found = joint.choose(losses, SPACE, chosen_from, [2], seed=1)
     codes = SPACE.with_budget(2)
     assert set(np.unique(found[2, "oracle"].routes)) <= set(codes)
     np.testing.assert_array_equal(found[2, "oracle"].isolated, losses[..., codes].min(-1))
@@ -120,7 +120,9 @@ def test_losses_are_found_whatever_the_shards():
     ]
     part = chosen_from.truncate(1, 5)
     np.testing.assert_array_equal(joint.enumerated(shards, part), losses[[0, 2], :5])
-    with pytest.raises(InputError, match="domain code, document d2: its losses are missing; run enumerate again"):
+    with pytest.raises(
+        InputError, match="domain code, document d2: its losses are missing in the table of route losses"
+    ):
         joint.enumerated([shards[1]], part.of("code"))
 
 
@@ -148,10 +150,10 @@ def test_reference_runs():
 
 def test_one_route_for_all_is_joint_as_isolated_in_the_shared_context():
     duo, chosen_from = model(), sample()
-    enumerator = Enumerator(duo, SPACE, MACHINE, "fp32", 64)
+    enumerator = Enumerator(duo, SPACE, DEVICE, 64)
     losses = enumerator.documents(torch.from_numpy(chosen_from.tokens), torch.from_numpy(chosen_from.labels)).numpy()
-    choices = joint.choose(losses, chosen_from, [0, 2, 4], LAYERS, seed=1)
-    table = joint.table("duo", duo, chosen_from, choices, MACHINE, "fp32").to_pylist()
+    choices = joint.choose(losses, SPACE, chosen_from, [0, 2, 4], seed=1)
+    table = joint.table("duo", duo, SPACE, chosen_from, choices, DEVICE).to_pylist()
     assert len(table) == 3 * 3 * chosen_from.tokens.size
     for row in table:
         if row["selection"] != "oracle" or row["budget"] in (0, 4):

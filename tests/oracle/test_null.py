@@ -9,14 +9,16 @@ from models import TINY, make, random_tokens
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
+from duo.model.device import Device
 from duo.oracle import null
+from duo.oracle.branch import log_probabilities
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.settings import Runtime, SampledLabels
+from duo.settings import SampledLabels
 from duo.tables.files import matrix
 from duo.tables.oracle import SAMPLED_LABELS
 
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=3, teachers=["teacher"])
 SPACE = RouteSpace(TINY.layers)
 ALL_BIG = SPACE.named("all_big")
@@ -36,7 +38,7 @@ def test_labels_are_drawn_as_often_as_predicted():
     with np.errstate(divide="ignore"):
         rows = torch.from_numpy(np.log(np.tile(chances, (20_000, 1))))
     for temperature, expected in ((1.0, chances), (0.5, chances**2 / (chances**2).sum())):
-        sampled = null.draw(rows, temperature, np.random.default_rng(0))
+        sampled = null.sample_labels(rows, temperature, np.random.default_rng(0))
         np.testing.assert_allclose(np.bincount(sampled, minlength=5) / len(rows), expected, atol=0.01)
 
 
@@ -47,17 +49,17 @@ def test_every_draw_is_a_word_of_some_chance(height):
             return np.full(shape, height)
 
     rows = torch.log(torch.tensor([[0.0, 0.3, 0.7, 0.0]]))
-    assert null.draw(rows, 1.0, Always()).tolist() == [1 if height == 0 else 2]
+    assert null.sample_labels(rows, 1.0, Always()).tolist() == [1 if height == 0 else 2]
 
 
 def test_labels_belong_to_their_document():
     """Neither the other documents, nor their order, nor how many labels are sampled changes a label."""
     duo, whole = make(scale=1.0), sample()
-    sampled = null.null_labels(duo, whole, ALL_BIG, 1.0, 3, 7, MACHINE, "fp32")
-    part = null.null_labels(duo, whole.take(np.array([3, 1])), ALL_BIG, 1.0, 2, 7, MACHINE, "fp32")
+    sampled = null.null_labels(duo, SPACE, whole, ALL_BIG, 1.0, 3, 7, DEVICE)
+    part = null.null_labels(duo, SPACE, whole.take(np.array([3, 1])), ALL_BIG, 1.0, 2, 7, DEVICE)
     np.testing.assert_array_equal(part, sampled[:2, [3, 1]])
     assert (sampled[0] != sampled[1]).any() and (
-        sampled != null.null_labels(duo, whole, 0, 1.0, 3, 7, MACHINE, "fp32")
+        sampled != null.null_labels(duo, SPACE, whole, 0, 1.0, 3, 7, DEVICE)
     ).any()
 
 
@@ -66,14 +68,14 @@ def test_labels_come_from_the_route_asked_for():
     duo, whole = make(scale=1.0), sample()
     for route, big in enumerate(SPACE.digits == 1):
         likeliest = duo(torch.from_numpy(whole.tokens), torch.from_numpy(big)).argmax(dim=-1)
-        sampled = null.null_labels(duo, whole, route, 1e-4, 1, 1, MACHINE, "fp32")
+        sampled = null.null_labels(duo, SPACE, whole, route, 1e-4, 1, 1, DEVICE)
         np.testing.assert_array_equal(sampled[0], likeliest.numpy())
 
 
 def test_several_teachers_predict_the_mean_of_their_probabilities():
     models, tokens = [make(), make(scale=1.0)], sample().tokens[0]
-    each = [null.log_probabilities(model, tokens, ALL_BIG, MACHINE, "fp32").exp() for model in models]
-    torch.testing.assert_close(null.mean_prediction(models, tokens, MACHINE, "fp32").exp(), (each[0] + each[1]) / 2)
+    each = [log_probabilities(model, SPACE, tokens, ALL_BIG, DEVICE).exp() for model in models]
+    torch.testing.assert_close(null.mean_prediction(models, tokens, DEVICE).exp(), (each[0] + each[1]) / 2)
 
 
 def scores(teachers: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -119,11 +121,11 @@ def test_one_pass_gives_what_each_part_alone_does():
     force.
     """
     duo, teacher, held_out = make(scale=1.0), make(scale=1.5), sample()
-    enumerator = Enumerator(duo, SPACE, MACHINE, "fp32", 64)
+    enumerator = Enumerator(duo, SPACE, DEVICE, 64)
     table = null.run("duo", enumerator, held_out, [[teacher]], SETTINGS, BUDGETS, seed=1)
     assert table["document"].to_pylist()[:: len(BUDGETS) * 6] == held_out.documents
 
-    sampled = null.null_labels(duo, held_out, ALL_BIG, 1.0, SETTINGS.samples, 1, MACHINE, "fp32")
+    sampled = null.null_labels(duo, SPACE, held_out, ALL_BIG, 1.0, SETTINGS.samples, 1, DEVICE)
     plain = null.losses(enumerator, held_out, np.concatenate([held_out.labels[None], sampled]))
     tokens = torch.from_numpy(held_out.tokens)
     predicted = torch.stack(
@@ -151,7 +153,7 @@ def test_one_pass_gives_what_each_part_alone_does():
 
 def test_losses_of_several_labels_are_those_of_each():
     held_out = sample()
-    enumerator = Enumerator(make(), SPACE, MACHINE, "fp32", 64, budget=1)
+    enumerator = Enumerator(make(), SPACE, DEVICE, 64, budget=1)
     together = null.losses(enumerator, held_out, np.stack([held_out.labels, held_out.tokens]))
     for labels, losses in zip((held_out.labels, held_out.tokens), together, strict=True):
         alone = enumerator.documents(torch.from_numpy(held_out.tokens), torch.from_numpy(labels))

@@ -5,7 +5,7 @@ from math import comb
 import numpy as np
 import pytest
 import torch
-from models import MACHINE, TINY, make, random_tokens
+from models import DEVICE, TINY, make, random_tokens
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
@@ -157,8 +157,8 @@ def test_beam_follows_the_lens():
 def test_lens_at_full_depth_is_the_loss():
     duo, space = make(), RouteSpace(TINY.layers)
     tokens, labels = random_tokens(5, 7), random_tokens(5, 7, seed=1)
-    levels = search.Lens(duo, space, MACHINE, "fp32", 64).losses_by_depth(tokens, labels, TINY.layers)
-    expected = Enumerator(duo, space, MACHINE, "fp32", 64).documents(tokens, labels)
+    levels = search.Lens(duo, space, DEVICE, 64).losses_by_depth(tokens, labels, TINY.layers)
+    expected = Enumerator(duo, space, DEVICE, 64).documents(tokens, labels)
     torch.testing.assert_close(torch.from_numpy(levels[-1]), expected)
     stream = duo.embed(tokens)  # and of one layer, small then big, its own stream
     layer = duo.layers[0]
@@ -203,5 +203,5 @@ def test_a_documents_draws_are_its_own():
 def test_losses_of_another_sample_are_refused():
     losses, lens = made_up()
     losses["b", "d4"] = losses["b", "d4"][:3]
-    with pytest.raises(InputError, match="domain b, document d4: no losses of 5 tokens; run enumerate again"):
+    with pytest.raises(InputError, match="domain b, document d4: its losses should be of 5 tokens"):
         search.find(SAMPLE, losses, lens, SETTINGS, 4, seed=1)

@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from models import MACHINE, TINY, brute_force, make, random_tokens
+from models import DEVICE, TINY, brute_force, make, random_tokens
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import three_way
 from duo.oracle.tree import Enumerator
-from duo.routes import BIG, CHOICES, SKIP, RouteSpace
+from duo.routes import CHOICES, RouteSpace
 from duo.tables.oracle import THREE_WAY
+from duo.terms import BIG, SKIP
 
 SPACE = RouteSpace(4, CHOICES)
 SAMPLE = EvaluationSet(
@@ -35,7 +36,7 @@ def test_tree_equals_brute_force(skip):
     duo = make(replace(TINY, layers=4))
     tokens, labels = random_tokens(3, 5), random_tokens(3, 5, seed=1)
     expected = brute_force(duo, SPACE, tokens, labels[None], skip)[0].flatten(0, 1).T.numpy()
-    cells = three_way.enumerate_routes(Enumerator(duo, SPACE, MACHINE, "fp32", 150, skip), SAMPLE)
+    cells = three_way.enumerate_routes(Enumerator(duo, SPACE, DEVICE, 150, skip), SAMPLE)
     assert list(zip(cells.big, cells.skip, strict=True)) == PAIRS
     assert cells.count.sum() == 81
     for row, (big, skipped) in enumerate(PAIRS):

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from models import MACHINE, TINY, brute_force, make, random_tokens
+from models import DEVICE, TINY, brute_force, make, random_tokens
 
+from duo.model.device import Device
+from duo.oracle.branch import log_probabilities
 from duo.oracle.tree import Enumerator
-from duo.routes import BIG, SKIP, SMALL, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG, SKIP, SMALL
 
 SPACES = [(SMALL, BIG), (SKIP, BIG), (SMALL, BIG, SKIP)]
 
@@ -21,7 +24,7 @@ def test_tree_equals_brute_force(rows):
     duo, space = make(), RouteSpace(TINY.layers)
     tokens, labels = random_tokens(3, 11), torch.stack([random_tokens(3, 11, seed=1), random_tokens(3, 11, seed=2)])
     expected = brute_force(duo, space, tokens, labels)
-    found = Enumerator(duo, space, MACHINE, "fp32", rows).losses(tokens, labels)
+    found = Enumerator(duo, space, DEVICE, rows).losses(tokens, labels)
     assert expected.std(dim=-1).min() > 1e-3, "routes must differ, or the test could not fail"
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -30,14 +33,14 @@ def test_tree_equals_brute_force(rows):
 @pytest.mark.parametrize("choices", SPACES)
 @pytest.mark.parametrize("rows", [80, 10_000])
 def test_bounded_tree_equals_brute_force_filtered(choices, skip, rows):
-    """Exactly the routes with the budget, in the order of their codes, in every space and whatever a skip leaves out."""
+    """Exactly the routes with the budget, in order of their codes, in every space and whatever a skip leaves out."""
     duo, space = make(replace(TINY, layers=4)), RouteSpace(4, choices)
     tokens, labels = random_tokens(2, 5), random_tokens(2, 5, seed=1)[None]
     expected = brute_force(duo, space, tokens, labels, skip)
-    whole = Enumerator(duo, space, MACHINE, "fp32", rows, skip).losses(tokens, labels)
+    whole = Enumerator(duo, space, DEVICE, rows, skip).losses(tokens, labels)
     torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-4)
     for budget in range(5):
-        bounded = Enumerator(duo, space, MACHINE, "fp32", rows, skip, budget)
+        bounded = Enumerator(duo, space, DEVICE, rows, skip, budget)
         assert bounded.routes.tolist() == [
             code for code, digits in enumerate(space.digits) if list(digits).count(choices.index(BIG)) == budget
         ]
@@ -47,7 +50,7 @@ def test_bounded_tree_equals_brute_force_filtered(choices, skip, rows):
 def test_leaving_out_the_layer_is_not_leaving_out_its_ffn():
     duo, space = make(), RouteSpace(TINY.layers, (SKIP, BIG))
     tokens, labels = random_tokens(2, 9), random_tokens(2, 9, seed=1)[None]
-    ffn, layer = (Enumerator(duo, space, MACHINE, "fp32", 64, skip).losses(tokens, labels) for skip in ("ffn", "layer"))
+    ffn, layer = (Enumerator(duo, space, DEVICE, 64, skip).losses(tokens, labels) for skip in ("ffn", "layer"))
     assert (ffn - layer).abs()[..., :-1].mean() > 0.01
     torch.testing.assert_close(ffn[..., -1], layer[..., -1])  # nothing is skipped there
     embedded = duo.logits(duo.embedding(tokens))  # all layers left out
@@ -59,7 +62,7 @@ def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain():
     off.
     """
     duo, space, tokens = make(replace(TINY, layers=8)), RouteSpace(8, (SKIP, BIG)), random_tokens(1, 5)
-    enumerator = Enumerator(duo, space, MACHINE, "fp32", 8 * 5, budget=3)
+    enumerator = Enumerator(duo, space, DEVICE, 8 * 5, budget=3)
     grow, shapes = enumerator._compiled_branch, []
 
     def seen(layer, x, *rest):
@@ -76,7 +79,7 @@ def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain():
 def test_chunks_are_handed_over_in_order_and_bounded():
     duo, space, tokens = make(), RouteSpace(TINY.layers, (SMALL, BIG, SKIP)), random_tokens(2, 5)
     seen = []
-    enumerator = Enumerator(duo, space, MACHINE, "fp32", 70)
+    enumerator = Enumerator(duo, space, DEVICE, 70)
     enumerator.stream(tokens, tokens[None], lambda codes, losses: seen.append((codes, losses)))
     assert max(len(codes) for codes, _ in seen) == 7
     assert np.concatenate([codes for codes, _ in seen]).tolist() == list(range(27))
@@ -88,7 +91,7 @@ def test_tree_equals_brute_force_on_random_routes_of_twelve_layers():
     shape = replace(TINY, layers=12)
     duo, space = make(shape), RouteSpace(12)
     tokens, labels = random_tokens(1, 5), random_tokens(1, 5, seed=1)
-    found = Enumerator(duo, space, MACHINE, "fp32", 640).losses(tokens, labels[None])[0]
+    found = Enumerator(duo, space, DEVICE, 640).losses(tokens, labels[None])[0]
     for code in np.random.default_rng(0).integers(0, len(space), 25):
         logits = duo(tokens, torch.from_numpy(space.digits[code] == 1))
         expected = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
@@ -97,15 +100,15 @@ def test_tree_equals_brute_force_on_random_routes_of_twelve_layers():
 
 def test_choices_may_be_in_any_order():
     duo, tokens, labels = make(), random_tokens(2, 7), random_tokens(2, 7, seed=1)
-    plain = Enumerator(duo, RouteSpace(TINY.layers, (SMALL, BIG)), MACHINE, "fp32", 64).losses(tokens, labels[None])
-    turned = Enumerator(duo, RouteSpace(TINY.layers, (BIG, SMALL)), MACHINE, "fp32", 64).losses(tokens, labels[None])
+    plain = Enumerator(duo, RouteSpace(TINY.layers, (SMALL, BIG)), DEVICE, 64).losses(tokens, labels[None])
+    turned = Enumerator(duo, RouteSpace(TINY.layers, (BIG, SMALL)), DEVICE, 64).losses(tokens, labels[None])
     torch.testing.assert_close(turned.flip(-1), plain)
 
 
 def test_documents_in_batches_are_those_alone():
     duo, space = make(), RouteSpace(TINY.layers)
     tokens, labels = random_tokens(6, 7), random_tokens(6, 7, seed=1)
-    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64)
+    enumerator = Enumerator(duo, space, DEVICE, 64)
     alone = torch.cat([enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1])[0] for i in range(6)])
     torch.testing.assert_close(enumerator.documents(tokens, labels), alone, rtol=1e-5, atol=1e-5)
 
@@ -135,7 +138,7 @@ def test_tree_in_a_reference_run_equals_its_definition(family, choices, rows):
     tokens, labels = random_tokens(2, 7), random_tokens(2, 7, seed=1)
     reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
     expected = in_reference(duo, space, tokens, labels, reference)
-    enumerator = Enumerator(duo, space, MACHINE, "fp32", rows)
+    enumerator = Enumerator(duo, space, DEVICE, rows)
     torch.testing.assert_close(
         enumerator.losses(tokens, labels[None], reference=reference)[0], expected, rtol=1e-4, atol=1e-4
     )
@@ -150,7 +153,7 @@ def test_documents_keep_their_own_reference():
     duo, space = make(), RouteSpace(TINY.layers)
     tokens, labels = random_tokens(6, 7), random_tokens(6, 7, seed=1)
     reference = torch.randint(0, len(space), tokens.shape, generator=torch.Generator().manual_seed(2))
-    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64)
+    enumerator = Enumerator(duo, space, DEVICE, 64)
     alone = [
         enumerator.losses(tokens[i : i + 1], labels[None, i : i + 1], reference=reference[i : i + 1])[0]
         for i in range(6)
@@ -165,7 +168,7 @@ def test_tokens_follow_routes_of_their_own(skip):
         random_tokens(2, 9),
         torch.randint(0, len(space), (2, 9), generator=torch.Generator().manual_seed(2)),
     )
-    enumerator = Enumerator(duo, space, MACHINE, "fp32", 64, skip)
+    enumerator = Enumerator(duo, space, DEVICE, 64, skip)
     x, _ = enumerator.follow(enumerator.roots(tokens), routes)
     digits = torch.from_numpy(space.digits)[routes]
     torch.testing.assert_close(duo.logits(x), duo(tokens, digits == 1, digits == 2, skip), rtol=1e-4, atol=1e-4)
@@ -182,7 +185,7 @@ def test_one_walk_gives_losses_expectations_and_normalisers(rows):
     duo, space = make(replace(TINY, layers=4), scale=1.5), RouteSpace(4)
     tokens, labels = random_tokens(3, 11), torch.stack([random_tokens(3, 11, seed=1), random_tokens(3, 11, seed=2)])
     teachers = torch.randn(3, 3, 11, TINY.vocabulary, generator=torch.Generator().manual_seed(4)).log_softmax(-1)
-    enumerator, budgets = Enumerator(duo, space, MACHINE, "fp32", rows), [0, 1, 3]
+    enumerator, budgets = Enumerator(duo, space, DEVICE, rows), [0, 1, 3]
     found = enumerator.everything(tokens, labels, teachers, budgets)
     torch.testing.assert_close(found.losses, enumerator.losses(tokens, labels), rtol=1e-5, atol=1e-5)
     every = probabilities(duo, space, tokens)
@@ -200,7 +203,7 @@ def test_one_walk_serves_trees_of_one_budget_and_any_context():
     duo, space = make(replace(TINY, layers=4)), RouteSpace(4, (SKIP, BIG))
     tokens, labels = random_tokens(1, 5), random_tokens(1, 5, seed=1)[None]
     for reference in (None, torch.full((1, 5), 6)):
-        enumerator = Enumerator(duo, space, MACHINE, "fp32", 4 * 5, budget=2)
+        enumerator = Enumerator(duo, space, DEVICE, 4 * 5, budget=2)
         found = enumerator.everything(tokens, labels, None, [2], reference=reference)
         torch.testing.assert_close(found.losses, enumerator.losses(tokens, labels, reference=reference))
         assert found.log_normaliser.min() > 0
@@ -210,17 +213,29 @@ def test_normalised_oracle_is_the_loss_of_a_distribution():
     """Over all labels, exp(-(lowest loss + log Z)) adds up to 1."""
     duo, space = make(), RouteSpace(TINY.layers)
     tokens, every_label = random_tokens(1, 6), torch.arange(TINY.vocabulary)[:, None, None].expand(-1, 1, 6)
-    found = Enumerator(duo, space, MACHINE, "fp32", 64).everything(tokens, every_label, None, [1, 2])
+    found = Enumerator(duo, space, DEVICE, 64).everything(tokens, every_label, None, [1, 2])
     for column, budget in enumerate((1, 2)):
         lowest = found.losses[..., space.with_budget(budget)].amin(-1)
         torch.testing.assert_close((-lowest - found.log_normaliser[..., column]).exp().sum(0), torch.ones(1, 6))
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("scope", ["ffn", "layer"])
+def test_one_route_for_all_tokens_predicts_as_the_plain_pass_does(family, scope):
+    duo, space = make(replace(TINY, family=family)), RouteSpace(TINY.layers, (SMALL, BIG, SKIP))
+    tokens = random_tokens(1, 7)
+    for code, digits in enumerate(torch.from_numpy(space.digits)):
+        expected = duo(tokens, digits == 1, digits == 2, scope)[0].log_softmax(-1)
+        found = log_probabilities(duo, space, tokens[0].numpy(), code, DEVICE, scope)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_bf16_is_near_fp32():
     duo, space = make(scale=1.0), RouteSpace(TINY.layers)
     tokens, labels = random_tokens(4, 16), random_tokens(4, 16, seed=1)
     exact, rounded = (
-        Enumerator(duo, space, MACHINE, precision, 64).losses(tokens, labels[None]) for precision in ("fp32", "bf16")
+        Enumerator(duo, space, Device("cpu", precision), 64).losses(tokens, labels[None])
+        for precision in ("fp32", "bf16")
     )
     assert not torch.equal(exact, rounded)
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)

@@ -8,7 +8,7 @@ from made_up_examples import DOMAINS, SETTINGS, SPACE, TIME, examples
 from duo.data.evaluation_set import EvaluationSet
 from duo.routers import baselines
 from duo.routers.dataset import Examples
-from duo.routes import BIG
+from duo.terms import BIG
 
 TRAIN, VALIDATION, TEST = examples(40, 0), examples(20, 1), examples(20, 2)
 FOUND = {(each.name, each.input): each for each in baselines.build(SETTINGS, TRAIN, VALIDATION, seed=1)}

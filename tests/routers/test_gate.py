@@ -6,13 +6,15 @@ import torch
 
 from duo.errors import InputError
 from duo.model import transformer
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.routers import gate as router
-from duo.settings import OneRouter, Router, Runtime
+from duo.routes import RouteSpace
+from duo.settings import OneRouter, Router
 from duo.training import loop
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=4, width=16, heads=2, big=24, small=6)
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 SETTINGS = Router(
     tokens=12 * 4 * 10,
     batch=4,
@@ -54,13 +56,13 @@ def routed(choices=TWO, skip="ffn", scale=1.0) -> router.Routed:
 
 
 def run(made: router.Routed, weigh: router.Weigh, update=router.mixed) -> dict[str, np.ndarray]:
-    return router.execute(made, TOKENS, LABELS, weigh, "cpu", "fp32", update)
+    return router.execute(made, TOKENS, LABELS, weigh, DEVICE, update)
 
 
 def train(path, one=None, observe=lambda step, values: None, seed=1, **changes):
     settings = SETTINGS.model_copy(update=changes)
     data, run = {"train": DATA, "validation": DATA}, loop.Run("router", seed, path, observe)
-    return router.train(backbone(), one or wanted(), "ffn", settings, MACHINE, data, run)
+    return router.train(backbone(), one or wanted(), "ffn", settings, DEVICE, data, run)
 
 
 @pytest.mark.parametrize("choices", [TWO, THREE, SKIPPING])
@@ -110,7 +112,7 @@ def test_grouped_runs_each_ffn_on_its_own_tokens_alone():
 def test_routing_is_causal():
     made, other = routed(), TOKENS.copy()
     other[:, 6:] = (other[:, 6:] + 1) % SHAPE.vocabulary
-    first, second = (router.execute(made, tokens, LABELS, router.hard, "cpu", "fp32") for tokens in (TOKENS, other))
+    first, second = (router.execute(made, tokens, LABELS, router.hard, DEVICE) for tokens in (TOKENS, other))
     np.testing.assert_array_equal(first["logits"][:, :6], second["logits"][:, :6])
     assert not np.array_equal(first["logits"][:, 6:], second["logits"][:, 6:])
 
@@ -130,7 +132,7 @@ def test_budget_loss_by_hand():
 @pytest.mark.parametrize("budget", [1, 3])
 def test_exact_takes_the_likeliest_layers_and_exactly_so_many(choices, budget):
     made = routed(choices)
-    scores = router.score(made, wanted(choices, big=float(budget)), 0.2, TOKENS, LABELS, MACHINE, "fp32")
+    scores = router.score(made, wanted(choices, big=float(budget)), 0.2, TOKENS, LABELS, DEVICE)
     digits = made.space.digits[scores["exact"]["route"]]
     big = digits == choices.index("big")
     assert np.all(big.sum(-1) == budget) and np.all(scores["exact"]["big"] == budget)
@@ -141,14 +143,14 @@ def test_exact_takes_the_likeliest_layers_and_exactly_so_many(choices, budget):
 
 
 def test_equal_chances_go_to_the_lower_layers():
-    routes = router.highest(torch.zeros(1, 4, 2), TWO, 2)
-    assert routes.tolist() == [[1, 1, 0, 0]]
+    space = RouteSpace(4, TWO)
+    assert space.decode(router.likeliest(np.zeros((1, 4, 2)), space, 2)).tolist() == [[1, 1, 0, 0]]
 
 
 @pytest.mark.parametrize("one", [wanted(big=1.5), wanted(THREE, big=1.0, skip=1.0)])
 def test_no_exact_score_without_a_whole_budget_of_two_choices(one):
     made = routed(tuple(one.choices))
-    scores = router.score(made, one, 0.2, TOKENS, LABELS, MACHINE, "fp32")
+    scores = router.score(made, one, 0.2, TOKENS, LABELS, DEVICE)
     assert set(scores) == {"hard", "soft"}
     assert np.all(scores["soft"]["route"] == -1) and np.all(scores["hard"]["route"] >= 0)
 
@@ -220,7 +222,7 @@ def test_flops_count_what_hard_routing_computes():
     nothing = router.flops(made, tokens, big=0.0, skip=4.0)
     assert nothing == transformer.forward_flops(SHAPE, tokens, 0) - 4 * ffn["small"] + own
     assert router.flops(made, tokens, big=1.5, skip=0.5) == pytest.approx(nothing + 1.5 * ffn["big"] + 2 * ffn["small"])
-    scores = router.score(made, wanted(THREE, big=1.0, skip=1.0), 0.2, TOKENS, LABELS, MACHINE, "fp32")
+    scores = router.score(made, wanted(THREE, big=1.0, skip=1.0), 0.2, TOKENS, LABELS, DEVICE)
     report = router.summary(made, scores, np.array(["a"] * 5 + ["b"] * 3))
     assert report["a"]["hard"]["loss"] == pytest.approx(scores["hard"]["loss"][:5].mean())
     assert report["flops_a_token"]["all_small"] < report["flops_a_token"]["all_big"]

@@ -9,7 +9,8 @@ from made_up_examples import LAYERS, SETTINGS, SPACE, examples
 
 from duo.routers import baselines, budgets, objectives, policies
 from duo.routers.dataset import Examples
-from duo.routes import BIG, RouteSpace
+from duo.routes import RouteSpace
+from duo.terms import BIG
 
 OBJECTIVES = ["expected_loss", "value", "distillation", "straight_through"]
 TRAIN, VALIDATION, TEST = examples(40, 0), examples(20, 1), examples(20, 2)

@@ -10,6 +10,7 @@ from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.figures import ablation as figures
 from duo.figures import base
+from duo.model.device import Device
 from duo.model.transformer import Shape, forward_flops
 from duo.stats import Intervals
 from duo.studies import ablation
@@ -22,10 +23,10 @@ from duo.studies.ablation import (
     nearness,
 )
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
-from workflow.params import Runtime, load_params
+from workflow.params import load_params
 
 SHAPE = Shape(vocabulary=300, sequence=16, layers=3, width=16, heads=2, big=48, small=8)
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 PARAMS = load_params(REPOSITORY / "params.yaml")
 SETTINGS = PARAMS.ablation.model_copy(update={"p_big": [0.0, 0.5, 1.0]})
 

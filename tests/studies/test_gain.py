@@ -46,7 +46,10 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Inte
         if known:
             knowing = rng.choice(SPACE.with_budget(HALF), TOKENS)
         chances = predicted[torch.arange(TOKENS), torch.from_numpy(knowing)]
-        sampled = [null.draw(chances, 1.0, rng), *(null.draw(predicted[:, source], 1.0, rng) for _ in range(DRAWS))]
+        sampled = [
+            null.sample_labels(chances, 1.0, rng),
+            *(null.sample_labels(predicted[:, source], 1.0, rng) for _ in range(DRAWS)),
+        ]
         losses = np.stack([-predicted.numpy()[np.arange(TOKENS), :, each] for each in sampled]).astype(np.float32)
         expected = np.stack(
             [-(judge.exp()[:, None] * predicted).sum(-1).numpy() for judge in (chances, predicted[:, source])]

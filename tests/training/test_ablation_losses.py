@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from duo.data.evaluation_set import EvaluationSet
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape, forward_flops
-from duo.settings import Runtime
 from duo.training import ablation_losses
 
 SHAPE = Shape(vocabulary=300, sequence=16, layers=3, width=16, heads=2, big=48, small=8)
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def plain(model: Duo, sample: EvaluationSet, big: torch.Tensor) -> torch.Tensor:
 
 
 def losses(model, sample, p_big, routings=1, seed=1):
-    return torch.from_numpy(ablation_losses.losses(model, sample, p_big, routings, MACHINE, "fp32", seed)).float()
+    return torch.from_numpy(ablation_losses.losses(model, sample, p_big, routings, DEVICE, seed)).float()
 
 
 @pytest.mark.parametrize("p_big", [0.0, 1.0])

@@ -14,13 +14,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when the harness is imported
 from duo.data import tasks
 from duo.data import tokenizer as tokens
 from duo.errors import InputError
+from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.tables.training import HARNESS
 from duo.training import harness
-from workflow.params import Runtime, load_params
+from workflow.params import load_params
 
 SHAPE = Shape(vocabulary=300, sequence=24, layers=2, width=16, heads=2, big=32, small=8)
-MACHINE = Runtime(device="cpu", threads=1, compile=False)
+DEVICE = Device()
 SETTINGS = load_params("params.yaml").ablation.model_copy(update={"items": 10, "context": 6, "continuation": 4})
 
 
@@ -46,7 +47,7 @@ def duo() -> Duo:
 
 
 def as_model(duo, tokenizer, p_big=1.0, seed=1) -> harness.HarnessModel:
-    return harness.HarnessModel(duo, tokenizer, tokens.BOS_ID, p_big, MACHINE, "fp32", seed)
+    return harness.HarnessModel(duo, tokenizer, tokens.BOS_ID, p_big, DEVICE, seed)
 
 
 def own_scores(duo: Duo, tokenizer, item: dict, big: bool) -> list[float]:

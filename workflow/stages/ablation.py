@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.studies import ablation
 from duo.tables.data import TEST_TOKENS
 from duo.tables.studies import ABLATION_LOSSES
@@ -26,7 +27,7 @@ def main() -> None:
         chances = ablation.chances(kind, duo.shape.big, params.ablation, params.model.small, params.model.big)
         flops = {place: ablation_losses.flops(duo.shape, p_big) for place, p_big in chances.items()}
         models.append(ablation.Compared(name, kind, chances, flops))
-        options = params.ablation.draws, params.runtime, params.route_losses.precision, params.seed
+        options = params.ablation.draws, Device.of(params.runtime, params.route_losses.precision), params.seed
         losses = {place: ablation_losses.losses(duo, sample, p_big, *options) for place, p_big in chances.items()}
         tables.append(ablation.loss_table(models[-1], sample, losses))
     losses = pa.concat_tables(tables)

@@ -7,9 +7,9 @@ import pyarrow.compute as pc
 
 from duo.figures import base, oracle, routers
 from duo.routers.whole_budgets import comparable
-from duo.routes import BIG, SKIP
 from duo.studies import router_curves
 from duo.tables.studies import ORACLE_CURVES, ROUTER_CURVES, ROUTER_HEAT_MAPS
+from duo.terms import BIG, SKIP
 from workflow import stage
 from workflow.params import load_params
 from workflow.stages.headline import setting

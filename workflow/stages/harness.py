@@ -7,6 +7,7 @@ import pyarrow as pa
 from duo.data import evaluation_set
 from duo.data import tokenizer as tokens
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.tables.data import MULTIPLE_CHOICE, TEST_TOKENS
 from duo.tables.training import HARNESS, MODEL
 from workflow import stage
@@ -25,9 +26,8 @@ def main(name: str) -> None:
     dense = params.models[name].kind(params.pretrain.p_big) == "dense"
     tokenizer, items, answers = tokens.load(), MULTIPLE_CHOICE.read(), []
     for p_big in [1.0] if dense else params.ablation.p_big:
-        as_model = harness.HarnessModel(
-            duo, tokenizer, bos, p_big, params.runtime, params.route_losses.precision, params.seed
-        )
+        where = Device.of(params.runtime, params.route_losses.precision)
+        as_model = harness.HarnessModel(duo, tokenizer, bos, p_big, where, params.seed)
         answers.append(harness.run(as_model, items, params.ablation.tasks))
     table = pa.concat_tables(answers)
     HARNESS.write(table.append_column("model", pa.array([name] * len(table))), model=name)

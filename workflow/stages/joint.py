@@ -5,6 +5,7 @@ import torch
 from duo import routes, terms
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import joint, tree
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import JOINT_LOSSES, ROUTE_LOSSES
@@ -17,29 +18,25 @@ from workflow.params import load_params
 def main(kind: str) -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
-    name, budgets, precision, rows = (
-        params.route_losses.models[0],
-        params.joint.budgets,
-        params.route_losses.precision,
-        params.route_losses.chunk,
-    )
+    name, budgets, chunk = params.route_losses.models[0], params.joint.budgets, params.route_losses.chunk
+    where = Device.of(params.runtime, params.route_losses.precision)
     common = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
     sample = common.truncate(params.joint.documents, params.evaluation_set.tokens)
     duo, space = transformer.load(MODEL.path(model=name), params.runtime.device), routes.RouteSpace(params.model.layers)
     if kind == terms.GREEDY:
-        choices = joint.greedy(duo, sample, budgets, params.runtime, precision, rows, params.seed)
+        choices = joint.greedy(duo, space, sample, budgets, where, chunk, params.seed)
     else:
         if kind == terms.SHARED:
             tables = (ROUTE_LOSSES.read(model=name, shard=shard) for shard in params.route_losses.shards)
             losses = joint.enumerated(tables, sample)
         else:
-            enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows)
+            enumerator = tree.Enumerator(duo, space, where, chunk)
             inputs = (torch.from_numpy(each) for each in (sample.tokens, sample.labels, reference(params, sample)))
             losses = enumerator.documents(*inputs).numpy()
-        choices = joint.choose(losses, sample, budgets, space.layers, params.seed)
-    JOINT_LOSSES.write(joint.table(name, duo, sample, choices, params.runtime, precision), context=kind)
+        choices = joint.choose(losses, space, sample, budgets, params.seed)
+    JOINT_LOSSES.write(joint.table(name, duo, space, sample, choices, where), context=kind)
 
 
 def reference(params, sample: evaluation_set.EvaluationSet):

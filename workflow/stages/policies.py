@@ -1,4 +1,4 @@
-"""Routers with exact supervision, of one objective: trained, chosen on validation, and scored on the held-out tokens."""
+"""Routers with exact supervision, of one objective: trained, chosen on validation, scored on the held-out tokens."""
 
 from itertools import product
 
@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.routers import dataset, policies
 from duo.routers import policy as scored
@@ -31,17 +32,18 @@ def learned(duo: Duo) -> list[Examples]:
         pa.concat_tables([TRAIN_LOSSES.read(domain=domain) for domain in params.corpus]),
     )
     parts = [whole.filter(pc.equal(whole["split"], split)) for split in ("train", "validation")]
-    return [dataset.examples(part, domains, duo, params.runtime, params.route_losses.precision) for part in parts]
+    where = Device.of(params.runtime, params.route_losses.precision)
+    return [dataset.examples(part, domains, duo, where) for part in parts]
 
 
 def score(found: list[scored.Policy], duo: Duo) -> tuple[pa.Table, pa.Table]:
     """POLICY_ROUTES on the held-out documents, and POLICY_SETTINGS."""
     params = load_params()
-    machine, precision, parts = params.runtime, params.route_losses.precision, []
+    where, parts = Device.of(params.runtime, params.route_losses.precision), []
     for shard in params.route_losses.shards:
         losses = ROUTE_LOSSES.read(model=params.route_losses.models[0], shard=shard)
-        held_out = dataset.examples(losses, list(params.corpus), duo, machine, precision)
-        parts += [scored.score(policy, held_out, duo, machine, precision) for policy in found]
+        held_out = dataset.examples(losses, list(params.corpus), duo, where)
+        parts += [scored.score(policy, held_out, duo, where) for policy in found]
     return pa.concat_tables(parts), scored.settings(found)
 
 

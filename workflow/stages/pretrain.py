@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.tables import files
 from duo.tables.data import packed
 from duo.tables.training import CHECKPOINT, HISTORY, MODEL, PRETRAIN_METRICS
@@ -22,7 +23,9 @@ def main(name: str) -> None:
     options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
     with track.live(f"pretrain@{name}") as live:
         run = loop.Run(f"model {name}", variant.seed, checkpoint, live.log)
-        duo, history = pretrain.train(shape, settings, params.runtime, data, run, **options)
+        duo, history = pretrain.train(
+            shape, settings, Device.of(params.runtime, settings.precision), data, run, **options
+        )
     with files.atomic(MODEL.path(model=name)) as temporary:
         transformer.save(duo, temporary)
     per_step = settings.batch * params.tokens.sequence

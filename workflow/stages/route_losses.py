@@ -5,6 +5,7 @@ import torch
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import tree
 from duo.tables import files
 from duo.tables.data import TEST_TOKENS
@@ -23,7 +24,8 @@ def main(name: str, shard: str) -> None:
     mine = sample.take(slice(int(shard), None, len(params.route_losses.shards)))
     space = routes.RouteSpace(params.model.layers)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+    where = Device.of(params.runtime, params.route_losses.precision)
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
     losses = enumerator.documents(torch.from_numpy(mine.tokens), torch.from_numpy(mine.labels))
     columns = mine.columns() | {"token": mine.tokens.ravel(), "label": mine.labels.ravel()}
     columns |= {"losses": files.fixed_lists(losses.reshape(-1, len(space)).numpy())}

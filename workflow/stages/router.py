@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.routers import gate
 from duo.seeds import stream
 from duo.tables import files
@@ -26,7 +27,8 @@ def main(name: str) -> None:
     seed = int(stream(params.seed, "router", name).integers(2**31))
     with track.live(f"router@{name}") as live:
         run = loop.Run(f"router {name}", seed, checkpoint, live.log)
-        routed, history = gate.train(backbone, one, params.skips.scope, settings, params.runtime, data, run)
+        where = Device.of(params.runtime, settings.precision)
+        routed, history = gate.train(backbone, one, params.skips.scope, settings, where, data, run)
     with files.atomic(ROUTER.path(router=name)) as temporary:
         gate.save(routed, temporary, settings.backbone == "trained")
     ROUTER_HISTORY.write(loop.history_columns(history, settings.batch * params.tokens.sequence), router=name)
@@ -40,8 +42,7 @@ def main(name: str) -> None:
         settings.temperature[1],
         sample.tokens,
         sample.labels,
-        params.runtime,
-        params.route_losses.precision,
+        Device.of(params.runtime, params.route_losses.precision),
     )
     parts = [
         {"kind": [kind] * sample.labels.size} | sample.columns() | {key: each.ravel() for key, each in arrays.items()}

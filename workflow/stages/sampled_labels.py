@@ -2,13 +2,15 @@
 shard of documents.
 """
 
-from duo import routes, settings
+from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import null, tree
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import SAMPLED_LABELS
 from duo.tables.training import MODEL
+from duo.terms import OTHERS
 from workflow import stage
 from workflow.params import load_params
 
@@ -25,10 +27,11 @@ def main(name: str, shard: str) -> None:
         return [transformer.load(MODEL.path(model=each), params.runtime.device) for each in names]
 
     others = [other for other in params.route_losses.models if other != name]
-    teachers = [load(others if teacher == settings.OTHERS else [teacher]) for teacher in params.sampled_labels.teachers]
+    teachers = [load(others if teacher == OTHERS else [teacher]) for teacher in params.sampled_labels.teachers]
     (duo,) = load([name])
     space = routes.RouteSpace(params.model.layers)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+    where = Device.of(params.runtime, params.route_losses.precision)
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
     table = null.run(name, enumerator, mine, teachers, params.sampled_labels, params.oracle.budgets, params.seed)
     SAMPLED_LABELS.write(table, model=name, shard=shard)
 

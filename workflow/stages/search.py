@@ -5,6 +5,7 @@ import torch
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import search, select
 from duo.studies.search import SearchCurves
 from duo.tables.data import TEST_TOKENS
@@ -33,7 +34,8 @@ def main() -> None:
     lens = None
     if "beam" in settings.methods:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-        tree = search.Lens(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+        where = Device.of(params.runtime, params.route_losses.precision)
+        tree = search.Lens(duo, space, where, params.route_losses.chunk)
         lens = tree.losses_by_depth(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels), layers - 2)
     reached = search.find(sample, losses, lens, settings, layers, params.seed)
     gathered = [SearchCurves(name, domain, by_method) for domain, by_method in reached.items()]

@@ -5,6 +5,7 @@ import numpy as np
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import null, tree
 from duo.studies import skips
 from duo.tables.data import TEST_TOKENS
@@ -20,25 +21,20 @@ def main(name: str) -> None:
     sample = evaluation_set.choose(
         TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
     )
-    space, budget, options = (
-        routes.RouteSpace(params.model.layers, skips.CHOICES),
-        params.skips.big,
-        params.route_losses,
-    )
+    space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
+    where = Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    enumerator = tree.Enumerator(
-        duo, space, params.runtime, options.precision, options.chunk, params.skips.scope, budget
-    )
-    reference, settings = routes.RouteSpace(space.layers).named(params.sampled_labels.reference), params.sampled_labels
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope, budget)
+    small_or_big = routes.RouteSpace(space.layers)
     null_labels = null.null_labels(
         duo,
+        small_or_big,
         sample,
-        reference,
-        settings.temperature,
-        settings.samples,
+        small_or_big.named(params.sampled_labels.reference),
+        params.sampled_labels.temperature,
+        params.sampled_labels.samples,
         params.seed,
-        params.runtime,
-        options.precision,
+        where,
     )
     losses, *null_losses = null.losses(enumerator, sample, np.concatenate([sample.labels[None], null_labels]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)

@@ -3,6 +3,7 @@
 from duo import routes
 from duo.data import synthetic
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import difficulty, tree
 from duo.studies.recovery import Recovery
 from duo.tables.oracle import SYNTHETIC_TOKENS
@@ -17,7 +18,8 @@ def main() -> None:
     sequences, sample = synthetic.held_out(params.synthetic.documents, params.tokens.sequence, params.synthetic.seed)
     duo = transformer.load(SYNTHETIC_MODEL.path(), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+    where = Device.of(params.runtime, params.route_losses.precision)
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
     table = difficulty.measure(
         enumerator, sequences, sample, params.difficulty.budget, params.sampled_labels, params.seed
     )

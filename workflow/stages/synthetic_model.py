@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from duo.data import synthetic
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.tables import files
 from duo.tables.training import CHECKPOINT, SYNTHETIC_HISTORY, SYNTHETIC_METRICS, SYNTHETIC_MODEL
 from duo.training import loop, pretrain
@@ -25,7 +26,7 @@ def main() -> None:
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
     with track.live("synthetic_model") as live:
         run = loop.Run("synthetic model", seed, checkpoint, live.log)
-        duo, history = pretrain.train(shape, settings, params.runtime, data, run)
+        duo, history = pretrain.train(shape, settings, Device.of(params.runtime, settings.precision), data, run)
     with files.atomic(SYNTHETIC_MODEL.path()) as temporary:
         transformer.save(duo, temporary)
     per_step = settings.batch * sequence

@@ -3,6 +3,7 @@
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import three_way, tree
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import THREE_WAY
@@ -19,9 +20,9 @@ def main(domain: str) -> None:
     )
     sample = common.of(domain).truncate(params.three_way.documents, params.three_way.tokens)
     space = routes.RouteSpace(params.model.layers, routes.CHOICES)
-    name, precision, rows = params.three_way.model, params.route_losses.precision, params.route_losses.chunk
+    name, where = params.three_way.model, Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    enumerator = tree.Enumerator(duo, space, params.runtime, precision, rows, params.skips.scope)
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope)
     cells = three_way.enumerate_routes(enumerator, sample)
     THREE_WAY.write(three_way.table(name, sample, cells), domain=domain)
 

@@ -8,6 +8,7 @@ import torch
 from duo import routes
 from duo.data import evaluation_set
 from duo.model import device, transformer
+from duo.model.device import Device
 from duo.oracle import tree
 from duo.tables import files
 from duo.tables.data import TEST_TOKENS, packed
@@ -22,7 +23,8 @@ def main(domain: str) -> None:
     device.prepare(params.runtime.device, params.runtime.threads)
     duo = transformer.load(MODEL.path(model=params.route_losses.models[0]), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
-    enumerator = tree.Enumerator(duo, space, params.runtime, params.route_losses.precision, params.route_losses.chunk)
+    where = Device.of(params.runtime, params.route_losses.precision)
+    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
     bos, parts = evaluation_set.bos_id(TEST_TOKENS.read(columns=["tokens"])), []
     for split, documents in {
         "train": params.policies.train_documents,

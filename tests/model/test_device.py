@@ -1,0 +1,54 @@
+"""Where tensors are computed, and how."""
+
+import pytest
+import torch
+
+from duo.errors import InputError
+from duo.model.device import Device, prepare
+from duo.settings import Runtime
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_products_are_of_the_precision_and_sums_are_not(precision, expected):
+    x = torch.ones(2, 2)
+    with Device(precision=precision).autocast():
+        assert (x @ x).dtype == expected
+        assert (x + x).dtype == torch.float32
+
+
+def test_only_what_is_to_be_compiled_is():
+    def double(x):
+        return 2 * x
+
+    assert Device().compiled(double) is double
+    assert Device(compile=True).compiled(double) is not double
+
+
+def test_without_a_compiler_code_runs_as_it_is(monkeypatch, caplog):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "")
+    assert Device(compile=True).compiled(abs) is abs
+    assert "no C++ compiler" in caplog.text
+
+
+def test_a_device_is_that_of_the_settings():
+    assert Device.of(Runtime(device="cpu", threads=1, compile=True), "bf16") == Device("cpu", "bf16", True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"precision": "fp16"}, "precision 'fp16': should be fp32 or bf16"),
+        ({"name": "gpu"}, "device 'gpu': should be cpu, cuda"),
+    ],
+)
+def test_what_torch_does_not_know_is_one_error(wrong, message):
+    with pytest.raises(InputError, match=message):
+        Device(**wrong)
+
+
+def test_a_device_that_is_not_there_is_one_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for place in (Device, lambda name: prepare(name, 1)):
+        with pytest.raises(InputError, match="device 'cuda': torch sees no CUDA device here; use cpu"):
+            place("cuda")
