@@ -1,4 +1,4 @@
-"""Random streams: one seed in params.yaml, an independent stream for every purpose."""
+"""Random streams: one seed for an experiment, an independent stream for every purpose in it."""
 
 import zlib
 

@@ -28,9 +28,10 @@ class Statistic:
     """Names one number that a claim, a figure or a page may refer to; two are equal whatever their words.
 
     family: what is measured, such as difference, slope or depth_bias. subject: whose it is, such as oracle or a
-    router's name. reference: what the subject is compared with, if anything. budget: big layers per token (their mean,
-    where they are chosen by chance), where it is of one budget. labels: true, sampled (from the model's own predictions:
-    the null), corrected (selection bias taken off) or difference (true less sampled). words: all that in plain English.
+    router's name. reference: what the subject is compared with, if anything. budget: big layers per token (their
+    mean, where they are chosen by chance), where it is of one budget. labels: true, sampled (from the model's own
+    predictions: the null), corrected (selection bias taken off) or difference (true less sampled). words: all
+    that in plain English.
     """
 
     family: str

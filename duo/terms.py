@@ -21,14 +21,14 @@ SHARED, REFERENCE, GREEDY = "shared", "reference", "greedy"
 # Loss of a chosen route where it was tried, and where all chosen routes run together.
 ISOLATED, JOINT = "isolated", "joint"
 
-# Labels of the text, labels sampled from a model's predictions, the first less the second, and selection bias taken off.
+# Labels of the text, labels sampled from a model's predictions, the first less the second; less selection bias.
 TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "corrected"
 # The teacher that is the mean of all other models.
 OTHERS = "others"
 
 # How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
 HARD, SOFT = "hard", "soft"
-# Policies that learn nothing or look losses up, the bound of the teachers, the paper's routers; and no input or network.
+# Policies that look losses up, the bound of the teachers, the paper's routers; and what has no input or network.
 TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ceiling", "paper", "none"
 # What policies that learn from the losses of all routes are trained for.
 EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH = "expected_loss", "value", "distillation", "straight_through"

@@ -19,6 +19,7 @@ FLOORS = [
     ("studies",),
     ("figures",),
     ("report",),
+    ("api", "run"),  # what a notebook sees
     ("",),  # duo itself: the public names, and the command
 ]
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -393,4 +393,4 @@ def _check(sample: EvaluationSet, losses: Mapping[tuple[str, str], np.ndarray]) 
     time = sample.tokens.shape[1]
     for domain, document in zip(sample.domains, sample.documents, strict=True):
         if len(losses.get((domain, document), ())) != time:
-            raise InputError(f"domain {domain}, document {document}: no losses of {time} tokens; run enumerate again")
+            raise InputError(f"domain {domain}, document {document}: its losses should be of {time} tokens")

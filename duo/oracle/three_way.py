@@ -81,7 +81,7 @@ def table(model: str, sample: EvaluationSet, cells: Cells) -> pa.Table:
     columns = {name: np.repeat(values, len(cells.count)) for name, values in sample.columns().items()}
     if not finite.all():
         document = columns["document"].reshape(len(finite), -1)[~finite][0, 0]
-        raise InputError(f"model {model}, document {document}: a loss is not finite; train the model again")
+        raise InputError(f"model {model}, document {document}: a loss is not finite")
     tokens = len(finite)
     columns |= {
         "big": np.tile(cells.big, tokens),

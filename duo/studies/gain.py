@@ -16,9 +16,10 @@ route measure it. In nats per token, at budget k, with L the loss of the referen
 
 On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias
 and the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same
-predictions; but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection bias is of
-choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more needs luck less,
-so what is known and luck don't add up. All numbers are of the same documents, replicate by replicate.
+predictions; but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection
+bias is of choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more
+needs luck less, so what is known and luck don't add up. All numbers are of the same documents, replicate by
+replicate.
 
 A statistic that a claim rests on stands here for true, for sampled labels, and corrected: for what is read off the
 oracle's curve the same read off the corrected loss (`contrasts`), for the depth bias the difference of the two, for
@@ -43,9 +44,8 @@ from duo.studies import oracle_curves
 from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
 from duo.tables import files
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import BIG
+from duo.terms import BIG, CORRECTED, DIFFERENCE, SAMPLED, TRUE
 
-TRUE, SAMPLED, CORRECTED, DIFFERENCE = "true", "sampled", "corrected", "difference"
 # What is said of a statistic's other labels.
 ON_SAMPLED, WITHOUT_BIAS = "on sampled labels", "selection bias taken off"
 BANDS = 20  # of equally many sampled labels, by loss: a true label's selection bias is that of the sampled in its band

@@ -203,5 +203,5 @@ def test_a_documents_draws_are_its_own():
 def test_losses_of_another_sample_are_refused():
     losses, lens = made_up()
     losses["b", "d4"] = losses["b", "d4"][:3]
-    with pytest.raises(InputError, match="domain b, document d4: no losses of 5 tokens; run enumerate again"):
+    with pytest.raises(InputError, match="domain b, document d4: its losses should be of 5 tokens"):
         search.find(SAMPLE, losses, lens, SETTINGS, 4, seed=1)

@@ -25,14 +25,14 @@ def main(name: str) -> None:
     where = Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope, budget)
-    small_or_big, settings = routes.RouteSpace(space.layers), params.sampled_labels
+    small_or_big = routes.RouteSpace(space.layers)
     null_labels = null.null_labels(
         duo,
         small_or_big,
         sample,
-        small_or_big.named(settings.reference),
-        settings.temperature,
-        settings.samples,
+        small_or_big.named(params.sampled_labels.reference),
+        params.sampled_labels.temperature,
+        params.sampled_labels.samples,
         params.seed,
         where,
     )
