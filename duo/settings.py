@@ -12,16 +12,20 @@ from duo.terms import (
     ALL_SMALL,
     CEILING,
     DISTILLATION,
+    EXACT,
     EXPECTED_LOSS,
     FIXED,
+    HARD,
     MEAN,
     NEIGHBOURS,
     ORACLE,
+    ORACLE_AVERAGE,
     PAPER,
     RANDOM,
     RANDOM_ALL,
     RANDOM_TOKEN,
     SEQUENCE,
+    SOFT,
     STRAIGHT_THROUGH,
     TOKEN_TABLE,
     VALUE,
@@ -278,7 +282,8 @@ class Oracle(Group):
     @model_validator(mode="after")
     def _known(self):
         require_ascending(self, "budgets")
-        require_choosers("strategies", self.strategies, STRATEGIES, taken=(RANDOM_ALL, FIXED))
+        beside = (RANDOM_ALL, FIXED, ALL_SMALL, ALL_BIG, HARD, SOFT, EXACT, ORACLE_AVERAGE)  # in the same figures
+        require_choosers("strategies", self.strategies, STRATEGIES, taken=beside)
         for name in (ORACLE, RANDOM_TOKEN, MEAN):
             require(name in self.strategies, "strategies", [*self.strategies], f"lacks {name}, which claims rest on")
         return self

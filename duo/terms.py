@@ -28,6 +28,8 @@ OTHERS = "others"
 
 # How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
 HARD, SOFT = "hard", "soft"
+# Beside them: the oracle, its budget held on average over a sequence.
+ORACLE_AVERAGE = "oracle_average"
 # Policies that look losses up, the bound of the teachers, the paper's routers; and what has no input or network.
 TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ceiling", "paper", "none"
 # What policies that learn from the losses of all routes are trained for.

@@ -2,17 +2,17 @@
 
 import numpy as np
 import torch
+from project import default_params
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.routers.dataset import RouterDataset
 from duo.routes import RouteSpace
-from project import experiment
 
 LAYERS, WIDTH, TIME = 4, 3, 8
 SPACE = RouteSpace(LAYERS)
 DOMAINS = ["text", "code"]
 BUDGETS, NEIGHBOURS = [1, 2], [8, 32]
-TRAINING = experiment().policies.training.model_copy(
+TRAINING = default_params().policies.training.model_copy(
     update={"hidden": 4, "steps": 60, "batch": 128, "learning_rate": 3e-2, "temperatures": [0.1, 1.0]}
 )
 

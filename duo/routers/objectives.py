@@ -66,7 +66,7 @@ class Margins:
         ]
 
     def frontiers(self, outputs: Tensor, dataset: RouterDataset) -> list[Frontier]:
-        """What every member offers the tokens, from the network's outputs [members, tokens, layers, outputs] on them."""
+        """What every member offers the tokens, from the network's outputs [members, tokens, layers, outputs] on it."""
         return [by_margin(margins) for margins in outputs[..., 0]]
 
 
@@ -238,7 +238,7 @@ BY_NAME = {EXPECTED_LOSS: ExpectedLoss, VALUE: Value, DISTILLATION: Distillation
 
 
 def build(name: str, budgets: Sequence[int], training: PolicyTraining, train: RouterDataset) -> Objective:
-    """The objective of this name, with a member for every constraint and budget (and temperature of the soft oracle)."""
+    """The objective of this name, with a member for every constraint and budget (and soft oracle's temperature)."""
     members = constrained(budgets)
     if name == DISTILLATION:
         pairs = product(members, training.temperatures)
