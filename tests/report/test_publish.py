@@ -62,7 +62,7 @@ def test_the_pages_follow_from_the_numbers_alone(published):
     assert published["results.md"] == publish.page(numbers)
     assert published["glossary.md"] == glossary.page()
     assert published["README.md"] == publish.readme(MARKS, numbers)
-    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Figure 4b") and published[
+    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Perplexity") and published[
         "README.md"
     ].endswith("results -->\nafter\n")
     assert "NaN" not in published["results.json"]
