@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base, maps
+from duo.routes import route_name
 from duo.settings import SampledLabels
 from duo.studies.gain import route_words
 
@@ -43,17 +44,17 @@ def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, s
         panels = figure.subplots(2, len(domains), squeeze=False, sharex=True, sharey="row")
         for (above, below), domain in zip(panels.T, domains, strict=True):
             lines = _lines(base.of(curves, domain=domain))
-            _perplexities(above, base.of(curves, domain=domain), lines, null.route)
-            _gains(below, base.of(statistics, domain=domain), lines, null.route)
+            _perplexities(above, base.of(curves, domain=domain), lines, route_name(null.reference))
+            _gains(below, base.of(statistics, domain=domain), lines, route_name(null.reference))
             above.set_title(domain)
             below.set_xlabel("big layers per token")
             below.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
         panels[0, 0].set_ylabel("perplexity")
-        panels[1, 0].set_ylabel(f"gain over {route_words(null.route)}, nats per token")
+        panels[1, 0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
         base.legend_below(figure, panels[0, 0], panels[1, 0])
     caption = (
         "Above, perplexity (logarithmic) against the number of big layers per token; below, what each gains over "
-        f"{route_words(null.route)} on the same labels, token by token, so that the bands are narrower. {_null(null)} "
+        f"{route_words(route_name(null.reference))} on the same labels, token by token, so that the bands are narrower. {_null(null)} "
         "True less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the "
         "same predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest "
         "expected loss; with it taken off the oracle's loss on true labels is that much higher, which is no bound for "
@@ -204,7 +205,7 @@ def _null(null: SampledLabels) -> str:
     tempered = "" if null.temperature == 1 else f" at temperature {null.temperature:g}"
     return (
         f"Sampled labels, {null.samples} per token, come from the model's own predictions with "
-        f"{route_words(null.route)}{tempered}, so that no route is better than that one in expectation, and all "
+        f"{route_words(route_name(null.reference))}{tempered}, so that no route is better than that one in expectation, and all "
         "that the oracle gains on them is selection bias."
     )
 

@@ -21,6 +21,7 @@ from duo.errors import InputError
 from duo.settings import Ablation
 from duo.stats import Intervals, Statistic, Study
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
+from duo.training import variants
 
 WORDS = {"loss": "loss", "accuracy": "share of right choices"}  # of each measure
 
@@ -81,7 +82,7 @@ def chances(kind: str, width: int, settings: Ablation, small: int, big: int) -> 
     every chance of `settings`. small and big are the inner widths of Duo's FFNs.
     """
     if kind == "dense":
-        return {settings.chance(width, small, big): 1.0}
+        return {variants.equal_chance(settings.p_big, width, small, big): 1.0}
     return {p_big: p_big for p_big in settings.p_big}
 
 

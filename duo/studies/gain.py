@@ -37,7 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo import stats
-from duo.routes import RouteSpace
+from duo.routes import RouteSpace, route_name
 from duo.settings import SampledLabels
 from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
@@ -106,7 +106,7 @@ class Gain(Study):
         shares = {key: stats.weighted_sums(weights, sums).T / tokens for key, sums in self.big.items()}
         for k in self.budgets:
             shares[DIFFERENCE, k] = shares[TRUE, k] - shares[SAMPLED, k]
-        numbers = losses | {GainLoss(self.settings.route, self._reference_budget): references[TRUE]}
+        numbers = losses | {GainLoss(route_name(self.settings.reference), self._reference_budget): references[TRUE]}
         numbers |= {
             LabelShare(labels, budget, layer): values
             for (labels, budget), by_layer in shares.items()
@@ -116,7 +116,7 @@ class Gain(Study):
         return numbers | {statistic: share(weights) for statistic, share in self.without_gain.items()}
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
-        order = {strategy: index for index, strategy in enumerate((*SHOWN, self.settings.route))}
+        order = {strategy: index for index, strategy in enumerate((*SHOWN, route_name(self.settings.reference)))}
         curves = [row for row in self.rows(estimates, GainLoss, "loss") if row["strategy"] in order]
         curves.sort(key=lambda row: order[row["strategy"]])
         return {
@@ -134,7 +134,7 @@ class Gain(Study):
 
     def _gains(self, losses: Mapping[GainLoss, np.ndarray], references: Mapping[str, np.ndarray]) -> stats.Numbers:
         """Gains, selection bias and ceilings at the budgets that leave a choice; and the calibration."""
-        route = self.settings.route
+        route = route_name(self.settings.reference)
         numbers = {calibration(route): references[SAMPLED] - references[TRUE]}
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
             true = references[TRUE] - losses[GainLoss("oracle", k)]
@@ -295,7 +295,7 @@ def labelled(statistic: Statistic, labels: str) -> Statistic:
 
 
 def route_words(name: str) -> str:
-    """A reference route in words, of its name in a table (SampledLabels.route)."""
+    """A reference route in words, of its name in a table (duo.routes.route_name)."""
     known = {"all_big": "all layers big", "all_small": "all layers small"}
     return known.get(name) or f"the route with code {name.removeprefix('route_')}"
 

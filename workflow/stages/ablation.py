@@ -9,7 +9,7 @@ from duo.studies import ablation
 from duo.tables.data import TEST_TOKENS
 from duo.tables.studies import ABLATION_LOSSES
 from duo.tables.training import HARNESS, MODEL
-from duo.training import ablation_losses
+from duo.training import ablation_losses, variants
 from workflow import stage, studies
 from workflow.params import load_params
 
@@ -23,7 +23,7 @@ def main() -> None:
     models, tables = [], []
     for name in params.ablation.models:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-        kind = params.models[name].kind(params.pretrain.p_big)
+        kind = variants.kind(params.models[name], params.pretrain.p_big)
         chances = ablation.chances(kind, duo.shape.big, params.ablation, params.model.small, params.model.big)
         flops = {place: ablation_losses.flops(duo.shape, p_big) for place, p_big in chances.items()}
         models.append(ablation.Compared(name, kind, chances, flops))

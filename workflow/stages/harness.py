@@ -10,6 +10,7 @@ from duo.model import device, transformer
 from duo.model.device import Device
 from duo.tables.data import MULTIPLE_CHOICE, TEST_TOKENS
 from duo.tables.training import HARNESS, MODEL
+from duo.training import variants
 from workflow import stage
 from workflow.params import load_params
 
@@ -23,7 +24,7 @@ def main(name: str) -> None:
     device.prepare(params.runtime.device, params.runtime.threads)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     bos = evaluation_set.bos_id(TEST_TOKENS.read(columns=["tokens"]))
-    dense = params.models[name].kind(params.pretrain.p_big) == "dense"
+    dense = variants.kind(params.models[name], params.pretrain.p_big) == "dense"
     tokenizer, items, answers = tokens.load(), MULTIPLE_CHOICE.read(), []
     for p_big in [1.0] if dense else params.ablation.p_big:
         where = Device.of(params.runtime, params.route_losses.precision)

@@ -7,7 +7,7 @@ from duo.model.device import Device
 from duo.tables import files
 from duo.tables.data import packed
 from duo.tables.training import CHECKPOINT, HISTORY, MODEL, PRETRAIN_METRICS
-from duo.training import loop, pretrain
+from duo.training import loop, pretrain, variants
 from workflow import stage, track
 from workflow.params import load_params
 
@@ -16,7 +16,7 @@ def main(name: str) -> None:
     params = load_params()
     device.prepare(params.runtime.device, params.runtime.threads)
     variant = params.models[name]
-    settings = variant.settings(params.pretrain)
+    settings = variants.pretraining(variant, params.pretrain)
     shape = replace(transformer.Shape.of(params.tokens, params.model), big=variant.big or params.model.big)
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("pretrain", name))
     data = {split: packed(split) for split in ("train", "validation")}
