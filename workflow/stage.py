@@ -17,11 +17,10 @@ from filelock import FileLock
 
 from duo.errors import InputError
 from duo.tables import files
-from workflow import instance
+from workflow import instance, weights
 from workflow.instance import Instance
 
 CHECKPOINTS, DOWNLOADS = "artifacts/checkpoints/", "artifacts/cache/"  # which belong to no stage of the DAG
-WEIGHTS = Path("artifacts/weights")  # what lies here stands for the file of a model, which it names
 
 
 def run(main: Callable[..., None]) -> None:
@@ -89,7 +88,7 @@ class _Watcher:
 
     def __init__(self, stage: Instance) -> None:
         self.stage, self.outs = stage, set()
-        self._models = {json.loads(file.read_text())["file"] for path in stage.deps for file in _cards(path)}
+        self._models = weights.stood_for(stage.deps)
 
     def asked(self, path: Path) -> None:
         name = _relative(path)
@@ -102,11 +101,6 @@ class _Watcher:
 
     def written(self, path: Path) -> None:
         self.outs.add(_relative(path))
-
-
-def _cards(path: str) -> list[Path]:
-    """The files below a dependency that each name the file of a model."""
-    return sorted(Path(path).rglob("*.json")) if Path(path).is_relative_to(WEIGHTS) else []
 
 
 def _remedy(error: str, stage: Instance) -> str:

@@ -44,7 +44,7 @@ from duo.studies import oracle_curves
 from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
 from duo.tables import files
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import BIG, CORRECTED, DIFFERENCE, SAMPLED, TRUE
+from duo.terms import BIG, CORRECTED, DIFFERENCE, OTHERS, SAMPLED, TRUE
 
 # What is said of a statistic's other labels.
 ON_SAMPLED, WITHOUT_BIAS = "on sampled labels", "selection bias taken off"
@@ -144,7 +144,7 @@ class Gain(Study):
             numbers[selection_bias(k)] = losses[GainLoss("label_free", k)] - losses[GainLoss("null", k)]
             for strategy in ("corrected", "fixed", "normalised"):
                 numbers[difference(strategy, route, k)] = losses[GainLoss(strategy, k)] - references[TRUE]
-            for teacher in self.settings.teachers:
+            for teacher in teachers(self.settings):
                 ceiling = losses[GainLoss("ceiling", k, teacher)]
                 numbers[ceiling_difference(teacher, "fixed", k)] = ceiling - losses[GainLoss("fixed", k)]
                 numbers[ceiling_difference(teacher, route, k)] = ceiling - references[TRUE]
@@ -188,7 +188,7 @@ def gather(
     clusters = stats.Clusters(names)
     losses, big, heat = {}, {}, {}
     for budget, rows in by_budget.items():
-        losses |= {key: clusters.sums(values) for key, values in _losses(rows, budget, settings.teachers).items()}
+        losses |= {key: clusters.sums(values) for key, values in _losses(rows, budget, teachers(settings)).items()}
         routes = {TRUE: rows["oracle_route"].to_numpy()[:, None], SAMPLED: files.matrix(rows["null_route"])}
         position = rows["position"].to_numpy()
         for labels, codes in routes.items():
@@ -206,7 +206,7 @@ def gather(
     return Gain(curves, settings, losses, references, big, heat, without_gain(true, sampled, bias, names))
 
 
-def _losses(rows: pa.Table, budget: int, teachers: Sequence[str]) -> dict[GainLoss, np.ndarray]:
+def _losses(rows: pa.Table, budget: int, names: Sequence[str]) -> dict[GainLoss, np.ndarray]:
     """Losses [tokens] in nats, from SAMPLED_LABELS at one budget."""
     oracle = rows["oracle_loss"].to_numpy().astype(np.float64)
     losses = {
@@ -218,7 +218,7 @@ def _losses(rows: pa.Table, budget: int, teachers: Sequence[str]) -> dict[GainLo
     keyed = {GainLoss(strategy, budget): values for strategy, values in losses.items()}
     ceilings = files.matrix(rows["ceiling_loss"]).T
     return keyed | {
-        GainLoss("ceiling", budget, teacher): ceiling for teacher, ceiling in zip(teachers, ceilings, strict=True)
+        GainLoss("ceiling", budget, teacher): ceiling for teacher, ceiling in zip(names, ceilings, strict=True)
     }
 
 
@@ -292,6 +292,11 @@ def depth_biases(shares: Mapping[tuple[str, int], np.ndarray]) -> dict[Statistic
 def labelled(statistic: Statistic, labels: str) -> Statistic:
     """The statistic of these labels, with words that say so."""
     return statistic.of(labels, {TRUE: "", SAMPLED: ON_SAMPLED, CORRECTED: WITHOUT_BIAS}[labels])
+
+
+def teachers(settings: SampledLabels) -> list[str]:
+    """Names of the teachers, in the order that SAMPLED_LABELS has them in."""
+    return [*settings.teachers, OTHERS] if settings.others else settings.teachers
 
 
 def route_words(name: str) -> str:

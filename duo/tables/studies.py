@@ -139,11 +139,17 @@ _FLOPS_AS = field(
     "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
 )
 
+_FLOPS = field(
+    "flops", pa.float64(), "of the forward pass over a whole sequence", "floating-point operations per token"
+)
+
 ABLATION_LOSSES = table(
-    "ablation/losses.parquet",
+    "ablation_losses/{model}.parquet",
     fields.MODEL,
     _KIND,
     _FLOPS_AS,
+    field("chance", pa.float64(), "chance of the big FFN that the model runs at: p_big, of a dense model 1"),
+    _FLOPS,
     fields.DOMAIN,
     fields.DOCUMENT,
     field("tokens", pa.int32(), "of the document in the evaluation set"),
@@ -157,7 +163,7 @@ ABLATION_CURVES = table(
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     field("measure", pa.string(), "loss, or accuracy in multiple choice"),
     _FLOPS_AS,
-    field("flops", pa.float64(), "of the forward pass over a whole sequence", "floating-point operations per token"),
+    _FLOPS,
     *interval("value", "mean loss in nats per token, or share of right choices", ends="bare"),
 )
 

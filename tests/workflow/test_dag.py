@@ -1,11 +1,13 @@
 """dvc.yaml against the scripts, and workflow.dag against DVC."""
 
 import ast
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from dvc.parsing import DataResolver
 from project import REPOSITORY
 
 from duo.errors import InputError
+from duo.tables.files import File
+from duo.tables.training import CHECKPOINT
 from workflow import dag
 from workflow.params import Params, read_yaml
 
@@ -73,6 +77,20 @@ def test_params_that_a_stage_declares_are_what_it_reads(name):
     }
     unread = {param for param in declared if not any(chain == param or chain.startswith(param + ".") for chain in read)}
     assert not undeclared and not unread
+
+
+@pytest.mark.parametrize("name", [name for name in DEFINITIONS if name != "code"])
+def test_tables_that_a_script_names_are_dependencies_or_outs(name):
+    """Which the stage is held to when it runs, too; here at once."""
+    declared = [path for key in ("deps", "outs", "metrics") for path in template(name).get(key, [])]
+    declared = [re.sub(r"\$\{[^}]+\}", "*", path) for path in declared]
+    for node in ast.walk(tree(f"workflow/stages/{name}.py")):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("duo.tables."):
+            module = importlib.import_module(node.module)
+            for file in (getattr(module, alias.name) for alias in node.names):
+                if isinstance(file, File) and file is not CHECKPOINT:
+                    path = re.sub(r"{\w+}", "*", f"artifacts/{file.template}")
+                    assert any(fnmatch(path, known) or path.startswith(f"{known}/") for known in declared), path
 
 
 def test_resolver_is_the_one_we_know(toy):
@@ -144,7 +162,8 @@ def test_why_names_the_command_the_module_and_the_missing_out(toy):
         "corpus@text": ["duo/toy.py: changed", "artifacts/corpus/text.txt: is missing"],
         "corpus@code": ["duo/toy.py: changed", "artifacts/corpus/code.txt: is not what the stage wrote"],
     }
-    assert dag.Dag().why("report")["report"][:3] == [
+    assert dag.Dag().why("report")["report"][:4] == [
+        "duo/seeds.py: is reached now",
         "duo/stats.py: is reached now",
         "duo/toy.py: changed",
         "workflow/stages/report.py: changed",

@@ -10,7 +10,6 @@ from duo.oracle import null, tree
 from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import SAMPLED_LABELS
 from duo.tables.training import MODEL
-from duo.terms import OTHERS
 from workflow import stage
 from workflow.params import load_params
 
@@ -27,7 +26,9 @@ def main(name: str, shard: str) -> None:
         return [transformer.load(MODEL.path(model=each), params.runtime.device) for each in names]
 
     others = [other for other in params.route_losses.models if other != name]
-    teachers = [load(others if teacher == OTHERS else [teacher]) for teacher in params.sampled_labels.teachers]
+    teachers = [load([teacher]) for teacher in params.sampled_labels.teachers]
+    if params.sampled_labels.others:
+        teachers.append(load(others))
     (duo,) = load([name])
     space = routes.RouteSpace(params.model.layers)
     where = Device.of(params.runtime, params.route_losses.precision)

@@ -1,0 +1,32 @@
+"""Held-out losses of one of the models that the ablations compare, under random routes."""
+
+from duo.data import evaluation_set
+from duo.model import device, transformer
+from duo.model.device import Device
+from duo.studies import ablation
+from duo.tables.data import TEST_TOKENS
+from duo.tables.studies import ABLATION_LOSSES
+from duo.tables.training import MODEL
+from duo.training import ablation_losses, variants
+from workflow import stage
+from workflow.params import load_params
+
+
+def main(name: str) -> None:
+    params = load_params()
+    device.prepare(params.runtime.device, params.runtime.threads)
+    sample = evaluation_set.choose(
+        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
+    )
+    duo = transformer.load(MODEL.path(model=name), params.runtime.device)
+    kind = variants.kind(params.models[name], params.pretrain.p_big)
+    chances = ablation.chances(kind, duo.shape.big, params.ablation.p_big, params.model.small, params.model.big)
+    flops = {place: ablation_losses.flops(duo.shape, chance) for place, chance in chances.items()}
+    options = params.ablation.draws, Device.of(params.runtime, params.route_losses.precision), params.seed
+    losses = {place: ablation_losses.losses(duo, sample, chance, *options) for place, chance in chances.items()}
+    model = ablation.Compared(name, kind, chances, flops)
+    ABLATION_LOSSES.write(ablation.loss_table(model, sample, losses), model=name)
+
+
+if __name__ == "__main__":
+    stage.run(main)
