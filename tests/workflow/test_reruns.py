@@ -116,7 +116,7 @@ def changed_loop(project: Project) -> None:
         (
             changed_training_of_one_model,
             {"pretrain"},
-            {"route_losses", "sampled_labels", "policies", "search", "joint"},
+            {"route_losses", "sampled_labels", "policies", "search"},
         ),
         (changed_loop, None, {"corpus", "tokens", "multiple_choice"}),
     ],
