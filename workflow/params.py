@@ -261,7 +261,8 @@ class Params(Group):
             if kinds[name] == "dense":
                 width = self.models[name].big or sizes.big
                 equal = variants.equal_chance(self.ablation.p_big, width, sizes.small, sizes.big) is not None
-                remedy = f"has an FFN of width {width}, whose FLOPs are those of no chance in ablation.p_big (these: {', '.join(widths)})"
+                remedy = f"has an FFN of width {width}, whose FLOPs are those of no chance in ablation.p_big "
+                remedy += f"(these: {', '.join(widths)})"
                 require(equal, "ablation.models", name, remedy)
 
     def _check_pretrained(self, key: str, variant: Variant, p_big: float) -> None:

@@ -60,10 +60,9 @@ def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, s
         "True less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the "
         "same predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest "
         "expected loss; with it taken off the oracle's loss on true labels is that much higher, which is no bound for "
-        "a router. "
-        "Normalised: every word has the highest probability that any route of the budget gives it, divided by their "
-        "sum. Routes that a teacher chooses by its predictions, without the label, are scored on the true ones: what a "
-        f"router that knows as much could get. {_described(setting)} {base.interval(setting, 'Bands')}"
+        "a router. Normalised: every word has the highest probability that any route of the budget gives it, divided "
+        "by their sum. Routes that a teacher chooses by its predictions, without the label, are scored on the true "
+        f"ones: what a router that knows as much could get. {_described(setting)} {base.interval(setting, 'Bands')}"
     )
     return base.Picture(figure, "The oracle's gain, taken apart", caption)
 

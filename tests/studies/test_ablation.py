@@ -22,7 +22,8 @@ from duo.studies.ablation import (
     frozen_against_scratch,
     nearness,
 )
-from duo.tables.studies import ABLATION_CURVES, ABLATION_LOSSES, ABLATION_STATISTICS
+from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
+from duo.tables.training import ABLATION_LOSSES
 from workflow.params import load_params
 
 SHAPE = Shape(vocabulary=300, sequence=16, layers=3, width=16, heads=2, big=48, small=8)

@@ -14,7 +14,11 @@ stages:
   code:
     cmd: python -m workflow.stages.code
     deps: [duo, workflow, examples]
-    outs: [artifacts/code/corpus.json, artifacts/code/oracle.json, artifacts/code/headline.json, artifacts/code/report.json]
+    outs:
+      - artifacts/code/corpus.json
+      - artifacts/code/oracle.json
+      - artifacts/code/headline.json
+      - artifacts/code/report.json
   corpus:
     foreach: ${corpus}
     do:

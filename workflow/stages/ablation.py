@@ -3,8 +3,7 @@
 import pyarrow as pa
 
 from duo.studies import ablation
-from duo.tables.studies import ABLATION_LOSSES
-from duo.tables.training import HARNESS
+from duo.tables.training import ABLATION_LOSSES, HARNESS
 from workflow import stage, studies
 from workflow.params import load_params
 

@@ -5,8 +5,7 @@ from duo.model import device, transformer
 from duo.model.device import Device
 from duo.studies import ablation
 from duo.tables.data import TEST_TOKENS
-from duo.tables.studies import ABLATION_LOSSES
-from duo.tables.training import MODEL
+from duo.tables.training import ABLATION_LOSSES, MODEL
 from duo.training import ablation_losses, variants
 from workflow import stage
 from workflow.params import load_params
