@@ -21,6 +21,8 @@ from workflow import instance, weights
 from workflow.instance import Instance
 
 CHECKPOINTS, DOWNLOADS = "artifacts/checkpoints/", "artifacts/cache/"  # which belong to no stage of the DAG
+# Advice for whoever meets a loss that is not finite.
+DIVERGED = "if the model's training diverged, take a smaller pretrain.learning_rate in params.yaml"
 
 
 def run(main: Callable[..., None]) -> None:
@@ -106,8 +108,6 @@ class _Watcher:
 def _remedy(error: str, stage: Instance) -> str:
     """How the file is made anew that an error begins with; nothing where another stage doesn't make it."""
     path = error.split(": ")[0]
-    if path.startswith(CHECKPOINTS):
-        return "; delete it to train from the start"
     for maker in instance.all_instances().values():
         if path in maker.outs and maker != stage:
             again = f"`dvc repro {maker.address}` makes it"

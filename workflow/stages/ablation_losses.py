@@ -1,22 +1,18 @@
 """Held-out losses of one of the models that the ablations compare, under random routes."""
 
-from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.studies import ablation
-from duo.tables.data import TEST_TOKENS
 from duo.tables.training import ABLATION_LOSSES, MODEL
 from duo.training import ablation_losses, variants
-from workflow import stage
+from workflow import compute, inputs, stage
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
-    sample = evaluation_set.choose(
-        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
-    )
+    compute.prepare(params.runtime)
+    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     kind = variants.kind(params.models[name], params.pretrain.p_big)
     chances = ablation.chances(kind, duo.shape.big, params.ablation.p_big, params.model.small, params.model.big)
