@@ -1,4 +1,8 @@
-"""What each group of params.yaml holds: its keys, their types, and which values make sense within the group."""
+"""What each group of params.yaml holds: its keys, their types, and which values make sense within the group.
+
+Declarations and checks alone, which can't change what a value does; so a stage's results don't depend on this module
+(workflow/code.py). What is computed from settings stands where it is used; a default is None, which is told there too.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +13,13 @@ from duo.terms import ALL_BIG, ALL_SMALL, RANDOM
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Several = Annotated[int, Field(ge=2)]
 Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Names = Annotated[list[str], Field(min_length=1)]
+Objective = Literal["expected_loss", "value", "distillation", "straight_through"]
+Method = Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]
+Budgets = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]  # big layers per token
 
 
 class Group(BaseModel):
@@ -38,7 +48,7 @@ class Domain(Group):
     """Where a domain's text comes from and how it is split; `duo.data.corpus` reads it."""
 
     language: Literal["python"] | None = None
-    split_by: Literal["document", "package"] = "document"
+    split_by: Literal["document", "package"] | None = None  # None: document
     validation: Share | None = None
     test: Share | None = None
     limit: Count | None = None
@@ -49,41 +59,23 @@ class Domain(Group):
         if self.split_by == "package":
             require(bool(wheels), "split_by", "package", "only wheels are packages; use split_by: document")
             for key in ("validation", "test"):
-                require(
-                    getattr(self, key) is None,
-                    key,
-                    getattr(self, key),
-                    "has no effect with split_by: package; remove it",
-                )
+                value = getattr(self, key)
+                require(value is None, key, value, "has no effect with split_by: package; remove it")
             for split in ("train", "validation", "test"):
-                found = any(wheel.split == split for wheel in wheels)
-                require(found, "wheels", "", f"no wheel has split: {split}; every split needs one")
-            require(
-                all(wheel.split for wheel in wheels), "wheels", "", "every wheel needs a split with split_by: package"
-            )
+                there = any(wheel.split == split for wheel in wheels)
+                require(there, "wheels", "", f"no wheel has split: {split}; every split needs one")
+            every = all(wheel.split for wheel in wheels)
+            require(every, "wheels", "", "every wheel needs a split with split_by: package")
         else:
-            require(
-                self.validation is not None and self.test is not None,
-                "validation, test",
-                "",
-                "must be given with split_by: document",
-            )
+            both = self.validation is not None and self.test is not None
+            require(both, "validation, test", "", "must be given with split_by: document")
             for key in ("validation", "test"):
-                require(
-                    getattr(self, key) > 0, key, getattr(self, key), "must be above 0; later stages need every split"
-                )
-            require(
-                self.validation + self.test < 1,
-                "validation + test",
-                self.validation + self.test,
-                "leaves nothing to train on",
-            )
-            require(
-                not any(wheel.split for wheel in wheels),
-                "wheels",
-                "",
-                "a split has no effect with split_by: document; remove it",
-            )
+                value = getattr(self, key)
+                require(value > 0, key, value, "must be above 0; later stages need every split")
+            total = self.validation + self.test
+            require(total < 1, "validation + test", total, "leaves nothing to train on")
+            none = not any(wheel.split for wheel in wheels)
+            require(none, "wheels", "", "a split has no effect with split_by: document; remove it")
         return self
 
 
@@ -105,12 +97,9 @@ class FilesDomain(Domain):
     def _format(self):
         suffix = Path(self.glob).suffix
         require(suffix in (".txt", ".jsonl", ".parquet"), "glob", self.glob, "must end in .txt, .jsonl or .parquet")
-        if suffix == ".txt":
-            require(self.field is None, "field", self.field, "has no effect on .txt files; remove it")
-        else:
-            require(
-                self.field is not None, "field", "", f"is missing; it names the text in each row of a {suffix} file"
-            )
+        plain, remedy = suffix == ".txt", f"is missing; it names the text in each row of a {suffix} file"
+        require(not plain or self.field is None, "field", self.field, "has no effect on .txt files; remove it")
+        require(plain or self.field is not None, "field", "", remedy)
         return self
 
 
@@ -121,7 +110,7 @@ class HuggingFaceDomain(Domain):
     path: str
     name: str | None = None
     revision: str | None = None
-    subset: str = "train"
+    subset: str | None = None  # None: train
     field: str
     limit: Count
     licence: str
@@ -129,17 +118,14 @@ class HuggingFaceDomain(Domain):
 
 
 SOURCES = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
-# A domain's name is part of file names.
-DomainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+DomainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # it is part of file names
 AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discriminator="source")]
 
 
 class Tokens(Group):
-    vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the document mark; ids fit 16 bits
-    sequence: Annotated[int, Field(ge=2)]
-    pretrained: str | None = (
-        None  # whose tokenizer, in place of one of our own: a local directory or NAME[@REVISION] on the hub
-    )
+    vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS token; ids fit 16 bits
+    sequence: Several
+    pretrained: str | None = None  # whose tokenizer, if not one of our own: a directory or NAME[@REVISION] on the hub
 
 
 class Model(Group):
@@ -153,12 +139,8 @@ class Model(Group):
     @model_validator(mode="after")
     def _heads(self):
         require(self.width % self.heads == 0, "width", self.width, f"must be divisible by heads ({self.heads})")
-        require(
-            self.width // self.heads % 2 == 0,
-            "width",
-            self.width,
-            f"width / heads ({self.heads}) must be even, for RoPE",
-        )
+        even = self.width // self.heads % 2 == 0
+        require(even, "width", self.width, f"width / heads ({self.heads}) must be even, for RoPE")
         return self
 
 
@@ -197,39 +179,22 @@ class Pretrain(Training):
 class Variant(Group):
     """One training of the backbone: its seed, and what it changes in Pretrain and in the big FFN's width."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     p_big: Share | None = None
     p_skip: Share | None = None
     big_first: Annotated[float, Field(gt=0, lt=1)] | None = None
     big: Count | None = None
 
-    def kind(self, p_big: float) -> str:
-        """dense: never but one FFN trained; frozen: small FFNs added to frozen others; duo: all at once.
-
-        `p_big` is pretrain's.
-        """
-        if (p_big if self.p_big is None else self.p_big) == 1:
-            return "dense"
-        return "frozen" if self.big_first else "duo"
-
-    def but_seed(self) -> "Variant":
-        """The same for all models that differ by their seed alone."""
-        return self.model_copy(update={"seed": 0})
-
-    def settings(self, pretrain: Pretrain) -> Pretrain:
-        """What this model is trained with; big_first and big are for the caller to heed."""
-        return Pretrain(**pretrain.model_dump() | self.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
-
 
 class EvaluationSize(Group):
     """How much of every domain is evaluated; `duo.data.evaluation_set` chooses it."""
 
-    documents: Annotated[int, Field(ge=2)]
-    tokens: Annotated[int, Field(ge=2)]
+    documents: Several
+    tokens: Several
 
 
 class RouteLosses(Group):
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Names
     shards: Annotated[list[int], Field(min_length=1)]
     precision: Literal["bf16", "fp32"]
     chunk: Count
@@ -241,25 +206,24 @@ class RouteLosses(Group):
 
 
 class Oracle(Group):
-    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    budgets: Budgets
     random_routes: Count
 
     @model_validator(mode="after")
     def _budgets(self):
-        ascending = self.budgets == sorted(set(self.budgets))
-        require(ascending, "budgets", self.budgets, "must be ascending, each once")
+        require_ascending(self, "budgets")
         return self
 
 
 class Skips(Group):
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Names
     scope: Literal["ffn", "layer"]
     big: Count
 
 
 class ThreeWay(Group):
     model: str
-    documents: Annotated[int, Field(ge=2)]
+    documents: Several
     tokens: Count
 
 
@@ -295,41 +259,26 @@ class OneRouter(Group):
     def _space(self):
         require(len(set(self.choices)) == len(self.choices), "choices", self.choices, "must name each choice once")
         require("big" in self.choices, "choices", self.choices, "must hold big, whose number is the budget")
-        three = len(self.choices) == 3
-        require(
-            three == (self.skip is not None),
-            "skip",
-            self.skip,
-            "is given with three choices alone; with two it follows from big",
-        )
+        fits = (len(self.choices) == 3) == (self.skip is not None)
+        require(fits, "skip", self.skip, "is given with three choices alone; with two it follows from big")
         require_whole(self.mix)
         return self
 
 
 class Ablation(Group):
     p_big: Annotated[list[Share], Field(min_length=2)]
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Names
     draws: Count
-    items: Annotated[int, Field(ge=2)]
+    items: Several
     context: Count
     continuation: Count
     tasks: list[str]
 
     @model_validator(mode="after")
     def _ascending(self):
-        require(self.p_big == sorted(set(self.p_big)), "p_big", self.p_big, "must be ascending, each once")
-        for key in ("models", "tasks"):
-            require(
-                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
-            )
+        require_ascending(self, "p_big")
+        require_once(self, "models", "tasks")
         return self
-
-    def chance(self, width: int, small: int, big: int) -> float | None:
-        """The chance of the big FFN at which Duo does the FLOPs of a dense FFN of this inner width;
-
-        None where it is none of ours.
-        """
-        return next((p for p in self.p_big if abs(small + p * (big - small) - width) < 1), None)
 
 
 class SampledLabels(Group):
@@ -338,18 +287,14 @@ class SampledLabels(Group):
     reference: str | Annotated[int, Field(ge=0)]
     temperature: Positive
     samples: Count
-    teachers: Annotated[list[str], Field(min_length=1)]
-
-    @property
-    def route(self) -> str:
-        """Of `reference`, in the names of statistics: all_big, all_small or route_CODE."""
-        return f"route_{self.reference}" if isinstance(self.reference, int) else self.reference
+    teachers: Names
+    others: bool
 
     @model_validator(mode="after")
     def _known(self):
         known = isinstance(self.reference, int) or self.reference in (ALL_BIG, ALL_SMALL)
         require(known, "reference", self.reference, f"is neither {ALL_BIG}, {ALL_SMALL} nor a route's code")
-        require(len(set(self.teachers)) == len(self.teachers), "teachers", self.teachers, "must name each once")
+        require_once(self, "teachers")
         return self
 
 
@@ -358,37 +303,32 @@ class Joint(Group):
 
     contexts: Annotated[list[Literal["shared", "reference", "greedy"]], Field(min_length=1)]
     reference: str
-    documents: Annotated[int, Field(ge=2)]
-    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    documents: Several
+    budgets: Budgets
 
     @model_validator(mode="after")
     def _once(self):
-        require(len(set(self.contexts)) == len(self.contexts), "contexts", self.contexts, "must name each once")
-        require(self.budgets == sorted(set(self.budgets)), "budgets", self.budgets, "must be ascending, each once")
+        require_once(self, "contexts")
+        require_ascending(self, "budgets")
         return self
 
 
 class Synthetic(Group):
     """The domain whose difficulty is known; `duo.data.synthetic` makes it."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     tokens: Count
     batch: Count
-    documents: Annotated[int, Field(ge=2)]
+    documents: Several
 
 
 class Policies(Group):
-    """Routers that learn from the exact losses of all routes, and what they must beat;
-
-    `duo.routers.policies` reads it.
-    """
+    """Routers that learn from the exact losses of all routes, and their baselines; for `duo.routers.policies`."""
 
     train_documents: Count
     validation_documents: Count
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
-    objectives: Annotated[
-        list[Literal["expected_loss", "value", "distillation", "straight_through"]], Field(min_length=1)
-    ]
+    objectives: Annotated[list[Objective], Field(min_length=1)]
     inputs: Annotated[list[Literal["layers", "upfront"]], Field(min_length=1)]
     networks: Annotated[list[Literal["linear", "mlp"]], Field(min_length=1)]
     hidden: Count
@@ -400,36 +340,22 @@ class Policies(Group):
 
     @model_validator(mode="after")
     def _ascending(self):
-        for key in ("budgets", "temperatures", "neighbours"):
-            require(
-                getattr(self, key) == sorted(set(getattr(self, key))),
-                key,
-                getattr(self, key),
-                "must be ascending, each once",
-            )
-        for key in ("objectives", "inputs", "networks"):
-            require(
-                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
-            )
+        require_ascending(self, "budgets", "temperatures", "neighbours")
+        require_once(self, "objectives", "inputs", "networks")
         return self
 
 
 class Search(Group):
     """Searches for a token's best route that may look at few routes; `duo.oracle.search` runs them."""
 
-    methods: Annotated[
-        list[Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]], Field(min_length=1)
-    ]
-    documents: Annotated[int, Field(ge=2)]
+    methods: Annotated[list[Method], Field(min_length=1)]
+    documents: Several
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     evaluations: Count
 
     @model_validator(mode="after")
     def _compared(self):
-        for key in ("methods", "budgets"):
-            require(
-                len(set(getattr(self, key))) == len(getattr(self, key)), key, getattr(self, key), "must name each once"
-            )
+        require_once(self, "methods", "budgets")
         require("random" in self.methods, "methods", self.methods, "lacks random, which the others are compared with")
         return self
 
@@ -441,7 +367,7 @@ class Bootstrap(Group):
 
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
-    patterns: Annotated[dict[DomainName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    patterns: Annotated[dict[DomainName, Names], Field(min_length=1)]
 
 
 REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names of routers
@@ -451,6 +377,18 @@ NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names
 def require(true: bool, key: str, value: Any, remedy: str) -> None:
     if not true:
         raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")
+
+
+def require_once(group: Group, *keys: str) -> None:
+    for key in keys:
+        values = getattr(group, key)
+        require(len(set(values)) == len(values), key, values, "must name each once")
+
+
+def require_ascending(group: Group, *keys: str) -> None:
+    for key in keys:
+        values = getattr(group, key)
+        require(values == sorted(set(values)), key, values, "must be ascending, each once")
 
 
 def require_whole(mix: Mix) -> None:

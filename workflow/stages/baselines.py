@@ -1,16 +1,15 @@
 """What routers with exact supervision must beat: made from the same losses, and scored on the held-out tokens."""
 
-from duo.model import device
 from duo.routers import baselines
 from duo.tables.routers import BASELINE_ROUTES, BASELINE_SETTINGS
-from workflow import stage
+from workflow import compute, stage
 from workflow.params import load_params
 from workflow.stages.policies import backbone, learned, score
 
 
 def main() -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     duo = backbone()
     found = baselines.build(params.policies, *learned(duo), params.seed)
     routes, chosen = score(found, duo)

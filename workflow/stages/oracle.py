@@ -17,7 +17,8 @@ def main(budget: str) -> None:
     selections, sums = [], []
     for model, shard in product(params.route_losses.models, params.route_losses.shards):
         losses = ROUTE_LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
-        parts = select.apply(model, losses, space, int(budget), params.oracle.random_routes, params.seed)
+        with stage.advice(stage.DIVERGED):
+            parts = select.apply(model, losses, space, int(budget), params.oracle.random_routes, params.seed)
         selections.append(parts[0])
         sums.append(parts[1])
     SELECTIONS.write(pa.concat_tables(selections), budget=budget)

@@ -5,7 +5,7 @@ from itertools import product
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.routers import dataset, policies
@@ -14,7 +14,7 @@ from duo.routers.dataset import Examples
 from duo.tables.oracle import ROUTE_LOSSES, TRAIN_LOSSES
 from duo.tables.routers import POLICY_ROUTES, POLICY_SETTINGS
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import compute, stage
 from workflow.params import load_params
 
 
@@ -49,7 +49,7 @@ def score(found: list[scored.Policy], duo: Duo) -> tuple[pa.Table, pa.Table]:
 
 def main(objective: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     duo, settings = backbone(), params.policies
     train, validation = learned(duo)
     kinds = product(settings.inputs, settings.networks)
