@@ -90,3 +90,8 @@ class RouteSpace:
         """Codes [...] of choices [..., layers] given as indices in `choices`."""
         powers = len(self.choices) ** np.arange(self.layers - 1, -1, -1)
         return (digits.astype(np.int64) * powers).sum(axis=-1)
+
+
+def route_name(reference: str | int) -> str:
+    """How tables call a route that is given by its name or by its code: all_big, all_small or route_CODE."""
+    return f"route_{reference}" if isinstance(reference, int) else reference

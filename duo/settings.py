@@ -1,43 +1,52 @@
-"""What each group of params.yaml holds: its keys, their types, and which values make sense within the group."""
+"""What each group of params.yaml holds: its keys, their types, and which values make sense within the group.
 
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+Declarations and checks alone, which can't change what a value does; so a stage's results don't depend on this module
+(workflow/code.py). What is computed from settings stands where it is used; a default is None, which is told there too.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Annotated, Literal
 
+from pydantic import Field, model_validator
+
+from duo.groups import (
+    Budgets,
+    Choosers,
+    Count,
+    Group,
+    Mix,
+    Name,
+    Names,
+    Positive,
+    Seed,
+    Several,
+    Share,
+    require,
+    require_ascending,
+    require_choosers,
+    require_once,
+    require_whole,
+)
 from duo.terms import (
     ALL_BIG,
     ALL_SMALL,
+    BASELINES,
     CEILING,
-    DISTILLATION,
     EXACT,
-    EXPECTED_LOSS,
     FIXED,
     HARD,
     MEAN,
-    NEIGHBOURS,
     ORACLE,
     ORACLE_AVERAGE,
     PAPER,
     RANDOM,
     RANDOM_ALL,
     RANDOM_TOKEN,
-    SEQUENCE,
+    ROUTERS,
     SOFT,
-    STRAIGHT_THROUGH,
-    TOKEN_TABLE,
-    VALUE,
+    STRATEGIES,
 )
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-class Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+Method = Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]
 
 
 class Runtime(Group):
@@ -46,124 +55,10 @@ class Runtime(Group):
     compile: bool
 
 
-class Wheel(Group):
-    # Patterns keep pip from taking them for options, and the cache's file names inside the cache.
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    members: str
-    field: str | None = None
-    licence: str
-    attribution: str
-    split: Literal["train", "validation", "test"] | None = None
-
-
-class Domain(Group):
-    """Where a domain's text comes from and how it is split; `duo.data.corpus` reads it."""
-
-    language: Literal["python"] | None = None
-    split_by: Literal["document", "package"] = "document"
-    validation: Share | None = None
-    test: Share | None = None
-    limit: Count | None = None
-
-    @model_validator(mode="after")
-    def _split(self):
-        wheels = getattr(self, "wheels", [])
-        if self.split_by == "package":
-            require(bool(wheels), "split_by", "package", "only wheels are packages; use split_by: document")
-            for key in ("validation", "test"):
-                require(
-                    getattr(self, key) is None,
-                    key,
-                    getattr(self, key),
-                    "has no effect with split_by: package; remove it",
-                )
-            for split in ("train", "validation", "test"):
-                found = any(wheel.split == split for wheel in wheels)
-                require(found, "wheels", "", f"no wheel has split: {split}; every split needs one")
-            require(
-                all(wheel.split for wheel in wheels), "wheels", "", "every wheel needs a split with split_by: package"
-            )
-        else:
-            require(
-                self.validation is not None and self.test is not None,
-                "validation, test",
-                "",
-                "must be given with split_by: document",
-            )
-            for key in ("validation", "test"):
-                require(
-                    getattr(self, key) > 0, key, getattr(self, key), "must be above 0; later stages need every split"
-                )
-            require(
-                self.validation + self.test < 1,
-                "validation + test",
-                self.validation + self.test,
-                "leaves nothing to train on",
-            )
-            require(
-                not any(wheel.split for wheel in wheels),
-                "wheels",
-                "",
-                "a split has no effect with split_by: document; remove it",
-            )
-        return self
-
-
-class WheelDomain(Domain):
-    source: Literal["wheel"]
-    wheels: Annotated[list[Wheel], Field(min_length=1)]
-
-
-class FilesDomain(Domain):
-    """The user's own text: a glob of .txt (one document a file), .jsonl or .parquet (one a row, `field` holds it)."""
-
-    source: Literal["files"]
-    glob: str
-    field: str | None = None
-    licence: str
-    attribution: str
-
-    @model_validator(mode="after")
-    def _format(self):
-        suffix = Path(self.glob).suffix
-        require(suffix in (".txt", ".jsonl", ".parquet"), "glob", self.glob, "must end in .txt, .jsonl or .parquet")
-        if suffix == ".txt":
-            require(self.field is None, "field", self.field, "has no effect on .txt files; remove it")
-        else:
-            require(
-                self.field is not None, "field", "", f"is missing; it names the text in each row of a {suffix} file"
-            )
-        return self
-
-
-class HuggingFaceDomain(Domain):
-    """A data set of the Hugging Face hub, or a local directory in its layout, read as a stream."""
-
-    source: Literal["huggingface"]
-    path: str
-    name: str | None = None
-    revision: str | None = None
-    subset: str = "train"
-    field: str
-    limit: Count
-    licence: str
-    attribution: str
-
-
-SOURCES = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
-# A domain's name is part of file names.
-DomainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discriminator="source")]
-
-
 class Tokens(Group):
-    vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the document mark; ids fit 16 bits
-    sequence: Annotated[int, Field(ge=2)]
-    pretrained: str | None = (
-        None  # whose tokenizer, in place of one of our own: a local directory or NAME[@REVISION] on the hub
-    )
+    vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS token; ids fit 16 bits
+    sequence: Several
+    pretrained: str | None = None  # whose tokenizer, if not one of our own: a directory or NAME[@REVISION] on the hub
 
 
 class Model(Group):
@@ -177,12 +72,8 @@ class Model(Group):
     @model_validator(mode="after")
     def _heads(self):
         require(self.width % self.heads == 0, "width", self.width, f"must be divisible by heads ({self.heads})")
-        require(
-            self.width // self.heads % 2 == 0,
-            "width",
-            self.width,
-            f"width / heads ({self.heads}) must be even, for RoPE",
-        )
+        even = self.width // self.heads % 2 == 0
+        require(even, "width", self.width, f"width / heads ({self.heads}) must be even, for RoPE")
         return self
 
 
@@ -203,17 +94,6 @@ class Training(Group):
     checkpoint_every: Count
 
 
-Mix = dict[str, Share]
-
-# Ways to choose routes by the names that they get in tables and figures: one of those that duo has, under its own name,
-# or a class of the user's own as module:Class, under any other.
-Choosers = dict[DomainName, str]
-STRATEGIES = (ORACLE, SEQUENCE, RANDOM_TOKEN, MEAN)
-ROUTERS = (EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH)
-BASELINES = (FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM)
-_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-
-
 class Pretrain(Training):
     mix: Mix
     p_big: Share
@@ -229,39 +109,22 @@ class Pretrain(Training):
 class Variant(Group):
     """One training of the backbone: its seed, and what it changes in Pretrain and in the big FFN's width."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     p_big: Share | None = None
     p_skip: Share | None = None
     big_first: Annotated[float, Field(gt=0, lt=1)] | None = None
     big: Count | None = None
 
-    def kind(self, p_big: float) -> str:
-        """dense: never but one FFN trained; frozen: small FFNs added to frozen others; duo: all at once.
-
-        `p_big` is pretrain's.
-        """
-        if (p_big if self.p_big is None else self.p_big) == 1:
-            return "dense"
-        return "frozen" if self.big_first else "duo"
-
-    def but_seed(self) -> "Variant":
-        """The same for all models that differ by their seed alone."""
-        return self.model_copy(update={"seed": 0})
-
-    def settings(self, pretrain: Pretrain) -> Pretrain:
-        """What this model is trained with; big_first and big are for the caller to heed."""
-        return Pretrain(**pretrain.model_dump() | self.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
-
 
 class EvaluationSize(Group):
     """How much of every domain is evaluated; `duo.data.evaluation_set` chooses it."""
 
-    documents: Annotated[int, Field(ge=2)]
-    tokens: Annotated[int, Field(ge=2)]
+    documents: Several
+    tokens: Several
 
 
 class RouteLosses(Group):
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Names
     shards: Annotated[list[int], Field(min_length=1)]
     precision: Literal["bf16", "fp32"]
     chunk: Count
@@ -275,7 +138,7 @@ class RouteLosses(Group):
 class Oracle(Group):
     """Budgets at which routes are chosen, and the ways to choose; `duo.oracle.select` does it."""
 
-    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    budgets: Budgets
     random_routes: Count
     strategies: Choosers
 
@@ -290,14 +153,14 @@ class Oracle(Group):
 
 
 class Skips(Group):
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Names
     scope: Literal["ffn", "layer"]
     big: Count
 
 
 class ThreeWay(Group):
     model: str
-    documents: Annotated[int, Field(ge=2)]
+    documents: Several
     tokens: Count
 
 
@@ -333,22 +196,17 @@ class OneRouter(Group):
     def _space(self):
         require(len(set(self.choices)) == len(self.choices), "choices", self.choices, "must name each choice once")
         require("big" in self.choices, "choices", self.choices, "must hold big, whose number is the budget")
-        three = len(self.choices) == 3
-        require(
-            three == (self.skip is not None),
-            "skip",
-            self.skip,
-            "is given with three choices alone; with two it follows from big",
-        )
+        fits = (len(self.choices) == 3) == (self.skip is not None)
+        require(fits, "skip", self.skip, "is given with three choices alone; with two it follows from big")
         require_whole(self.mix)
         return self
 
 
 class Ablation(Group):
     p_big: Annotated[list[Share], Field(min_length=2)]
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Names
     draws: Count
-    items: Annotated[int, Field(ge=2)]
+    items: Several
     context: Count
     continuation: Count
     tasks: list[str]
@@ -359,13 +217,6 @@ class Ablation(Group):
         require_once(self, "models", "tasks")
         return self
 
-    def chance(self, width: int, small: int, big: int) -> float | None:
-        """The chance of the big FFN at which Duo does the FLOPs of a dense FFN of this inner width;
-
-        None where it is none of ours.
-        """
-        return next((p for p in self.p_big if abs(small + p * (big - small) - width) < 1), None)
-
 
 class SampledLabels(Group):
     """The label-resampling null of the oracle's gain; `duo.oracle.null` reads it."""
@@ -373,12 +224,8 @@ class SampledLabels(Group):
     reference: str | Annotated[int, Field(ge=0)]
     temperature: Positive
     samples: Count
-    teachers: Annotated[list[str], Field(min_length=1)]
-
-    @property
-    def route(self) -> str:
-        """Of `reference`, in the names of statistics: all_big, all_small or route_CODE."""
-        return f"route_{self.reference}" if isinstance(self.reference, int) else self.reference
+    teachers: Names
+    others: bool
 
     @model_validator(mode="after")
     def _known(self):
@@ -393,8 +240,8 @@ class Joint(Group):
 
     contexts: Annotated[list[Literal["shared", "reference", "greedy"]], Field(min_length=1)]
     reference: str
-    documents: Annotated[int, Field(ge=2)]
-    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    documents: Several
+    budgets: Budgets
 
     @model_validator(mode="after")
     def _once(self):
@@ -406,10 +253,10 @@ class Joint(Group):
 class Synthetic(Group):
     """The domain whose difficulty is known; `duo.data.synthetic` makes it."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     tokens: Count
     batch: Count
-    documents: Annotated[int, Field(ge=2)]
+    documents: Several
 
 
 class PolicyTraining(Group):
@@ -453,10 +300,8 @@ class Policies(Group):
 class Search(Group):
     """Searches for a token's best route that may look at few routes; `duo.oracle.search` runs them."""
 
-    methods: Annotated[
-        list[Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]], Field(min_length=1)
-    ]
-    documents: Annotated[int, Field(ge=2)]
+    methods: Annotated[list[Method], Field(min_length=1)]
+    documents: Several
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     evaluations: Count
 
@@ -474,49 +319,36 @@ class Bootstrap(Group):
 
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
-    patterns: Annotated[dict[DomainName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    patterns: Annotated[dict[Name, Names], Field(min_length=1)]
+
+
+class Groups(Group):
+    """All groups of params.yaml but `corpus`, which duo.data.sources declares."""
+
+    seed: Seed
+    runtime: Runtime
+    tokens: Tokens
+    model: Model
+    pretrain: Pretrain
+    models: Annotated[dict[Name, Variant], Field(min_length=1)]
+    evaluation_set: EvaluationSize
+    route_losses: RouteLosses
+    oracle: Oracle
+    skips: Skips
+    three_way: ThreeWay
+    schedules: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+    difficulty: Difficulty
+    router: RouterTraining
+    routers: Annotated[dict[Name, OneRouter], Field(min_length=1)]
+    ablation: Ablation
+    sampled_labels: SampledLabels
+    joint: Joint
+    synthetic: Synthetic
+    policies: Policies
+    search: Search
+    bootstrap: Bootstrap
+    figures: Figures
 
 
 REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names of routers
 NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
-
-
-def require(true: bool, key: str, value: Any, remedy: str) -> None:
-    if not true:
-        raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")
-
-
-def require_ascending(group: Group, *keys: str) -> None:
-    """ValueError where a list of the group does not rise from entry to entry."""
-    for key in keys:
-        values = getattr(group, key)
-        require(values == sorted(set(values)), key, values, "must be ascending, each once")
-
-
-def require_once(group: Group, *keys: str) -> None:
-    """ValueError where a list of the group has an entry twice."""
-    for key in keys:
-        values = getattr(group, key)
-        require(len(set(values)) == len(values), key, values, "must name each once")
-
-
-def require_choosers(key: str, entries: Mapping[str, str], known: Sequence[str], taken: Sequence[str]) -> None:
-    """ValueError where an entry is none of Choosers; known: those that duo has; taken: names with another meaning."""
-    for name, item in entries.items():
-        require(name not in taken, f"{key}.{name}", item, "needs another name: this one stands for something else")
-        if name in known:
-            require(item == name, f"{key}.{name}", item, f"must be {name!r}; give a class of your own another name")
-        else:
-            remedy = (
-                f"is no class as module:Class, and {name!r} is none of {', '.join(known)}, which stand for themselves"
-            )
-            require(bool(_CLASS.fullmatch(item)), f"{key}.{name}", item, remedy)
-
-
-def require_whole(mix: Mix) -> None:
-    total = sum(mix.values())
-    require(abs(total - 1) < 1e-6, "mix", mix, f"shares must add up to 1, not {total:g}")
-
-
-def require_mix(key: str, mix: Mix, domains: list[str]) -> None:
-    require(sorted(mix) == sorted(domains), key, sorted(mix), f"must name the domains of corpus: {domains}")

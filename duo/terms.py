@@ -37,3 +37,9 @@ EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH = "expected_loss", "value",
 # Roles of a policy, with CEILING and PAPER: its choice for a token was learned from the losses of all routes, or it is
 # a baseline that looks at no token.
 LEARNED, BASELINE = "learned", "baseline"
+
+# What can be named without a module, since duo has it: strategies, routers that learn from the losses of all routes,
+# and their baselines.
+STRATEGIES = (ORACLE, SEQUENCE, RANDOM_TOKEN, MEAN)
+ROUTERS = (EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH)
+BASELINES = (FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM)

@@ -1,9 +1,10 @@
 """The DAG of dvc.yaml as Python objects: what Snakemake's rules, `why` and `prune` are made from.
 
 DVC judges what is out of date by hashes. `Dag.changes` gives the same judgement from dvc.lock, params.yaml and the
-source files alone, without reading an artifact, so that Snakemake plans exactly the stages that DVC would run. The
-parser of dvc.yaml is DVC's own, `dvc.parsing.DataResolver`; it is no public interface, hence used here alone and held
-to what is expected of it by tests/workflow/test_dag.py.
+source files alone, without reading an artifact, so that Snakemake plans exactly the stages that DVC would run: also
+where the stage `code` is due, whose digests it computes itself (workflow/code.py). The parser of dvc.yaml is DVC's own,
+`dvc.parsing.DataResolver`; it is no public interface, hence used here alone and held to what is expected of it by
+tests/workflow/test_dag.py.
 """
 
 import copy
@@ -24,28 +25,20 @@ from dvc.parsing import DataResolver
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
+from pathspec import GitIgnoreSpec
 
 from duo.errors import InputError
+from workflow import code
+from workflow.instance import ABSENT, Instance, iterable, outs
 from workflow.params import read_yaml
 
 ARTIFACTS, STATES, LOCK = Path("artifacts"), Path(".pipeline"), Path("dvc.lock")
-ABSENT = "(not set)"
+CACHE, IGNORED = Path(".dvc/cache/files/md5"), Path(".dvcignore")
+KEY = "{key}"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage instance. `address` is its name for DVC: the group's name, with @key where the group has instances."""
-
-    address: str
-    group: str
-    cmd: str
-    deps: tuple[str, ...]
-    params: dict[str, Any]  # dotted name -> value in params.yaml
-    outs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Group:
+class StageGroup:
     """Stage instances that differ by one key; in `outs` the key is written {key}, as Snakemake's wildcards are."""
 
     name: str
@@ -68,22 +61,27 @@ class Dag:
         self._definitions = read_yaml(Path("dvc.yaml"))["stages"]
         self._locked = (read_yaml(LOCK).get("stages") or {}) if LOCK.exists() else {}
         self._changes: dict[str, tuple[str, ...]] = {}
+        self._directories: dict[str, str] = {}  # their hashes
 
     @cached_property
-    def stages(self) -> dict[str, Stage]:
+    def stages(self) -> dict[str, Instance]:
         """Every stage instance by its address, in dvc.yaml's order."""
-        return {address: self._stage(address, found) for address, found in _resolve(self._definitions).items()}
+        resolved = _resolve(self._definitions)
+        return {address: Instance.resolved(address, declared, self.values) for address, declared in resolved.items()}
 
     @cached_property
-    def groups(self) -> list[Group]:
-        return [self._group(name, definition) for name, definition in self._definitions.items()]
+    def groups(self) -> list[StageGroup]:
+        """Every stage group, in dvc.yaml's order."""
+        keyed = {name: _keyed(definition, self.values) for name, definition in self._definitions.items()}
+        resolved = {address.split("@")[0]: stage for address, stage in _resolve(keyed).items()}
+        return [self._group(name, stage) for name, stage in resolved.items()]
 
     @cached_property
     def makers(self) -> dict[str, str]:
         """Address of the stage that makes each out."""
         return {out: stage.address for stage in self.stages.values() for out in stage.outs}
 
-    def named(self, name: str) -> list[Stage]:
+    def named(self, name: str) -> list[Instance]:
         """The stage at this address, or all of a group. InputError, with the nearest name, where there is none."""
         found = [stage for stage in self.stages.values() if name in (stage.address, stage.group)]
         if not found:
@@ -99,7 +97,7 @@ class Dag:
         """The outs that a dependency stands for: itself, or all that lie in it where it is a directory."""
         return [out for out in self.makers if out == path or out.startswith(path + "/")]
 
-    def upstream(self, stage: Stage) -> list[str]:
+    def upstream(self, stage: Instance) -> list[str]:
         """The outs of other stages that this one reads."""
         return [out for path in stage.deps for out in self.inside(path)]
 
@@ -114,7 +112,7 @@ class Dag:
         """For each stage instance of that name: what changed, its outs on disk included."""
         return {stage.address: [*self.changes(stage.address), *self._damage(stage)] for stage in self.named(name)}
 
-    def write_state(self, stage: Stage) -> str:
+    def write_state(self, stage: Instance) -> str:
         """Path of the stage's state file: what it would run. Its time is now where that differs from dvc.lock, else
         long ago.
 
@@ -139,41 +137,46 @@ class Dag:
         """Stages that dvc.lock knows and dvc.yaml doesn't."""
         return [address for address in self._locked if address not in self.stages]
 
-    def _stage(self, address: str, found: dict) -> Stage:
-        params = {name: _lookup(self.values, name) for name in found.get("params", [])}
-        return Stage(address, address.split("@")[0], found["cmd"], tuple(found.get("deps", [])), params, _outs(found))
-
-    def _group(self, name: str, definition: dict) -> Group:
+    def _group(self, name: str, resolved: dict) -> StageGroup:
         keys = tuple(address.split("@", 1)[1] for address in self.stages if address.startswith(name + "@"))
-        together = "{key}"
-        if "foreach" in definition:
-            each = _iterable(self.values, definition["foreach"])
-            definition = {
-                **definition,
-                "foreach": {"{key}": next(iter(each.values()))} if isinstance(each, dict) else ["{key}"],
-            }
-        elif "matrix" in definition:  # its outs name an instance as DVC does: one value of each axis, joined
-            definition = {**definition, "matrix": {axis: ["{key}"] for axis in definition["matrix"]}}
-            together = "-".join(["{key}"] * len(definition["matrix"]))
-        (found,) = _resolve({name: definition}).values()
-        return Group(name, keys, tuple(out.replace(together, "{key}") for out in _outs(found)), found.get("meta", {}))
+        axes = len(self._definitions[name].get("matrix", "a"))
+        with_key = tuple(out.replace("-".join([KEY] * axes), KEY) for out in outs(resolved))
+        return StageGroup(name, keys, with_key, resolved.get("meta", {}))
 
-    def _compare(self, stage: Stage, locked: dict) -> Iterable[str]:
+    def _compare(self, stage: Instance, locked: dict) -> Iterable[str]:
         if stage.cmd != locked["cmd"]:
             yield f"command: {locked['cmd']} -> {stage.cmd}"
         yield from _differences("", locked.get("params", {}).get("params.yaml", {}), stage.params)
         before = {entry["path"]: entry.get("md5") for entry in locked.get("deps", [])}
         for path in stage.deps:
-            if self.inside(path):
+            if path in self._digests:
+                yield from self._compare_code(path, before.get(path))
+            elif self.inside(path):
                 yield from self._compare_artifact(path, before.get(path))
-            elif not Path(path).is_file():
+            elif not Path(path).exists():
                 yield f"{path}: is missing"
-            elif _md5(path) != before.get(path):
+            elif _hash(path) != before.get(path):
                 yield f"{path}: {'changed' if path in before else 'is a new dependency'}"
         yield from (f"{path}: is no dependency any more" for path in before if path not in stage.deps)
         outs = {entry["path"] for entry in locked.get("outs", [])}
         yield from (f"{path}: is a new out" for path in stage.outs if path not in outs)
         yield from (f"{path}: is no out any more" for path in sorted(outs.difference(stage.outs)))
+
+    @cached_property
+    def _digests(self) -> dict[str, code.Digest]:
+        """By path, what the stage `code` makes of the sources as they are now."""
+        if "code" not in self._definitions:
+            return {}
+        return {code.path(name): digest for name, digest in code.digests(self._definitions, self.values).items()}
+
+    def _compare_code(self, path: str, before: str | None) -> Iterable[str]:
+        """What the digest at this path says of changes, whether or not `code` has run since."""
+        now = self._digests[path]
+        if before is None:
+            yield f"{path}: is a new dependency"
+        elif hashlib.md5(code.written(now).encode()).hexdigest() != before:
+            then = _content(path, before)
+            yield from code.differences(json.loads(then), now) if then else [f"{path}: changed"]
 
     def _compare_artifact(self, path: str, before: str | None) -> Iterable[str]:
         pending = [
@@ -188,20 +191,18 @@ class Dag:
         """The hash that DVC gives this file or directory of artifacts, from the hashes in dvc.lock."""
         if path in self.makers:
             return self._locked_outs.get(path)
-        tree = Tree()
-        leftover = {str(file) for file in self.strays() if file.is_relative_to(path) and file.suffix != ".tmp"}
-        for file in [*self.inside(path), *leftover]:
-            known = self._locked_outs.get(file) or _md5(file)
-            tree.add(Path(file).relative_to(path).parts, None, HashInfo("md5", known))
-        tree.digest()
-        return tree.hash_info.value
+        if path not in self._directories:
+            leftover = {file for file in _sources(path) if file not in self.makers}
+            known = {file: self._locked_outs.get(file) or _md5(file) for file in {*self.inside(path), *leftover}}
+            self._directories[path] = _tree_hash(path, known)
+        return self._directories[path]
 
     @cached_property
     def _locked_outs(self) -> dict[str, str]:
         entries = [self._locked[address] for address in self.stages if address in self._locked]
         return {out["path"]: out.get("md5") for entry in entries for out in entry.get("outs", [])}
 
-    def _damage(self, stage: Stage) -> list[str]:
+    def _damage(self, stage: Instance) -> list[str]:
         lines = [f"{out}: is missing" for out in stage.outs if not Path(out).exists()]
         known = [out for out in stage.outs if Path(out).exists() and out in self._locked_outs]
         return lines + [f"{out}: is not what the stage wrote" for out in known if _md5(out) != self._locked_outs[out]]
@@ -236,22 +237,14 @@ def _resolve(definitions: dict) -> dict[str, dict]:
         raise InputError(f"dvc.yaml: {error}") from None
 
 
-def _outs(found: dict) -> tuple[str, ...]:
-    """Paths of outs and metrics, which stand in dvc.yaml as a path or as {path: options}."""
-    return tuple(
-        out if isinstance(out, str) else next(iter(out)) for kind in ("outs", "metrics") for out in found.get(kind, [])
-    )
-
-
-def _lookup(values: Any, name: str) -> Any:
-    for part in name.split("."):
-        values = values.get(part, ABSENT) if isinstance(values, dict) else ABSENT
-    return values
-
-
-def _iterable(values: dict, foreach: Any) -> Any:
-    """What a foreach runs over: written out, or the name of a param in ${}."""
-    return _lookup(values, foreach.strip("${} ")) if isinstance(foreach, str) else foreach
+def _keyed(definition: dict, values: dict) -> dict:
+    """A stage group's definition with a single instance, whose key is KEY."""
+    if "foreach" in definition:
+        entries = iterable(definition["foreach"], values)
+        return definition | {"foreach": {KEY: next(iter(entries.values()))} if isinstance(entries, dict) else [KEY]}
+    if "matrix" in definition:  # its outs name an instance as DVC does: one value of each axis, joined
+        return definition | {"matrix": {axis: [KEY] for axis in definition["matrix"]}}
+    return definition
 
 
 def _differences(name: str, before: Any, now: Any) -> Iterable[str]:
@@ -268,7 +261,38 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _md5(path: str) -> str:
+def _content(path: str, md5: str) -> str | None:
+    """The text with this hash that is or was at `path`; None where it has left DVC's cache too."""
+    for file in (Path(path), CACHE / md5[:2] / md5[2:]):
+        if file.is_file() and _md5(file) == md5:
+            return file.read_text(encoding="utf-8")
+    return None
+
+
+def _hash(path: str) -> str:
+    """The hash that DVC gives a file or directory of sources."""
+    if not Path(path).is_dir():
+        return _md5(path)
+    return _tree_hash(path, {file: _md5(file) for file in _sources(path)})
+
+
+def _sources(path: str) -> list[str]:
+    """The files in a directory that DVC looks at."""
+    ignored = GitIgnoreSpec.from_lines(IGNORED.read_text(encoding="utf-8").splitlines() if IGNORED.exists() else [])
+    files = [str(Path(root, name)) for root, _, names in os.walk(path) for name in names]
+    return [file for file in files if not ignored.match_file(file)]
+
+
+def _tree_hash(path: str, files: dict[str, str]) -> str:
+    """The hash that DVC gives a directory, from those of the files in it."""
+    tree = Tree()
+    for file, md5 in files.items():
+        tree.add(Path(file).relative_to(path).parts, None, HashInfo("md5", md5))
+    tree.digest()
+    return tree.hash_info.value
+
+
+def _md5(path: str | Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 

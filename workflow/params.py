@@ -5,214 +5,90 @@ remedy.
 read with the parser that DVC reads it with (YAML 1.2), so both see the same values.
 """
 
-import difflib
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from duo.data.sources import AnyDomain
 from duo.errors import InputError
+from duo.groups import Name, require, require_mix
 from duo.routers.whole_budgets import oracle_budget
-from duo.settings import (
-    NAMED,
-    REFERENCES,
-    SOURCES,
-    Ablation,
-    AnyDomain,
-    Bootstrap,
-    Difficulty,
-    Domain,
-    DomainName,
-    EvaluationSize,
-    Figures,
-    Group,
-    Joint,
-    Model,
-    OneRouter,
-    Oracle,
-    Policies,
-    Pretrain,
-    RouteLosses,
-    RouterTraining,
-    Runtime,
-    SampledLabels,
-    Search,
-    Skips,
-    Synthetic,
-    ThreeWay,
-    Tokens,
-    Variant,
-    Wheel,
-    require,
-    require_mix,
-)
+from duo.settings import REFERENCES, Groups, OneRouter, Variant
 from duo.terms import OTHERS
-
-# Keys of older files, and what they are called now; none where a key had a single value and is gone.
-RENAMED = {
-    "enumerate.models": "route_losses.models",
-    "enumerate.context": None,
-    "enumerate.documents": "evaluation_set.documents",
-    "enumerate.tokens": "evaluation_set.tokens",
-    "enumerate.shards": "route_losses.shards",
-    "enumerate.precision": "route_losses.precision",
-    "enumerate.rows": "route_losses.chunk",
-    "skips.skip": "skips.scope",
-    "luck.labels": "sampled_labels.reference",
-    "luck.temperature": "sampled_labels.temperature",
-    "luck.draws": "sampled_labels.samples",
-    "luck.teachers": "sampled_labels.teachers",
-    "contexts.kinds": "joint.contexts",
-    "contexts.reference": "joint.reference",
-    "contexts.documents": "joint.documents",
-    "contexts.budgets": "joint.budgets",
-    "policies.train": "policies.train_documents",
-    "policies.validation": "policies.validation_documents",
-    "policies.objectives": "policies.routers",
-    **{
-        f"policies.{key}": f"policies.training.{key}"
-        for key in ("inputs", "networks", "hidden", "steps", "batch", "learning_rate", "temperatures")
-    },
-    "evaluate.confidence": "bootstrap.confidence",
-    "evaluate.resamples": "bootstrap.resamples",
-    **{
-        f"{group}.{old}": f"{group}.{new}"
-        for group in ("pretrain", "router")
-        for old, new in {"warmup": "warmup_fraction", "final": "final_lr_ratio", "clip": "grad_clip"}.items()
-    },
-}
+from duo.training import variants
+from workflow.explain import explain
 
 
-class Params(Group):
-    """The whole experiment."""
+class Params(Groups):
+    """The whole experiment: every group of duo.settings, the text, and that they agree."""
 
-    seed: Annotated[int, Field(ge=0)]
-    runtime: Runtime
-    corpus: Annotated[dict[DomainName, AnyDomain], Field(min_length=1)]
-    tokens: Tokens
-    model: Model
-    pretrain: Pretrain
-    models: Annotated[dict[DomainName, Variant], Field(min_length=1)]
-    evaluation_set: EvaluationSize
-    route_losses: RouteLosses
-    oracle: Oracle
-    skips: Skips
-    three_way: ThreeWay
-    schedules: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
-    difficulty: Difficulty
-    router: RouterTraining
-    routers: Annotated[dict[DomainName, OneRouter], Field(min_length=1)]
-    ablation: Ablation
-    sampled_labels: SampledLabels
-    joint: Joint
-    synthetic: Synthetic
-    policies: Policies
-    search: Search
-    bootstrap: Bootstrap
-    figures: Figures
+    corpus: Annotated[dict[Name, AnyDomain], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _agree(self):
-        layers, sequence, domains = self.model.layers, self.tokens.sequence, list(self.corpus)
-        budgets = self.oracle.budgets
+        layers, sequence, budgets = self.model.layers, self.tokens.sequence, self.oracle.budgets
         for budget in budgets:
-            require(
-                budget <= layers, "oracle.budgets", budget, f"is above the number of layers (model.layers: {layers})"
-            )
+            remedy = f"is above the number of layers (model.layers: {layers})"
+            require(budget <= layers, "oracle.budgets", budget, remedy)
         for budget in self.figures.heat_maps:
             require(budget in budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {budgets}")
-        require(
-            self.difficulty.budget in budgets,
-            "difficulty.budget",
-            self.difficulty.budget,
-            f"is not in oracle.budgets {budgets}",
-        )
-        for end in (0, layers):
-            require(end in budgets, "oracle.budgets", budgets, f"lacks {end}, which difficulty compares with")
-        passage, sample = self.difficulty.passage, self.evaluation_set.tokens
-        require(
-            passage <= sample,
-            "difficulty.passage",
-            passage,
-            f"is above the tokens of a document (evaluation_set.tokens: {sample})",
-        )
-        require(
-            self.schedules[0] > self.schedules[1],
-            "schedules",
-            self.schedules,
-            "must fall; its reverse is run beside it",
-        )
-        for budget in range(min(self.schedules), max(self.schedules) + 1):
-            require(
-                budget in budgets,
-                "schedules",
-                self.schedules,
-                f"passes budget {budget}, which is not in oracle.budgets {budgets}",
-            )
-        require(
-            sum(self.schedules) % 2 == 0,
-            "schedules",
-            self.schedules,
-            "must have a whole mean, the constant budget beside it",
-        )
+        self._check_difficulty()
+        self._check_schedules()
         remedy = f"should be below the number of layers (model.layers: {layers}), or nothing is skipped"
         require(self.skips.big < layers, "skips.big", self.skips.big, remedy)
-        tokens, documents = self.evaluation_set.tokens, self.evaluation_set.documents
-        require(
-            tokens <= sequence,
-            "evaluation_set.tokens",
-            tokens,
-            f"is above the context length (tokens.sequence: {sequence})",
-        )
-        shards = self.route_losses.shards
-        require(
-            len(shards) <= documents,
-            "route_losses.shards",
-            shards,
-            f"more shards than documents (evaluation_set.documents: {documents})",
-        )
-        three_way = self.three_way
-        require(
-            three_way.tokens <= tokens,
-            "three_way.tokens",
-            three_way.tokens,
-            f"is above evaluation_set.tokens ({tokens})",
-        )
-        require(
-            three_way.documents <= documents,
-            "three_way.documents",
-            three_way.documents,
-            f"is above evaluation_set.documents ({documents})",
-        )
+        self._check_evaluation_set()
         self._check_sampled_labels()
         self._check_joint()
         self._check_policies()
         self._check_search()
         items = self.ablation.context + self.ablation.continuation
-        require(
-            items <= sequence,
-            "ablation.context + continuation",
-            items,
-            f"is above the context length (tokens.sequence: {sequence})",
-        )
-        require_mix("pretrain.mix", self.pretrain.mix, domains)
-        remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; give models a p_big of their own"
+        remedy = f"is above the context length (tokens.sequence: {sequence})"
+        require(items <= sequence, "ablation.context + continuation", items, remedy)
+        require_mix("pretrain.mix", self.pretrain.mix, list(self.corpus))
+        remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; "
+        remedy += "give models a p_big of their own"
         require(0 < self.pretrain.p_big < 1, "pretrain.p_big", self.pretrain.p_big, remedy)
         self._check_models()
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
         for figure, names in self.figures.patterns.items():
             for name in names:
-                require(
-                    name in self.routers,
-                    f"figures.patterns.{figure}",
-                    name,
-                    f"is none of routers: {list(self.routers)}",
-                )
+                remedy = f"is none of routers: {list(self.routers)}"
+                require(name in self.routers, f"figures.patterns.{figure}", name, remedy)
         for name, router in self.routers.items():
             self._check_router(f"routers.{name}", router)
         return self
+
+    def _check_difficulty(self) -> None:
+        budget, budgets, passage = self.difficulty.budget, self.oracle.budgets, self.difficulty.passage
+        require(budget in budgets, "difficulty.budget", budget, f"is not in oracle.budgets {budgets}")
+        for end in (0, self.model.layers):
+            require(end in budgets, "oracle.budgets", budgets, f"lacks {end}, which difficulty compares with")
+        tokens = self.evaluation_set.tokens
+        remedy = f"is above the tokens of a document (evaluation_set.tokens: {tokens})"
+        require(passage <= tokens, "difficulty.passage", passage, remedy)
+
+    def _check_schedules(self) -> None:
+        ends, budgets = self.schedules, self.oracle.budgets
+        require(ends[0] > ends[1], "schedules", ends, "must fall; its reverse is run beside it")
+        for budget in range(min(ends), max(ends) + 1):
+            remedy = f"passes budget {budget}, which is not in oracle.budgets {budgets}"
+            require(budget in budgets, "schedules", ends, remedy)
+        require(sum(ends) % 2 == 0, "schedules", ends, "must have a whole mean, the constant budget beside it")
+
+    def _check_evaluation_set(self) -> None:
+        tokens, documents = self.evaluation_set.tokens, self.evaluation_set.documents
+        shards, three_way = self.route_losses.shards, self.three_way
+        remedy = f"is above the context length (tokens.sequence: {self.tokens.sequence})"
+        require(tokens <= self.tokens.sequence, "evaluation_set.tokens", tokens, remedy)
+        remedy = f"more shards than documents (evaluation_set.documents: {documents})"
+        require(len(shards) <= documents, "route_losses.shards", shards, remedy)
+        remedy = f"is above evaluation_set.tokens ({tokens})"
+        require(three_way.tokens <= tokens, "three_way.tokens", three_way.tokens, remedy)
+        remedy = f"is above evaluation_set.documents ({documents})"
+        require(three_way.documents <= documents, "three_way.documents", three_way.documents, remedy)
 
     def _check_sampled_labels(self) -> None:
         enumerated, labels, routes = self.route_losses.models, self.sampled_labels.reference, 2**self.model.layers
@@ -224,22 +100,14 @@ class Params(Group):
                 f"is no route's code, which are below 2 ** model.layers ({routes})",
             )
         for teacher in self.sampled_labels.teachers:
+            remedy = f"is none of models: {list(self.models)}"
             if teacher == OTHERS:
-                require(
-                    len(enumerated) > 1,
-                    "sampled_labels.teachers",
-                    teacher,
-                    f"needs two or more of route_losses.models, which are {enumerated}",
-                )
-            else:
-                require(
-                    teacher in self.models,
-                    "sampled_labels.teachers",
-                    teacher,
-                    f"is none of models: {list(self.models)}; nor is it {OTHERS!r}",
-                )
-                remedy = f"is judged itself (route_losses.models: {enumerated}); take another, or {OTHERS!r}"
-                require(teacher not in enumerated, "sampled_labels.teachers", teacher, remedy)
+                remedy = f"is sampled_labels.{OTHERS}: true now"
+            require(teacher in self.models, "sampled_labels.teachers", teacher, remedy)
+            remedy = f"is judged itself (route_losses.models: {enumerated}); take another, or sampled_labels.{OTHERS}"
+            require(teacher not in enumerated, "sampled_labels.teachers", teacher, remedy)
+        remedy = f"needs two or more of route_losses.models, which are {enumerated}"
+        require(not self.sampled_labels.others or len(enumerated) > 1, "sampled_labels.others", True, remedy)
 
     def _check_policies(self) -> None:
         layers, policies = self.model.layers, self.policies
@@ -257,7 +125,8 @@ class Params(Group):
                 f"is not in oracle.budgets {self.oracle.budgets}",
             )
         tokens = policies.train_documents * self.evaluation_set.tokens
-        remedy = f"asks for more than the tokens of a domain that they are looked for among (policies.train_documents * evaluation_set.tokens: {tokens})"
+        remedy = "asks for more than the tokens of a domain that they are looked for among "
+        remedy += f"(policies.train_documents * evaluation_set.tokens: {tokens})"
         require(policies.neighbours[-1] <= tokens, "policies.neighbours", policies.neighbours, remedy)
 
     def _check_joint(self) -> None:
@@ -274,7 +143,8 @@ class Params(Group):
                 for name, router in self.routers.items()
                 if router.model == first and set(router.choices) == {"small", "big"}
             ]
-            remedy = f"is neither of {', '.join(REFERENCES)} nor a router of small and big in model {first!r} (those: {', '.join(fit)})"
+            remedy = f"is neither of {', '.join(REFERENCES)} nor a router of small and big in model {first!r} "
+            remedy += f"(those: {', '.join(fit)})"
             require(joint.reference in fit, "joint.reference", joint.reference, remedy)
 
     def _check_search(self) -> None:
@@ -300,7 +170,7 @@ class Params(Group):
         enumerated = [self.models[name] for name in self.route_losses.models]
         by_seed = (
             len({model.seed for model in enumerated}) == len(enumerated)
-            and len({model.but_seed() for model in enumerated}) == 1
+            and len({variants.without_seed(model) for model in enumerated}) == 1
         )
         require(
             by_seed, "route_losses.models", self.route_losses.models, "must differ by their seeds, and by nothing else"
@@ -329,7 +199,7 @@ class Params(Group):
             first,
             f"comes first, but all are compared with enumerate's first model, {wanted!r}",
         )
-        kinds = {name: self.models[name].kind(self.pretrain.p_big) for name in self.ablation.models}
+        kinds = {name: variants.kind(self.models[name], self.pretrain.p_big) for name in self.ablation.models}
         require(
             kinds[first] == "duo",
             "ablation.models",
@@ -341,8 +211,9 @@ class Params(Group):
             require(kinds[name] != "duo", "ablation.models", name, "is neither dense (p_big: 1) nor frozen (big_first)")
             if kinds[name] == "dense":
                 width = self.models[name].big or sizes.big
-                equal = self.ablation.chance(width, sizes.small, sizes.big) is not None
-                remedy = f"has an FFN of width {width}, whose FLOPs are those of no chance in ablation.p_big (these: {', '.join(widths)})"
+                equal = variants.equal_chance(self.ablation.p_big, width, sizes.small, sizes.big) is not None
+                remedy = f"has an FFN of width {width}, whose FLOPs are those of no chance in ablation.p_big "
+                remedy += f"(these: {', '.join(widths)})"
                 require(equal, "ablation.models", name, remedy)
 
     def _check_pretrained(self, key: str, variant: Variant, p_big: float) -> None:
@@ -402,55 +273,5 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = [f"{path}: {_explain(problem)}" for problem in error.errors(include_url=False)]
+        lines = [f"{path}: {explain(problem, Params)}" for problem in error.errors(include_url=False)]
         raise InputError("\n".join(lines)) from None
-
-
-def _explain(problem: dict) -> str:
-    """One pydantic problem as a line: key, value, what would be right."""
-    location, model = _follow(problem["loc"])
-    key, value = ".".join(location), problem["input"]
-    match problem["type"]:
-        case "extra_forbidden":
-            if renamed := _renamed(key):
-                return renamed
-            known = list(model.model_fields)
-            near = difflib.get_close_matches(location[-1], known, n=1)
-            return f"{key}: unknown key; " + (
-                f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-            )
-        case "missing":
-            return f"{key}: is missing"
-        case "union_tag_not_found":
-            return f"{key}.source: is missing; it is one of {', '.join(SOURCES)}"
-        case "union_tag_invalid":
-            return f"{key}.source: {value['source']!r} should be one of {', '.join(SOURCES)}"
-        case "value_error":
-            message = str(problem["ctx"]["error"])
-            return f"{key}.{message}" if key else message
-    shown = repr(value) if len(repr(value)) < 60 else type(value).__name__
-    return f"{key}: {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-
-
-def _renamed(key: str) -> str | None:
-    """The error for a key of an older params.yaml, with what it is called now; None where it is no such key."""
-    now = {old: new for old, new in RENAMED.items() if old == key or old.startswith(f"{key}.")}
-    if not now:
-        return None
-    return f"{key}: has a new name; " + ", ".join(
-        f"{old} is now {new}" if new else f"{old} is gone" for old, new in now.items()
-    )
-
-
-def _follow(location: tuple) -> tuple[list[str], type[Group]]:
-    """A pydantic location as the file's own key path, and the group in which its last key stands."""
-    if location[:1] == ("corpus",) and len(location) > 2:
-        domain, source, *rest = location[1:]
-        path = ["corpus", domain, *rest]
-        model = Wheel if rest[:1] == ["wheels"] and len(rest) > 2 else SOURCES.get(source, Domain)
-    else:
-        path = list(location)
-        model = Params.model_fields[path[0]].annotation if len(path) > 1 else Params
-        if len(path) > 2 and path[0] in NAMED:
-            model = NAMED[path[0]]
-    return [str(part) for part in path if part != "[key]"], model

@@ -1,39 +1,49 @@
-"""What every stage script shares: its log, its lock, the one-line error with which it ends on bad input, its
-fingerprint.
+"""What every stage script shares: its log, its lock, its fingerprint, the one message with which it ends on bad input.
+
+It holds the script to what dvc.yaml declares: a file that is read but no dependency, or an out that is not written,
+would make later runs accept stale results without a word.
 """
 
-import functools
 import hashlib
 import json
 import logging
-import operator
 import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
 
 from duo.errors import InputError
-from workflow.params import load_params, read_yaml
+from duo.tables import files
+from workflow import instance, weights
+from workflow.instance import Instance
+
+CHECKPOINTS, DOWNLOADS = "artifacts/checkpoints/", "artifacts/cache/"  # which belong to no stage of the DAG
+# Advice for whoever meets a loss that is not finite.
+DIVERGED = "if the model's training diverged, take a smaller pretrain.learning_rate in params.yaml"
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call main with the command line's words; an InputError becomes one message and exit status 1.
+    """Call main with the command line's words; an InputError becomes one message and exit status 1, Ctrl-C 130.
 
     One process a stage instance at a time: a driver that is killed leaves its stage running, which the next run awaits.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    lock = Path(".pipeline", "-".join([Path(sys.argv[0]).stem, *sys.argv[1:]]) + ".lock")
+    name, words = Path(sys.argv[0]).stem, sys.argv[1:]
+    lock = Path(".pipeline", "-".join([name, *words]) + ".lock")
     lock.parent.mkdir(exist_ok=True)
     status = 0
     try:
-        with FileLock(lock):
-            main(*sys.argv[1:])
+        with FileLock(lock), held(instance.find(name, *words)):
+            main(*words)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 1
+    except KeyboardInterrupt:
+        print("interrupted; run again to go on", file=sys.stderr)
+        status = 130
     # All is on disk. The interpreter's own way out would abort where the thread of the live curves is still inside a
     # library.
     sys.stdout.flush()
@@ -41,17 +51,77 @@ def run(main: Callable[..., None]) -> None:
     os._exit(status)
 
 
-def fingerprint(name: str, key: str | None = None) -> str:
-    """Hash of all that decides what the stage `name` makes, or its instance `key`: command, params, dependencies."""
-    params = load_params().model_dump()
-    spec = read_yaml(Path("dvc.yaml"))["stages"][name]
-    if key is not None:
-        entry = functools.reduce(operator.getitem, spec["foreach"].strip("${}").split("."), params)[key]
-        text = json.dumps(spec["do"]).replace("${key}", key)
-        spec = json.loads(re.sub(r"\$\{item\.(\w+)\}", lambda found: str(entry[found[1]]), text))
-    state = {
-        "cmd": spec["cmd"],
-        "params": {path: functools.reduce(operator.getitem, path.split("."), params) for path in spec["params"]},
-        "deps": {path: hashlib.md5(Path(path).read_bytes()).hexdigest() for path in spec["deps"]},
-    }
+@contextmanager
+def held(stage: Instance) -> Iterator[None]:
+    """Context that keeps to what the stage declares: InputError where it asks for a file that is neither a dependency
+    nor an out, and at the end where an out was not written. To an InputError about another stage's file it adds how
+    that is made again.
+    """
+    watcher = _Watcher(stage)
+    try:
+        with files.watched(watcher):
+            yield
+    except InputError as error:
+        raise InputError(f"{error}{_remedy(str(error), stage)}") from None
+    for out in stage.outs:
+        if out not in watcher.outs:
+            remedy = "write it, or take it out of dvc.yaml"
+            raise InputError(f"stage {stage.address}: {out} is an out, but was not written; {remedy}")
+
+
+@contextmanager
+def advice(words: str) -> Iterator[None]:
+    """Context that adds to an InputError what the user of the experiment can do about it, as the science can't know."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; {words}") from None
+
+
+def fingerprint(name: str, *words: str) -> str:
+    """Hash of all that decides what the stage `name`, run with these words, makes: command, params, dependencies."""
+    stage = instance.find(name, *words)
+    state = {"cmd": stage.cmd, "params": stage.params, "deps": {path: _md5(path) for path in stage.deps}}
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class _Watcher:
+    """Refuses files that the stage does not declare, and remembers those that it wrote."""
+
+    def __init__(self, stage: Instance) -> None:
+        self.stage, self.outs = stage, set()
+        self._models = weights.stood_for(stage.deps)
+
+    def asked(self, path: Path) -> None:
+        name = _relative(path)
+        declared = (*self.stage.deps, *self.stage.outs, *self._models)
+        if not name.startswith((CHECKPOINTS, DOWNLOADS)) and not any(
+            f"{name}/".startswith(f"{each}/") for each in declared
+        ):
+            remedy = "declare it in dvc.yaml, or leave it alone"
+            raise InputError(f"stage {self.stage.address}: {name} is neither a dependency nor an out; {remedy}")
+
+    def written(self, path: Path) -> None:
+        self.outs.add(_relative(path))
+
+
+def _remedy(error: str, stage: Instance) -> str:
+    """How the file is made anew that an error begins with; nothing where another stage doesn't make it."""
+    path = error.split(": ")[0]
+    for maker in instance.all_instances().values():
+        if path in maker.outs and maker != stage:
+            again = f"`dvc repro {maker.address}` makes it"
+            return f"; delete it, then {again} again" if Path(path).exists() else f"; {again}"
+    return ""
+
+
+def _relative(path: Path) -> str:
+    """A path as dvc.yaml has it."""
+    return (path.relative_to(Path.cwd()) if path.is_absolute() else path).as_posix()
+
+
+def _md5(path: str) -> str:
+    try:
+        return hashlib.md5(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None

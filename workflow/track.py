@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.tables import data, files, oracle, report, routers, studies, training
+from workflow import code, instance
 from workflow.params import read_yaml
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,8 @@ def upcoming(address: str) -> Stage:
 
     Its dependencies must be files; for a directory, OSError.
     """
-    declared = _dag().stages[address]
+    name, *key = address.split("@", 1)
+    declared = instance.find(name, *key)
     return Stage(address, declared.cmd, declared.params, {path: _md5(path) for path in declared.deps})
 
 
@@ -349,7 +351,7 @@ class _Tracker:
         """The artifacts that the stage read, as MLflow data sets; code is left to the fingerprint."""
         context = [self.entities.InputTag("mlflow.data.context", "input")]
         for path, md5 in stage.deps.items():
-            if files.ROOT in Path(path).parents:
+            if files.ROOT in Path(path).parents and not Path(path).is_relative_to(code.ARTIFACTS):
                 data_set = self.entities.Dataset(path, md5, "local", path)
                 self.client.log_inputs(run.info.run_id, [self.entities.DatasetInput(data_set, context)])
 

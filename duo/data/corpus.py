@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from duo.data.sources import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 from duo.errors import InputError
 from duo.seeds import stream
-from duo.settings import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 from duo.tables import files
 from duo.tables.data import CACHE, SPLITS
 
@@ -74,7 +74,7 @@ def split(documents: list[Document], domain: Domain, name: str, seed: int) -> di
     InputError where a split would be empty.
     """
     kept = stream(seed, "corpus", name).permutation(len(documents))[: domain.limit]
-    if domain.split_by == "document":
+    if domain.split_by != "package":
         # By counts, not by chance, so that the shares are exact.
         test, validation = round(domain.test * len(kept)), round(domain.validation * len(kept))
         splits = dict.fromkeys(kept[:test], "test") | dict.fromkeys(kept[test : test + validation], "validation")
@@ -294,15 +294,12 @@ def _hugging_face(domain: HuggingFaceDomain, name: str) -> Iterator[Document]:
         raise InputError(
             f'domain {name!r}: a Hugging Face data set needs the datasets library: pip install "duo-lab[huggingface]"'
         ) from None
+    subset = domain.subset or "train"
     try:
-        rows = datasets.load_dataset(
-            domain.path, domain.name, split=domain.subset, revision=domain.revision, streaming=True
-        )
+        rows = datasets.load_dataset(domain.path, domain.name, split=subset, revision=domain.revision, streaming=True)
         for row, value in enumerate(rows):
             where = f"data set {domain.path}, row {row}"
-            yield Document(
-                f"{domain.subset}/{row}", _text(value, domain.field, where), domain.attribution, domain.licence
-            )
+            yield Document(f"{subset}/{row}", _text(value, domain.field, where), domain.attribution, domain.licence)
     except InputError:
         raise
     except Exception as error:  # the library and its transports raise exceptions without a common base

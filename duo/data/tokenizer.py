@@ -76,11 +76,11 @@ def load() -> Tokenizer:
     """The tokenizer that `save` wrote. InputError where its file is missing or damaged."""
     path = TOKENIZER.path()
     if not path.exists():
-        raise InputError(f"{path}: is missing; make the tokenizer first")
+        raise InputError(f"{path}: is missing")
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
-        raise InputError(f"{path}: damaged ({error}); delete it and make it again") from None
+        raise InputError(f"{path}: damaged ({error})") from None
     _as_plain_text(tokenizer)
     return tokenizer
 

@@ -8,8 +8,7 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from duo.figures import base
-from duo.settings import BASELINES, ROUTERS
-from duo.terms import CEILING, EXACT, FIXED, ISOLATED, JOINT, LEARNED, NONE, OTHERS, PAPER, RANDOM
+from duo.terms import BASELINES, CEILING, EXACT, FIXED, ISOLATED, JOINT, LEARNED, NONE, OTHERS, PAPER, RANDOM, ROUTERS
 
 _LINES_ACROSS = (FIXED, CEILING)  # 0 and 1 of the share
 _LEFT_OUT = RANDOM  # so far below 0 that nothing else would be told apart; the caption says so

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base, maps
+from duo.routes import route_name
 from duo.settings import SampledLabels
 from duo.studies.gain import route_words
+from duo.terms import OTHERS
 
 _LABELS = {
     "true": base.Line("true labels", "#0072B2", "o", "-"),
@@ -43,24 +45,24 @@ def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, s
         panels = figure.subplots(2, len(domains), squeeze=False, sharex=True, sharey="row")
         for (above, below), domain in zip(panels.T, domains, strict=True):
             lines = _lines(base.of(curves, domain=domain))
-            _perplexities(above, base.of(curves, domain=domain), lines, null.route)
-            _gains(below, base.of(statistics, domain=domain), lines, null.route)
+            _perplexities(above, base.of(curves, domain=domain), lines, route_name(null.reference))
+            _gains(below, base.of(statistics, domain=domain), lines, route_name(null.reference))
             above.set_title(domain)
             below.set_xlabel("big layers per token")
             below.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
         panels[0, 0].set_ylabel("perplexity")
-        panels[1, 0].set_ylabel(f"gain over {route_words(null.route)}, nats per token")
+        panels[1, 0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
         base.legend_below(figure, panels[0, 0], panels[1, 0])
+    reference = route_words(route_name(null.reference))
     caption = (
         "Above, perplexity (logarithmic) against the number of big layers per token; below, what each gains over "
-        f"{route_words(null.route)} on the same labels, token by token, so that the bands are narrower. {_null(null)} "
+        f"{reference} on the same labels, token by token, so that the bands are narrower. {_null(null)} "
         "True less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the "
         "same predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest "
         "expected loss; with it taken off the oracle's loss on true labels is that much higher, which is no bound for "
-        "a router. "
-        "Normalised: every word has the highest probability that any route of the budget gives it, divided by their "
-        "sum. Routes that a teacher chooses by its predictions, without the label, are scored on the true ones: what a "
-        f"router that knows as much could get. {_described(setting)} {base.interval(setting, 'Bands')}"
+        "a router. Normalised: every word has the highest probability that any route of the budget gives it, divided "
+        "by their sum. Routes that a teacher chooses by its predictions, without the label, are scored on the true "
+        f"ones: what a router that knows as much could get. {_described(setting)} {base.interval(setting, 'Bands')}"
     )
     return base.Picture(figure, "The oracle's gain, taken apart", caption)
 
@@ -158,7 +160,7 @@ def _lines(curves: pa.Table) -> dict[tuple[str, str], base.Line]:
 
 
 def _teacher(name: str) -> str:
-    return "the other seeds" if name == "others" else f"model {name}"
+    return "the other seeds" if name == OTHERS else f"model {name}"
 
 
 def _perplexities(axes: Axes, curves: pa.Table, lines: dict, route: str) -> None:
@@ -201,10 +203,11 @@ def _band(axes: Axes, line: base.Line, x: np.ndarray, value: np.ndarray, low: np
 
 
 def _null(null: SampledLabels) -> str:
+    reference = route_words(route_name(null.reference))
     tempered = "" if null.temperature == 1 else f" at temperature {null.temperature:g}"
     return (
         f"Sampled labels, {null.samples} per token, come from the model's own predictions with "
-        f"{route_words(null.route)}{tempered}, so that no route is better than that one in expectation, and all "
+        f"{reference}{tempered}, so that no route is better than that one in expectation, and all "
         "that the oracle gains on them is selection bias."
     )
 

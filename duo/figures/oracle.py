@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from duo.figures import base, maps
-from duo.settings import STRATEGIES
-from duo.terms import FIXED, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN
+from duo.terms import FIXED, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN, STRATEGIES
 
 # Families of ORACLE_STATISTICS by the axis that they share: their numbers are of like size.
 _AXES = {

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from duo.data import synthetic
 from duo.figures import base
+from duo.routes import route_name
 from duo.settings import SampledLabels
 from duo.studies.gain import route_words
 
@@ -40,12 +41,13 @@ def recovery(
         panels["alarms"].set_xlabel("share of noise tokens")
         panels["alarms"].set_xlim(-0.03, 1.03)
         base.legend_below(figure, *(panels[name] for name in ("losses", "gaps", "ranks", "alarms")))
+    reference = route_words(route_name(null.reference))
     caption = (
         "Made-up sequences of copies, sums with carries and noise, and a model trained on them alone. Left: mean loss "
         "with all layers small; the black line is the entropy that no mean loss can be below; how many tokens in "
         "brackets; columns are those that must be read beside a digit's own to know its carry. Middle: gap, that loss "
         f"less the oracle's at {budget} of {setting.layers} big; selection bias, what the oracle gains on labels "
-        f"sampled from the predictions of {route_words(null.route)} ({null.samples} per token, temperature "
+        f"sampled from the predictions of {reference} ({null.samples} per token, temperature "
         f"{null.temperature:g}) over the route of this budget with the lowest expected loss; corrected gap, the gap "
         "without it. Right: Spearman's correlation of each measure with what is known; below, the share of noise, "
         "which nothing helps to predict, where a measure is at least its median over the tokens that something must be "

@@ -14,12 +14,11 @@ from ruamel.yaml import YAML
 from duo.figures.base import LINES
 from duo.report import content, glossary
 from duo.report.content import COLOURED, GAIN_FIGURES, SURVIVES, Embedded, GainAtBudget, rows
-from duo.settings import STRATEGIES
 from duo.studies.gain import route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
 from duo.tables.report import REPORT
-from duo.terms import FIXED, RANDOM_ALL
+from duo.terms import FIXED, RANDOM_ALL, STRATEGIES
 
 # Rows of the second part's first table, by strategy of GAIN_CURVES; a ceiling's has its teacher, any other its name.
 GAINS = {

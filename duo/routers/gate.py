@@ -64,7 +64,7 @@ class Routed(nn.Module):
         return RouteSpace(len(self.backbone.layers), self.router.choices)
 
     def forward(self, tokens: Tensor, weigh: Weigh, update: Update) -> tuple[Tensor, Tensor]:
-        """Logits [batch, length, vocabulary] of tokens [batch, length]; the gates' are [batch, length, layers, choices].
+        """Logits [batch, length, vocabulary] of tokens [batch, length]; gates' are [batch, length, layers, choices].
 
         `weigh` makes a layer's choice of the gate's logits; choices are made on the stream as earlier choices have left
         it, and are causal since attention is. `update`, mixed or grouped, computes what the FFNs add.

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from duo import stats
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
-from duo.settings import Ablation
 from duo.stats import Intervals, Statistic, Study
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
+from duo.training import variants
 
 WORDS = {"loss": "loss", "accuracy": "share of right choices"}  # of each measure
 
@@ -74,23 +74,34 @@ def nearness(measure: str) -> Statistic:
     return Statistic(f"{measure}_nearness", "duo", "dense", words=words)
 
 
-def chances(kind: str, width: int, settings: Ablation, small: int, big: int) -> dict[float, float]:
+def chances(kind: str, width: int, axis: Sequence[float], small: int, big: int) -> dict[float, float]:
     """By place on the axis, the chance of the big FFN that a model of this kind runs at there.
 
-    A dense model, whose FFNs have the inner width `width`, stands where Duo does the same FLOPs; all others stand at
-    every chance of `settings`. small and big are the inner widths of Duo's FFNs.
+    A dense model, whose FFNs have the inner width `width`, stands where Duo does the same FLOPs; all others stand
+    everywhere. small and big are the inner widths of Duo's FFNs.
     """
     if kind == "dense":
-        return {settings.chance(width, small, big): 1.0}
-    return {p_big: p_big for p_big in settings.p_big}
+        return {variants.equal_chance(axis, width, small, big): 1.0}
+    return {p_big: p_big for p_big in axis}
+
+
+def compared(losses: pa.Table) -> list[Compared]:
+    """The models of ABLATION_LOSSES, in the order of their rows."""
+    columns = (losses[name].to_pylist() for name in ("model", "kind", "p_big", "chance", "flops"))
+    models: dict[str, Compared] = {}
+    for name, kind, place, chance, flops in zip(*columns, strict=True):
+        model = models.setdefault(name, Compared(name, kind, {}, {}))
+        model.chances[place], model.flops[place] = chance, flops
+    return list(models.values())
 
 
 def loss_table(model: Compared, sample: EvaluationSet, losses: Mapping[float, np.ndarray]) -> pa.Table:
     """Columns of ABLATION_LOSSES for one model, from its losses [documents, length] in nats by place on the axis."""
     parts = []
-    for place in model.chances:
+    for place, chance in model.chances.items():
         count, length = losses[place].shape
         ids = {"model": [model.name] * count, "kind": [model.kind] * count, "p_big": np.full(count, place)}
+        ids |= {"chance": np.full(count, chance), "flops": np.full(count, model.flops[place])}
         sizes = {"tokens": np.full(count, length), "loss_sum": losses[place].sum(axis=1)}
         parts.append(pa.table(ids | {"domain": sample.domains, "document": sample.documents} | sizes))
     return pa.concat_tables(parts)

@@ -37,14 +37,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duo import stats
-from duo.routes import RouteSpace
+from duo.routes import RouteSpace, route_name
 from duo.settings import SampledLabels
 from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
 from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
 from duo.tables import files
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import BIG, CORRECTED, DIFFERENCE, SAMPLED, TRUE
+from duo.terms import BIG, CORRECTED, DIFFERENCE, OTHERS, SAMPLED, TRUE
 
 # What is said of a statistic's other labels.
 ON_SAMPLED, WITHOUT_BIAS = "on sampled labels", "selection bias taken off"
@@ -106,7 +106,7 @@ class Gain(Study):
         shares = {key: stats.weighted_sums(weights, sums).T / tokens for key, sums in self.big.items()}
         for k in self.budgets:
             shares[DIFFERENCE, k] = shares[TRUE, k] - shares[SAMPLED, k]
-        numbers = losses | {GainLoss(self.settings.route, self._reference_budget): references[TRUE]}
+        numbers = losses | {GainLoss(route_name(self.settings.reference), self._reference_budget): references[TRUE]}
         numbers |= {
             LabelShare(labels, budget, layer): values
             for (labels, budget), by_layer in shares.items()
@@ -116,7 +116,7 @@ class Gain(Study):
         return numbers | {statistic: share(weights) for statistic, share in self.without_gain.items()}
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
-        order = {strategy: index for index, strategy in enumerate((*SHOWN, self.settings.route))}
+        order = {strategy: index for index, strategy in enumerate((*SHOWN, route_name(self.settings.reference)))}
         curves = [row for row in self.rows(estimates, GainLoss, "loss") if row["strategy"] in order]
         curves.sort(key=lambda row: order[row["strategy"]])
         return {
@@ -134,7 +134,7 @@ class Gain(Study):
 
     def _gains(self, losses: Mapping[GainLoss, np.ndarray], references: Mapping[str, np.ndarray]) -> stats.Numbers:
         """Gains, selection bias and ceilings at the budgets that leave a choice; and the calibration."""
-        route = self.settings.route
+        route = route_name(self.settings.reference)
         numbers = {calibration(route): references[SAMPLED] - references[TRUE]}
         for k in (budget for budget in self.budgets if 0 < budget < self.layers):
             true = references[TRUE] - losses[GainLoss("oracle", k)]
@@ -144,7 +144,7 @@ class Gain(Study):
             numbers[selection_bias(k)] = losses[GainLoss("label_free", k)] - losses[GainLoss("null", k)]
             for strategy in ("corrected", "fixed", "normalised"):
                 numbers[difference(strategy, route, k)] = losses[GainLoss(strategy, k)] - references[TRUE]
-            for teacher in self.settings.teachers:
+            for teacher in teachers(self.settings):
                 ceiling = losses[GainLoss("ceiling", k, teacher)]
                 numbers[ceiling_difference(teacher, "fixed", k)] = ceiling - losses[GainLoss("fixed", k)]
                 numbers[ceiling_difference(teacher, route, k)] = ceiling - references[TRUE]
@@ -188,7 +188,7 @@ def gather(
     clusters = stats.Clusters(names)
     losses, big, heat = {}, {}, {}
     for budget, rows in by_budget.items():
-        losses |= {key: clusters.sums(values) for key, values in _losses(rows, budget, settings.teachers).items()}
+        losses |= {key: clusters.sums(values) for key, values in _losses(rows, budget, teachers(settings)).items()}
         routes = {TRUE: rows["oracle_route"].to_numpy()[:, None], SAMPLED: files.matrix(rows["null_route"])}
         position = rows["position"].to_numpy()
         for labels, codes in routes.items():
@@ -206,7 +206,7 @@ def gather(
     return Gain(curves, settings, losses, references, big, heat, without_gain(true, sampled, bias, names))
 
 
-def _losses(rows: pa.Table, budget: int, teachers: Sequence[str]) -> dict[GainLoss, np.ndarray]:
+def _losses(rows: pa.Table, budget: int, names: Sequence[str]) -> dict[GainLoss, np.ndarray]:
     """Losses [tokens] in nats, from SAMPLED_LABELS at one budget."""
     oracle = rows["oracle_loss"].to_numpy().astype(np.float64)
     losses = {
@@ -218,7 +218,7 @@ def _losses(rows: pa.Table, budget: int, teachers: Sequence[str]) -> dict[GainLo
     keyed = {GainLoss(strategy, budget): values for strategy, values in losses.items()}
     ceilings = files.matrix(rows["ceiling_loss"]).T
     return keyed | {
-        GainLoss("ceiling", budget, teacher): ceiling for teacher, ceiling in zip(teachers, ceilings, strict=True)
+        GainLoss("ceiling", budget, teacher): ceiling for teacher, ceiling in zip(names, ceilings, strict=True)
     }
 
 
@@ -294,8 +294,13 @@ def labelled(statistic: Statistic, labels: str) -> Statistic:
     return statistic.of(labels, {TRUE: "", SAMPLED: ON_SAMPLED, CORRECTED: WITHOUT_BIAS}[labels])
 
 
+def teachers(settings: SampledLabels) -> list[str]:
+    """Names of the teachers, in the order that SAMPLED_LABELS has them in."""
+    return [*settings.teachers, OTHERS] if settings.others else settings.teachers
+
+
 def route_words(name: str) -> str:
-    """A reference route in words, of its name in a table (SampledLabels.route)."""
+    """A reference route in words, of its name in a table (duo.routes.route_name)."""
     known = {"all_big": "all layers big", "all_small": "all layers small"}
     return known.get(name) or f"the route with code {name.removeprefix('route_')}"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,29 @@ import pyarrow.parquet as pq
 from duo.errors import InputError
 
 ROOT = Path("artifacts")
+
+
+class Watcher(Protocol):
+    """Told which files are used. Who runs code that should keep to some files can tell from it, or refuse."""
+
+    def asked(self, path: Path) -> None:
+        """Somebody asks where the file is, to read or to write it; an error that is raised here reaches them."""
+
+    def written(self, path: Path) -> None:
+        """The file has been written."""
+
+
+_watchers: list[Watcher] = []
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Context in which the watcher is told of every file."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
 
 
 @contextmanager
@@ -31,6 +54,8 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        for watcher in _watchers:
+            watcher.written(path)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is longer
         raise InputError(f"{path}: could not be written: {reason}") from error
@@ -45,7 +70,10 @@ class File:
     template: str
 
     def path(self, **keys: Any) -> Path:
-        return ROOT / self.template.format(**keys)
+        path = ROOT / self.template.format(**keys)
+        for watcher in _watchers:
+            watcher.asked(path)
+        return path
 
     def instance(self, **keys: Any) -> Self:
         """The file of these keys alone, as a File that needs none."""
@@ -70,9 +98,9 @@ class Json(File):
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(f"{path}: is missing; run the stage that makes it") from None
+            raise InputError(f"{path}: is missing") from None
         except ValueError as error:
-            raise InputError(f"{path}: not valid JSON ({error}); delete it and run its stage again") from None
+            raise InputError(f"{path}: not valid JSON ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -109,19 +137,17 @@ class Table(File):
         try:
             table = pq.read_table(path, columns=columns, memory_map=False, partitioning=None)
         except FileNotFoundError:
-            raise InputError(f"{path}: is missing; run the stage that makes it") from None
+            raise InputError(f"{path}: is missing") from None
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"{path}: damaged or not Parquet ({reason}); delete it and run its stage again") from None
+            raise InputError(f"{path}: damaged or not Parquet ({reason})") from None
         expected = [field for field in self.schema if columns is None or field.name in columns]
         for field in expected:
             if field.name not in table.column_names:
-                raise InputError(f"{path}: column {field.name!r} is missing; delete the file and run its stage again")
+                raise InputError(f"{path}: column {field.name!r} is missing")
             if not _fits(table.schema.field(field.name).type, field.type):
                 found = table.schema.field(field.name).type
-                raise InputError(
-                    f"{path}: column {field.name!r} is {found}, should be {field.type}; delete the file and run its stage again"
-                )
+                raise InputError(f"{path}: column {field.name!r} is {found}, should be {field.type}")
         return table
 
     def _cast(self, table: pa.Table, path: Path) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from duo.tables import fields, oracle
+from duo.tables import fields, oracle, training
 from duo.tables.fields import field, interval, table
 from duo.tables.files import Json, Metrics, Table
 
@@ -133,32 +133,14 @@ DIFFICULTY_STATISTICS = Table("difficulty/statistics.parquet", fields.STATISTICS
 # Plain text, not escaped.
 PASSAGES = Json("difficulty/passages.json")
 
-_KIND = field(
-    "kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others"
-)
-_FLOPS_AS = field(
-    "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
-)
-
-ABLATION_LOSSES = table(
-    "ablation/losses.parquet",
-    fields.MODEL,
-    _KIND,
-    _FLOPS_AS,
-    fields.DOMAIN,
-    fields.DOCUMENT,
-    field("tokens", pa.int32(), "of the document in the evaluation set"),
-    field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
-)
-
 ABLATION_CURVES = table(
     "ablation/curves.parquet",
     fields.MODEL,
-    _KIND,
+    training.KIND,
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     field("measure", pa.string(), "loss, or accuracy in multiple choice"),
-    _FLOPS_AS,
-    field("flops", pa.float64(), "of the forward pass over a whole sequence", "floating-point operations per token"),
+    training.FLOPS_AS,
+    training.FLOPS,
     *interval("value", "mean loss in nats per token, or share of right choices", ends="bare"),
 )
 

@@ -42,6 +42,29 @@ HARNESS = table(
     field("lengths", pa.list_(pa.int32()), "of the endings", "characters"),
 )
 
+# Of what the ablations compare: held-out losses under random routes.
+KIND = field(
+    "kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others"
+)
+FLOPS_AS = field(
+    "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
+)
+
+FLOPS = field("flops", pa.float64(), "of the forward pass over a whole sequence", "floating-point operations per token")
+
+ABLATION_LOSSES = table(
+    "ablation_losses/{model}.parquet",
+    fields.MODEL,
+    KIND,
+    FLOPS_AS,
+    field("chance", pa.float64(), "chance of the big FFN that the model runs at: p_big, of a dense model 1"),
+    FLOPS,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    field("tokens", pa.int32(), "of the document in the evaluation set"),
+    field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
+)
+
 CHECKPOINT = File("checkpoints/{fingerprint}.safetensors")
 
 # The model of the synthetic domain, as MODEL, HISTORY and PRETRAIN_METRICS.

@@ -62,7 +62,7 @@ def test_the_pages_follow_from_the_numbers_alone(published):
     assert published["results.md"] == publish.page(numbers)
     assert published["glossary.md"] == glossary.page()
     assert published["README.md"] == publish.readme(MARKS, numbers)
-    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Figure 4b") and published[
+    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Perplexity") and published[
         "README.md"
     ].endswith("results -->\nafter\n")
     assert "NaN" not in published["results.json"]
@@ -105,10 +105,11 @@ def test_what_is_left_of_the_gain_is_told(published):
 def test_readme_has_three_findings_with_intervals(published):
     findings = [line for line in published["README.md"].splitlines() if line.startswith("- **")]
     assert len(findings) == 3
-    assert "gains 0.750 nats per token (0.688 to 0.812); on the true ones 1.000 (0.938 to 1.062)." in findings[0]
-    assert "perplexity 7.4 (6.9 to 7.9)" in findings[1] and "becomes 9.5 (8.9 to 10.1)" in findings[1]
-    assert "`others` chooses without the label are 0.125 nats per token (0.062 to 0.188) below" in findings[2]
-    assert "1.5 M parameters, 4 layers" in published["README.md"]
+    assert "1.000 nats per token (0.938 to 1.062) below that of all layers big" in findings[0]
+    assert findings[0].endswith("still gains 0.750 (0.688 to 0.812).")
+    assert "from 7.4 (6.9 to 7.9) to 9.5 (8.9 to 10.1), at budget 2 on 4 of the documents" in findings[1]
+    assert "(`others`), without the label, are 0.125 nats per token (0.062 to 0.188) below" in findings[2]
+    assert "has 1.5 M\nparameters in 4 layers" in published["README.md"]
 
 
 def test_headline_numbers_are_those_of_the_run(published, given):

@@ -8,7 +8,6 @@ from made_up_dataset import BUDGETS, DOMAINS, NEIGHBOURS, SPACE, TIME, dataset
 from duo.data.evaluation_set import EvaluationSet
 from duo.routers import baselines
 from duo.routers.dataset import RouterDataset
-from duo.settings import BASELINES
 from duo.terms import BIG
 
 TRAIN, VALIDATION, TEST = dataset(40, 0), dataset(20, 1), dataset(20, 2)

@@ -23,6 +23,7 @@ from duo.studies.ablation import (
     nearness,
 )
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
+from duo.tables.training import ABLATION_LOSSES
 from workflow.params import load_params
 
 SHAPE = Shape(vocabulary=300, sequence=16, layers=3, width=16, heads=2, big=48, small=8)
@@ -33,7 +34,9 @@ SETTINGS = PARAMS.ablation.model_copy(update={"p_big": [0.0, 0.5, 1.0]})
 
 def test_a_dense_model_stands_where_duo_does_the_same_flops():
     kinds = {"duo": SHAPE, "dense": Shape(300, 16, 3, 16, 2, 28, 8)}
-    chances = {kind: ablation.chances(kind, shape.big, SETTINGS, small=8, big=48) for kind, shape in kinds.items()}
+    chances = {
+        kind: ablation.chances(kind, shape.big, SETTINGS.p_big, small=8, big=48) for kind, shape in kinds.items()
+    }
     assert chances == {"dense": {0.5: 1.0}, "duo": {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}}
     flops = {kind: {at: forward_flops(kinds[kind], 16, 3 * p) for at, p in chances[kind].items()} for kind in kinds}
     models = [Compared(kind, kind, chances[kind], flops[kind]) for kind in kinds]
@@ -94,6 +97,16 @@ def test_two_models_of_a_kind_at_one_place_are_an_error():
     twin = Compared("f", "frozen", {1.0: 1.0}, {1.0: 2e6})
     with pytest.raises(InputError, match="model f: another frozen one stands at p_big 1; compare one"):
         contrasts([*FOUR, twin], "loss")
+
+
+def test_models_come_back_from_the_table_of_their_losses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ids = np.zeros((2, 5), int)
+    sample = EvaluationSet(["text", "code"], ["a", "b"], ids, ids)
+    for model in FOUR:
+        table = ablation.loss_table(model, sample, dict.fromkeys(model.chances, np.ones((2, 5))))
+        ABLATION_LOSSES.write(table, model=model.name)
+    assert ablation.compared(pa.concat_tables([ABLATION_LOSSES.read(model=model.name) for model in FOUR])) == FOUR
 
 
 def test_losses_and_choices_become_costs_of_documents():

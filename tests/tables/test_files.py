@@ -115,17 +115,58 @@ def test_truncated_table_is_one_error(kept):
     path = ROUTE_LOSSES.path(model="duo", shard=0)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
-    with pytest.raises(
-        InputError, match=r"route_losses/duo-0.parquet: damaged or not Parquet .*; delete it and run its stage again"
-    ) as caught:
+    with pytest.raises(InputError, match=r"route_losses/duo-0.parquet: damaged or not Parquet \(.+\)$") as caught:
         ROUTE_LOSSES.read(model="duo", shard=0)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("file, keys", [(ROUTE_LOSSES, {"model": "duo", "shard": 0}), (ORACLE_METRICS, {})])
 def test_missing_file_is_one_error(file, keys):
-    with pytest.raises(InputError, match=r"is missing; run the stage that makes it"):
+    with pytest.raises(InputError, match=rf"^{file.path(**keys)}: is missing$"):
         file.read(**keys)
+
+
+class Watcher:
+    """Remembers what it is told, and refuses what it is asked to."""
+
+    def __init__(self, refused: str = ""):
+        self.refused, self.told = refused, []
+
+    def asked(self, path: Path) -> None:
+        self.told.append(("asked", path.name))
+        if path.name == self.refused:
+            raise InputError(f"{path} is not yours")
+
+    def written(self, path: Path) -> None:
+        self.told.append(("written", path.name))
+
+
+def test_a_watcher_is_told_of_every_file_while_it_watches():
+    watcher = Watcher()
+    with files.watched(watcher):
+        ORACLE_METRICS.write({"a": 1})
+        ORACLE_METRICS.read()
+        ROUTE_LOSSES.write(losses(), model="duo", shard=0)
+        ROUTE_LOSSES.instance(model="duo", shard=0).read()
+    ORACLE_METRICS.read()
+    metrics, table = "metrics.json", "duo-0.parquet"
+    both = ("asked", "written", "asked")
+    assert watcher.told == [(word, name) for name in (metrics, table) for word in both]
+
+
+def test_a_watcher_can_refuse_a_file_and_then_watches_no_more():
+    ORACLE_METRICS.write({"a": 1})
+    watcher = Watcher("metrics.json")
+    with pytest.raises(InputError, match=r"metrics.json is not yours"), files.watched(watcher):
+        ORACLE_METRICS.write({"a": 2})
+    assert ORACLE_METRICS.read() == {"a": 1} and watcher.told == [("asked", "metrics.json")]
+
+
+def test_a_write_that_fails_is_not_told():
+    watcher = Watcher()
+    with pytest.raises(ValueError), files.watched(watcher):
+        ORACLE_METRICS.write({"a": float("nan")})
+    assert watcher.told == [("asked", "metrics.json")]
 
 
 def test_damaged_json_is_one_error():

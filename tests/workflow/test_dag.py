@@ -1,10 +1,13 @@
 """dvc.yaml against the scripts, and workflow.dag against DVC."""
 
 import ast
+import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,11 @@ from dvc.parsing import DataResolver
 from project import REPOSITORY
 
 from duo.errors import InputError
+from duo.tables.files import File
+from duo.tables.training import CHECKPOINT
 from workflow import dag
 from workflow.params import Params, read_yaml
 
-OBSERVERS = {
-    "workflow/track.py"
-}  # watches a stage and can't change what it makes (tests/test_track.py), so a change of it reruns none
 DEFINITIONS = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
 
@@ -27,46 +29,6 @@ def tree(path: str) -> ast.Module:
 
 def template(name: str) -> dict:
     return DEFINITIONS[name].get("do", DEFINITIONS[name])
-
-
-def imported(path: str) -> set[str]:
-    """Files of duo/ and workflow/ that this file imports, wherever in it."""
-    names = set()
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = {name.replace(".", "/") + ".py" for name in names if name.split(".")[0] in ("duo", "workflow")}
-    return {file for file in files if (REPOSITORY / file).exists()}
-
-
-def reached(path: str) -> set[str]:
-    """The file and all that it imports, directly or not."""
-    found, ahead = set(), {path}
-    while ahead:
-        file = ahead.pop()
-        found.add(file)
-        ahead |= imported(file) - found - OBSERVERS
-    return found
-
-
-@pytest.mark.parametrize("name", DEFINITIONS)
-def test_code_that_a_stage_depends_on_is_what_it_imports(name):
-    script = f"workflow/stages/{name}.py"
-    declared = {path for path in template(name)["deps"] if path.endswith(".py")}
-    assert template(name)["cmd"].split()[:3] == ["python", "-m", f"workflow.stages.{name}"]
-    assert declared == reached(script)
-
-
-def test_packages_hold_no_code_that_a_dependency_could_miss():
-    """duo/__init__.py apart, which names what it imports when asked, and so imports nothing of duo."""
-    assert imported("duo/__init__.py") == set()
-    for path in [*REPOSITORY.glob("duo/*/__init__.py"), *REPOSITORY.glob("workflow/**/__init__.py")]:
-        body = tree(str(path.relative_to(REPOSITORY))).body
-        assert all(isinstance(node, ast.Assign | ast.Expr) and isinstance(node.value, ast.Constant) for node in body), (
-            path
-        )
 
 
 def params_read(script: str) -> set[str]:
@@ -99,18 +61,36 @@ def params_read(script: str) -> set[str]:
     return found
 
 
+def scripts(name: str) -> list[str]:
+    """The stage's script, and those that it imports."""
+    own = f"workflow/stages/{name}.py"
+    modules = [node.module for node in ast.walk(tree(own)) if isinstance(node, ast.ImportFrom)]
+    return [own, *(f"{name.replace('.', '/')}.py" for name in modules if name.startswith("workflow.stages."))]
+
+
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_params_that_a_stage_declares_are_what_it_reads(name):
     declared = {re.sub(r"\$\{(key|item)\}", "[]", param) for param in template(name).get("params", [])}
-    scripts = [
-        dep for dep in template(name)["deps"] if dep.startswith("workflow/stages/")
-    ]  # its own, and those it imports
-    read = set().union(*map(params_read, scripts))
+    read = set().union(*map(params_read, scripts(name)))
     undeclared = {
         chain for chain in read if not any(chain == param or chain.startswith(param + ".") for param in declared)
     }
     unread = {param for param in declared if not any(chain == param or chain.startswith(param + ".") for chain in read)}
     assert not undeclared and not unread
+
+
+@pytest.mark.parametrize("name", [name for name in DEFINITIONS if name != "code"])
+def test_tables_that_a_script_names_are_dependencies_or_outs(name):
+    """Which the stage is held to when it runs, too; here at once."""
+    declared = [path for key in ("deps", "outs", "metrics") for path in template(name).get(key, [])]
+    declared = [re.sub(r"\$\{[^}]+\}", "*", path) for path in declared]
+    for node in ast.walk(tree(f"workflow/stages/{name}.py")):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("duo.tables."):
+            module = importlib.import_module(node.module)
+            for file in (getattr(module, alias.name) for alias in node.names):
+                if isinstance(file, File) and file is not CHECKPOINT:
+                    path = re.sub(r"{\w+}", "*", f"artifacts/{file.template}")
+                    assert any(fnmatch(path, known) or path.startswith(f"{known}/") for known in declared), path
 
 
 def test_resolver_is_the_one_we_know(toy):
@@ -120,7 +100,7 @@ def test_resolver_is_the_one_we_know(toy):
     listed = toy.run("dvc stage list --name-only").stdout.split()
     assert sorted(known.stages) == sorted(listed)
     stage = known.stages["oracle@2"]
-    assert stage.cmd == "python toy.py artifacts/oracle/2/tokens.txt 2 artifacts/corpus"
+    assert stage.cmd == "python -m workflow.stages.oracle 2"
     assert stage.outs == ("artifacts/oracle/2/tokens.txt",)
     assert stage.params == {"seed": 1, "model": known.values["model"]}
 
@@ -140,7 +120,7 @@ def test_a_matrix_has_one_key_of_all_its_axes(toy):
     matrix:
       model: [duo, skip]
       shard: ${route_losses.shards}
-    cmd: python toy.py artifacts/pairs/${item.model}-${item.shard}.txt 0
+    cmd: python -m workflow.stages.pairs ${item.model} ${item.shard}
     outs: ["artifacts/pairs/${item.model}-${item.shard}.txt"]
 """
     toy.replace("dvc.yaml", "\n  headline:", f"{stage}\n  headline:")
@@ -170,17 +150,67 @@ def test_why_names_the_param_with_old_and_new_value(toy):
     assert dag.Dag().why("report")["report"] == ["artifacts/headline.txt: headline will run"]
 
 
-def test_why_names_the_command_the_file_and_the_missing_out(toy):
-    toy.replace("dvc.yaml", "headline.txt 0 artifacts/oracle", "headline.txt 1 artifacts/oracle")
-    toy.replace("toy.py", "import hashlib", "import  hashlib")
+def test_why_names_the_command_the_module_and_the_missing_out(toy):
+    toy.replace("dvc.yaml", "workflow.stages.headline", "workflow.stages.headline now")
+    toy.replace("duo/toy.py", "str(salt)", "repr(salt)")
+    toy.replace("workflow/stages/report.py", "from workflow import", "import duo.stats\nfrom workflow import")
     Path("artifacts/corpus/text.txt").unlink()
     Path("artifacts/corpus/code.txt").write_text("by hand")
-    command = "python toy.py artifacts/headline.txt {} artifacts/oracle"
-    assert f"command: {command.format(0)} -> {command.format(1)}" in dag.Dag().why("headline")["headline"]
+    command = "python -m workflow.stages.headline"
+    assert f"command: {command} -> {command} now" in dag.Dag().why("headline")["headline"]
     assert dag.Dag().why("corpus") == {
-        "corpus@text": ["toy.py: changed", "artifacts/corpus/text.txt: is missing"],
-        "corpus@code": ["toy.py: changed", "artifacts/corpus/code.txt: is not what the stage wrote"],
+        "corpus@text": ["duo/toy.py: changed", "artifacts/corpus/text.txt: is missing"],
+        "corpus@code": ["duo/toy.py: changed", "artifacts/corpus/code.txt: is not what the stage wrote"],
     }
+    assert dag.Dag().why("report")["report"][:4] == [
+        "duo/seeds.py: is reached now",
+        "duo/stats.py: is reached now",
+        "duo/toy.py: changed",
+        "workflow/stages/report.py: changed",
+    ]
+    assert dag.Dag().why("code")["code"] == ["duo: changed", "workflow: changed"]
+
+
+def test_why_knows_old_code_from_the_cache_too(toy):
+    """As after a checkout of another commit, or a run of `code` that was not followed by the others."""
+    toy.replace("duo/toy.py", "str(salt)", "repr(salt)")
+    toy.run("dvc repro -q code")
+    assert dag.Dag().why("corpus@text")["corpus@text"] == ["duo/toy.py: changed"]
+    shutil.rmtree(".dvc/cache")
+    assert dag.Dag().why("corpus@text")["corpus@text"] == ["artifacts/code/corpus.json: changed"]
+
+
+PROSE = ("duo/toy.py", "import hashlib", "# Hashes.\nimport hashlib")
+
+
+def test_prose_makes_code_due_alone(toy):
+    toy.replace(*PROSE)
+    known = dag.Dag()
+    assert {address: known.changes(address) for address in known.stages if known.changes(address)} == {
+        "code": ("duo: changed",)
+    }
+    assert [toy.run(f"dvc status -q {address}", check=False).returncode for address in ("code", "corpus@text")] == [
+        1,
+        0,
+    ]
+
+
+@pytest.mark.parametrize(
+    "file, due",
+    [
+        ("duo/new.py", True),
+        ("examples/new.ipynb", True),
+        ("workflow/stages/__pycache__/new.pyc", False),
+        ("duo/model/.ipynb_checkpoints/new.py", False),
+        ("duo/tables/files.py.tmp", False),
+        ("duo/.files.py.swp", False),
+    ],
+)
+def test_folders_of_sources_are_seen_as_dvc_sees_them(toy, file, due):
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).write_text("new = 1")
+    assert bool(dag.Dag().changes("code")) == due
+    assert (toy.run("dvc status -q code", check=False).returncode == 1) == due
 
 
 def test_why_of_a_stage_that_never_ran_and_of_none(toy):

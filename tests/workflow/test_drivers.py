@@ -15,21 +15,41 @@ from project import Project, kill
 from workflow import dag
 
 NOTHING = "Nothing to be done"
+RUNNING = re.compile(r"^Running stage '(.+)'", re.MULTILINE)
 
 
 def test_snakemake_makes_what_dvc_makes_and_then_both_rest(fresh_toy, finished_toy, tmp_path):
     toy = fresh_toy.copy(tmp_path / "toy")
     toy.run("snakemake --cores 2")
     assert toy.files() == finished_toy.files()
-    assert len(toy.ran()) == 8
+    assert len(toy.ran()) == 8 and len(toy.files()) == 13
     toy.run("dvc repro -q")
     assert NOTHING in toy.run("snakemake -n").stdout and toy.ran() == []
 
 
 def test_after_dvc_snakemake_rests_though_every_file_is_touched(toy):
-    for path in [toy.root / "toy.py", *sorted((toy.root / "artifacts").rglob("*.txt"), reverse=True)]:
+    for path in [toy.root / "duo/toy.py", *sorted((toy.root / "artifacts").rglob("*.*"), reverse=True)]:
         path.touch()
     assert NOTHING in toy.run("snakemake -n").stdout
+
+
+def test_prose_runs_code_alone(toy):
+    toy.replace("duo/toy.py", "import hashlib", "# Hashes.\nimport hashlib")
+    planned = toy.run("snakemake -n").stdout
+    assert re.findall(r"^rule (\w+):", planned, re.MULTILINE) == ["code", "all"]
+    assert RUNNING.findall(toy.run("dvc repro").stdout) == ["code"]
+    toy.replace("workflow/stages/oracle.py", "A stage of the toy.", "A stage.")
+    toy.run("snakemake --cores 2")
+    assert toy.ran() == [] and NOTHING in toy.run("snakemake -n").stdout
+    assert RUNNING.findall(toy.run("dvc repro").stdout) == []
+
+
+@pytest.mark.parametrize("driver", ["dvc repro -q", "snakemake --cores 2"])
+def test_changed_code_runs_what_reaches_it(toy, driver):
+    toy.replace("workflow/stages/headline.py", "0, [f", "1, [f")
+    toy.run(driver)
+    assert toy.ran() == ["artifacts/headline.txt", "artifacts/report.html"]
+    assert NOTHING in toy.run("snakemake -n").stdout and toy.run("dvc status -q").returncode == 0
 
 
 def test_new_budget_runs_its_own_stages_and_the_way_back_runs_none(toy):
@@ -159,7 +179,7 @@ def test_smoke_with_a_budget_less_runs_what_reads_the_budgets(finished_smoke, tm
         "harness",
         "ablation",
     }
-    ran = set(re.findall(r"^Running stage '([^'@]+)", project.run("dvc repro claims headline").stdout, re.MULTILINE))
+    ran = {address.split("@")[0] for address in RUNNING.findall(project.run("dvc repro claims headline").stdout)}
     assert {"oracle_curves", "claims", "headline"} <= ran <= due
 
 

@@ -180,11 +180,16 @@ def test_default_params_are_valid_and_short():
         ({"sampled_labels.teachers": ["techer"]}, "sampled_labels.teachers: 'techer' is none of models: ["),
         (
             {"sampled_labels.teachers": ["duo"]},
-            "sampled_labels.teachers: 'duo' is judged itself (route_losses.models: ['duo']); take another, or 'others'",
+            "sampled_labels.teachers: 'duo' is judged itself (route_losses.models: ['duo']); take another, or "
+            "sampled_labels.others",
         ),
         (
-            {"sampled_labels.teachers": ["others"]},
-            "sampled_labels.teachers: 'others' needs two or more of route_losses.models, which are ['duo']",
+            {"sampled_labels.teachers": ["others"]},  # as it was written before
+            "sampled_labels.teachers: 'others' is sampled_labels.others: true now",
+        ),
+        (
+            {"sampled_labels.others": True},
+            "sampled_labels.others: True needs two or more of route_losses.models, which are ['duo']",
         ),
         ({"search.budgets": [4, 12]}, "search.budgets: 12 leaves no choice; should be below model.layers (12)"),
         ({"search.budgets": [4, 4]}, "search.budgets: [4, 4] must name each once"),

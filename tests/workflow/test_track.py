@@ -239,6 +239,8 @@ def test_live_curves_can_be_turned_off(bare: Path, monkeypatch: pytest.MonkeyPat
 def test_a_dead_server_neither_fails_nor_delays_a_stage(bare: Path, answers: str) -> None:
     script = """
 import sys
+from pathlib import Path
+from duo.tables import files
 from workflow import track
 from workflow import stage
 assert "mlflow" not in sys.modules and "dvc" not in sys.modules
@@ -248,10 +250,14 @@ def main(*words):
     with track.live("pretrain") as live:
         for step in range(1000):
             live.log(step, {"train": 1.0})
+    for name in ("history.parquet", "metrics.json"):
+        with files.atomic(Path("artifacts/pretrain/duo", name)) as temporary:
+            temporary.write_text("")
     print("trained", flush=True)
 
 stage.run(main)
 """
+    Path("pretrain.py").write_text(script)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if answers == "is silent":
@@ -260,7 +266,7 @@ stage.run(main)
         environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)}
         start = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60
+            [sys.executable, "pretrain.py"], capture_output=True, text=True, env=environment, timeout=60
         )
         took = time.monotonic() - start
     assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr

@@ -16,6 +16,7 @@ from duo.tables.studies import (
     SPECTRUM_STATISTICS,
     SYNTHETIC_STATISTICS,
 )
+from duo.training import variants
 from workflow import stage
 from workflow.params import Params, load_params
 
@@ -34,7 +35,7 @@ def scope(params: Params) -> claims.Scope:
     """What this experiment has."""
     sizes, ablation = params.model, params.ablation
     compared = {name: params.models[name] for name in ablation.models}
-    kinds = {name: variant.kind(params.pretrain.p_big) for name, variant in compared.items()}
+    kinds = {name: variants.kind(variant, params.pretrain.p_big) for name, variant in compared.items()}
     widths = [variant.big or sizes.big for name, variant in compared.items() if kinds[name] == "dense"]
     by_model = [
         {name: router for name, router in params.routers.items() if router.model == model}
@@ -45,7 +46,7 @@ def scope(params: Params) -> claims.Scope:
         budgets=params.oracle.budgets,
         routers=max(len(comparable(routers)) for routers in by_model),
         skipping=any("skip" in router.choices for router in params.routers.values()),
-        dense=[ablation.chance(width, sizes.small, sizes.big) for width in widths],
+        dense=[variants.equal_chance(ablation.p_big, width, sizes.small, sizes.big) for width in widths],
         frozen="frozen" in kinds.values(),
     )
 
@@ -54,7 +55,7 @@ def main() -> None:
     params = load_params()
     statistics = {table: table.read() for table in claims.SOURCES if table is not SKIP_STATISTICS}
     statistics[SKIP_STATISTICS] = pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models)
-    same = {name: variant.but_seed() for name, variant in params.models.items()}
+    same = {name: variants.without_seed(variant) for name, variant in params.models.items()}
     models = {
         name: claims.Trained(variant.seed, tuple(other for other in same if same[other] == same[name]))
         for name, variant in params.models.items()

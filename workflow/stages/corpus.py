@@ -9,8 +9,10 @@ from workflow.params import load_params
 def main(domain: str) -> None:
     params = load_params()
     source = params.corpus[domain]
-    documents = corpus.read(source, domain)
-    DOCUMENTS.write(corpus.split(documents, source, domain, params.seed), domain=domain)
+    with stage.advice(f"corpus.{domain} in params.yaml says what is read"):
+        documents = corpus.read(source, domain)
+        table = corpus.split(documents, source, domain, params.seed)
+    DOCUMENTS.write(table, domain=domain)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import pyarrow as pa
 
 from duo.data import evaluation_set
 from duo.data import tokenizer as tokens
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.tables.data import MULTIPLE_CHOICE, TEST_TOKENS
 from duo.tables.training import HARNESS, MODEL
-from workflow import stage
+from duo.training import variants
+from workflow import compute, stage
 from workflow.params import load_params
 
 
@@ -20,15 +21,16 @@ def main(name: str) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the harness is imported
     from duo.training import harness
 
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     bos = evaluation_set.bos_id(TEST_TOKENS.read(columns=["tokens"]))
-    dense = params.models[name].kind(params.pretrain.p_big) == "dense"
+    dense = variants.kind(params.models[name], params.pretrain.p_big) == "dense"
     tokenizer, items, answers = tokens.load(), MULTIPLE_CHOICE.read(), []
     for p_big in [1.0] if dense else params.ablation.p_big:
         where = Device.of(params.runtime, params.route_losses.precision)
         as_model = harness.HarnessModel(duo, tokenizer, bos, p_big, where, params.seed)
-        answers.append(harness.run(as_model, items, params.ablation.tasks))
+        with stage.advice("ablation.tasks in params.yaml names the tasks"):
+            answers.append(harness.run(as_model, items, params.ablation.tasks))
     table = pa.concat_tables(answers)
     HARNESS.write(table.append_column("model", pa.array([name] * len(table))), model=name)
 

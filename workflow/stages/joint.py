@@ -4,25 +4,22 @@ import torch
 
 from duo import routes, terms
 from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import joint, tree
-from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import JOINT_LOSSES, ROUTE_LOSSES
 from duo.tables.routers import ROUTED
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import compute, inputs, stage
 from workflow.params import load_params
 
 
 def main(kind: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     name, budgets, chunk = params.route_losses.models[0], params.joint.budgets, params.route_losses.chunk
     where = Device.of(params.runtime, params.route_losses.precision)
-    common = evaluation_set.choose(
-        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
-    )
+    common = inputs.evaluation_set(params.evaluation_set, params.seed)
     sample = common.truncate(params.joint.documents, params.evaluation_set.tokens)
     duo, space = transformer.load(MODEL.path(model=name), params.runtime.device), routes.RouteSpace(params.model.layers)
     if kind == terms.GREEDY:
@@ -33,10 +30,11 @@ def main(kind: str) -> None:
             losses = joint.enumerated(tables, sample)
         else:
             enumerator = tree.Enumerator(duo, space, where, chunk)
-            inputs = (torch.from_numpy(each) for each in (sample.tokens, sample.labels, reference(params, sample)))
-            losses = enumerator.documents(*inputs).numpy()
+            arrays = sample.tokens, sample.labels, reference(params, sample)
+            losses = enumerator.documents(*map(torch.from_numpy, arrays)).numpy()
         choices = joint.choose(losses, space, sample, budgets, params.seed)
-    JOINT_LOSSES.write(joint.table(name, duo, space, sample, choices, where), context=kind)
+    with stage.advice(stage.DIVERGED):
+        JOINT_LOSSES.write(joint.table(name, duo, space, sample, choices, where), context=kind)
 
 
 def reference(params, sample: evaluation_set.EvaluationSet):

@@ -8,7 +8,9 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    MULTIPLE_CHOICE.write(tasks.make_items(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed))
+    with stage.advice("ablation in params.yaml asks for them"):
+        items = tasks.make_items(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed)
+    MULTIPLE_CHOICE.write(items)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ from workflow.params import load_params
 def main(budget: str) -> None:
     params = load_params()
     space = RouteSpace(params.model.layers)
-    named = params.oracle.strategies
-    strategies = {name: plugins.load(item, ["choose"]) if ":" in item else None for name, item in named.items()}
-    parts = []
+    strategies, parts = {}, []
+    for name, kind in params.oracle.strategies.items():
+        with stage.advice(f"oracle.strategies.{name} in params.yaml names its class"):
+            strategies[name] = plugins.load(kind, ["choose"]) if ":" in kind else None
     for model, shard in product(params.route_losses.models, params.route_losses.shards):
         losses = ROUTE_LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
         tries, seed = params.oracle.random_routes, params.seed
-        parts.append(select.apply(model, losses, space, int(budget), tries, seed, strategies))
+        with stage.advice(stage.DIVERGED):
+            parts.append(select.apply(model, losses, space, int(budget), tries, seed, strategies))
     for table, tables in zip((SELECTIONS, ROUTE_SUMS, STRATEGY_SUMS), zip(*parts, strict=True), strict=True):
         table.write(pa.concat_tables(tables), budget=budget)
 

@@ -3,26 +3,26 @@
 from itertools import product
 
 from duo import plugins
-from duo.model import device
 from duo.model.device import Device
 from duo.routers import own, policies
 from duo.tables.routers import POLICY_ROUTES, POLICY_SETTINGS
 from duo.terms import AVERAGE, EXACT
-from workflow import stage
+from workflow import compute, stage
 from workflow.params import load_params
 from workflow.policies import KnownLosses
 
 
 def main(name: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     where = Device.of(params.runtime, params.route_losses.precision)
     known = KnownLosses(params.route_losses.models[0], params.route_losses.shards, params.corpus, where)
     kind, budgets, seed = params.policies.routers[name], params.policies.budgets, params.seed
     train, validation = known.datasets()
     if ":" in kind:
-        chooser, constraints = plugins.load(kind, own.METHODS), (EXACT, AVERAGE)
-        trained = [own.fit(name, chooser, constraints, budgets, train, validation, known.backbone, seed)]
+        with stage.advice(f"policies.routers.{name} in params.yaml names its class"):
+            chooser, constraints = plugins.load(kind, own.METHODS), (EXACT, AVERAGE)
+            trained = [own.fit(name, chooser, constraints, budgets, train, validation, known.backbone, seed)]
     else:
         training = params.policies.training
         pairs = product(training.inputs, training.networks)

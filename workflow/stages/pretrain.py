@@ -2,26 +2,26 @@
 
 from dataclasses import replace
 
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.tables import files
 from duo.tables.data import packed
 from duo.tables.training import CHECKPOINT, HISTORY, MODEL, PRETRAIN_METRICS
-from duo.training import loop, pretrain
-from workflow import stage, track
+from duo.training import loop, pretrain, variants
+from workflow import compute, stage, track
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     variant = params.models[name]
-    settings = variant.settings(params.pretrain)
+    settings = variants.pretraining(variant, params.pretrain)
     shape = replace(transformer.Shape.of(params.tokens, params.model), big=variant.big or params.model.big)
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("pretrain", name))
     data = {split: packed(split) for split in ("train", "validation")}
     options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
-    with track.live(f"pretrain@{name}") as live:
+    with track.live(f"pretrain@{name}") as live, stage.advice("pretrain and model in params.yaml hold its settings"):
         run = loop.Run(f"model {name}", variant.seed, checkpoint, live.log)
         duo, history = pretrain.train(
             shape, settings, Device.of(params.runtime, settings.precision), data, run, **options

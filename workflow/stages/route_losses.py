@@ -3,24 +3,20 @@
 import torch
 
 from duo import routes
-from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import tree
 from duo.tables import files
-from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import ROUTE_LOSSES
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import compute, inputs, stage
 from workflow.params import load_params
 
 
 def main(name: str, shard: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
-    sample = evaluation_set.choose(
-        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
-    )
+    compute.prepare(params.runtime)
+    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
     mine = sample.take(slice(int(shard), None, len(params.route_losses.shards)))
     space = routes.RouteSpace(params.model.layers)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)

@@ -3,29 +3,28 @@
 import numpy as np
 import pyarrow as pa
 
-from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.routers import gate
 from duo.seeds import stream
 from duo.tables import files
-from duo.tables.data import TEST_TOKENS, packed
+from duo.tables.data import packed
 from duo.tables.routers import ROUTED, ROUTER, ROUTER_HISTORY, ROUTER_METRICS
 from duo.tables.training import CHECKPOINT, MODEL
 from duo.training import loop
-from workflow import stage, track
+from workflow import compute, inputs, stage, track
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     one, settings = params.routers[name], params.router
     backbone = transformer.load(MODEL.path(model=one.model), params.runtime.device)
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("router", name))
     data = {split: packed(split) for split in ("train", "validation")}
     seed = int(stream(params.seed, "router", name).integers(2**31))
-    with track.live(f"router@{name}") as live:
+    with track.live(f"router@{name}") as live, stage.advice("router in params.yaml holds its settings"):
         run = loop.Run(f"router {name}", seed, checkpoint, live.log)
         where = Device.of(params.runtime, settings.precision)
         routed, history = gate.train(backbone, one, params.skips.scope, settings, where, data, run)
@@ -33,9 +32,7 @@ def main(name: str) -> None:
         gate.save(routed, temporary, settings.backbone == "trained")
     ROUTER_HISTORY.write(loop.history_columns(history, settings.batch * params.tokens.sequence), router=name)
 
-    sample = evaluation_set.choose(
-        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
-    )
+    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
     found = gate.score(
         routed,
         one,

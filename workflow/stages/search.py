@@ -3,34 +3,30 @@
 import torch
 
 from duo import routes
-from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import search, select
 from duo.studies.search import SearchCurves
-from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import ROUTE_LOSSES
 from duo.tables.training import MODEL
-from workflow import stage, studies
+from workflow import compute, inputs, stage, studies
 from workflow.params import load_params
 
 
 def main() -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     name, layers, settings = params.route_losses.models[0], params.model.layers, params.search
-    sample = evaluation_set.choose(
-        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
-    )
+    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
     sample = sample.truncate(settings.documents, params.evaluation_set.tokens)
     space = routes.RouteSpace(layers)
     tables = [
         ROUTE_LOSSES.read(["domain", "document", "losses"], model=name, shard=shard)
         for shard in params.route_losses.shards
     ]
-    losses = {
-        (domain, document): part for table in tables for domain, document, _, part in select.by_document(table, space)
-    }
+    with stage.advice(stage.DIVERGED):
+        parts = [part for table in tables for part in select.by_document(table, space)]
+    losses = {(domain, document): part for domain, document, _, part in parts}
     lens = None
     if "beam" in settings.methods:
         duo = transformer.load(MODEL.path(model=name), params.runtime.device)

@@ -3,24 +3,20 @@
 import numpy as np
 
 from duo import routes
-from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import null, tree
 from duo.studies import skips
-from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import SKIPS
 from duo.tables.training import MODEL
-from workflow import stage, studies
+from workflow import compute, inputs, stage, studies
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
-    sample = evaluation_set.choose(
-        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
-    )
+    compute.prepare(params.runtime)
+    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
     space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
     where = Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)

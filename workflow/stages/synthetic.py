@@ -2,19 +2,19 @@
 
 from duo import routes
 from duo.data import synthetic
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import difficulty, tree
 from duo.studies.recovery import Recovery
 from duo.tables.oracle import SYNTHETIC_TOKENS
 from duo.tables.training import SYNTHETIC_MODEL
-from workflow import stage, studies
+from workflow import compute, stage, studies
 from workflow.params import load_params
 
 
 def main() -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     sequences, sample = synthetic.held_out(params.synthetic.documents, params.tokens.sequence, params.synthetic.seed)
     duo = transformer.load(SYNTHETIC_MODEL.path(), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)

@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 from duo.data import synthetic
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.tables import files
 from duo.tables.training import CHECKPOINT, SYNTHETIC_HISTORY, SYNTHETIC_METRICS, SYNTHETIC_MODEL
 from duo.training import loop, pretrain
-from workflow import stage, track
+from workflow import compute, stage, track
 from workflow.params import load_params
 
 
 def main() -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     seed, sequence = params.synthetic.seed, params.tokens.sequence
     changes = {"tokens": params.synthetic.tokens, "batch": params.synthetic.batch, "mix": {synthetic.NAME: 1.0}}
     settings = params.pretrain.model_copy(update=changes)
@@ -24,7 +24,7 @@ def main() -> None:
         split: {synthetic.NAME: synthetic.draw(count, sequence + 1, seed, split)["id"]} for split, count in rows.items()
     }
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
-    with track.live("synthetic_model") as live:
+    with track.live("synthetic_model") as live, stage.advice("pretrain in params.yaml holds its settings"):
         run = loop.Run("synthetic model", seed, checkpoint, live.log)
         duo, history = pretrain.train(shape, settings, Device.of(params.runtime, settings.precision), data, run)
     with files.atomic(SYNTHETIC_MODEL.path()) as temporary:

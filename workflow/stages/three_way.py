@@ -1,30 +1,27 @@
 """Small, big or skip: the loss of some held-out tokens under every route, by budget; one domain."""
 
 from duo import routes
-from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import three_way, tree
-from duo.tables.data import TEST_TOKENS
 from duo.tables.oracle import THREE_WAY
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import compute, inputs, stage
 from workflow.params import load_params
 
 
 def main(domain: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
-    common = evaluation_set.choose(
-        TEST_TOKENS.read(), params.evaluation_set.documents, params.evaluation_set.tokens, params.seed
-    )
+    compute.prepare(params.runtime)
+    common = inputs.evaluation_set(params.evaluation_set, params.seed)
     sample = common.of(domain).truncate(params.three_way.documents, params.three_way.tokens)
     space = routes.RouteSpace(params.model.layers, routes.CHOICES)
     name, where = params.three_way.model, Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope)
     cells = three_way.enumerate_routes(enumerator, sample)
-    THREE_WAY.write(three_way.table(name, sample, cells), domain=domain)
+    with stage.advice(stage.DIVERGED):
+        THREE_WAY.write(three_way.table(name, sample, cells), domain=domain)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from workflow.params import load_params
 def main() -> None:
     params = load_params()
     corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
-    tokenizer.tokenize(corpora, params.tokens.vocabulary, params.tokens.sequence, params.seed, params.tokens.pretrained)
+    settings = params.tokens
+    with stage.advice("tokens in params.yaml asks for it, and corpus says what text there is"):
+        tokenizer.tokenize(corpora, settings.vocabulary, settings.sequence, params.seed, settings.pretrained)
 
 
 if __name__ == "__main__":

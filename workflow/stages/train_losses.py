@@ -7,20 +7,20 @@ import torch
 
 from duo import routes
 from duo.data import evaluation_set
-from duo.model import device, transformer
+from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import tree
 from duo.tables import files
 from duo.tables.data import TEST_TOKENS, packed
 from duo.tables.oracle import TRAIN_LOSSES
 from duo.tables.training import MODEL
-from workflow import stage
+from workflow import compute, stage
 from workflow.params import load_params
 
 
 def main(domain: str) -> None:
     params = load_params()
-    device.prepare(params.runtime.device, params.runtime.threads)
+    compute.prepare(params.runtime)
     duo = transformer.load(MODEL.path(model=params.route_losses.models[0]), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
     where = Device.of(params.runtime, params.route_losses.precision)
@@ -31,9 +31,10 @@ def main(domain: str) -> None:
         "validation": params.policies.validation_documents,
     }.items():
         rows = packed(split)[domain]
-        sample = evaluation_set.from_packed(
-            domain, rows, bos, documents, params.evaluation_set.tokens, params.seed, split
-        )
+        with stage.advice(f"policies.{split}_documents in params.yaml asks for them"):
+            sample = evaluation_set.from_packed(
+                domain, rows, bos, documents, params.evaluation_set.tokens, params.seed, split
+            )
         losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels))
         columns = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
         columns |= {

@@ -1,0 +1,36 @@
+"""What the models of an experiment are: trained as Duo is, or as one of those that it is compared with.
+
+It takes settings alone, so that params, studies and pages can ask without loading a network.
+"""
+
+from collections.abc import Sequence
+
+from duo.settings import Pretrain, Variant
+
+
+def pretraining(variant: Variant, pretrain: Pretrain) -> Pretrain:
+    """What this model is trained with: `pretrain` with its changes. big_first and big are for the caller to heed."""
+    return Pretrain(**pretrain.model_dump() | variant.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
+
+
+def kind(variant: Variant, p_big: float) -> str:
+    """dense: only ever one FFN trained; frozen: small FFNs added to frozen others; duo: both trained together.
+
+    p_big: the chance of the big FFN of models that have none of their own.
+    """
+    if (p_big if variant.p_big is None else variant.p_big) == 1:
+        return "dense"
+    return "frozen" if variant.big_first else "duo"
+
+
+def without_seed(variant: Variant) -> Variant:
+    """The same for all models that differ by their seed alone."""
+    return variant.model_copy(update={"seed": 0})
+
+
+def equal_chance(chances: Sequence[float], width: int, small: int, big: int) -> float | None:
+    """The chance of the big FFN at which Duo does the FLOPs of a dense model; None where it is none of `chances`.
+
+    width: of the dense model's FFN; small, big: of Duo's, all inner widths.
+    """
+    return next((chance for chance in chances if abs(small + chance * (big - small) - width) < 1), None)

@@ -1,0 +1,184 @@
+"""What a change of the real experiment makes due, by Snakemake's plan and by DVC, without running anything."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from project import Project
+
+from workflow import dag, stage
+
+TRAININGS = {"pretrain", "router", "synthetic_model", "policies"}
+ENUMERATIONS = {"route_losses", "sampled_labels", "train_losses", "skips", "three_way", "joint"}
+EXPENSIVE = TRAININGS | ENUMERATIONS | {"harness", "ablation_losses"}
+
+
+def due() -> set[str]:
+    """Groups of the stages that would run."""
+    known = dag.Dag()
+    return {known.stages[address].group for address in known.stages if known.changes(address)}
+
+
+def due_by_dvc(project: Project) -> set[str]:
+    """The same by `dvc status` once `code` has run: all whose own dependencies or params differ."""
+    project.run("dvc repro -q code")
+    status = project.run("dvc status", check=False).stdout
+    return {address.split("@")[0] for address in re.findall(r"^(\S+):$", status, re.MULTILINE)}
+
+
+def reading(*groups: str) -> set[str]:
+    """These groups and all that read them, directly or not."""
+    known, found = dag.Dag(), set(groups)
+    for item in known.stages.values():
+        if any(known.stages[known.makers[out]].group in found for out in known.upstream(item)):
+            found.add(item.group)
+    return found
+
+
+def without_code(groups: set[str]) -> set[str]:
+    return groups - {"code"}
+
+
+def test_nothing_is_due_after_a_run(real):
+    assert due() == set() and real.run("dvc status -q").returncode == 0
+
+
+PROSE = {
+    "a comment": ("duo/oracle/tree.py", '"""\n', '"""\n# Said aside.\n', 1),
+    "a docstring": ("duo/training/loop.py", '"""', '"""Said anew. ', 1),
+    "of tables that all read": ("duo/tables/files.py", '"""', '"""Said anew. ', 1),
+    "of a script": ("workflow/stages/pretrain.py", '"""', '"""Said anew. ', 1),
+    "code of the params' checks": (
+        "duo/settings.py",
+        "def require(",
+        "def require_none() -> None:\n    pass\n\n\ndef require(",
+        1,
+    ),
+    "code of what runs a stage": ("workflow/stage.py", "import json\n", "import json\nimport this\n", 1),
+    "code of the planner": ("workflow/dag.py", "import json\n", "import json\nimport this\n", 1),
+    "of a user's folder": ("examples/README.md", "#", "##", 1),
+}
+
+
+@pytest.mark.parametrize("change", PROSE)
+def test_prose_and_observers_make_code_due_alone(real, change):
+    file, old, new, count = PROSE[change]
+    text = Path(file).read_text()
+    assert old in text
+    Path(file).write_text(text.replace(old, new, count))
+    assert due() == {"code"}
+
+
+def test_prose_runs_code_alone_by_both_drivers(real):
+    real.replace("duo/oracle/tree.py", "import logging\n", "import logging  # said aside\n")
+    assert re.findall(r"^rule (\w+):", real.run("snakemake -n").stdout, re.MULTILINE) == ["code", "all"]
+    assert re.findall(r"^Running stage '(.+)'", real.run("dvc repro").stdout, re.MULTILINE) == ["code"]
+    assert due() == set() and real.run("dvc status -q").returncode == 0
+
+
+def new_param_of_search(project: Project) -> None:
+    project.replace("duo/settings.py", "    evaluations: Count\n", "    evaluations: Count\n    patience: Count\n")
+    project.replace("params.yaml", "\nsearch: ", "\nsearch:\n  patience: 3 ")
+    text = Path("duo/oracle/search.py").read_text()
+    Path("duo/oracle/search.py").write_text(
+        text + "\n\ndef patient(settings) -> bool:\n    return settings.patience > 1\n"
+    )
+
+
+def new_table_of_a_family(project: Project) -> None:
+    text = Path("duo/tables/studies.py").read_text()
+    Path("duo/tables/studies.py").write_text(text + '\nNEW = table("new/{model}.parquet", fields.MODEL)\n')
+
+
+def changed_line_of_the_tree(project: Project) -> None:
+    project.replace("duo/oracle/tree.py", "log = logging.getLogger(__name__)", "log = logging.getLogger('tree')")
+
+
+def changed_training_of_one_model(project: Project) -> None:
+    project.replace("params.yaml", "skip: {seed: 1,", "skip: {seed: 2,")
+
+
+def changed_loop(project: Project) -> None:
+    project.replace("duo/training/loop.py", "log = logging.getLogger(__name__)", "log = logging.getLogger('loop')")
+
+
+@pytest.mark.parametrize(
+    ("change", "roots", "spared"),
+    [
+        (new_param_of_search, {"search"}, EXPENSIVE),
+        (
+            new_table_of_a_family,
+            None,
+            TRAININGS | {"route_losses", "sampled_labels", "train_losses", "three_way", "harness"},
+        ),
+        (changed_line_of_the_tree, None, TRAININGS - {"policies"} | {"harness", "ablation_losses"}),
+        (
+            changed_training_of_one_model,
+            {"pretrain"},
+            {"route_losses", "sampled_labels", "policies", "search"},
+        ),
+        (changed_loop, None, {"corpus", "tokens", "multiple_choice"}),
+    ],
+)
+def test_a_change_runs_what_it_can_change(real, change: Callable, roots: set | None, spared: set):
+    change(real)
+    changed = without_code(due())
+    assert changed and not changed & spared
+    if roots:
+        assert roots <= changed <= reading(*roots)
+    own = due_by_dvc(real)
+    assert own <= changed and changed <= reading(*own)
+
+
+def test_a_changed_line_of_the_tree_runs_the_enumeration(real):
+    changed_line_of_the_tree(real)
+    assert due() >= ENUMERATIONS
+    assert dag.Dag().why("route_losses@duo-0")["route_losses@duo-0"] == ["duo/oracle/tree.py: changed"]
+
+
+@pytest.mark.parametrize("change", [new_param_of_search, new_table_of_a_family, changed_line_of_the_tree])
+def test_a_half_trained_checkpoint_survives(real, change):
+    trainings = [("pretrain", "duo"), ("pretrain", "skip"), ("synthetic_model",), ("router", "both-2")]
+    trainings = [words for words in trainings if "@".join(words) in dag.Dag().stages]
+    assert len(trainings) >= 3
+    before = [stage.fingerprint(*words) for words in trainings]
+    change(real)
+    real.run("python -m workflow.stages.code")
+    assert [stage.fingerprint(*words) for words in trainings] == before
+
+
+def test_a_half_trained_checkpoint_goes_with_its_own_training(real):
+    duo, skip = stage.fingerprint("pretrain", "duo"), stage.fingerprint("pretrain", "skip")
+    changed_training_of_one_model(real)
+    real.run("python -m workflow.stages.code")
+    assert stage.fingerprint("pretrain", "duo") == duo and stage.fingerprint("pretrain", "skip") != skip
+    changed_loop(real)
+    real.run("python -m workflow.stages.code")
+    assert stage.fingerprint("pretrain", "duo") != duo
+
+
+ALL_MODELS = {"claims", "figures_training", "report"}  # they say something of every entry in models
+
+
+def test_another_entry_in_models_runs_nothing_that_does_not_name_it(real):
+    real.replace("params.yaml", "models:                     #", "models:\n  another: {seed: 9}\n  #")
+    known = dag.Dag()
+    assert {address for address in known.stages if known.changes(address)} == {"pretrain@another", *ALL_MODELS}
+    assert without_code(due_by_dvc(real)) <= {"pretrain", *ALL_MODELS}
+
+
+def test_a_retrained_model_runs_what_names_it(real):
+    (teacher,) = dag.Dag().values["sampled_labels"]["teachers"]
+    real.replace("params.yaml", f"{teacher}: {{seed: 1,", f"{teacher}: {{seed: 2,")
+    known = dag.Dag()
+    named = {address for address in known.stages if known.changes(address)}
+    assert {f"teachers@{teacher}", "sampled_labels@duo-0", f"harness@{teacher}", f"ablation_losses@{teacher}"} <= named
+    assert not {f"harness@{name}" for name in known.values["ablation"]["models"] if name != teacher} & named
+    assert not {"route_losses@duo-0", "enumerated@duo", "search", "skips@duo"} & named
+
+
+def test_one_more_teacher_runs_no_enumeration_of_routes(real):
+    real.replace("params.yaml", "teachers: [dense-128]", "teachers: [dense-128, skip]")
+    assert {"teachers", "sampled_labels", "gain"} <= due()
+    assert not due() & (EXPENSIVE - {"sampled_labels", "skips"})
