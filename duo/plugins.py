@@ -13,6 +13,10 @@ from typing import Any
 
 from duo.errors import InputError
 
+# What classes have: a strategy as duo.oracle.select.Strategy, a router or baseline as duo.routers.policy.OwnRouter.
+STRATEGY = ("choose",)
+POLICY = ("fit", "scores|losses")
+
 
 def load(name: str, methods: Sequence[str]) -> Any:
     """An instance of the class that `module:Class` names, made without arguments.

@@ -74,8 +74,11 @@ class Stage:
         return self.address.replace("@", "/")
 
     def finished(self) -> bool:
-        """Whether all its outs are there, with the recorded content."""
-        return all(Path(path).is_file() and _md5(path) == md5 for path, md5 in self.outs.items())
+        """Whether all its outs are there, with the recorded content; of a directory, whether it is there."""
+        return all(
+            Path(path).is_dir() if md5.endswith(".dir") else Path(path).is_file() and _md5(path) == md5
+            for path, md5 in self.outs.items()
+        )
 
 
 def recorded() -> list[Stage]:

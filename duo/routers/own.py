@@ -20,7 +20,6 @@ from duo.terms import AVERAGE, BASELINE, LEARNED, NONE
 log = logging.getLogger(__name__)
 
 CHUNK = 256  # tokens whose predicted losses are compared at once
-METHODS = ("fit", "scores|losses")  # what such a class has, for duo.plugins.load
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ SELECTED = {ORACLE: "oracle_loss", MEAN: "mean_loss"}  # strategies that are col
 # Strategies with one route for all tokens, chosen from ROUTE_SUMS, in words.
 ONE_ROUTE = {RANDOM_ALL: "best of some random routes, one for all tokens", FIXED: "fixed: best route for all tokens"}
 
+AT_BEST_BUDGET = "difference_at_best_budget"
 BEST_BUDGET = Statistic("best_budget", "oracle", words="the oracle's best budget")
 
 
@@ -118,7 +119,7 @@ class OracleCurves(Study):
         }
 
     def headline(self, estimates: Mapping[Any, Interval]) -> dict[str, Any]:
-        """ORACLE_METRICS of this model and domain: sizes, the oracle's best budget, perplexities."""
+        """ORACLE_METRICS of this model and domain: sizes, the oracle's best budget, perplexities, differences there."""
         best = int(estimates[BEST_BUDGET].value)
         shown = {
             "oracle_lowest": Loss(ORACLE, best),
@@ -131,6 +132,11 @@ class OracleCurves(Study):
             "tokens": int(self.tokens.sum()),
             "oracle_budget": best,
             "perplexity": {name: exp(estimates[key].value) for name, key in shown.items() if key in estimates},
+            "oracle_less": {
+                key.reference: interval._asdict()
+                for key, interval in estimates.items()
+                if isinstance(key, Statistic) and key.family == AT_BEST_BUDGET
+            },
         }
 
     def _route_means(self, weights: np.ndarray, at: AtBudget) -> np.ndarray:
@@ -245,7 +251,7 @@ def at_best_budget(reference: str) -> Statistic:
         ALL_SMALL: "all layers small",
         ALL_BIG: "all layers big",
     }.get(reference, f"strategy {reference.replace('_', ' ')} there")
-    return Statistic("difference_at_best_budget", ORACLE, reference, words=f"oracle at its best budget, less {words}")
+    return Statistic(AT_BEST_BUDGET, ORACLE, reference, words=f"oracle at its best budget, less {words}")
 
 
 def less_all_big(strategy: str, budget: int) -> Statistic:

@@ -363,6 +363,9 @@ GAP_CLOSED_CURVES = table(
     *interval("share", "(fixed - loss) / (fixed - ceiling); no number where the budget is met on average"),
 )
 
+# By domain and policy: loss less fixed's, isolated and joint, at exactly the middle one of the budgets.
+GAP_CLOSED_METRICS = Metrics("gap_closed/metrics.json")
+
 GAP_CLOSED_STATISTICS = Table("gap_closed/statistics.parquet", fields.STATISTICS)
 
 _CONTEXT = field(

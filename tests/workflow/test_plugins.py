@@ -313,7 +313,7 @@ def test_what_duo_has_is_the_same_without_them(experiment, monkeypatch, tmp_path
         ("folder.mine:Positions", ["fit"], "no module folder.mine; it was looked for in the working directory, "),
         ("mine.more:Positions", ["fit"], "no module mine.more"),
         ("mine:Position", ["fit"], "mine.py has no class Position; it has Positions, NoMethods, Peeks, Misshapen"),
-        ("mine:NoMethods", own.METHODS, "class NoMethods of mine.py lacks the method fit, scores or losses"),
+        ("mine:NoMethods", plugins.POLICY, "class NoMethods of mine.py lacks the method fit, scores or losses"),
         ("mine:Positions", ["choose"], "class Positions of mine.py lacks the method choose"),
         ("mine:Asks", ["choose"], "class Asks of mine.py lacks the method choose"),
         ("mine:Asks", [], "'mine:Asks': can't be made without arguments"),
@@ -336,7 +336,7 @@ def test_what_is_wrong_with_a_name_is_said(inside, name, methods, message):
 )
 def test_what_a_policy_may_not_give_is_said(inside, name, message):
     train, validation = (known := KnownLosses("duo", [0], ["text", "code"], Device())).datasets()
-    chooser = plugins.load(f"mine:{name}", own.METHODS)
+    chooser = plugins.load(f"mine:{name}", plugins.POLICY)
     with pytest.raises(InputError) as caught:
         own.fit("own", chooser, ("exact",), [2], train, validation, known.backbone, seed=1)
     assert message in str(caught.value)

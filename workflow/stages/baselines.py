@@ -19,7 +19,7 @@ def main(name: str) -> None:
     train, validation = known.datasets()
     if ":" in kind:
         with stage.advice(f"policies.baselines.{name} in params.yaml names its class"):
-            chooser = plugins.load(kind, own.METHODS)
+            chooser = plugins.load(kind, plugins.POLICY)
             made = [own.fit(name, chooser, (EXACT,), budgets, train, validation, known.backbone, seed)]
     else:
         inputs, numbers = params.policies.training.inputs, params.policies.neighbours

@@ -5,6 +5,7 @@ import pyarrow as pa
 from duo.studies import gap_closed
 from duo.tables.oracle import SAMPLED_LABELS
 from duo.tables.routers import BASELINE_ROUTES, BASELINE_SETTINGS, POLICY_ROUTES, POLICY_SETTINGS, ROUTED
+from duo.tables.studies import GAP_CLOSED_METRICS
 from workflow import stage, studies
 from workflow.params import load_params
 
@@ -20,7 +21,8 @@ def main() -> None:
     sampled = pa.concat_tables([SAMPLED_LABELS.read(model=model, shard=shard) for shard in shards])
     routed = {name: ROUTED.read(router=name) for name, router in params.routers.items() if router.model == model}
     gathered = gap_closed.gather(model, params.model.layers, routes, settings, sampled, params.routers, routed)
-    studies.write(gathered, params.bootstrap, params.seed)
+    finished = studies.write(gathered, params.bootstrap, params.seed)
+    GAP_CLOSED_METRICS.write({study.ids["domain"]: study.headline(estimates) for study, estimates in finished})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main(budget: str) -> None:
     strategies, parts = {}, []
     for name, kind in params.oracle.strategies.items():
         with stage.advice(f"oracle.strategies.{name} in params.yaml names its class"):
-            strategies[name] = plugins.load(kind, ["choose"]) if ":" in kind else None
+            strategies[name] = plugins.load(kind, plugins.STRATEGY) if ":" in kind else None
     for model, shard in product(params.route_losses.models, params.route_losses.shards):
         losses = ROUTE_LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
         tries, seed = params.oracle.random_routes, params.seed

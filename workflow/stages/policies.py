@@ -21,7 +21,7 @@ def main(name: str) -> None:
     train, validation = known.datasets()
     if ":" in kind:
         with stage.advice(f"policies.routers.{name} in params.yaml names its class"):
-            chooser, constraints = plugins.load(kind, own.METHODS), (EXACT, AVERAGE)
+            chooser, constraints = plugins.load(kind, plugins.POLICY), (EXACT, AVERAGE)
             trained = [own.fit(name, chooser, constraints, budgets, train, validation, known.backbone, seed)]
     else:
         training = params.policies.training
