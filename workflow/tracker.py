@@ -139,9 +139,9 @@ def explained() -> Iterator[None]:
 
 def uri() -> str:
     """Where the runs go; SQLite files by their whole path, since MLflow tells connections apart by the text."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    path = _database_file(uri)
-    return uri.replace(f":///{path}", f":///{path.absolute()}", 1) if path else uri
+    where = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    path = _database_file(where)
+    return where.replace(f":///{path}", f":///{path.absolute()}", 1) if path else where
 
 
 def is_database(uri: str) -> bool:
