@@ -31,8 +31,9 @@ from duo.errors import InputError
 from workflow import code
 from workflow.instance import ABSENT, Instance, iterable, outs
 from workflow.params import read_yaml
+from workflow.record import LOCK, md5
 
-ARTIFACTS, STATES, LOCK = Path("artifacts"), Path(".pipeline"), Path("dvc.lock")
+ARTIFACTS, STATES = Path("artifacts"), Path(".pipeline")
 CACHE, IGNORED = Path(".dvc/cache/files/md5"), Path(".dvcignore")
 KEY = "{key}"
 
@@ -194,7 +195,7 @@ class Dag:
             return self._locked_outs.get(path)
         if path not in self._directories:
             leftover = {file for file in _sources(path) if file not in self.makers}
-            known = {file: self._locked_outs.get(file) or _md5(file) for file in {*self.inside(path), *leftover}}
+            known = {file: self._locked_outs.get(file) or md5(file) for file in {*self.inside(path), *leftover}}
             self._directories[path] = _tree_hash(path, known)
         return self._directories[path]
 
@@ -262,10 +263,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _content(path: str, md5: str) -> str | None:
+def _content(path: str, known: str) -> str | None:
     """The text with this hash that is or was at `path`; None where it has left DVC's cache too."""
-    for file in (Path(path), CACHE / md5[:2] / md5[2:]):
-        if file.is_file() and _md5(file) == md5:
+    for file in (Path(path), CACHE / known[:2] / known[2:]):
+        if file.is_file() and md5(file) == known:
             return file.read_text(encoding="utf-8")
     return None
 
@@ -273,8 +274,8 @@ def _content(path: str, md5: str) -> str | None:
 def _hash(path: str) -> str:
     """The hash that DVC gives a file or directory."""
     if not Path(path).is_dir():
-        return _md5(path)
-    return _tree_hash(path, {file: _md5(file) for file in _sources(path)})
+        return md5(path)
+    return _tree_hash(path, {file: md5(file) for file in _sources(path)})
 
 
 def _sources(path: str) -> list[str]:
@@ -287,15 +288,10 @@ def _sources(path: str) -> list[str]:
 def _tree_hash(path: str, files: dict[str, str]) -> str:
     """The hash that DVC gives a directory, from those of the files in it."""
     tree = Tree()
-    for file, md5 in files.items():
-        tree.add(Path(file).relative_to(path).parts, None, HashInfo("md5", md5))
+    for file, known in files.items():
+        tree.add(Path(file).relative_to(path).parts, None, HashInfo("md5", known))
     tree.digest()
     return tree.hash_info.value
-
-
-def _md5(path: str | Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _rewrite_lock(choose: Any) -> None:

@@ -339,7 +339,7 @@ def _row(claim: Claim, row: dict, verdict: str, tested: list[dict], models: Mapp
         "claim": claim.name,
         "words": claim.words,
         "figure": claim.figure,
-        "link": f"{REPORT.path().as_posix()}#{claim.figure}",
+        "link": f"{REPORT.place()}#{claim.figure}",
         "seed": model.seed,
         "claim_verdict": verdict,
         "seeds": ", ".join(str(models[other["model"]].seed) for other in alike),

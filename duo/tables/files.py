@@ -69,8 +69,12 @@ class File:
 
     template: str
 
+    def place(self, **keys: Any) -> str:
+        """Where the file is, as text to be shown; whoever uses the file asks for its path."""
+        return (ROOT / self.template.format(**keys)).as_posix()
+
     def path(self, **keys: Any) -> Path:
-        path = ROOT / self.template.format(**keys)
+        path = Path(self.place(**keys))
         for watcher in _watchers:
             watcher.asked(path)
         return path

@@ -23,12 +23,12 @@ from duo.model.transformer import Duo, Shape
 from duo.oracle.tree import Enumerator
 from duo.routers import gate
 from duo.routes import RouteSpace
-from duo.settings import Pretrain
+from duo.settings import OneRouter, Pretrain
 from duo.tables import files
 from duo.tables.data import PACKED, TEST_TOKENS
 from duo.training import loop, pretrain
 from workflow.__main__ import merge
-from workflow.params import OneRouter, Params, load_params, read_yaml
+from workflow.params import Params, load_params, read_yaml
 
 transformers = pytest.importorskip("transformers")
 

@@ -154,6 +154,11 @@ def test_a_watcher_is_told_of_every_file_while_it_watches():
     assert watcher.told == [(word, name) for name in (metrics, table) for word in both]
 
 
+def test_the_place_of_a_file_is_told_without_its_being_used():
+    with files.watched(Watcher("metrics.json")):
+        assert ORACLE_METRICS.place() == "artifacts/oracle_curves/metrics.json"
+
+
 def test_a_watcher_can_refuse_a_file_and_then_watches_no_more():
     ORACLE_METRICS.write({"a": 1})
     watcher = Watcher("metrics.json")

@@ -13,7 +13,7 @@ from project import REPOSITORY as ROOT
 
 from duo.errors import InputError
 from duo.tables.training import HISTORY, PRETRAIN_METRICS
-from workflow import track
+from workflow import record, track, tracker
 from workflow.dag import Dag
 
 DVC_YAML = """
@@ -39,7 +39,7 @@ STEPS = 1200  # more points than MLflow takes in one request
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database, made once, since that takes seconds."""
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    track._create_database(path)
+    tracker.create_database(path)
     return path
 
 
@@ -89,7 +89,7 @@ def write_lock() -> None:
     """dvc.lock as DVC would write it now; JSON is YAML."""
 
     def hashes(paths: tuple[str, ...]) -> list[dict]:
-        return [{"path": path, "hash": "md5", "md5": track._md5(path)} for path in paths]
+        return [{"path": path, "hash": "md5", "md5": record.md5(path)} for path in paths]
 
     stages = {
         address: {
@@ -152,7 +152,7 @@ def test_a_run_shows_its_stage_and_the_pipeline_sums_up(project: Path) -> None:
     (entry,) = pretrain.inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == (
         "artifacts/tokens/packed.parquet",
-        track._md5("artifacts/tokens/packed.parquet"),
+        record.md5("artifacts/tokens/packed.parquet"),
     )
     for run in (found["oracle@1"][0], pretrain):
         assert run.data.tags["mlflow.parentRunId"] == pipeline.info.run_id
@@ -241,7 +241,7 @@ def test_a_dead_server_neither_fails_nor_delays_a_stage(bare: Path, answers: str
 import sys
 from pathlib import Path
 from duo.tables import files
-from workflow import track
+from workflow import record, track, tracker
 from workflow import stage
 assert "mlflow" not in sys.modules and "dvc" not in sys.modules
 track.PATIENCE = 1.0
@@ -288,11 +288,11 @@ def test_an_unreachable_server_is_one_error_without_the_password(bare: Path, mon
 
 def test_names_and_values_that_mlflow_refuses(project: Path) -> None:
     long = "x" * 10_000
-    with track._tracker() as tracker:
-        run = tracker.run("0", "odd", {})
-        tracker.params(run, {"a@b": long + "1", "a#b": long + "2", "plain": "1"})
-        tracker.numbers(run, "metrics", {"x@1": 1.0, "x#1": 2.0, "../up": 3.0, "y" * 300: 4.0})
-        found = tracker.client.get_run(run.info.run_id).data
+    with tracker.opened() as opened:
+        run = opened.run("0", "odd", {})
+        opened.params(run, {"a@b": long + "1", "a#b": long + "2", "plain": "1"})
+        opened.numbers(run, "metrics", {"x@1": 1.0, "x#1": 2.0, "../up": 3.0, "y" * 300: 4.0})
+        found = opened.client.get_run(run.info.run_id).data
     assert len(found.params) == len(set(found.params.values())) == 3
     assert found.params["plain"] == "1"
     assert sorted(found.metrics.values()) == [1, 2, 3, 4]
@@ -310,12 +310,12 @@ def track_in(folder: str, lives: bool) -> None:
 def test_eight_trackers_on_a_fresh_database(bare: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["workflow.track", "workflow.dag", "mlflow"])
-    trackers = [context.Process(target=track_in, args=(str(bare), bool(number % 2))) for number in range(8)]
-    for tracker in trackers:
-        tracker.start()
-    for tracker in trackers:
-        tracker.join()
-    assert [tracker.exitcode for tracker in trackers] == [0] * 8
+    processes = [context.Process(target=track_in, args=(str(bare), bool(number % 2))) for number in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 8
     found = runs()
     assert {name: len(named) for name, named in found.items()} == {
         "pipeline": 1,
