@@ -291,8 +291,8 @@ class Policies(Group):
     @model_validator(mode="after")
     def _known(self):
         require_ascending(self, "budgets", "neighbours")
-        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, *self.baselines, CEILING, PAPER))
-        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, CEILING, PAPER))
+        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, CEILING, PAPER))
+        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, *self.routers, CEILING, PAPER))
         require(FIXED in self.baselines, "baselines", [*self.baselines], f"lacks {FIXED}, which all are compared with")
         return self
 

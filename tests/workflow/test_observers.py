@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY
 
+from duo import groups as parts
 from duo import settings
+from duo.data import sources
 from workflow import code, params
 
-DECLARE = ("duo/settings.py", "workflow/params.py")
+DECLARE = ("duo/groups.py", "duo/settings.py", "duo/data/sources.py", "workflow/params.py")
 READ = {"read_yaml", "load_params"}  # how params.yaml is read, as DVC reads it
 
 
@@ -59,8 +61,9 @@ def test_params_are_declared_and_checked_and_nothing_is_made_of_them(file):
                 assert is_text(node) or ast.unparse(node).startswith("model_config = "), ast.unparse(node)
 
 
-def test_settings_hold_no_functions_but_checks():
-    for node in tree("duo/settings.py").body:
+@pytest.mark.parametrize("file", DECLARE[:-1])
+def test_settings_hold_no_functions_but_checks(file):
+    for node in tree(file).body:
         if isinstance(node, ast.FunctionDef):
             assert node.name.startswith("require") and judged(node) == "check", node.name
         else:
@@ -72,12 +75,12 @@ def test_params_hold_no_functions_but_those_that_read_them():
     assert {name for name in known if not name.startswith("_")} == READ
 
 
-@pytest.mark.parametrize("module", [settings, params], ids=DECLARE)
+@pytest.mark.parametrize("module", [settings, sources, params], ids=DECLARE[1:])
 def test_values_are_those_of_the_file_and_no_others(module):
     """No default but none, no other name, no factory: read off the classes as pydantic has made them."""
     fields = 0
     for group in vars(module).values():
-        if isinstance(group, type) and issubclass(group, settings.Group):
+        if isinstance(group, type) and issubclass(group, parts.Group):
             assert {key: group.model_config[key] for key in ("frozen", "strict", "extra")} == {
                 "frozen": True,
                 "strict": True,
@@ -107,15 +110,20 @@ def test_a_group_that_does_more_would_be_seen():
 
 def test_nothing_but_declarations_and_reading_is_taken_from_observers(tmp_path, monkeypatch):
     """What code that counts imports from one: groups of params, and how they are read."""
+    modules = {"duo.groups": parts, "duo.settings": settings, "duo.data.sources": sources}
     allowed = {
-        "duo.settings": {name for name, value in vars(settings).items() if isinstance(value, type)},
+        **{
+            at: {name for name, value in vars(module).items() if isinstance(value, type)}
+            for at, module in modules.items()
+        },
         "workflow.params": READ | {"Params"},
         "workflow.stage": set(),
         "workflow.track": set(),
     }
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr(code, "CACHE", tmp_path / "syntax.cache")
-    digests = code.digests(params.read_yaml(Path("dvc.yaml"))["stages"], {})
+    definitions, values = params.read_yaml(Path("dvc.yaml"))["stages"], params.read_yaml(Path("params.yaml"))
+    digests = code.digests(definitions, values)
     for file in {file for digest in digests.values() for file in digest if file.endswith(".py")}:
         for node in ast.walk(tree(file)):
             if isinstance(node, ast.ImportFrom) and node.module in allowed:

@@ -72,8 +72,51 @@ def test_default_params_are_valid_and_short():
             {"oracle.budgets": [*range(10), 12]},
             "policies.budgets: 10 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
         ),
-        ({"policies.temperatures": [0.5, 0.1]}, "policies.temperatures: [0.5, 0.1] must be ascending, each once"),
-        ({"policies.inputs": ["layers", "layers"]}, "policies.inputs: ['layers', 'layers'] must name each once"),
+        (
+            {"policies.training.temperatures": [0.5, 0.1]},
+            "policies.training.temperatures: [0.5, 0.1] must be ascending, each once",
+        ),
+        (
+            {"policies.training.inputs": ["layers", "layers"]},
+            "policies.training.inputs: ['layers', 'layers'] must name each once",
+        ),
+        ({"policies.budgets": [4, 2]}, "policies.budgets: [4, 2] must be ascending, each once"),
+        ({"policies.neighbours": [4, 4]}, "policies.neighbours: [4, 4] must be ascending, each once"),
+        (
+            {"policies.routers.mine": "value"},
+            "policies.routers.mine: 'value' is no class as module:Class, and 'mine' is none of expected_loss, value, "
+            "distillation, straight_through, which stand for themselves",
+        ),
+        (
+            {"policies.routers.mine": "a/b.py:C"},
+            "policies.routers.mine: 'a/b.py:C' is no class as module:Class, and 'mine' is none of ",
+        ),
+        ({"policies.routers": {}}, "policies.routers: {}: dictionary should have at least 1 item"),
+        ({"policies.routers": ["value"]}, "policies.routers: ['value']: input should be a valid dictionary"),
+        ({"policies.routers.a b": "a:B"}, "policies.routers.a b: 'a b': string should match pattern"),
+        (
+            {"policies.routers.value": "mine:Router"},
+            "policies.routers.value: 'mine:Router' must be 'value'; give a class of your own another name",
+        ),
+        (
+            {"policies.routers.paper": "mine:Router"},
+            "policies.routers.paper: 'mine:Router' needs another name: this one stands for something else",
+        ),
+        ({"policies.routers.random": "mine:Router"}, "policies.routers.random: 'mine:Router' needs another name: "),
+        (
+            {"policies.routers.mine": "mine:Router", "policies.baselines.mine": "mine:Baseline"},
+            "policies.baselines.mine: 'mine:Baseline' needs another name: ",
+        ),
+        ({"policies.baselines.value": "a.b:C"}, "policies.baselines.value: 'a.b:C' needs another name: "),
+        (
+            {"policies.baselines": {"random": "random"}},
+            "policies.baselines: ['random'] lacks fixed, which all are compared with",
+        ),
+        ({"oracle.strategies.hard": "a.b:C"}, "oracle.strategies.hard: 'a.b:C' needs another name: "),
+        (
+            {"oracle.strategies": {"oracle": "oracle", "mean": "mean"}},
+            "oracle.strategies: ['mean', 'oracle'] lacks random_token, which claims rest on",
+        ),
         (
             {"policies.train_documents": 1, "policies.neighbours": [129]},
             "policies.neighbours: [129] asks for more than the tokens of a domain that they are looked for among (policies.train_documents * ",

@@ -50,7 +50,7 @@ PROSE = {
     "of tables that all read": ("duo/tables/files.py", '"""', '"""Said anew. ', 1),
     "of a script": ("workflow/stages/pretrain.py", '"""', '"""Said anew. ', 1),
     "code of the params' checks": (
-        "duo/settings.py",
+        "duo/groups.py",
         "def require(",
         "def require_none() -> None:\n    pass\n\n\ndef require(",
         1,
