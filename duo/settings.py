@@ -4,122 +4,55 @@ Declarations and checks alone, which can't change what a value does; so a stage'
 (workflow/code.py). What is computed from settings stands where it is used; a default is None, which is told there too.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from duo.terms import ALL_BIG, ALL_SMALL, RANDOM
+from duo.groups import (
+    Budgets,
+    Choosers,
+    Count,
+    Group,
+    Mix,
+    Name,
+    Names,
+    Positive,
+    Seed,
+    Several,
+    Share,
+    require,
+    require_ascending,
+    require_choosers,
+    require_once,
+    require_whole,
+)
+from duo.terms import (
+    ALL_BIG,
+    ALL_SMALL,
+    BASELINES,
+    CEILING,
+    EXACT,
+    FIXED,
+    HARD,
+    MEAN,
+    ORACLE,
+    ORACLE_AVERAGE,
+    PAPER,
+    RANDOM,
+    RANDOM_ALL,
+    RANDOM_TOKEN,
+    ROUTERS,
+    SOFT,
+    STRATEGIES,
+)
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Several = Annotated[int, Field(ge=2)]
-Positive = Annotated[float, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0)]
-Names = Annotated[list[str], Field(min_length=1)]
-Objective = Literal["expected_loss", "value", "distillation", "straight_through"]
 Method = Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]
-Budgets = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]  # big layers per token
-
-
-class Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Runtime(Group):
     device: Literal["cpu", "cuda"]
     threads: Count
     compile: bool
-
-
-class Wheel(Group):
-    # Patterns keep pip from taking them for options, and the cache's file names inside the cache.
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    members: str
-    field: str | None = None
-    licence: str
-    attribution: str
-    split: Literal["train", "validation", "test"] | None = None
-
-
-class Domain(Group):
-    """Where a domain's text comes from and how it is split; `duo.data.corpus` reads it."""
-
-    language: Literal["python"] | None = None
-    split_by: Literal["document", "package"] | None = None  # None: document
-    validation: Share | None = None
-    test: Share | None = None
-    limit: Count | None = None
-
-    @model_validator(mode="after")
-    def _split(self):
-        wheels = getattr(self, "wheels", [])
-        if self.split_by == "package":
-            require(bool(wheels), "split_by", "package", "only wheels are packages; use split_by: document")
-            for key in ("validation", "test"):
-                value = getattr(self, key)
-                require(value is None, key, value, "has no effect with split_by: package; remove it")
-            for split in ("train", "validation", "test"):
-                there = any(wheel.split == split for wheel in wheels)
-                require(there, "wheels", "", f"no wheel has split: {split}; every split needs one")
-            every = all(wheel.split for wheel in wheels)
-            require(every, "wheels", "", "every wheel needs a split with split_by: package")
-        else:
-            both = self.validation is not None and self.test is not None
-            require(both, "validation, test", "", "must be given with split_by: document")
-            for key in ("validation", "test"):
-                value = getattr(self, key)
-                require(value > 0, key, value, "must be above 0; later stages need every split")
-            total = self.validation + self.test
-            require(total < 1, "validation + test", total, "leaves nothing to train on")
-            none = not any(wheel.split for wheel in wheels)
-            require(none, "wheels", "", "a split has no effect with split_by: document; remove it")
-        return self
-
-
-class WheelDomain(Domain):
-    source: Literal["wheel"]
-    wheels: Annotated[list[Wheel], Field(min_length=1)]
-
-
-class FilesDomain(Domain):
-    """The user's own text: a glob of .txt (one document a file), .jsonl or .parquet (one a row, `field` holds it)."""
-
-    source: Literal["files"]
-    glob: str
-    field: str | None = None
-    licence: str
-    attribution: str
-
-    @model_validator(mode="after")
-    def _format(self):
-        suffix = Path(self.glob).suffix
-        require(suffix in (".txt", ".jsonl", ".parquet"), "glob", self.glob, "must end in .txt, .jsonl or .parquet")
-        plain, remedy = suffix == ".txt", f"is missing; it names the text in each row of a {suffix} file"
-        require(not plain or self.field is None, "field", self.field, "has no effect on .txt files; remove it")
-        require(plain or self.field is not None, "field", "", remedy)
-        return self
-
-
-class HuggingFaceDomain(Domain):
-    """A data set of the Hugging Face hub, or a local directory in its layout, read as a stream."""
-
-    source: Literal["huggingface"]
-    path: str
-    name: str | None = None
-    revision: str | None = None
-    subset: str | None = None  # None: train
-    field: str
-    limit: Count
-    licence: str
-    attribution: str
-
-
-SOURCES = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
-DomainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # it is part of file names
-AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discriminator="source")]
 
 
 class Tokens(Group):
@@ -159,9 +92,6 @@ class Training(Group):
     validate_every: Count
     validation_sequences: Count
     checkpoint_every: Count
-
-
-Mix = dict[str, Share]
 
 
 class Pretrain(Training):
@@ -206,12 +136,19 @@ class RouteLosses(Group):
 
 
 class Oracle(Group):
+    """Budgets at which routes are chosen, and the ways to choose; `duo.oracle.select` does it."""
+
     budgets: Budgets
     random_routes: Count
+    strategies: Choosers
 
     @model_validator(mode="after")
-    def _budgets(self):
+    def _known(self):
         require_ascending(self, "budgets")
+        beside = (RANDOM_ALL, FIXED, ALL_SMALL, ALL_BIG, HARD, SOFT, EXACT, ORACLE_AVERAGE)  # in the same figures
+        require_choosers("strategies", self.strategies, STRATEGIES, taken=beside)
+        for name in (ORACLE, RANDOM_TOKEN, MEAN):
+            require(name in self.strategies, "strategies", [*self.strategies], f"lacks {name}, which claims rest on")
         return self
 
 
@@ -232,7 +169,7 @@ class Difficulty(Group):
     passage: Count
 
 
-class Router(Training):
+class RouterTraining(Training):
     """How routers are trained; `duo.routers.gate` does it."""
 
     alpha: Annotated[float, Field(ge=0)]
@@ -322,13 +259,9 @@ class Synthetic(Group):
     documents: Several
 
 
-class Policies(Group):
-    """Routers that learn from the exact losses of all routes, and their baselines; for `duo.routers.policies`."""
+class PolicyTraining(Group):
+    """How the routers of duo are trained that learn from the losses of all routes; `duo.routers.policies` does it."""
 
-    train_documents: Count
-    validation_documents: Count
-    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
-    objectives: Annotated[list[Objective], Field(min_length=1)]
     inputs: Annotated[list[Literal["layers", "upfront"]], Field(min_length=1)]
     networks: Annotated[list[Literal["linear", "mlp"]], Field(min_length=1)]
     hidden: Count
@@ -336,12 +269,31 @@ class Policies(Group):
     batch: Count
     learning_rate: Positive
     temperatures: Annotated[list[Positive], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _lists(self):
+        require_ascending(self, "temperatures")
+        require_once(self, "inputs", "networks")
+        return self
+
+
+class Policies(Group):
+    """Routers that learn from the losses of all routes, and what they must beat."""
+
+    train_documents: Count
+    validation_documents: Count
+    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    routers: Annotated[Choosers, Field(min_length=1)]
+    baselines: Choosers
+    training: PolicyTraining
     neighbours: Annotated[list[Count], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _ascending(self):
-        require_ascending(self, "budgets", "temperatures", "neighbours")
-        require_once(self, "objectives", "inputs", "networks")
+    def _known(self):
+        require_ascending(self, "budgets", "neighbours")
+        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, *self.baselines, CEILING, PAPER))
+        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, CEILING, PAPER))
+        require(FIXED in self.baselines, "baselines", [*self.baselines], f"lacks {FIXED}, which all are compared with")
         return self
 
 
@@ -367,34 +319,36 @@ class Bootstrap(Group):
 
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
-    patterns: Annotated[dict[DomainName, Names], Field(min_length=1)]
+    patterns: Annotated[dict[Name, Names], Field(min_length=1)]
+
+
+class Groups(Group):
+    """All groups of params.yaml but `corpus`, which duo.data.sources declares."""
+
+    seed: Seed
+    runtime: Runtime
+    tokens: Tokens
+    model: Model
+    pretrain: Pretrain
+    models: Annotated[dict[Name, Variant], Field(min_length=1)]
+    evaluation_set: EvaluationSize
+    route_losses: RouteLosses
+    oracle: Oracle
+    skips: Skips
+    three_way: ThreeWay
+    schedules: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+    difficulty: Difficulty
+    router: RouterTraining
+    routers: Annotated[dict[Name, OneRouter], Field(min_length=1)]
+    ablation: Ablation
+    sampled_labels: SampledLabels
+    joint: Joint
+    synthetic: Synthetic
+    policies: Policies
+    search: Search
+    bootstrap: Bootstrap
+    figures: Figures
 
 
 REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names of routers
 NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
-
-
-def require(true: bool, key: str, value: Any, remedy: str) -> None:
-    if not true:
-        raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")
-
-
-def require_once(group: Group, *keys: str) -> None:
-    for key in keys:
-        values = getattr(group, key)
-        require(len(set(values)) == len(values), key, values, "must name each once")
-
-
-def require_ascending(group: Group, *keys: str) -> None:
-    for key in keys:
-        values = getattr(group, key)
-        require(values == sorted(set(values)), key, values, "must be ascending, each once")
-
-
-def require_whole(mix: Mix) -> None:
-    total = sum(mix.values())
-    require(abs(total - 1) < 1e-6, "mix", mix, f"shares must add up to 1, not {total:g}")
-
-
-def require_mix(key: str, mix: Mix, domains: list[str]) -> None:
-    require(sorted(mix) == sorted(domains), key, sorted(mix), f"must name the domains of corpus: {domains}")

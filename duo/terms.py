@@ -11,6 +11,8 @@ ALL_BIG, ALL_SMALL, RANDOM = "all_big", "all_small", "random"
 
 # For whom a route is chosen: the best of every token, of all tokens of a document, of all of a domain; and no choice.
 ORACLE, SEQUENCE, FIXED, MEAN = "oracle", "sequence", "fixed", "mean"
+# The best of some routes drawn by chance, for all tokens alike or for each token anew.
+RANDOM_ALL, RANDOM_TOKEN = "random_all", "random_token"
 # How a budget of big layers is met: by every token, or by their mean.
 EXACT, AVERAGE = "exact", "average"
 
@@ -26,8 +28,18 @@ OTHERS = "others"
 
 # How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
 HARD, SOFT = "hard", "soft"
+# Beside them: the oracle, its budget held on average over a sequence.
+ORACLE_AVERAGE = "oracle_average"
 # Policies that look losses up, the bound of the teachers, the paper's routers; and what has no input or network.
 TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ceiling", "paper", "none"
+# What policies that learn from the losses of all routes are trained for.
+EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH = "expected_loss", "value", "distillation", "straight_through"
 # Roles of a policy, with CEILING and PAPER: its choice for a token was learned from the losses of all routes, or it is
 # a baseline that looks at no token.
 LEARNED, BASELINE = "learned", "baseline"
+
+# What can be named without a module, since duo has it: strategies, routers that learn from the losses of all routes,
+# and their baselines.
+STRATEGIES = (ORACLE, SEQUENCE, RANDOM_TOKEN, MEAN)
+ROUTERS = (EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH)
+BASELINES = (FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM)

@@ -73,8 +73,8 @@ def table(losses: Losses) -> pa.Table:
     )
 
 
-def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> dict[int, tuple[pa.Table, pa.Table]]:
-    """SELECTIONS and ROUTE_SUMS by budget."""
+def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> dict[int, select.Selected]:
+    """SELECTIONS, ROUTE_SUMS and STRATEGY_SUMS by budget."""
     return {budget: select.apply(model, table(losses), SPACE, budget, 3, seed=1) for budget in budgets}
 
 

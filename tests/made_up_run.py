@@ -38,7 +38,7 @@ def write(root: Path) -> None:
             }
             ROUTE_LOSSES.write(rows, model="duo", shard=shard)
         best = {"model": ["duo"], "domain": ["text"], "document": ["a"], "position": [0], "oracle_route": [1]}
-        losses = {name: [0.5] for name in ("oracle_loss", "random_token_loss", "sequence_loss", "mean_loss")}
+        losses = {name: [0.5] for name in ("oracle_loss", "mean_loss")}
         SELECTIONS.write(best | losses, budget=1)
     finally:
         os.chdir(before)

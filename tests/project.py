@@ -8,9 +8,18 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
+from workflow.params import Params, load_params
+
 REPOSITORY = Path(__file__).parents[1]
+
+
+@cache
+def default_params() -> Params:
+    """The default experiment: settings for tests, which change in a copy what matters to them and name no other key."""
+    return load_params(REPOSITORY / "params.yaml")
 
 
 class Project:

@@ -7,7 +7,9 @@ computes the same digests to tell what is due, without running `code`.
 
 Reached is what a file imports, wherever in it, and what it names in a string: a module ("duo.oracle.tree"), a package
 with its data ("duo.report"), a data file beside it or a folder of them ("a.yaml"). A stage also reaches the classes of
-the user's own that the params name which it declares ("examples.mine:Class").
+the user's own that the params name which it declares ("examples.mine:Class"). Where every entry of a mapping has a
+stage instance, an instance depends on a digest of its own entry's class, artifacts/code/own/PARAM.json, and on no
+other's.
 """
 
 import ast
@@ -16,12 +18,13 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from duo.errors import InputError
+from workflow.instance import iterable
 
 USERS = "examples"  # where users keep code of their own
 FOLDERS = ("duo", "workflow", USERS)
@@ -29,7 +32,10 @@ ARTIFACTS = "artifacts/code"
 CACHE = Path(".pipeline/syntax.cache")
 # Files that can't change what a stage makes (tests/workflow/test_code.py): they check the params, whose values DVC
 # tracks, run a script, and show its curves.
-OBSERVERS = {"duo/settings.py", "workflow/params.py", "workflow/stage.py", "workflow/track.py"}
+OBSERVERS = {
+    *("duo/groups.py", "duo/data/sources.py", "duo/settings.py", "workflow/params.py"),
+    *("workflow/stage.py", "workflow/track.py"),
+}
 _CLASS = re.compile(rf"({'|'.join(FOLDERS)})(\.\w+)+:\w+")
 _NAME = re.compile(r"[\w-]+([./][\w-]+)*(:\w+)?")  # what a string looks like that may name a module, a file or a folder
 
@@ -37,26 +43,40 @@ Digest = dict[str, str]
 
 
 def digests(definitions: dict[str, dict], values: dict) -> dict[str, Digest]:
-    """By stage: the files that its code is in, in order of their names, each with its hash.
+    """By stage, and for entries with a digest of their own by own(entry): the files that the code is in, in order of
+    their names, each with its hash.
 
     definitions: the stages in dvc.yaml, as they stand there; values: what params.yaml holds. InputError where a script
     is missing, a file is not Python, or `code` doesn't declare a param that names a class.
     """
     tree, classes = _Tree(), dict(_classes(values))
     for param, name in classes.items():
-        if not any(f"{param}.".startswith(f"{known}.") for known in definitions["code"].get("params", [])):
+        if not _within(param, definitions["code"].get("params", [])):
             raise InputError(f"dvc.yaml: the params of stage code lack {param.split('.')[0]}, which names {name!r}")
-    found = {}
+    reached = {}
     for stage, definition in definitions.items():
         if stage != "code":
-            declared = [param.split(".$")[0] for param in definition.get("do", definition).get("params", [])]
-            named = {
-                name for at, name in classes.items() if any(f"{at}.".startswith(f"{param}.") for param in declared)
-            }
-            files = tree.reached(f"workflow/stages/{stage}.py", named)
-            found[stage] = {file: tree.hash(file) for file in sorted(files)}
+            declared = {param.split(".$")[0] for param in definition.get("do", definition).get("params", [])}
+            apart = _apart(definition)
+            shared = {name for param, name in classes.items() if _within(param, declared - {apart})}
+            reached[stage] = tree.reached({f"workflow/stages/{stage}.py"}, shared)
+            for entry in iterable(apart, values) if apart else ():
+                param = f"{apart}.{entry}"
+                reached[own(param)] = tree.reached(set(), {classes[param]} if param in classes else set())
+    found = {name: {file: tree.hash(file) for file in sorted(files)} for name, files in reached.items()}
     tree.keep()
     return found
+
+
+def _apart(definition: dict) -> str | None:
+    """The param whose entries have an instance and a digest each; None where the stage's instances share their code."""
+    param = str(definition.get("foreach", "")).strip("${} ")
+    return param if path(own(f"{param}.${{key}}")) in definition.get("do", {}).get("deps", []) else None
+
+
+def _within(param: str, groups: Iterable[str]) -> bool:
+    """Whether it is one of these, or stands in one of them."""
+    return any(f"{param}.".startswith(f"{group}.") for group in groups)
 
 
 def _classes(value: Any, param: str = "") -> Iterator[tuple[str, str]]:
@@ -73,9 +93,14 @@ def written(digest: Digest) -> str:
     return json.dumps(digest, indent=1) + "\n"
 
 
-def path(stage: str) -> str:
-    """Where the stage's digest is."""
-    return f"{ARTIFACTS}/{stage}.json"
+def path(name: str) -> str:
+    """Where the digest of a stage, or own(entry), is."""
+    return f"{ARTIFACTS}/{name}.json"
+
+
+def own(entry: str) -> str:
+    """The name of the digest of the class that an entry of a mapping names; it is empty where duo has what is named."""
+    return f"own/{entry}"
 
 
 def differences(before: Digest, now: Digest) -> Iterator[str]:
@@ -160,9 +185,9 @@ class _Tree:
         self._read: dict[str, tuple[str, list[str]]] = {}
         self._reached: dict[str, set[str]] = {}
 
-    def reached(self, script: str, classes: set[str]) -> set[str]:
-        """The script and all that it and these classes reach, directly or not, but for OBSERVERS."""
-        found, ahead = set(), {script}.union(*(self._named(name, script) for name in classes)) - OBSERVERS
+    def reached(self, scripts: set[str], classes: set[str]) -> set[str]:
+        """The scripts and all that they and these classes reach, directly or not, but for OBSERVERS."""
+        found, ahead = set(), scripts.union(*(self._named(name, "") for name in classes)) - OBSERVERS
         while ahead:
             file = ahead.pop()
             found.add(file)

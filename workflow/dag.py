@@ -131,6 +131,7 @@ class Dag:
     def strays(self) -> list[Path]:
         """Files that belong to no stage of the DAG: under artifacts/ (the cache of downloads apart) and state files."""
         kept = {Path(out) for out in self.makers} | {STATES / f"{address}.json" for address in self.stages}
+        kept |= {Path(digest) for digest in self._digests}  # some of which lie in a directory that is an out
         files = [path for path in (*sorted(ARTIFACTS.rglob("*")), *sorted(STATES.glob("*.json"))) if not path.is_dir()]
         return [path for path in files if path not in kept and not path.is_relative_to(ARTIFACTS / "cache")]
 
@@ -206,7 +207,7 @@ class Dag:
     def _damage(self, stage: Instance) -> list[str]:
         lines = [f"{out}: is missing" for out in stage.outs if not Path(out).exists()]
         known = [out for out in stage.outs if Path(out).exists() and out in self._locked_outs]
-        return lines + [f"{out}: is not what the stage wrote" for out in known if md5(out) != self._locked_outs[out]]
+        return lines + [f"{out}: is not what the stage wrote" for out in known if _hash(out) != self._locked_outs[out]]
 
 
 def sort_lock() -> None:
@@ -271,7 +272,7 @@ def _content(path: str, known: str) -> str | None:
 
 
 def _hash(path: str) -> str:
-    """The hash that DVC gives a file or directory of sources."""
+    """The hash that DVC gives a file or directory."""
     if not Path(path).is_dir():
         return md5(path)
     return _tree_hash(path, {file: md5(file) for file in _sources(path)})

@@ -2,7 +2,9 @@
 
 import difflib
 
-from duo.settings import NAMED, SOURCES, Domain, Group, Wheel
+from duo.data.sources import SOURCES, Domain, Wheel
+from duo.groups import Group
+from duo.settings import NAMED
 
 # Keys of older files, and what they are called now; none where a key had a single value and is gone.
 RENAMED = {
@@ -24,6 +26,11 @@ RENAMED = {
     "contexts.budgets": "joint.budgets",
     "policies.train": "policies.train_documents",
     "policies.validation": "policies.validation_documents",
+    "policies.objectives": "policies.routers",
+    **{
+        f"policies.{key}": f"policies.training.{key}"
+        for key in ("inputs", "networks", "hidden", "steps", "batch", "learning_rate", "temperatures")
+    },
     "evaluate.confidence": "bootstrap.confidence",
     "evaluate.resamples": "bootstrap.resamples",
     **{

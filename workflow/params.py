@@ -11,69 +11,20 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from duo.data.sources import AnyDomain
 from duo.errors import InputError
+from duo.groups import Name, require, require_mix
 from duo.routers.whole_budgets import oracle_budget
-from duo.settings import (
-    REFERENCES,
-    Ablation,
-    AnyDomain,
-    Bootstrap,
-    Difficulty,
-    DomainName,
-    EvaluationSize,
-    Figures,
-    Group,
-    Joint,
-    Model,
-    OneRouter,
-    Oracle,
-    Policies,
-    Pretrain,
-    RouteLosses,
-    Router,
-    Runtime,
-    SampledLabels,
-    Search,
-    Skips,
-    Synthetic,
-    ThreeWay,
-    Tokens,
-    Variant,
-    require,
-    require_mix,
-)
+from duo.settings import REFERENCES, Groups, OneRouter, Variant
 from duo.terms import OTHERS
 from duo.training import variants
 from workflow.explain import explain
 
 
-class Params(Group):
-    """The whole experiment."""
+class Params(Groups):
+    """The whole experiment: every group of duo.settings, the text, and that they agree."""
 
-    seed: Annotated[int, Field(ge=0)]
-    runtime: Runtime
-    corpus: Annotated[dict[DomainName, AnyDomain], Field(min_length=1)]
-    tokens: Tokens
-    model: Model
-    pretrain: Pretrain
-    models: Annotated[dict[DomainName, Variant], Field(min_length=1)]
-    evaluation_set: EvaluationSize
-    route_losses: RouteLosses
-    oracle: Oracle
-    skips: Skips
-    three_way: ThreeWay
-    schedules: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
-    difficulty: Difficulty
-    router: Router
-    routers: Annotated[dict[DomainName, OneRouter], Field(min_length=1)]
-    ablation: Ablation
-    sampled_labels: SampledLabels
-    joint: Joint
-    synthetic: Synthetic
-    policies: Policies
-    search: Search
-    bootstrap: Bootstrap
-    figures: Figures
+    corpus: Annotated[dict[Name, AnyDomain], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _agree(self):

@@ -33,8 +33,11 @@ class Stage:
         return self.address.replace("@", "/")
 
     def finished(self) -> bool:
-        """Whether all its outs are there, with the recorded content."""
-        return all(Path(path).is_file() and md5(path) == known for path, known in self.outs.items())
+        """Whether all its outs are there, with the recorded content; of a directory, whether it is there."""
+        return all(
+            Path(path).is_dir() if known.endswith(".dir") else Path(path).is_file() and md5(path) == known
+            for path, known in self.outs.items()
+        )
 
 
 def recorded() -> list[Stage]:

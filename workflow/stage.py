@@ -64,7 +64,7 @@ def held(stage: Instance) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{error}{_remedy(str(error), stage)}") from None
     for out in stage.outs:
-        if out not in watcher.outs:
+        if not any(f"{path}/".startswith(f"{out}/") for path in watcher.outs):  # an out may be a directory
             remedy = "write it, or take it out of dvc.yaml"
             raise InputError(f"stage {stage.address}: {out} is an out, but was not written; {remedy}")
 

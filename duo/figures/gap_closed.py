@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from duo.figures import base
-from duo.terms import CEILING, EXACT, FIXED, ISOLATED, JOINT, LEARNED, NONE, OTHERS, RANDOM
+from duo.terms import BASELINES, CEILING, EXACT, FIXED, ISOLATED, JOINT, LEARNED, NONE, OTHERS, PAPER, RANDOM, ROUTERS
 
 _LINES_ACROSS = (FIXED, CEILING)  # 0 and 1 of the share
 _LEFT_OUT = RANDOM  # so far below 0 that nothing else would be told apart; the caption says so
@@ -53,8 +53,9 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
 
 def _lines(curves: pa.Table) -> dict[str, base.Line]:
     """The style of every policy that is drawn as marks."""
-    policies = base.known_first(curves["policy"].to_pylist())
-    return base.lines(policy for policy in policies if policy not in (*_LINES_ACROSS, _LEFT_OUT))
+    listed = base.known_first(curves["policy"].to_pylist())
+    policies = [policy for policy in listed if policy not in (*_LINES_ACROSS, _LEFT_OUT)]
+    return base.lines(policies, {policy: policy for policy in policies if policy not in (*ROUTERS, *BASELINES, PAPER)})
 
 
 def _chosen(curves: pa.Table, lines: Mapping[str, base.Line]) -> str:

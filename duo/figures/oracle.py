@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from duo.figures import base, maps
+from duo.terms import FIXED, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN, STRATEGIES
 
 # Families of ORACLE_STATISTICS by the axis that they share: their numbers are of like size.
 _AXES = {
@@ -30,7 +31,7 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
     strategies, kinds = _names(curves, "strategy"), [] if routed is None else _names(routed, "kind")
-    lines = _lines([*strategies, *kinds], setting)
+    lines = _lines(curves, [*strategies, *kinds], setting)
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
         for axes, domain in zip(panels, domains, strict=True):
@@ -68,7 +69,7 @@ def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Sett
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
     strategies = [name for name in _names(curves, "strategy") if name not in ("mean", "sequence")]
-    lines = _lines([*strategies, "exact"], setting)
+    lines = _lines(curves, [*strategies, "exact"], setting)
     offsets = np.linspace(-0.3, 0.3, len(lines))
     with base.style():
         figure, panels = base.panels(len(domains), columns=1, height=2.3)
@@ -235,10 +236,16 @@ def _names(table: pa.Table, column: str) -> list[str]:
     return base.known_first(table[column].to_pylist())
 
 
-def _lines(names: Sequence[str], setting: base.Setting) -> dict[str, base.Line]:
-    """The styles of strategies, and of how routers are scored, in a figure that shows all of them."""
+def _lines(curves: pa.Table, names: Sequence[str], setting: base.Setting) -> dict[str, base.Line]:
+    """The styles of strategies, and of how routers are scored, in a figure that shows all of them.
+
+    A strategy of the user's own has the words that it gives itself.
+    """
+    words = dict(zip(*(curves[column].to_pylist() for column in ("strategy", "words")), strict=True))
     tried = f"best of {setting.random_routes} random"
-    return base.lines(names, {"random_all": f"{tried}, one for all tokens", "random_token": f"{tried}, each token"})
+    labels = {name: label for name, label in words.items() if name not in (*STRATEGIES, FIXED)}
+    labels |= {RANDOM_ALL: f"{tried}, one for all tokens", RANDOM_TOKEN: f"{tried}, each token"}
+    return base.lines(names, labels)
 
 
 def _routed_curve(axes: Axes, line: base.Line, rows: pa.Table) -> None:
@@ -247,7 +254,7 @@ def _routed_curve(axes: Axes, line: base.Line, rows: pa.Table) -> None:
     A line at the target where that is held, else marks at the layers used: the oracle holds its average, and exact
     routers every token's budget.
     """
-    on_average = rows["kind"][0].as_py() == "oracle_average"
+    on_average = rows["kind"][0].as_py() == ORACLE_AVERAGE
     held = on_average or rows["constraint"][0].as_py() == "exact"
     budget, *loss = (rows[name].to_numpy() for name in ("target" if held else "big", "loss", "low", "high"))
     if held:

@@ -1,12 +1,13 @@
 """Which route each token, document or domain would take at a budget, from the losses of all routes.
 
 The paper compares choosers that know ever less: the oracle takes the best route of every token, `sequence` the best
-of every document, `fixed` the best of a domain, others the best of a few routes drawn by chance. All read losses that
-are already known, so a new budget costs seconds. Random numbers belong to a document and a purpose: neither the number
-of shards nor the order of the documents changes a result.
+of every document, `fixed` the best of a domain, others the best of a few routes drawn by chance. Strategies of one's
+own can be tried beside them. All read losses that are already known, so a new budget costs seconds. Random numbers
+belong to a document and a purpose: neither the number of shards nor the order of the documents changes a result.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,40 @@ from duo import seeds
 from duo.errors import InputError
 from duo.routes import RouteSpace
 from duo.tables import files
+from duo.terms import MEAN, ORACLE, RANDOM_TOKEN, SEQUENCE
+
+# Strategies that are always tried, in words; {tries} is the number of random routes.
+BUILT_IN = {
+    ORACLE: "oracle: best route of each token",
+    SEQUENCE: "best route of each document",
+    RANDOM_TOKEN: "best of {tries} random routes, each token",
+    MEAN: "mean of all routes",
+}
+
+
+class Strategy(Protocol):
+    """A way to choose the tokens' routes when the losses of all routes are known, so that it is no router.
+
+    It shows what a kind of choice could gain, such as one that settles layer after layer and looks no further ahead:
+    examples/own_strategy.py.
+    """
+
+    words: str  # what it is, for the legends of figures; may be left out
+
+    def choose(self, losses: np.ndarray, big: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Index [tokens] of every token's route among the routes of one budget, for one document.
+
+        losses [tokens, routes]: fp32, nats, of the tokens' true labels, tokens in the order of the text. big [routes,
+        layers]: whether the route is big at the layer. rng: random numbers of this document, budget and strategy alone.
+        """
+
+
+class Selected(NamedTuple):
+    """What is known of one model at one budget once all routes were tried."""
+
+    selections: pa.Table  # SELECTIONS
+    route_sums: pa.Table  # ROUTE_SUMS
+    strategy_sums: pa.Table  # STRATEGY_SUMS
 
 
 def lowest(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -53,29 +88,53 @@ def best_of_random(losses: np.ndarray, tries: int, rng: np.random.Generator) -> 
     return np.take_along_axis(losses, draws, axis=1).min(axis=1)
 
 
-def select(losses: np.ndarray, routes: np.ndarray, tries: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What each strategy that may differ between documents gets on one document, as [tokens] columns of SELECTIONS.
+def select(losses: np.ndarray, tries: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Index of the oracle's route for every token of a document [tokens], and the losses [tokens] of every strategy of
+    BUILT_IN.
 
-    losses [tokens, routes] are nats under the routes with the given codes [routes], all of one budget.
+    losses [tokens, routes] are nats under all routes of one budget. All are tried, whichever are asked for: they share
+    random numbers, and so none depends on what else is asked for.
     """
     by_token, by_document = best(losses, rng)
-    return {
-        "oracle_route": routes[by_token],
-        "oracle_loss": losses[np.arange(len(losses)), by_token],
-        "random_token_loss": best_of_random(losses, tries, rng),
-        "sequence_loss": losses[:, by_document],
-        "mean_loss": losses.mean(axis=1, dtype=np.float64).astype(np.float32),
+    return by_token, {
+        ORACLE: losses[np.arange(len(losses)), by_token],
+        RANDOM_TOKEN: best_of_random(losses, tries, rng),
+        SEQUENCE: losses[:, by_document],
+        MEAN: losses.mean(axis=1, dtype=np.float64).astype(np.float32),
     }
 
 
-def apply(
-    model: str, table: pa.Table, space: RouteSpace, budget: int, tries: int, seed: int
-) -> tuple[pa.Table, pa.Table]:
-    """SELECTIONS and ROUTE_SUMS of one model's table ROUTE_LOSSES at one budget: routes with exactly `budget` big
-    layers.
+def losses_under(
+    name: str, strategy: Strategy, losses: np.ndarray, big: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """[tokens] what a strategy of one's own gets on one document; InputError where it chooses what is no route."""
+    chosen = np.asarray(strategy.choose(losses, big, rng))
+    tokens, routes = losses.shape
+    if chosen.shape != (tokens,) or not np.issubdtype(chosen.dtype, np.integer):
+        raise InputError(f"strategy {name}: chose {chosen.dtype} of shape {chosen.shape}, should be an index per token")
+    if chosen.min() < 0 or chosen.max() >= routes:
+        raise InputError(
+            f"strategy {name}: chose routes {chosen.min()} to {chosen.max()}, should be from 0 to {routes - 1}"
+        )
+    return losses[np.arange(tokens), chosen]
 
-    InputError where no route has the budget, the table is of other routes, or a loss is not finite.
+
+def apply(
+    model: str,
+    table: pa.Table,
+    space: RouteSpace,
+    budget: int,
+    tries: int,
+    seed: int,
+    strategies: Mapping[str, Strategy | None] | None = None,
+) -> Selected:
+    """What every strategy chooses and gets, from one model's ROUTE_LOSSES, among routes of exactly `budget` big layers.
+
+    tries: random routes of the strategies that try some. strategies: those to report, by name, in order; None for one
+    of BUILT_IN, which are reported alone where nothing is given. InputError where no route has the budget, the table is
+    of other routes, a loss is not finite, or a strategy chooses what is no route.
     """
+    strategies = dict.fromkeys(BUILT_IN) if strategies is None else strategies
     routes = space.with_budget(budget)
     if not len(routes):
         raise InputError(f"budget {budget}: should lie between 0 and the number of layers ({space.layers})")
@@ -83,25 +142,27 @@ def apply(
     tried = np.unique(seeds.stream(seed, "oracle", "random routes for all", budget).choice(routes, tries))
     drawn = np.isin(routes, tried)
 
-    selections, sums = [], []
+    big = space.big(routes)
+
+    selections, route_sums, strategy_sums = [], [], []
     for domain, document, rows, losses in by_document(table, space):
         part = losses[:, routes]
-        chosen = select(part, routes, tries, ties(seed, budget, domain, document))
+        by_token, known = select(part, tries, ties(seed, budget, domain, document))
         columns = {name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "position")}
+        chosen = {"oracle_route": routes[by_token], "oracle_loss": known[ORACLE], "mean_loss": known[MEAN]}
         selections.append(pa.table({"model": [model] * len(part)} | columns | chosen))
-        columns = {
-            "model": [model] * len(routes),
-            "domain": [domain] * len(routes),
-            "document": [document] * len(routes),
-            "route": routes,
-            "drawn": drawn,
-        }
-        sums.append(
-            pa.table(
-                columns | {"tokens": np.full(len(routes), len(part)), "loss_sum": part.sum(axis=0, dtype=np.float64)}
-            )
-        )
-    return pa.concat_tables(selections), pa.concat_tables(sums)
+
+        ids = {"model": model, "domain": domain, "document": document, "tokens": len(part)}
+        sums = {"route": routes, "drawn": drawn, "loss_sum": part.sum(axis=0, dtype=np.float64)}
+        route_sums.append(pa.table({name: [value] * len(routes) for name, value in ids.items()} | sums))
+        for name, strategy in strategies.items():
+            rng = seeds.stream(seed, "strategy", name, budget, domain, document)
+            values = known[name] if strategy is None else losses_under(name, strategy, part, big, rng)
+            words = BUILT_IN[name].format(tries=tries) if strategy is None else getattr(strategy, "words", name)
+            # Added one by one, in order: the sum is the same as that of many documents' tokens by document.
+            total = np.bincount(np.zeros(len(values), np.int64), values)[0]
+            strategy_sums.append(ids | {"strategy": name, "loss_sum": total, "words": words})
+    return Selected(pa.concat_tables(selections), pa.concat_tables(route_sums), pa.Table.from_pylist(strategy_sums))
 
 
 def on_average(losses: np.ndarray, budgets: Sequence[int], averages: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

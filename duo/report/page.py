@@ -18,6 +18,7 @@ from duo.studies.gain import route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
 from duo.tables.report import REPORT
+from duo.terms import FIXED, RANDOM_ALL, STRATEGIES
 
 # Rows of the second part's first table, by strategy of GAIN_CURVES; a ceiling's has its teacher, any other its name.
 GAINS = {
@@ -124,10 +125,10 @@ def write(html: str) -> None:
 
 
 def _strategies(curves: pa.Table) -> dict[str, str]:
-    """Every strategy of the curves, with its words: those of the figures, else its name."""
-    return {
-        name: LINES[name].label if name in LINES else name for name in dict.fromkeys(curves["strategy"].to_pylist())
-    }
+    """Every strategy of the curves, with its words: those of the figures, or for one of the user's own what it says."""
+    words = dict(zip(*(curves[column].to_pylist() for column in ("strategy", "words")), strict=True))
+    known = (*STRATEGIES, RANDOM_ALL, FIXED)
+    return {name: LINES[name].label if name in known else own for name, own in words.items()}
 
 
 def _best_budget(statistics: pa.Table, model: str, domain: str) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""What routers learn from, and are scored on, where the loss of every route is known: tokens, hidden states, losses.
+"""What routers learn from and are scored on, where the loss of every route is known: tokens, hidden states, losses.
 
-Inputs are hidden states of the run with all layers big: of layer l, the FFN's normed input, which is what the paper's
-router reads. Layer 0's is there before any choice is made. Those of later layers show what an all-big run would show;
-a router that really runs sees states that its own choices have changed. They are the most that a router of such
-inputs could know, not what it would.
+Hidden states are of the run with all layers big: of every layer the FFN's normed input, which is what the paper's
+router reads. That of layer 0 is there before any choice is made. Those of later layers are what an all-big run would
+show; a router that really runs sees states that its own choices have changed. So they are the most that a router with
+such inputs could know, not what it would know.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 import pyarrow as pa
@@ -26,33 +27,35 @@ BATCH = 16  # documents run at once
 
 @torch.no_grad()
 def hidden(backbone: Duo, tokens: np.ndarray, device: Device) -> Tensor:
-    """The FFN's normed input in every layer of the all-big run, [documents, time, layers, width], fp32 on the CPU.
+    """The FFN's normed input in every layer of the all-big run, [documents, length, layers, width], fp32 on the CPU.
 
-    tokens [documents, time] int64.
+    tokens [documents, length] int64.
     """
-    found, positions = [], backbone.positions(tokens.shape[1])
+    batches, positions = [], backbone.positions(tokens.shape[1])
     for batch in torch.from_numpy(tokens).split(BATCH):
-        seen = []
+        states = []
         with device.autocast():
             x = backbone.embed(batch.to(device.name))
             for layer in backbone.layers:
                 attended = layer.attend(x, positions)
-                seen.append(layer.ffn_norm(attended))
-                x = attended + layer.ffns[BIG](seen[-1])
-        found.append(torch.stack(seen, dim=2).float().cpu())
-    return torch.cat(found)
+                states.append(layer.ffn_norm(attended))
+                x = attended + layer.ffns[BIG](states[-1])
+        batches.append(torch.stack(states, dim=2).float().cpu())
+    return torch.cat(batches)
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Tokens with their inputs and with their losses under every route, document by document, all documents of one
-    length.
+class RouterDataset:
+    """Tokens with their hidden states and their losses under every route, document by document.
+
+    All documents are of one length, so that [tokens, ...] can be seen as [documents, length, ...]. Tensors are on the
+    CPU.
     """
 
-    sample: EvaluationSet
+    sample: EvaluationSet  # ids of tokens and labels [documents, length], and whose they are
     domains: list[str]  # of the experiment, whether or not all occur here
-    inputs: Tensor  # [tokens, layers, width]
-    losses: Tensor  # [tokens, routes] nats
+    inputs: Tensor  # [tokens, layers, width] fp32, hidden states
+    losses: Tensor  # [tokens, routes] fp32, nats, routes in order of their codes
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -66,7 +69,7 @@ class Examples:
 
     @property
     def ids(self) -> Tensor:
-        """[tokens] id of the context's last token."""
+        """[tokens] id of the token that stands last in the context."""
         return torch.from_numpy(self.sample.tokens.ravel())
 
     @property
@@ -74,8 +77,15 @@ class Examples:
         return self.inputs.shape[1]
 
     def read(self, name: str) -> Tensor:
-        """What a policy of this input reads, [tokens, depth, width]: `layers`, or `upfront`, layer 0 alone."""
+        """Hidden states [tokens, depth, width] as a policy of this input reads them: `layers`, or `upfront`, that of
+        layer 0 alone.
+        """
         return self.inputs if name == "layers" else self.inputs[:, :1]
+
+    def unlabelled(self) -> "RouterDataset":
+        """The same without what a policy can't know when it chooses: labels are -1, losses are no numbers."""
+        sample = replace(self.sample, labels=np.full_like(self.sample.labels, -1))
+        return replace(self, sample=sample, losses=torch.full((1, 1), nan).expand_as(self.losses))
 
     def domain_means(self) -> Tensor:
         """[domains, routes] mean loss of each domain; zeros where it has no token."""
@@ -86,8 +96,11 @@ class Examples:
         return (sums / counts.clamp(min=1)[:, None]).float()
 
 
-def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, device: Device) -> Examples:
-    """Examples of a table with the columns of artifacts.LOSSES, its documents all of one length."""
+def from_losses(table: pa.Table, domains: Sequence[str], backbone: Duo, device: Device) -> RouterDataset:
+    """The dataset of a table with the columns of ROUTE_LOSSES, whose documents are all of one length.
+
+    InputError where the losses are of another number of layers than the backbone has, or one is not finite.
+    """
     documents = table["document"].to_numpy(zero_copy_only=False)
     named = table["domain"].to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(table["position"].to_numpy() == 0)
@@ -97,11 +110,11 @@ def examples(table: pa.Table, domains: Sequence[str], backbone: Duo, device: Dev
     losses = torch.tensor(files.matrix(table["losses"]))  # a copy: Arrow's memory is read-only
     if losses.shape[1] != 2 ** inputs.shape[1]:
         raise InputError(
-            f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers, "
-            f"and so {2 ** inputs.shape[1]} routes"
+            f"losses of {losses.shape[1]} routes, but the model has {inputs.shape[1]} layers, and so "
+            f"{2 ** inputs.shape[1]} routes"
         )
     bad = torch.isfinite(losses).all(1).logical_not().nonzero()
     if len(bad):
         row = bad[0].item()
         raise InputError(f"domain {named[row]}, document {documents[row]}: a loss is not finite")
-    return Examples(sample, list(domains), inputs, losses)
+    return RouterDataset(sample, list(domains), inputs, losses)

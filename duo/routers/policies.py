@@ -1,12 +1,13 @@
-"""Routers with exact supervision: a network from hidden states to routes, trained for an objective, each budget met
-exactly or on average.
+"""Routers that learn from the losses of all routes: a network from hidden states to routes, trained for an objective.
 
-The weights kept are those of the step with the lowest loss on the validation documents, the first, which is the best
-fixed route, among them; so is the soft oracle's temperature.
+How much of the oracle's gain can a router have, if neither sampling noise nor a proxy loss stands in its way? Weights
+are kept from the step with the lowest loss on the validation documents; the first step, where the network is the best
+fixed route, counts too. The soft oracle's temperature is chosen in the same way.
 """
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,11 +18,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
 from duo.routers import objectives
-from duo.routers.budgets import Menu, under
-from duo.routers.dataset import Examples
-from duo.routers.policy import Chosen, Key, Setting
+from duo.routers.budgets import under
+from duo.routers.dataset import RouterDataset
+from duo.routers.policy import BudgetKey, PolicyRoutes, PolicySetting
 from duo.seeds import stream
-from duo.settings import Policies as Settings
+from duo.settings import PolicyTraining
 from duo.terms import AVERAGE, LEARNED
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,10 @@ VALIDATE_EVERY = 20  # steps
 class Network(nn.Module):
     """A gate at every layer for every member: inputs [tokens, depth, width] -> [members, tokens, layers, outputs].
 
-    Inputs are standardised as those that the network is made with. With depth 1 all gates read the same input, and
-    those of an mlp share its inner units; else each layer's gate reads its own. hidden: inner width of the mlp, None
-    for a linear network. Until it is trained it gives `bias` [layers, members, 1, outputs], whatever it reads.
+    Inputs are standardised by the mean and deviation of those that the network is made with. With depth 1 all gates
+    read the same input, and share the inner units of an MLP; else every layer's gate reads its own. hidden: inner width
+    of the MLP, None for a linear network. Until it is trained it gives `bias` [layers, members, 1, outputs], whatever
+    it reads.
     """
 
     def __init__(self, inputs: Tensor, bias: Tensor, hidden: int | None, generator: torch.Generator):
@@ -62,7 +64,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def over(self, inputs: Tensor) -> Tensor:
-        """The same of any number of tokens, without gradients."""
+        """The same for any number of tokens, without gradients."""
         return torch.cat([self(chunk) for chunk in inputs.split(objectives.CHUNK)], dim=1)
 
 
@@ -70,33 +72,32 @@ def fit(
     network: Network,
     objective: objectives.Objective,
     inputs: Tensor,
-    validation: Examples,
+    validation: RouterDataset,
     validation_inputs: Tensor,
-    settings: Settings,
+    training: PolicyTraining,
     generator: torch.Generator,
 ) -> Tensor:
-    """Train the network on inputs [tokens, depth, width]; it ends with each member's best weights.
+    """[members of the network] the number of steps after which each was best; the network ends with these weights.
 
-    Returns [members of the network] the number of steps after which those were reached. AdamW, minibatches drawn with
-    replacement, and a rate that falls to zero as a cosine.
+    inputs [tokens, depth, width]: of the training tokens that the objective was built with; validation_inputs: of the
+    validation tokens. AdamW, minibatches sampled with replacement, a learning rate that falls to zero as a cosine.
     """
     weights = list(network.parameters())
-    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate)
-    rate = CosineAnnealingLR(optimizer, settings.steps)
+    optimizer = torch.optim.AdamW(weights, lr=training.learning_rate)
+    rate = CosineAnnealingLR(optimizer, training.steps)
     best = torch.full((network.bias.shape[1],), torch.inf)
     kept, reached = [weight.detach().clone() for weight in weights], torch.zeros(len(best), dtype=torch.int64)
-    for step in tqdm(range(settings.steps + 1), unit="step", disable=None, leave=False):
-        if step % VALIDATE_EVERY == 0 or step == settings.steps:
-            found = (
-                objectives.validate(objective, network.over(validation_inputs), validation).view(len(best), -1).mean(1)
-            )
-            better = found < best
-            best, reached = torch.where(better, found, best), torch.where(better, step, reached)
+    for step in tqdm(range(training.steps + 1), unit="step", disable=None, leave=False):
+        if step % VALIDATE_EVERY == 0 or step == training.steps:
+            losses = objectives.validate(objective, network.over(validation_inputs), validation)
+            losses = losses.view(len(best), -1).mean(1)
+            better = losses < best
+            best, reached = torch.where(better, losses, best), torch.where(better, step, reached)
             for old, weight in zip(kept, weights, strict=True):  # members are the second axis of every weight
                 old[:, better] = weight.detach()[:, better]
-        if step < settings.steps:
-            rows = torch.randint(len(inputs), (settings.batch,), generator=generator)
-            objective.loss(network(inputs[rows]), rows, step, settings.steps).backward()
+        if step < training.steps:
+            rows = torch.randint(len(inputs), (training.batch,), generator=generator)
+            objective.loss(network(inputs[rows]), rows, step, training.steps).backward()
             optimizer.step()
             optimizer.zero_grad()
             rate.step()
@@ -107,8 +108,8 @@ def fit(
 
 
 @dataclass(frozen=True)
-class Policy:
-    """Trained policies of one objective, input and network, for every constraint and budget; of
+class TrainedPolicy:
+    """The policies of one objective, input and network, under every constraint and budget; of
     duo.routers.policy.Policy's kind.
     """
 
@@ -118,50 +119,52 @@ class Policy:
     network: str
     net: Network
     objective: objectives.Objective
-    members: dict[Key, int]  # by constraint and budget, the objective's member that serves it
-    settings: list[Setting]
+    members: dict[BudgetKey, int]  # by constraint and budget, the objective's member that serves it
+    settings: list[PolicySetting]
 
-    def choose(self, examples: Examples) -> dict[Key, Chosen]:
-        menus = self.objective.menus(self.net.over(examples.read(self.input)), examples)
-        prices = {(each.constraint, each.budget): each.price for each in self.settings}
-        found = {}
-        for key, member in self.members.items():
-            routes = _routes(menus[member], key, prices[key])
-            found[key] = Chosen(routes, under(examples.losses, routes))
-        return found
-
-
-def _routes(menu: Menu, key: Key, price: float) -> Tensor:
-    constraint, budget = key
-    return menu.on_average(price) if constraint == AVERAGE else menu.exactly(budget)
+    def choose(self, dataset: RouterDataset) -> dict[BudgetKey, PolicyRoutes]:
+        frontiers = self.objective.frontiers(self.net.over(dataset.read(self.input)), dataset)
+        chosen = {}
+        for row in self.settings:
+            key = (row.constraint, row.budget)
+            routes = frontiers[self.members[key]].meeting(*key, row.price)
+            chosen[key] = PolicyRoutes(routes, under(dataset.losses, routes))
+        return chosen
 
 
 def train(
-    name: str, reads: str, network: str, settings: Settings, learned: Examples, validation: Examples, seed: int
-) -> Policy:
-    """The policies of an objective of params policies.objectives that read this input through this network."""
+    name: str,
+    reads: str,
+    network: str,
+    budgets: Sequence[int],
+    training: PolicyTraining,
+    train: RouterDataset,
+    validation: RouterDataset,
+    seed: int,
+) -> TrainedPolicy:
+    """The policies of an objective of duo.routers.objectives that read this input through this network."""
     generator = torch.Generator().manual_seed(int(stream(seed, "policies", name, reads, network).integers(2**31)))
-    objective, inputs = objectives.build(name, settings, learned), learned.read(reads)
-    net = Network(inputs, objective.bias(), settings.hidden if network == "mlp" else None, generator)
-    reached = fit(net, objective, inputs, validation, validation.read(reads), settings, generator)
-    found = objectives.validate(objective, net.over(validation.read(reads)), validation)
-    menus = objective.menus(net.over(inputs), learned)
-    members: dict[Key, int] = {}
+    objective, inputs = objectives.build(name, budgets, training, train), train.read(reads)
+    net = Network(inputs, objective.bias(), training.hidden if network == "mlp" else None, generator)
+    reached = fit(net, objective, inputs, validation, validation.read(reads), training, generator)
+    losses = objectives.validate(objective, net.over(validation.read(reads)), validation)
+    frontiers = objective.frontiers(net.over(inputs), train)
+    members: dict[BudgetKey, int] = {}
     for index, member in enumerate(objective.members):
         key = (member.constraint, member.budget)
-        if key not in members or found[index] < found[members[key]]:
+        if key not in members or losses[index] < losses[members[key]]:
             members[key] = index
     rows = []
     for (constraint, budget), index in members.items():
         rows.append(
-            Setting(
+            PolicySetting(
                 constraint=constraint,
                 budget=budget,
                 steps=int(reached[index % len(reached)]),
                 setting=objective.members[index].temperature or math.nan,
-                price=menus[index].price(budget) if constraint == AVERAGE else math.nan,
-                validation=found[index].item(),
+                price=frontiers[index].price(budget) if constraint == AVERAGE else math.nan,
+                validation=losses[index].item(),
             )
         )
     log.info("%s, %s, %s: validation loss %s", name, reads, network, ", ".join(f"{row.validation:.3f}" for row in rows))
-    return Policy(name, reads, network, net, objective, members, rows)
+    return TrainedPolicy(name, reads, network, net, objective, members, rows)

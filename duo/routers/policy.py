@@ -1,5 +1,11 @@
-"""How policies fare on tokens whose losses under all routes are known: what they claim, and what they get when all
-choose at once.
+"""What policies have in common, and how they fare on tokens whose losses under all routes are known.
+
+A policy chooses a route for every token without its label. What it claims are the isolated losses of its routes, of
+which each was tried with all tokens of the sequence on it; what it gets are their joint losses, where every token runs
+on its own.
+
+A router or a baseline of one's own is a class with the methods of OwnRouter or OwnBaseline. Neither needs to know of
+budgets: the routes that meet each, exactly or on average, are made from what it says (duo.routers.own).
 """
 
 from collections.abc import Sequence
@@ -12,22 +18,22 @@ from torch import Tensor
 from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.oracle import joint
-from duo.routers.dataset import Examples
+from duo.routers.dataset import RouterDataset
 from duo.routes import RouteSpace
 
-Key = tuple[str, int]  # constraint and budget
+BudgetKey = tuple[str, int]  # constraint and budget
 
 
-class Chosen(NamedTuple):
-    """What a policy does at a constraint and budget: both [tokens]."""
+class PolicyRoutes(NamedTuple):
+    """What a policy does under a constraint and budget: both [tokens]."""
 
-    routes: Tensor  # code
+    routes: Tensor  # codes
     losses: Tensor  # nats, isolated
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Columns of POLICY_SETTINGS at a constraint and budget."""
+class PolicySetting:
+    """Columns of POLICY_SETTINGS under a constraint and budget."""
 
     constraint: str
     budget: int
@@ -38,16 +44,55 @@ class Setting:
 
 
 class Policy(Protocol):
-    """Anything that chooses a route for each token."""
+    """Anything that chooses a route for every token."""
 
     name: str
     role: str  # LEARNED where a token's choice was learned from the losses of all routes, else BASELINE
-    input: str
+    input: str  # what it reads: layers, upfront, token, none, or what a class of the user's own says
     network: str
-    settings: list[Setting]
+    settings: list[PolicySetting]
 
-    def choose(self, examples: Examples) -> dict[Key, Chosen]:
-        """Its choice at every constraint and budget."""
+    def choose(self, dataset: RouterDataset) -> dict[BudgetKey, PolicyRoutes]:
+        """Its routes under every constraint and budget."""
+
+
+class OwnRouter(Protocol):
+    """What a router of the user's own has: it says how much each layer's big FFN would help each token.
+
+    It is made without arguments. examples/own_router.py is one. An attribute `input`, in a word, says what it reads;
+    where it is "none", the policy is a baseline that looks at no token.
+    """
+
+    def fit(self, train: RouterDataset, validation: RouterDataset, backbone: Duo, seed: int) -> None:
+        """Learn from the losses of all routes on training tokens; validation is for choosing settings.
+
+        backbone: the routed model, for what a router may want to compute itself; its weights are only read, and may lie
+        on another device than the datasets, which are on the CPU. seed: for all random numbers, as the same seed must
+        give the same router.
+        """
+
+    def scores(self, dataset: RouterDataset) -> Tensor:
+        """[tokens, layers] fp32: how much each layer's big FFN is thought to help, in any unit.
+
+        At a budget the layers of highest score are big; on average over tokens, more where scores are higher. Labels
+        and losses, which a router can't know, are left out of the dataset.
+        """
+
+
+class OwnBaseline(Protocol):
+    """What a baseline of the user's own has: it predicts the loss of every route. Else it is as OwnRouter.
+
+    A router may predict losses too, and a baseline may score layers: whichever of the two a class has is used.
+    """
+
+    def fit(self, train: RouterDataset, validation: RouterDataset, backbone: Duo, seed: int) -> None:
+        """As in OwnRouter."""
+
+    def losses(self, dataset: RouterDataset) -> Tensor:
+        """[tokens, routes] fp32: the loss that is predicted under every route, in order of their codes, in nats.
+
+        At a budget the route of lowest predicted loss is taken.
+        """
 
 
 def settings(policies: Sequence[Policy]) -> pa.Table:
@@ -55,10 +100,10 @@ def settings(policies: Sequence[Policy]) -> pa.Table:
     return pa.Table.from_pylist([_ids(policy) | asdict(row) for policy in policies for row in policy.settings])
 
 
-def score(policy: Policy, examples: Examples, backbone: Duo, device: Device) -> pa.Table:
-    """POLICY_ROUTES of a policy on these examples."""
-    sample, space, parts = examples.sample, RouteSpace(examples.layers), []
-    for (constraint, budget), chosen in policy.choose(examples).items():
+def score(policy: Policy, dataset: RouterDataset, backbone: Duo, device: Device) -> pa.Table:
+    """POLICY_ROUTES of a policy on these tokens."""
+    sample, space, parts = dataset.sample, RouteSpace(dataset.layers), []
+    for (constraint, budget), chosen in policy.choose(dataset).items():
         routes = chosen.routes.numpy()
         together = joint.run_jointly(
             backbone, space, sample.tokens, routes.reshape(sample.tokens.shape), sample.labels, device

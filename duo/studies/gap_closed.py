@@ -8,7 +8,7 @@ replicates. No policy but these two is known by name: what others are is said by
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from itertools import combinations
+from itertools import combinations, product
 from math import exp, nan
 from typing import Any
 
@@ -168,6 +168,17 @@ class GapClosed(Study):
             GAP_CLOSED_CURVES: [self._curve_row(key, estimates) for key in self.sums],
             GAP_CLOSED_STATISTICS: self.rows({**estimates, **self.agreement(estimates)}, Statistic),
         }
+
+    def headline(self, estimates: Intervals) -> dict[str, dict[str, dict[str, float]]]:
+        """GAP_CLOSED_METRICS of this domain: by policy and kind of loss, the difference from fixed with its interval."""
+        budgets, differences = self._budgets(), {}
+        for policy, kind in product(
+            dict.fromkeys(variant.policy for variant in sorted(self.chosen)), (ISOLATED, JOINT)
+        ):
+            statistic = less_fixed(policy, budgets[len(budgets) // 2], kind)
+            if statistic in estimates:
+                differences.setdefault(policy, {})[kind] = estimates[statistic]._asdict()
+        return differences
 
     def _learned(self) -> list[PolicyVariant]:
         return [variant for variant in sorted(self.chosen) if variant.role == LEARNED]

@@ -6,7 +6,7 @@ told apart from them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import exp
 from typing import Any
@@ -19,16 +19,13 @@ from duo import stats
 from duo.routes import RouteSpace
 from duo.stats import Interval, Intervals, Statistic, Study
 from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS, SEED_SPREAD
+from duo.terms import ALL_BIG, ALL_SMALL, FIXED, MEAN, ORACLE, RANDOM_ALL, RANDOM_TOKEN, SEQUENCE
 
-# Strategies whose choice is made token by token or document by document, and their columns in SELECTIONS.
-SELECTED = {
-    "oracle": "oracle_loss",
-    "sequence": "sequence_loss",
-    "random_token": "random_token_loss",
-    "mean": "mean_loss",
-}
-ONE_ROUTE = ("random_all", "fixed")  # strategies with one route for all tokens, chosen from ROUTE_SUMS
+SELECTED = {ORACLE: "oracle_loss", MEAN: "mean_loss"}  # strategies that are columns of SELECTIONS
+# Strategies with one route for all tokens, chosen from ROUTE_SUMS, in words.
+ONE_ROUTE = {RANDOM_ALL: "best of some random routes, one for all tokens", FIXED: "fixed: best route for all tokens"}
 
+AT_BEST_BUDGET = "difference_at_best_budget"
 BEST_BUDGET = Statistic("best_budget", "oracle", words="the oracle's best budget")
 
 
@@ -67,9 +64,18 @@ class OracleCurves(Study):
     # Models are compared replicate by replicate; domains hold different documents, which nothing pairs.
     stream = ("evaluate",)
 
-    def __init__(self, model: str, domain: str, tokens: np.ndarray, budgets: dict[int, AtBudget], layers: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        domain: str,
+        tokens: np.ndarray,
+        budgets: dict[int, AtBudget],
+        layers: int,
+        words: Mapping[str, str],
+    ) -> None:
         self.ids = {"model": model, "domain": domain}
         self.tokens, self.budgets, self.layers = tokens, budgets, layers
+        self.words = {**words, **ONE_ROUTE}  # of every strategy
         self.documents = len(tokens)
 
     def means(self, weights: np.ndarray) -> stats.Numbers:
@@ -80,8 +86,8 @@ class OracleCurves(Study):
             for strategy, sums in at.losses.items():
                 numbers[Loss(strategy, budget)] = stats.weighted_sums(weights, sums) / tokens
             by_route = self._route_means(weights, at)
-            numbers[Loss("random_all", budget)] = by_route[:, at.drawn].min(axis=1)
-            numbers[Loss("fixed", budget)] = by_route.min(axis=1)
+            numbers[Loss(RANDOM_ALL, budget)] = by_route[:, at.drawn].min(axis=1)
+            numbers[Loss(FIXED, budget)] = by_route.min(axis=1)
             shares = stats.weighted_sums(weights, at.big) / tokens[:, None]
             numbers |= {BigShare(budget, layer): share for layer, share in enumerate(shares.T)}
         return numbers
@@ -96,14 +102,15 @@ class OracleCurves(Study):
             return -1
         at = self.budgets[budget]
         means = self._route_means(np.ones((1, self.documents)), at)[0]
-        tried = at.drawn if strategy == "random_all" else np.ones_like(at.drawn)
+        tried = at.drawn if strategy == RANDOM_ALL else np.ones_like(at.drawn)
         return int(at.routes[tried][means[tried].argmin()])
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
-        losses = [
-            row | {"perplexity": exp(row["loss"]), "route": self.winner(row["strategy"], row["budget"])}
-            for row in self.rows(estimates, Loss, "loss")
-        ]
+        losses = []
+        for row in self.rows(estimates, Loss, "loss"):
+            strategy = row["strategy"]
+            row |= {"perplexity": exp(row["loss"]), "route": self.winner(strategy, row["budget"])}
+            losses.append(row | {"words": self.words.get(strategy, strategy)})
         return {
             ORACLE_CURVES: losses,
             ORACLE_HEAT_MAPS: [row for budget, at in self.budgets.items() for row in self._cells(budget, at)],
@@ -112,19 +119,24 @@ class OracleCurves(Study):
         }
 
     def headline(self, estimates: Mapping[Any, Interval]) -> dict[str, Any]:
-        """ORACLE_METRICS of this model and domain: sizes, the oracle's best budget, perplexities."""
+        """ORACLE_METRICS of this model and domain: sizes, the oracle's best budget, perplexities, differences there."""
         best = int(estimates[BEST_BUDGET].value)
         shown = {
-            "oracle_lowest": Loss("oracle", best),
-            "all_small": Loss("mean", 0),
-            "all_big": Loss("mean", self.layers),
+            "oracle_lowest": Loss(ORACLE, best),
+            "all_small": Loss(MEAN, 0),
+            "all_big": Loss(MEAN, self.layers),
         }
-        shown |= {f"{strategy}_1": Loss(strategy, 1) for strategy in ("oracle", "random_all", "fixed")}
+        shown |= {f"{strategy}_1": Loss(strategy, 1) for strategy in (ORACLE, RANDOM_ALL, FIXED)}
         return {
             "documents": self.documents,
             "tokens": int(self.tokens.sum()),
             "oracle_budget": best,
             "perplexity": {name: exp(estimates[key].value) for name, key in shown.items() if key in estimates},
+            "oracle_less": {
+                key.reference: interval._asdict()
+                for key, interval in estimates.items()
+                if isinstance(key, Statistic) and key.family == AT_BEST_BUDGET
+            },
         }
 
     def _route_means(self, weights: np.ndarray, at: AtBudget) -> np.ndarray:
@@ -140,20 +152,35 @@ class OracleCurves(Study):
         ]
 
 
-def gather(tables: Mapping[int, tuple[pa.Table, pa.Table]], space: RouteSpace) -> list[OracleCurves]:
-    """The study of every model and domain, from (SELECTIONS, ROUTE_SUMS) by budget."""
-    first, _ = next(iter(tables.values()))
+def gather(tables: Mapping[int, tuple[pa.Table, ...]], space: RouteSpace) -> list[OracleCurves]:
+    """The study of every model and domain, from (SELECTIONS, ROUTE_SUMS, STRATEGY_SUMS) by budget.
+
+    Without STRATEGY_SUMS it is of the oracle, the mean over all routes, and the strategies with one route alone.
+    """
+    first, *_ = next(iter(tables.values()))
     studies = []
     for model, domain in product(first["model"].unique().to_pylist(), first["domain"].unique().to_pylist()):
-        budgets = {}
-        for budget, pair in tables.items():
-            parts = (
+        budgets, words = {}, {}
+        for budget, at_budget in tables.items():
+            selections, route_sums, *strategy_sums = (
                 table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], domain)))
-                for table in pair
+                for table in at_budget
             )
-            tokens, budgets[budget] = _summed(*parts, space)
-        studies.append(OracleCurves(model, domain, tokens, budgets, space.layers))
+            tokens, budgets[budget] = _summed(selections, route_sums, space)
+            for table in strategy_sums:
+                budgets[budget] = replace(budgets[budget], losses=_by_strategy(table) | budgets[budget].losses)
+                words |= dict(zip(*(table[name].to_pylist() for name in ("strategy", "words")), strict=True))
+        studies.append(OracleCurves(model, domain, tokens, budgets, space.layers, words))
     return studies
+
+
+def _by_strategy(table: pa.Table) -> dict[str, np.ndarray]:
+    """Each strategy's sums of losses [documents], in order of id, from one domain's STRATEGY_SUMS at one budget."""
+    table = table.sort_by("document")
+    return {
+        strategy: table.filter(pc.equal(table["strategy"], strategy))["loss_sum"].to_numpy()
+        for strategy in table["strategy"].unique().to_pylist()
+    }
 
 
 def _summed(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> tuple[np.ndarray, AtBudget]:
@@ -184,24 +211,26 @@ def contrasts(means: stats.Numbers, budgets: list[int], layers: int) -> stats.Nu
 
     Whatever is best, a budget or a route, is chosen anew in each replicate.
     """
-    losses = {name: np.stack([means[Loss(name, k)] for k in budgets]) for name in (*SELECTED, *ONE_ROUTE)}
-    best = losses["oracle"].argmin(axis=0)
+    names = [key.strategy for key in means if isinstance(key, Loss) and key.budget == budgets[0]]
+    losses = {name: np.stack([means[Loss(name, k)] for k in budgets]) for name in names}
+    best = losses[ORACLE].argmin(axis=0)
 
     def at_best(strategy: str) -> np.ndarray:
         return losses[strategy][best, np.arange(len(best))]
 
     numbers = {BEST_BUDGET: np.array(budgets, dtype=np.float64)[best]}
-    for strategy in ("random_all", "random_token", "fixed"):
-        numbers[at_best_budget(strategy)] = at_best("oracle") - at_best(strategy)
-    for end, budget in {"all_small": 0, "all_big": layers}.items():
+    for strategy in dict.fromkeys([RANDOM_ALL, RANDOM_TOKEN, FIXED, *losses]):
+        if strategy in losses and strategy not in (ORACLE, SEQUENCE, MEAN):
+            numbers[at_best_budget(strategy)] = at_best(ORACLE) - at_best(strategy)
+    for end, budget in {ALL_SMALL: 0, ALL_BIG: layers}.items():
         if budget in budgets:
-            numbers[at_best_budget(end)] = at_best("oracle") - means[Loss("mean", budget)]
+            numbers[at_best_budget(end)] = at_best(ORACLE) - means[Loss(MEAN, budget)]
     if {1, layers} <= set(budgets):
-        for strategy in ("oracle", "fixed"):
-            numbers[less_all_big(strategy, 1)] = means[Loss(strategy, 1)] - means[Loss("mean", layers)]
+        for strategy in (ORACLE, FIXED):
+            numbers[less_all_big(strategy, 1)] = means[Loss(strategy, 1)] - means[Loss(MEAN, layers)]
     if len(budgets) > 1:
-        numbers[FIXED_SLOPE] = stats.slopes(np.array(budgets)[:, None], losses["fixed"])
-        for strategy, budget in (("oracle", layers // 2), ("fixed", layers)):
+        numbers[FIXED_SLOPE] = stats.slopes(np.array(budgets)[:, None], losses[FIXED])
+        for strategy, budget in ((ORACLE, layers // 2), (FIXED, layers)):
             if budget in budgets:
                 numbers[less_other_budgets(strategy, budget)] = less_best_other(losses[strategy], budgets.index(budget))
     for budget in (budget for budget in budgets if 0 < budget < layers):
@@ -216,13 +245,13 @@ FIXED_SLOPE = Statistic("slope", "fixed", words="slope of the best fixed route's
 def at_best_budget(reference: str) -> Statistic:
     """The oracle at its best budget, less a strategy there, or less all layers big or small."""
     words = {
-        "random_all": "the best random route for all tokens there",
-        "random_token": "the best random routes drawn for each token there",
-        "fixed": "the best fixed route there",
-        "all_small": "all layers small",
-        "all_big": "all layers big",
-    }[reference]
-    return Statistic("difference_at_best_budget", "oracle", reference, words=f"oracle at its best budget, less {words}")
+        RANDOM_ALL: "the best random route for all tokens there",
+        RANDOM_TOKEN: "the best random routes drawn for each token there",
+        FIXED: "the best fixed route there",
+        ALL_SMALL: "all layers small",
+        ALL_BIG: "all layers big",
+    }.get(reference, f"strategy {reference.replace('_', ' ')} there")
+    return Statistic(AT_BEST_BUDGET, ORACLE, reference, words=f"oracle at its best budget, less {words}")
 
 
 def less_all_big(strategy: str, budget: int) -> Statistic:

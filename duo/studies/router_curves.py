@@ -23,9 +23,8 @@ from duo.stats import Intervals, Statistic, Study
 from duo.studies import oracle_curves
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
-from duo.terms import AVERAGE, BIG, EXACT, FIXED, HARD, ORACLE, SKIP, SOFT
+from duo.terms import AVERAGE, BIG, EXACT, FIXED, HARD, ORACLE, ORACLE_AVERAGE, SKIP, SOFT
 
-ORACLE_AVERAGE = "oracle_average"  # the kind of the oracle's rows, whose budget holds on average over a sequence
 CONSTRAINTS = {HARD: AVERAGE, SOFT: AVERAGE, EXACT: EXACT, ORACLE_AVERAGE: AVERAGE}  # by kind of scoring
 
 SLOPE = Statistic("slope", "routers", words="slope of the hard routers' loss, nats per big layer that they use")
@@ -299,7 +298,7 @@ def _oracle_losses(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ids of the documents, ascending, and the oracle's losses [documents, tokens, budgets]."""
     columns = []
-    for selections, _ in oracle.values():
+    for selections, *_ in oracle.values():
         mask = pc.and_(pc.equal(selections["model"], model), pc.equal(selections["domain"], domain))
         rows = _in_order(selections.filter(mask))
         documents = np.unique(rows["document"].to_numpy())

@@ -22,17 +22,21 @@ DOCUMENT = field("document", pa.string(), "id of the document in its domain")
 POSITION = field("position", pa.int32(), "index of the predicted token in its document")
 BUDGET = field("budget", pa.int32(), "big layers per token")
 LAYER = field("layer", pa.int32(), "0 is next to the embedding")
+STRATEGY = field(
+    "strategy", pa.string(), "how the route was chosen: random_all, fixed, or a key of params oracle.strategies"
+)
+STRATEGY_WORDS = field("words", pa.string(), "the strategy in plain English")
 
 # What chooses the routes, and the budget that it is held to.
 POLICY = [
-    field("policy", pa.string(), "an objective of training, the name of a baseline, or ceiling or paper"),
+    field("policy", pa.string(), "a key of params policies.routers or policies.baselines, or ceiling or paper"),
     field(
         "role",
         pa.string(),
         "learned: a token's choice was learned from the losses of all routes; baseline: no token is looked at; "
         "ceiling: the label-free choice of a teacher; paper: a router trained as the paper's",
     ),
-    field("input", pa.string(), "what it reads: layers, upfront, token or none"),
+    field("input", pa.string(), "what it reads: layers, upfront, token, none, or as a class of the user's own says"),
     field("network", pa.string(), "linear, mlp or none"),
 ]
 CONSTRAINED = [

@@ -24,9 +24,20 @@ SELECTIONS = table(
     fields.POSITION,
     field("oracle_route", pa.int32(), "the token's best route of this budget"),
     field("oracle_loss", pa.float32(), "its loss", "nats"),
-    field("random_token_loss", pa.float32(), "lowest loss of n random routes drawn for this token", "nats"),
-    field("sequence_loss", pa.float32(), "loss under the best route of the token's document", "nats"),
     field("mean_loss", pa.float32(), "mean over all routes of this budget", "nats"),
+)
+
+# One row per strategy and document: what a strategy's mean loss, and its interval over documents, need. A file of its
+# own, so that one more strategy changes no other table.
+STRATEGY_SUMS = table(
+    "strategies/{budget}.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.STRATEGY,
+    field("tokens", pa.int32(), "tokens of the document"),
+    field("loss_sum", pa.float64(), "sum of the tokens' losses", "nats"),
+    fields.STRATEGY_WORDS,
 )
 
 # One row per document and route of this budget: all that choosing one route for many tokens needs.

@@ -36,7 +36,7 @@ ROUTER_METRICS = Metrics("router/{router}/metrics.json")
 
 # One row per held-out token, policy, constraint and budget; of the first model whose routes are enumerated.
 POLICY_ROUTES = table(
-    "policies/{objective}/routes.parquet",
+    "policies/{router}/routes.parquet",
     *fields.POLICY,
     fields.DOMAIN,
     fields.DOCUMENT,
@@ -54,13 +54,14 @@ POLICY_ROUTES = table(
 
 # How each policy came about: one row per policy, constraint and budget.
 POLICY_SETTINGS = table(
-    "policies/{objective}/settings.parquet",
+    "policies/{router}/settings.parquet",
     *fields.POLICY,
     *fields.CONSTRAINED,
     field(
         "steps",
         pa.int32(),
-        "of training, after which the weights were best on validation; 0: as they began, the best fixed route",
+        "of training, after which the weights were best on validation; 0: as they began, the best fixed route, or of a "
+        "policy that duo does not train",
     ),
     field(
         "setting",
@@ -75,6 +76,6 @@ POLICY_SETTINGS = table(
     field("validation", pa.float64(), "loss on the validation documents, isolated", "nats per token"),
 )
 
-BASELINE_ROUTES = Table("baselines/routes.parquet", POLICY_ROUTES.schema)
+BASELINE_ROUTES = Table("baselines/{baseline}/routes.parquet", POLICY_ROUTES.schema)
 
-BASELINE_SETTINGS = Table("baselines/settings.parquet", POLICY_SETTINGS.schema)
+BASELINE_SETTINGS = Table("baselines/{baseline}/settings.parquet", POLICY_SETTINGS.schema)

@@ -10,10 +10,11 @@ ORACLE_CURVES = table(
     "oracle_curves/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
-    field("strategy", pa.string(), "oracle, sequence, random_token, random_all, fixed or mean"),
+    fields.STRATEGY,
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
     field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
+    fields.STRATEGY_WORDS,
 )
 
 ORACLE_HEAT_MAPS = table(
@@ -361,6 +362,9 @@ GAP_CLOSED_CURVES = table(
     *interval("from_fixed", "the loss less fixed's", "nats per token"),
     *interval("share", "(fixed - loss) / (fixed - ceiling); no number where the budget is met on average"),
 )
+
+# By domain and policy: loss less fixed's, isolated and joint, at exactly the middle one of the budgets.
+GAP_CLOSED_METRICS = Metrics("gap_closed/metrics.json")
 
 GAP_CLOSED_STATISTICS = Table("gap_closed/statistics.parquet", fields.STATISTICS)
 

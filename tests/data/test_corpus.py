@@ -15,8 +15,8 @@ import pytest
 from project import REPOSITORY
 
 from duo.data import corpus
+from duo.data.sources import FilesDomain, HuggingFaceDomain, WheelDomain
 from duo.errors import InputError
-from duo.settings import FilesDomain, HuggingFaceDomain, WheelDomain
 from duo.tables.data import CACHE, DOCUMENTS, SPLITS
 from workflow.params import Params, read_yaml
 

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from made_up import OPTIMIZER, TEXTS, corpora
 from project import REPOSITORY as ROOT
+from project import default_params
 from torch.utils.flop_counter import FlopCounterMode
 
 from duo.data import evaluation_set
@@ -22,12 +23,12 @@ from duo.model.transformer import Duo, Shape
 from duo.oracle.tree import Enumerator
 from duo.routers import gate
 from duo.routes import RouteSpace
-from duo.settings import Pretrain
+from duo.settings import OneRouter, Pretrain
 from duo.tables import files
 from duo.tables.data import PACKED, TEST_TOKENS
 from duo.training import loop, pretrain
 from workflow.__main__ import merge
-from workflow.params import OneRouter, Params, Router, load_params, read_yaml
+from workflow.params import Params, load_params, read_yaml
 
 transformers = pytest.importorskip("transformers")
 
@@ -146,7 +147,7 @@ def test_routes_are_enumerated_as_of_any_model(filled):
 
 def test_a_router_trains_on_it(filled, tmp_path):
     shared = SETTINGS.model_dump(exclude={"mix", "p_big", "p_skip"}) | {"tokens": 16 * 4 * 40, "learning_rate": 0.1}
-    settings = Router(**shared, alpha=10.0, temperature=[1.0, 0.2], backbone="frozen")
+    settings = default_params().router.model_copy(update=shared | {"temperature": [1.0, 0.2]})
     one = OneRouter(model="duo", mix={"a": 1.0}, choices=["small", "big"], big=0.5)
     before = {name: weight.clone() for name, weight in filled.state_dict().items()}
     routed, history = gate.train(filled, one, "ffn", settings, DEVICE, DATA, loop.Run("router", 1, tmp_path / "c"))

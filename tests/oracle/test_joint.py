@@ -107,7 +107,7 @@ def test_selections_are_the_lowest_of_their_kind_and_draw_as_the_oracle_does():
         rows = np.array(chosen_from.domains) == domain
         assert found[2, "fixed"].isolated[rows].sum() == losses[rows][..., codes].sum((0, 1)).min()
     table = pa.table(chosen_from.columns() | {"losses": files.fixed_lists(losses.reshape(-1, len(SPACE)))})
-    selections, _ = select.apply("duo", table, SPACE, 2, 3, seed=1)
+    selections, *_ = select.apply("duo", table, SPACE, 2, 3, seed=1)
     np.testing.assert_array_equal(selections["oracle_route"].to_numpy(), found[2, "oracle"].routes.ravel())
 
 

@@ -7,7 +7,7 @@ from made_up import LAYERS, SPACE, noise, table
 
 from duo.errors import InputError
 from duo.oracle import select
-from duo.tables.oracle import ROUTE_SUMS, SELECTIONS
+from duo.tables.oracle import ROUTE_SUMS, SELECTIONS, STRATEGY_SUMS
 
 
 def columns(found: pa.Table) -> dict[str, np.ndarray]:
@@ -17,12 +17,14 @@ def columns(found: pa.Table) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("budget", range(LAYERS + 1))
 def test_selections_and_sums_equal_loops_over_the_routes(budget):
     losses = noise()
-    selections, sums = (columns(found) for found in select.apply("duo", table(losses), SPACE, budget, 3, seed=1))
+    tables = select.apply("duo", table(losses), SPACE, budget, 3, seed=1)
+    selections, sums, strategies = (columns(each) for each in tables)
     allowed = [route for route in range(2**LAYERS) if bin(route).count("1") == budget]
     row = 0
     for (domain, document), part in losses.items():
         totals = {route: sum(float(loss) for loss in part[:, route]) for route in allowed}
         winner = min(totals, key=totals.get)
+        _, known = select.select(part[:, allowed], 3, select.ties(1, budget, domain, document))
         for position, token in enumerate(part):
             best = min(allowed, key=lambda route: token[route])
             assert (selections["domain"][row], selections["document"][row], selections["position"][row]) == (
@@ -32,14 +34,22 @@ def test_selections_and_sums_equal_loops_over_the_routes(budget):
             )
             assert selections["oracle_route"][row] == best
             assert selections["oracle_loss"][row] == token[best]
-            assert selections["sequence_loss"][row] == token[winner]
+            assert known["sequence"][position] == token[winner]
             assert selections["mean_loss"][row] == pytest.approx(np.mean([token[route] for route in allowed]), rel=1e-6)
-            assert selections["random_token_loss"][row] in token[allowed]
+            assert known["random_token"][position] in token[allowed]
+            assert known["oracle"][position] == selections["oracle_loss"][row]
+            assert known["mean"][position] == selections["mean_loss"][row]
             row += 1
         here = (sums["domain"] == domain) & (sums["document"] == document)
         assert list(sums["route"][here]) == allowed
         assert sums["loss_sum"][here] == pytest.approx([totals[route] for route in allowed])
         assert set(sums["tokens"][here]) == {len(part)}
+        here = (strategies["domain"] == domain) & (strategies["document"] == document)
+        assert list(strategies["strategy"][here]) == ["oracle", "sequence", "random_token", "mean"]
+        # As sums by document over a column of tokens are, to the bit.
+        one_by_one = [np.bincount([0] * len(part), known[name])[0] for name in strategies["strategy"][here]]
+        assert list(strategies["loss_sum"][here]) == one_by_one
+        assert set(strategies["tokens"][here]) == {len(part)}
     assert row == len(selections["position"])
 
 
@@ -78,16 +88,69 @@ def test_shards_and_order_of_documents_change_nothing():
     losses = noise()
     whole = select.apply("duo", table(losses), SPACE, 2, 3, seed=1)
     parts = [select.apply("duo", table({key: losses[key]}), SPACE, 2, 3, seed=1) for key in reversed(losses)]
-    for index in (0, 1):
+    for index in range(3):
         assert whole[index].equals(pa.concat_tables([part[index] for part in reversed(parts)]).combine_chunks())
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    selections, sums = select.apply("duo", table(noise()), SPACE, 2, 3, seed=1)
-    SELECTIONS.write(selections, budget=2)
-    ROUTE_SUMS.write(sums, budget=2)
+    selected = select.apply("duo", table(noise()), SPACE, 2, 3, seed=1)
+    for kind, made in zip((SELECTIONS, ROUTE_SUMS, STRATEGY_SUMS), selected, strict=True):
+        kind.write(made, budget=2)
     assert ROUTE_SUMS.read(budget=2).num_rows == 6 * 6
+    assert STRATEGY_SUMS.read(budget=2).num_rows == 6 * 4
+    words = dict(zip(*(STRATEGY_SUMS.read(budget=2)[name].to_pylist() for name in ("strategy", "words")), strict=True))
+    assert words["random_token"] == "best of 3 random routes, each token"
+
+
+class Worst:
+    """The worst route: no router would, so nothing else can be meant."""
+
+    words = "worst of all routes"
+
+    def choose(self, losses, big, rng):
+        assert big.shape == (losses.shape[1], LAYERS) and (big.sum(axis=1) == 2).all()
+        return losses.argmax(axis=1)
+
+
+class Dice:
+    def choose(self, losses, big, rng):
+        return rng.integers(losses.shape[1], size=len(losses))
+
+
+def test_a_strategy_of_ones_own_gets_the_losses_of_its_routes():
+    losses = noise()
+    strategies = {"mine": Worst(), "sequence": None, "dice": Dice()}
+    sums = select.apply("duo", table(losses), SPACE, 2, 3, 1, strategies).strategy_sums.to_pylist()
+    assert [row["strategy"] for row in sums[:3]] == list(strategies)
+    by_key = {(row["domain"], row["document"], row["strategy"]): row for row in sums}
+    known = select.apply("duo", table(losses), SPACE, 2, 3, seed=1).strategy_sums.to_pylist()
+    unchanged = {(row["domain"], row["document"]): row for row in known if row["strategy"] == "sequence"}
+    for (domain, document), part in losses.items():
+        row = by_key[domain, document, "mine"]
+        assert row["loss_sum"] == pytest.approx(part[:, SPACE.with_budget(2)].max(axis=1).sum(dtype=np.float64))
+        assert row["words"] == "worst of all routes" and by_key[domain, document, "dice"]["words"] == "dice"
+        assert by_key[domain, document, "sequence"] == unchanged[domain, document]
+    again = select.apply("duo", table(losses), SPACE, 2, 3, 1, {"dice": Dice()}).strategy_sums.to_pylist()
+    assert again == [row for row in sums if row["strategy"] == "dice"]  # its random numbers are its own
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (lambda losses: losses.min(axis=1), "strategy mine: chose float32 of shape .6,., should be an index per token"),
+        (lambda losses: losses.argmin(axis=1)[:-1], "chose int64 of shape .5,., should be an index per token"),
+        (lambda losses: losses.argmin(axis=1) + 6, "should be from 0 to 5"),
+        (lambda losses: losses.argmin(axis=1) - 6, "should be from 0 to 5"),
+    ],
+)
+def test_a_strategy_that_chooses_no_route_is_named(chosen, message):
+    class Wrong:
+        def choose(self, losses, big, rng):
+            return chosen(losses)
+
+    with pytest.raises(InputError, match=message):
+        select.apply("duo", table(noise()), SPACE, 2, 3, 1, {"mine": Wrong()})
 
 
 def test_bad_input_is_named():

@@ -3,15 +3,21 @@
 import numpy as np
 import pytest
 import torch
-from made_up_examples import DOMAINS, SETTINGS, SPACE, TIME, examples
+from made_up_dataset import BUDGETS, DOMAINS, NEIGHBOURS, SPACE, TIME, dataset
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.routers import baselines
-from duo.routers.dataset import Examples
+from duo.routers.dataset import RouterDataset
 from duo.terms import BIG
 
-TRAIN, VALIDATION, TEST = examples(40, 0), examples(20, 1), examples(20, 2)
-FOUND = {(each.name, each.input): each for each in baselines.build(SETTINGS, TRAIN, VALIDATION, seed=1)}
+TRAIN, VALIDATION, TEST = dataset(40, 0), dataset(20, 1), dataset(20, 2)
+
+
+def built(name: str, train: RouterDataset = TRAIN, validation: RouterDataset = VALIDATION) -> list:
+    return baselines.build(name, BUDGETS, ["layers", "upfront"], NEIGHBOURS, train, validation, seed=1)
+
+
+FOUND = {(each.name, each.input): each for name in BASELINES for each in built(name)}
 
 
 def test_every_baseline_meets_its_budget_and_claims_its_loss():
@@ -59,9 +65,11 @@ def test_neighbours_are_the_nearest_of_the_standardised_inputs():
 def test_the_token_table_draws_means_towards_the_domains():
     one = EvaluationSet(["text"], ["d"], np.array([[5, 5, 7]]), np.zeros((1, 3), np.int64))
     losses = torch.tensor([[0.0, 3.0], [2.0, 1.0], [4.0, 2.0]])
-    known = Examples(one, DOMAINS, torch.zeros(3, 1, 1), losses)
+    known = RouterDataset(one, DOMAINS, torch.zeros(3, 1, 1), losses)
     asked = EvaluationSet(["text", "code"], ["a", "b"], np.array([[5, 99], [5, 6]]), np.zeros((2, 2), np.int64))
-    (predicted,) = baselines.by_token(known, [2])(Examples(asked, DOMAINS, torch.zeros(4, 1, 1), torch.zeros(4, 2)))
+    (predicted,) = baselines.by_token(known, [2])(
+        RouterDataset(asked, DOMAINS, torch.zeros(4, 1, 1), torch.zeros(4, 2))
+    )
     own, never, other = (
         [1.5, 2.0],
         [2.0, 2.0],
@@ -79,22 +87,19 @@ def test_random_claims_the_mean_of_its_budget_and_belongs_to_the_document():
     chosen = FOUND["random", "none"].choose(TEST)["exact", 2]
     torch.testing.assert_close(chosen.losses, TEST.losses[:, SPACE.with_budget(2)].mean(1))
     assert len(chosen.routes.unique()) == len(SPACE.with_budget(2))
-    half = Examples(TEST.sample.take(slice(10, 20)), DOMAINS, TEST.inputs[10 * TIME :], TEST.losses[10 * TIME :])
+    half = RouterDataset(TEST.sample.take(slice(10, 20)), DOMAINS, TEST.inputs[10 * TIME :], TEST.losses[10 * TIME :])
     assert torch.equal(FOUND["random", "none"].choose(half)["exact", 2].routes, chosen.routes[10 * TIME :])
 
 
 def test_numbers_are_chosen_on_validation():
     """Where luck is large, more neighbours are better."""
-    learned, validation = examples(40, 0, luck=8.0), examples(40, 1, luck=8.0)
-    for each in baselines.build(SETTINGS, learned, validation, seed=1)[2:4]:
-        predicted = list(baselines.by_neighbours(learned, each.input, SETTINGS.neighbours)(validation))
+    train, validation = dataset(40, 0, luck=8.0), dataset(40, 1, luck=8.0)
+    for each in built("neighbours", train, validation):
+        predicted = list(baselines.by_neighbours(train, each.input, NEIGHBOURS)(validation))
         for setting in each.settings:
             codes = SPACE.with_budget(setting.budget)
             losses = []
-            for index in range(len(SETTINGS.neighbours)):
+            for index in range(len(NEIGHBOURS)):
                 best = codes[torch.cat([chunk[index] for chunk in predicted])[:, codes].argmin(1)]
                 losses.append(validation.losses[torch.arange(len(validation)), torch.from_numpy(best)].mean().item())
-            assert (
-                setting.validation == pytest.approx(min(losses))
-                and setting.setting == SETTINGS.neighbours[np.argmin(losses)]
-            )
+            assert setting.validation == pytest.approx(min(losses)) and setting.setting == NEIGHBOURS[np.argmin(losses)]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from project import default_params
 
 from duo.errors import InputError
 from duo.model import transformer
@@ -10,27 +11,21 @@ from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.routers import gate as router
 from duo.routes import RouteSpace
-from duo.settings import OneRouter, Router
+from duo.settings import OneRouter
 from duo.training import loop
 
 SHAPE = Shape(vocabulary=40, sequence=12, layers=4, width=16, heads=2, big=24, small=6)
 DEVICE = Device()
-SETTINGS = Router(
-    tokens=12 * 4 * 10,
-    batch=4,
-    alpha=10.0,
-    temperature=[2.0, 0.2],
-    backbone="frozen",
-    learning_rate=1e-2,
-    warmup_fraction=0.2,
-    final_lr_ratio=0.1,
-    betas=[0.9, 0.95],
-    weight_decay=0.0,
-    grad_clip=1.0,
-    precision="fp32",
-    validate_every=5,
-    validation_sequences=3,
-    checkpoint_every=4,
+SETTINGS = default_params().router.model_copy(
+    update={
+        "tokens": 12 * 4 * 10,
+        "batch": 4,
+        "warmup_fraction": 0.2,
+        "precision": "fp32",
+        "validate_every": 5,
+        "validation_sequences": 3,
+        "checkpoint_every": 4,
+    }
 )
 TWO, THREE, SKIPPING = ("small", "big"), ("small", "big", "skip"), ("skip", "big")
 GENERATOR = np.random.default_rng(0)

@@ -5,24 +5,25 @@ nothing can.
 import numpy as np
 import pytest
 import torch
-from made_up_examples import LAYERS, SETTINGS, SPACE, examples
+from made_up_dataset import BUDGETS, LAYERS, NEIGHBOURS, SPACE, TRAINING, dataset
 
 from duo.routers import baselines, budgets, objectives, policies
-from duo.routers.dataset import Examples
+from duo.routers.dataset import RouterDataset
 from duo.routes import RouteSpace
 from duo.terms import BIG
 
 OBJECTIVES = ["expected_loss", "value", "distillation", "straight_through"]
-TRAIN, VALIDATION, TEST = examples(40, 0), examples(20, 1), examples(20, 2)
+TRAIN, VALIDATION, TEST = dataset(40, 0), dataset(20, 1), dataset(20, 2)
 
 
 def fixed_loss(budget: int) -> float:
-    found = baselines.build(SETTINGS, TRAIN, VALIDATION, seed=1)
-    return found[0].choose(TEST)["exact", budget].losses.mean().item()
+    (fixed,) = baselines.build("fixed", BUDGETS, ["layers"], NEIGHBOURS, TRAIN, VALIDATION, seed=1)
+    return fixed.choose(TEST)["exact", budget].losses.mean().item()
 
 
-def trained(objective: str, reads: str = "layers", network: str = "linear", **changes) -> policies.Policy:
-    return policies.train(objective, reads, network, SETTINGS.model_copy(update=changes), TRAIN, VALIDATION, seed=1)
+def trained(objective: str, reads: str = "layers", network: str = "linear", **changes) -> policies.TrainedPolicy:
+    training = TRAINING.model_copy(update=changes)
+    return policies.train(objective, reads, network, BUDGETS, training, TRAIN, VALIDATION, seed=1)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -54,12 +55,12 @@ def test_budgets_are_met(objective):
 
 @pytest.mark.parametrize("objective", ["expected_loss", "distillation", "straight_through"])
 def test_untrained_it_is_the_best_fixed_route(objective):
-    built = objectives.build(objective, SETTINGS, TRAIN)
+    built = objectives.build(objective, BUDGETS, TRAINING, TRAIN)
     network = policies.Network(TRAIN.inputs, built.bias(), None, torch.Generator())
-    for member, menu in zip(built.members, built.menus(network.over(TEST.inputs), TEST), strict=True):
+    for member, frontier in zip(built.members, built.frontiers(network.over(TEST.inputs), TEST), strict=True):
         codes = SPACE.with_budget(member.budget)
         best = codes[TRAIN.losses[:, codes].mean(0).argmin()]
-        assert (menu.exactly(member.budget) == best).all()
+        assert (frontier.exactly(member.budget) == best).all()
 
 
 def test_the_same_seed_gives_the_same_policy():
@@ -128,24 +129,27 @@ def test_value_predicts_losses_of_second_order_exactly():
     signs = 2.0 * SPACE.digits - 1
     pairs = rng.normal(size=(len(TRAIN), LAYERS, LAYERS))
     losses = np.einsum("tlm,rl,rm->tr", pairs, signs, signs) + rng.normal(size=(len(TRAIN), LAYERS)) @ signs.T
-    known = Examples(TRAIN.sample, TRAIN.domains, TRAIN.inputs, torch.tensor(losses, dtype=torch.float32))
+    known = RouterDataset(TRAIN.sample, TRAIN.domains, TRAIN.inputs, torch.tensor(losses, dtype=torch.float32))
     built = objectives.Value(objectives.constrained([2]), known)
     outputs = built.targets.view(1, len(known), LAYERS, LAYERS)
-    menu = built.menus(outputs, known)[0]
+    frontier = built.frontiers(outputs, known)[0]
     for budget in range(LAYERS + 1):
         codes = SPACE.with_budget(budget)
         torch.testing.assert_close(
-            budgets.under(known.losses, menu.exactly(budget)), known.losses[:, codes].min(1).values
+            budgets.under(known.losses, frontier.exactly(budget)), known.losses[:, codes].min(1).values
         )
     centred = known.losses - known.losses.mean(1, keepdim=True)
-    predicted = menu.values - known.domain_means().mean(1)[known.domain][:, None]
+    predicted = frontier.values - known.domain_means().mean(1)[known.domain][:, None]
     torch.testing.assert_close(predicted[:, 2], centred[:, SPACE.with_budget(2)].min(1).values, atol=1e-4, rtol=1e-4)
 
 
-def test_a_menu_meets_an_average_at_one_price():
-    menu = budgets.by_margin(torch.tensor([[3.0, 1.0], [0.5, -1.0], [2.0, 2.5]]))
-    assert menu.routes.tolist() == [[0, 2, 3], [0, 2, 3], [0, 1, 3]]
-    price = menu.price(4 / 3)  # four layers among three tokens: those of the four largest margins
-    assert 0.5 <= price <= 1.0 and menu.on_average(price).tolist() == [3, 0, 3]
-    assert menu.on_average(1.5).tolist() == [2, 0, 3]
-    assert menu.on_average(-5.0).tolist() == [3, 3, 3] and menu.on_average(5.0).tolist() == [0, 0, 0]
+def test_a_frontier_meets_an_average_at_one_price():
+    frontier = budgets.by_margin(torch.tensor([[3.0, 1.0], [0.5, -1.0], [2.0, 2.5]]))
+    assert frontier.routes.tolist() == [[0, 2, 3], [0, 2, 3], [0, 1, 3]]
+    price = frontier.price(4 / 3)  # four layers among three tokens: those of the four largest margins
+    assert 0.5 <= price <= 1.0 and frontier.on_average(price).tolist() == [3, 0, 3]
+    assert frontier.on_average(1.5).tolist() == [2, 0, 3]
+    assert frontier.on_average(-5.0).tolist() == [3, 3, 3] and frontier.on_average(5.0).tolist() == [0, 0, 0]
+    for tokens in (frontier.meeting("exact", 1), frontier.meeting("average", 1, price=1.5)):
+        assert tokens.tolist() in ([2, 2, 1], [2, 0, 3])
+    assert frontier.meeting("average", 4 / 3).tolist() == frontier.on_average(price).tolist()

@@ -68,12 +68,14 @@ def test_a_stage_runs_its_script_and_depends_on_its_code_by_its_digest_alone(nam
     assert template(name)["cmd"].split()[:3] == ["python", "-m", f"workflow.stages.{name}"]
     deps = template(name)["deps"]
     assert [dep for dep in deps if not dep.startswith("artifacts/")] == []
-    assert [dep for dep in deps if dep.startswith("artifacts/code")] == [f"artifacts/code/{name}.json"]
+    own = {"policies": ["policies.routers.${key}"], "baselines": ["policies.baselines.${key}"]}.get(name, [])
+    digests = [f"artifacts/code/{name}.json", *(f"artifacts/code/own/{entry}.json" for entry in own)]
+    assert [dep for dep in deps if dep.startswith("artifacts/code")] == digests
 
 
 def test_code_makes_every_digest_and_depends_on_all_sources():
     assert DEFINITIONS["code"]["deps"] == list(code.FOLDERS)
-    assert DEFINITIONS["code"]["outs"] == [code.path(name) for name in STAGES]
+    assert DEFINITIONS["code"]["outs"] == [*(code.path(name) for name in STAGES), "artifacts/code/own"]
 
 
 def test_dvc_yaml_is_short_and_lists_no_modules():
@@ -267,6 +269,25 @@ def test_users_classes_that_params_name_belong_to_the_stages_that_declare_them(s
     assert list(digest({"params": ["other"]}, values, ("routers",))) == REACHED
     with pytest.raises(InputError, match=r"^dvc.yaml: .* code lack routers, which names 'examples.mine.file:Router'"):
         digest(declared, values, ("other",))
+
+
+def test_where_entries_have_instances_each_has_a_digest_of_its_own_class_alone(small):
+    deps = [code.path("one"), code.path(code.own("kinds.${key}"))]
+    definition = {"foreach": "${kinds}", "do": {"params": ["kinds.${key}", "more"], "deps": deps}}
+    Path("examples/other.py").write_text("class Other: ...\n")
+    values = {"kinds": {"a": "examples.mine.file:Router", "b": "built_in"}, "more": {"c": "examples.other:Other"}}
+    definitions = {"code": {"params": ["kinds", "more"]}, "one": definition}
+    made = code.digests(definitions, values)
+    assert list(made) == ["one", "own/kinds.a", "own/kinds.b"]
+    assert list(made["one"]) == sorted([*REACHED, "examples/other.py"])  # classes that all instances may load
+    assert list(made["own/kinds.a"]) == ["duo/lone.py", "examples/mine/__init__.py", "examples/mine/file.py"]
+    assert made["own/kinds.b"] == {}
+    Path("examples/mine/file.py").write_text("import duo.lone\n\nROUTER = 1\n")
+    now = code.digests(definitions, values)
+    assert [name for name in made if made[name] != now[name]] == ["own/kinds.a"]
+    assert list(code.differences(made["own/kinds.a"], now["own/kinds.a"])) == ["examples/mine/file.py: changed"]
+    with pytest.raises(InputError, match="kinds: is missing, or neither a list nor a mapping"):
+        code.digests(definitions, {})
 
 
 def test_differences_name_what_is_reached_now_and_no_more(small):

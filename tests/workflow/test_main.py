@@ -10,9 +10,10 @@ import pytest
 from project import REPOSITORY
 
 from duo.errors import InputError
+from duo.settings import Model
 from workflow import __main__ as verbs
 from workflow import dag
-from workflow.params import Model, load_params
+from workflow.params import load_params
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from itertools import product
 
 import pyarrow as pa
 
+from duo import plugins
 from duo.oracle import select
 from duo.routes import RouteSpace
-from duo.tables.oracle import ROUTE_LOSSES, ROUTE_SUMS, SELECTIONS
+from duo.tables.oracle import ROUTE_LOSSES, ROUTE_SUMS, SELECTIONS, STRATEGY_SUMS
 from workflow import stage
 from workflow.params import load_params
 
@@ -14,15 +15,17 @@ from workflow.params import load_params
 def main(budget: str) -> None:
     params = load_params()
     space = RouteSpace(params.model.layers)
-    selections, sums = [], []
+    strategies, parts = {}, []
+    for name, kind in params.oracle.strategies.items():
+        with stage.advice(f"oracle.strategies.{name} in params.yaml names its class"):
+            strategies[name] = plugins.load(kind, plugins.STRATEGY) if ":" in kind else None
     for model, shard in product(params.route_losses.models, params.route_losses.shards):
         losses = ROUTE_LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
+        tries, seed = params.oracle.random_routes, params.seed
         with stage.advice(stage.DIVERGED):
-            parts = select.apply(model, losses, space, int(budget), params.oracle.random_routes, params.seed)
-        selections.append(parts[0])
-        sums.append(parts[1])
-    SELECTIONS.write(pa.concat_tables(selections), budget=budget)
-    ROUTE_SUMS.write(pa.concat_tables(sums), budget=budget)
+            parts.append(select.apply(model, losses, space, int(budget), tries, seed, strategies))
+    for table, tables in zip((SELECTIONS, ROUTE_SUMS, STRATEGY_SUMS), zip(*parts, strict=True), strict=True):
+        table.write(pa.concat_tables(tables), budget=budget)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from duo.routes import RouteSpace
 from duo.studies import oracle_curves
-from duo.tables.oracle import ROUTE_SUMS, SELECTIONS
+from duo.tables.oracle import ROUTE_SUMS, SELECTIONS, STRATEGY_SUMS
 from duo.tables.studies import ORACLE_METRICS, ORACLE_STATISTICS, SEED_SPREAD
 from workflow import stage, studies
 from workflow.params import load_params
@@ -10,7 +10,8 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    tables = {k: (SELECTIONS.read(budget=k), ROUTE_SUMS.read(budget=k)) for k in params.oracle.budgets}
+    budgets, kinds = params.oracle.budgets, (SELECTIONS, ROUTE_SUMS, STRATEGY_SUMS)
+    tables = {budget: tuple(table.read(budget=budget) for table in kinds) for budget in budgets}
     gathered = oracle_curves.gather(tables, RouteSpace(params.model.layers))
     finished = studies.write(gathered, params.bootstrap, params.seed)
     rows = [row for study, estimates in finished for row in study.tables(estimates)[ORACLE_STATISTICS]]

@@ -2,32 +2,22 @@
 
 import numpy as np
 import torch
+from project import default_params
 
 from duo.data.evaluation_set import EvaluationSet
-from duo.routers.dataset import Examples
+from duo.routers.dataset import RouterDataset
 from duo.routes import RouteSpace
-from duo.settings import Policies
 
 LAYERS, WIDTH, TIME = 4, 3, 8
 SPACE = RouteSpace(LAYERS)
 DOMAINS = ["text", "code"]
-SETTINGS = Policies(
-    train_documents=1,
-    validation_documents=1,
-    budgets=[1, 2],
-    objectives=["expected_loss"],
-    inputs=["layers", "upfront"],
-    networks=["linear", "mlp"],
-    hidden=4,
-    steps=60,
-    batch=128,
-    learning_rate=3e-2,
-    temperatures=[0.1, 1.0],
-    neighbours=[8, 32],
+BUDGETS, NEIGHBOURS = [1, 2], [8, 32]
+TRAINING = default_params().policies.training.model_copy(
+    update={"hidden": 4, "steps": 60, "batch": 128, "learning_rate": 3e-2, "temperatures": [0.1, 1.0]}
 )
 
 
-def examples(documents: int, seed: int, luck: float = 0.5) -> Examples:
+def dataset(documents: int, seed: int, luck: float = 0.5) -> RouterDataset:
     """Where the first number of the input is positive, the first half of the layers should be big, else the second
     half: 1 nat each.
 
@@ -45,6 +35,6 @@ def examples(documents: int, seed: int, luck: float = 0.5) -> Examples:
     sample = EvaluationSet(
         domains, [f"d{index}" for index in range(documents)], ids.reshape(documents, TIME), ids.reshape(documents, TIME)
     )
-    return Examples(
+    return RouterDataset(
         sample, DOMAINS, torch.tensor(inputs, dtype=torch.float32), torch.tensor(losses, dtype=torch.float32)
     )

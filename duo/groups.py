@@ -1,0 +1,67 @@
+"""What groups of settings are made of: types of values, and checks of values that must fit together.
+
+A check raises ValueError with the key, the value and what would be right; pydantic adds where the group stands.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Several = Annotated[int, Field(ge=2)]
+Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Names = Annotated[list[str], Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # of the user's choosing; part of file names
+Budgets = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]  # big layers per token
+Mix = dict[str, Share]
+# Ways to choose routes by the names that they get in tables and figures: one of those that duo has, under its own name,
+# or a class of the user's own as module:Class, under any other.
+Choosers = dict[Name, str]
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def require(true: bool, key: str, value: Any, remedy: str) -> None:
+    if not true:
+        raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")
+
+
+def require_once(group: Group, *keys: str) -> None:
+    for key in keys:
+        values = getattr(group, key)
+        require(len(set(values)) == len(values), key, values, "must name each once")
+
+
+def require_ascending(group: Group, *keys: str) -> None:
+    for key in keys:
+        values = getattr(group, key)
+        require(values == sorted(set(values)), key, values, "must be ascending, each once")
+
+
+def require_choosers(key: str, entries: Mapping[str, str], known: Sequence[str], taken: Sequence[str]) -> None:
+    """ValueError where an entry is none of Choosers; known: those that duo has; taken: names with another meaning."""
+    for name, item in entries.items():
+        require(name not in taken, f"{key}.{name}", item, "needs another name: this one stands for something else")
+        if name in known:
+            require(item == name, f"{key}.{name}", item, f"must be {name!r}; give a class of your own another name")
+        else:
+            remedy = (
+                f"is no class as module:Class, and {name!r} is none of {', '.join(known)}, which stand for themselves"
+            )
+            require(bool(_CLASS.fullmatch(item)), f"{key}.{name}", item, remedy)
+
+
+def require_whole(mix: Mix) -> None:
+    total = sum(mix.values())
+    require(abs(total - 1) < 1e-6, "mix", mix, f"shares must add up to 1, not {total:g}")
+
+
+def require_mix(key: str, mix: Mix, domains: list[str]) -> None:
+    require(sorted(mix) == sorted(domains), key, sorted(mix), f"must name the domains of corpus: {domains}")

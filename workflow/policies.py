@@ -1,0 +1,41 @@
+"""What the stages of routers and of baselines share: the model, what is learned from, and how policies are scored."""
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from duo.model import transformer
+from duo.model.device import Device
+from duo.model.transformer import Duo
+from duo.routers import dataset, policy
+from duo.routers.dataset import RouterDataset
+from duo.routers.policy import Policy
+from duo.tables.files import Table
+from duo.tables.oracle import ROUTE_LOSSES, TRAIN_LOSSES
+from duo.tables.training import MODEL
+
+
+class KnownLosses:
+    """A model with the losses of all its routes, on training, validation and held-out documents of all domains."""
+
+    def __init__(self, model: str, shards: Sequence[int], domains: Iterable[str], device: Device):
+        self._model, self._shards, self._domains, self._device = model, shards, list(domains), device
+        self.backbone: Duo = transformer.load(MODEL.path(model=model), device.name)
+
+    def datasets(self) -> list[RouterDataset]:
+        """The training and the validation documents."""
+        whole = pa.concat_tables([TRAIN_LOSSES.read(domain=domain) for domain in self._domains])
+        return [self._dataset(whole.filter(pc.equal(whole["split"], split))) for split in ("train", "validation")]
+
+    def write(self, policies: Sequence[Policy], routes: Table, settings: Table, **keys: str) -> None:
+        """Write what the policies do on the held-out documents, and how they came about."""
+        parts = []
+        for shard in self._shards:
+            held_out = self._dataset(ROUTE_LOSSES.read(model=self._model, shard=shard))
+            parts += [policy.score(each, held_out, self.backbone, self._device) for each in policies]
+        routes.write(pa.concat_tables(parts), **keys)
+        settings.write(policy.settings(policies), **keys)
+
+    def _dataset(self, losses: pa.Table) -> RouterDataset:
+        return dataset.from_losses(losses, self._domains, self.backbone, self._device)
