@@ -54,7 +54,7 @@ def duo_step(params: Params, batch: Tensor) -> Contestant:
     device = Device.of(params.runtime, params.pretrain.precision)
     objective = RandomRoutes(shared.random_model(params), params.pretrain, device, params.seed, {})
     steps = loop.step_count(params.pretrain, params.tokens.sequence)
-    run = loop.Run("benchmark", params.seed, Path("no such checkpoint"))
+    run = loop.TrainingRun("benchmark", params.seed, Path("no such checkpoint"))
     trainer = loop.Trainer(objective, params.pretrain, steps, run)
     return Contestant(lambda: trainer.advance(batch), batch[:, 1:].numel())
 

@@ -184,7 +184,7 @@ def train(
     settings: RouterTraining,
     device: Device,
     data: loop.Data,
-    run: loop.Run,
+    run: loop.TrainingRun,
 ) -> tuple[Routed, loop.History]:
     """A trained router on its backbone and the history of its training, from scratch or from the run's checkpoint.
 

@@ -1,9 +1,9 @@
 """The one training loop of backbones and routers.
 
 What is trained, and on which loss, a TrainingObjective says: duo.training.random_routes for a backbone,
-duo.routers.gate for the paper's routers. A checkpoint holds weights, moments and step; everything else is a function of the seed and the
-step. So a step sees the same sequences whether or not the run was killed before it, and a run that goes on from its
-checkpoint ends in the same bytes.
+duo.routers.gate for the paper's routers. A checkpoint holds weights, moments and step; everything else is a function
+of the seed and the step. So a step sees the same sequences whether or not the run was killed before it, and a run that
+goes on from its checkpoint ends in the same bytes.
 """
 
 import json
@@ -50,7 +50,7 @@ class TrainingObjective(Protocol):
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """How a training run is called, seeded, watched and continued.
 
     name: what its progress bar and its errors call it. checkpoint: the file that it continues from if it is there.
@@ -75,7 +75,11 @@ class Run:
 
 
 def train(
-    objective: TrainingObjective, settings: Training, sequences: dict[str, np.ndarray], mix: dict[str, float], run: Run
+    objective: TrainingObjective,
+    settings: Training,
+    sequences: dict[str, np.ndarray],
+    mix: dict[str, float],
+    run: TrainingRun,
 ) -> History:
     """Train the objective's module, from where it is or from the run's checkpoint; the history of all steps.
 
@@ -129,7 +133,7 @@ def final_values(history: History, tokens_per_step: int) -> dict[str, float]:
 class Trainer:
     """An objective with its optimizer, step and history, from the start or from its checkpoint."""
 
-    def __init__(self, objective: TrainingObjective, settings: Training, steps: int, run: Run):
+    def __init__(self, objective: TrainingObjective, settings: Training, steps: int, run: TrainingRun):
         self.objective, self.settings, self.steps, self.name = objective, settings, steps, run.name
         self.weights = {key: weight for key, weight in objective.module.named_parameters() if weight.requires_grad}
         self.optimizer = _optimizer(list(self.weights.values()), settings)

@@ -23,7 +23,7 @@ def train(
     settings: Pretrain,
     device: Device,
     data: loop.Data,
-    run: loop.Run,
+    run: loop.TrainingRun,
     big_first: float = 0.0,
     pretrained: str | None = None,
 ) -> tuple[Duo, loop.History]:
@@ -39,7 +39,7 @@ def train(
     generator = torch.Generator().manual_seed(int(stream(run.seed, "initialise").integers(2**63)))
     model = Duo(shape).initialise(generator).to(device.name)
 
-    def fit(part: Pretrain, part_run: loop.Run) -> loop.History:
+    def fit(part: Pretrain, part_run: loop.TrainingRun) -> loop.History:
         objective = RandomRoutes(model, part, device, run.seed, data["validation"])
         return loop.train(objective, part, data["train"], settings.mix, part_run)
 

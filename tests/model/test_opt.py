@@ -100,7 +100,7 @@ def test_all_big_is_the_opt(checkpoint, filled):
 
 
 def test_only_the_small_ffns_train(checkpoint, filled, tmp_path):
-    run = loop.Run("model", 1, tmp_path / "c")
+    run = loop.TrainingRun("model", 1, tmp_path / "c")
     trained, history = pretrain.train(SHAPE, SETTINGS, DEVICE, DATA, run, pretrained=str(checkpoint))
     changed = {
         name for name, weight in trained.named_parameters() if not torch.equal(weight, filled.get_parameter(name))
@@ -118,7 +118,7 @@ def test_resumed_bitwise(checkpoint, tmp_path):
             raise KeyboardInterrupt
 
     def run(path, observe=lambda step, values: None):
-        part = loop.Run("model", 1, path, observe)
+        part = loop.TrainingRun("model", 1, path, observe)
         return pretrain.train(SHAPE, SETTINGS, DEVICE, DATA, part, pretrained=str(checkpoint))
 
     whole, history = run(tmp_path / "whole")
@@ -150,7 +150,9 @@ def test_a_router_trains_on_it(filled, tmp_path):
     settings = default_params().router.model_copy(update=shared | {"temperature": [1.0, 0.2]})
     one = OneRouter(model="duo", mix={"a": 1.0}, choices=["small", "big"], big=0.5)
     before = {name: weight.clone() for name, weight in filled.state_dict().items()}
-    routed, history = gate.train(filled, one, "ffn", settings, DEVICE, DATA, loop.Run("router", 1, tmp_path / "c"))
+    routed, history = gate.train(
+        filled, one, "ffn", settings, DEVICE, DATA, loop.TrainingRun("router", 1, tmp_path / "c")
+    )
     assert all(torch.equal(weight, before[name]) for name, weight in routed.backbone.state_dict().items())
     budget = [value for _, series, value in history if series == "budget_loss"]
     assert budget[-1] < 0.1 * budget[0] and budget[0] == pytest.approx(0.25**2)

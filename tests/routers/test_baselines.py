@@ -8,7 +8,7 @@ from made_up_dataset import BUDGETS, DOMAINS, NEIGHBOURS, SPACE, TIME, dataset
 from duo.data.evaluation_set import EvaluationSet
 from duo.routers import baselines
 from duo.routers.dataset import RouterDataset
-from duo.terms import BIG
+from duo.terms import BASELINES, BIG
 
 TRAIN, VALIDATION, TEST = dataset(40, 0), dataset(20, 1), dataset(20, 2)
 

@@ -56,7 +56,7 @@ def run(made: router.Routed, weigh: router.Weigh, update=router.mixed) -> dict[s
 
 def train(path, one=None, observe=lambda step, values: None, seed=1, **changes):
     settings = SETTINGS.model_copy(update=changes)
-    data, run = {"train": DATA, "validation": DATA}, loop.Run("router", seed, path, observe)
+    data, run = {"train": DATA, "validation": DATA}, loop.TrainingRun("router", seed, path, observe)
     return router.train(backbone(), one or wanted(), "ffn", settings, DEVICE, data, run)
 
 

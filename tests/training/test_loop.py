@@ -44,7 +44,7 @@ class Square:
 
 
 def train(path, objective=None, settings=SETTINGS, **options):
-    return loop.train(objective or Square(), settings, DATA, MIX, loop.Run("square", 1, path, **options))
+    return loop.train(objective or Square(), settings, DATA, MIX, loop.TrainingRun("square", 1, path, **options))
 
 
 def test_history_tells_every_step_and_validates_when_due(tmp_path):
@@ -94,8 +94,8 @@ def test_columns_and_final_values_of_a_history(tmp_path):
 def test_a_run_removes_its_checkpoints_and_those_of_its_parts_alone(tmp_path):
     for name in ("c.safetensors", "c-small.safetensors", "d.safetensors"):
         (tmp_path / name).touch()
-    loop.Run("square", 1, tmp_path / "c.safetensors").remove_checkpoints()
-    loop.Run("square", 1, tmp_path / "missing" / "c.safetensors").remove_checkpoints()
+    loop.TrainingRun("square", 1, tmp_path / "c.safetensors").remove_checkpoints()
+    loop.TrainingRun("square", 1, tmp_path / "missing" / "c.safetensors").remove_checkpoints()
     assert [path.name for path in tmp_path.iterdir()] == ["d.safetensors"]
 
 

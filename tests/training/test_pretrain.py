@@ -36,7 +36,12 @@ VALIDATION = {"a": rows(2, 5), "b": rows(3, 5)}
 def train(path, settings=SETTINGS, observe=lambda step, values: None, seed=1, big_first=0.0):
     data = {"train": DATA, "validation": VALIDATION}
     return pretrain.train(
-        SHAPE, settings, Device(precision=settings.precision), data, loop.Run("model", seed, path, observe), big_first
+        SHAPE,
+        settings,
+        Device(precision=settings.precision),
+        data,
+        loop.TrainingRun("model", seed, path, observe),
+        big_first,
     )
 
 
@@ -124,7 +129,7 @@ def test_a_dense_model_computes_the_big_ffns_alone(tmp_path, monkeypatch):
     forward = FFN.forward
     monkeypatch.setattr(FFN, "forward", lambda self, x: calls.append(self.down.in_features) or forward(self, x))
     settings = SETTINGS.model_copy(update={"p_big": 1.0, "batch": 16, "tokens": 12 * 16 * 4, "validate_every": 100})
-    run = loop.Run("dense", 1, tmp_path / "dense")
+    run = loop.TrainingRun("dense", 1, tmp_path / "dense")
     pretrain.train(SHAPE, settings, DEVICE, {"train": DATA, "validation": {}}, run)
     assert set(calls) == {SHAPE.big}
     dense, _ = train(tmp_path / "again", settings)
@@ -137,7 +142,7 @@ def test_it_learns_and_reports(tmp_path):
     easy = {domain: np.tile(np.arange(SHAPE.sequence + 1, dtype=np.uint16), (8, 1)) for domain in DATA}
     settings = SETTINGS.model_copy(update={"tokens": 12 * 4 * 60})
     data = {"train": easy, "validation": easy}
-    _, history = pretrain.train(SHAPE, settings, DEVICE, data, loop.Run("easy", 1, tmp_path / "c"))
+    _, history = pretrain.train(SHAPE, settings, DEVICE, data, loop.TrainingRun("easy", 1, tmp_path / "c"))
     losses = [value for _, series, value in history if series == "train"]
     assert len(losses) == 60
     assert losses[0] == pytest.approx(np.log(SHAPE.vocabulary), abs=0.2)

@@ -22,7 +22,7 @@ def main(name: str) -> None:
     data = {split: packed(split) for split in ("train", "validation")}
     options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
     with track.live(f"pretrain@{name}") as live, stage.advice("pretrain and model in params.yaml hold its settings"):
-        run = loop.Run(f"model {name}", variant.seed, checkpoint, live.log)
+        run = loop.TrainingRun(f"model {name}", variant.seed, checkpoint, live.log)
         duo, history = pretrain.train(
             shape, settings, Device.of(params.runtime, settings.precision), data, run, **options
         )

@@ -25,7 +25,7 @@ def main(name: str) -> None:
     data = {split: packed(split) for split in ("train", "validation")}
     seed = int(stream(params.seed, "router", name).integers(2**31))
     with track.live(f"router@{name}") as live, stage.advice("router in params.yaml holds its settings"):
-        run = loop.Run(f"router {name}", seed, checkpoint, live.log)
+        run = loop.TrainingRun(f"router {name}", seed, checkpoint, live.log)
         where = Device.of(params.runtime, settings.precision)
         routed, history = gate.train(backbone, one, params.skips.scope, settings, where, data, run)
     with files.atomic(ROUTER.path(router=name)) as temporary:

@@ -25,7 +25,7 @@ def main() -> None:
     }
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
     with track.live("synthetic_model") as live, stage.advice("pretrain in params.yaml holds its settings"):
-        run = loop.Run("synthetic model", seed, checkpoint, live.log)
+        run = loop.TrainingRun("synthetic model", seed, checkpoint, live.log)
         duo, history = pretrain.train(shape, settings, Device.of(params.runtime, settings.precision), data, run)
     with files.atomic(SYNTHETIC_MODEL.path()) as temporary:
         transformer.save(duo, temporary)
