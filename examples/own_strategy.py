@@ -13,7 +13,7 @@ import numpy as np
 
 
 class GreedyLayers:
-    """Makes the layer big whose routes have the lowest mean loss, then the next beside it, until the budget is spent."""
+    """Makes the layer big whose routes have the lowest mean loss, then the next beside it, to the end of the budget."""
 
     words = "best layer after best layer"
 

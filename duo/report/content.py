@@ -5,11 +5,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from duo.errors import InputError
 from duo.report import sentences
@@ -166,10 +167,10 @@ def embed(name: str) -> Embedded:
         raise InputError(f"{path}: damaged, or not a figure of ours ({error})") from None
 
 
-def environment() -> Environment:
-    """The templates; HTML is escaped, Markdown is not."""
+def environment(folder: str) -> Environment:
+    """The templates of a folder beside this module; HTML is escaped, Markdown is not."""
     templates = Environment(
-        loader=PackageLoader("duo.report", "templates"),
+        loader=FileSystemLoader(Path(__file__).parent / folder),
         autoescape=lambda name: name.endswith(".html.jinja"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -87,7 +87,7 @@ def render(
     best = {domain: shown["oracle_budget"] for domain, shown in metrics[main].items()}
     claims, survived = (content.judged(rows(table)) for table in (verdicts, gain["corrected_claims"]))
     gains = content.gains(rows(gain["statistics"]))
-    templates = content.environment()
+    templates = content.environment("templates")
     templates.filters |= {"meaning": _meaning, "alignment": _alignment}
     return templates.get_template("report.html.jinja").render(
         params=params,

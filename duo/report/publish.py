@@ -77,7 +77,7 @@ def publish(params: Mapping[str, Any], parameters: int) -> list[Path]:
 
 
 def _render(template: str, results: Mapping[str, Any]) -> str:
-    environment = content.environment()
+    environment = content.environment("docs")
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     claims, survived = (content.judged(results[part]) for part in ("claims", "corrected_claims"))
     return environment.get_template(template).render(

@@ -80,7 +80,7 @@ class Lookup:
         return torch.stack([under(dataset.losses, of_budget) for of_budget in routes])
 
 
-class RandomPolicy:
+class RandomBaseline:
     """A random route of the budget for every token; it claims the mean over all of them.
 
     Of duo.routers.policy.Policy's kind.
@@ -116,13 +116,13 @@ def build(
     train: RouterDataset,
     validation: RouterDataset,
     seed: int,
-) -> list[Lookup] | list[RandomPolicy]:
+) -> list[Lookup] | list[RandomBaseline]:
     """The baseline of this name; of neighbours one for each of the inputs that tokens are near in.
 
     numbers: of tokens, ascending, of which validation chooses.
     """
     if name == RANDOM:
-        return [RandomPolicy(budgets, validation, seed)]
+        return [RandomBaseline(budgets, validation, seed)]
     if name == FIXED:
         return [Lookup(name, NONE, by_domain(train), [math.nan], budgets, validation)]
     if name == TOKEN_TABLE:

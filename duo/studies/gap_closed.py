@@ -170,7 +170,7 @@ class GapClosed(Study):
         }
 
     def headline(self, estimates: Intervals) -> dict[str, dict[str, dict[str, float]]]:
-        """GAP_CLOSED_METRICS of this domain: by policy and kind of loss, the difference from fixed with its interval."""
+        """GAP_CLOSED_METRICS of this domain: by policy and loss, the difference from fixed with its interval."""
         budgets, differences = self._budgets(), {}
         for policy, kind in product(
             dict.fromkeys(variant.policy for variant in sorted(self.chosen)), (ISOLATED, JOINT)

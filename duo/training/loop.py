@@ -2,8 +2,8 @@
 
 What is trained, and on which loss, a TrainingObjective says: duo.training.random_routes for a backbone,
 duo.routers.gate for the paper's routers. A checkpoint holds weights, moments and step; everything else is a function
-of the seed and the step. So a step sees the same sequences whether or not the run was killed before it, and a run
-that goes on from its checkpoint ends in the same bytes.
+of the seed and the step. So a step sees the same sequences whether or not the run was killed before it, and a run that
+goes on from its checkpoint ends in the same bytes.
 """
 
 import json

@@ -12,7 +12,7 @@ from duo.report import claims, content
 from duo.report import page as report
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables.report import FIGURE
-from workflow import dag
+from workflow import code, dag
 from workflow.params import load_params, read_yaml
 
 
@@ -163,8 +163,8 @@ def test_claims_rest_on_pictures_of_the_page():
 
 
 def test_stage_depends_on_every_template_of_the_page():
-    deps = read_yaml(REPOSITORY / "dvc.yaml")["stages"]["report"]["deps"]
-    environment = content.environment()
+    digest = code.digests(read_yaml(REPOSITORY / "dvc.yaml")["stages"], read_yaml(REPOSITORY / "params.yaml"))["report"]
+    environment = content.environment("templates")
     reached, ahead = set(), {"report.html.jinja"}
     while ahead:
         name = ahead.pop()
@@ -172,7 +172,7 @@ def test_stage_depends_on_every_template_of_the_page():
         source = environment.loader.get_source(environment, name)[0]
         ahead |= set(re.findall(r'{% (?:include|from|extends) "([^"]+)"', source)) - reached
     assert {f"duo/report/templates/{name}" for name in reached} == {
-        path for path in deps if path.startswith("duo/report/templates/")
+        file for file in digest if file.startswith("duo/report/templates/")
     }
 
 

@@ -140,11 +140,10 @@ def test_unknown_stage_is_one_line():
 
 def test_help_imports_nothing_heavy():
     heavy = "('torch', 'pyarrow', 'dvc', 'mlflow')"
-    code = f"import sys; from workflow import __main__; __main__._parser(); print([m for m in {heavy} if m in sys.modules])"
-    assert (
-        subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip()
-        == "[]"
-    )
+    load = "import sys; from workflow.__main__ import _parser; _parser()"
+    code = f"{load}; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):

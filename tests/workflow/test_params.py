@@ -119,7 +119,8 @@ def test_default_params_are_valid_and_short():
         ),
         (
             {"policies.train_documents": 1, "policies.neighbours": [129]},
-            "policies.neighbours: [129] asks for more than the tokens of a domain that they are looked for among (policies.train_documents * ",
+            "policies.neighbours: [129] asks for more than the tokens of a domain that they are looked for among "
+            "(policies.train_documents * ",
         ),
         ({"difficulty.budget": 13}, "difficulty.budget: 13 is not in oracle.budgets"),
         (
@@ -198,7 +199,8 @@ def test_default_params_are_valid_and_short():
         ({"ablation.models": ["duo", "dense-31"]}, "ablation.models: 'dense-31' is none of models: ["),
         (
             {"models.dense-32.big": 40},
-            "ablation.models: 'dense-32' has an FFN of width 40, whose FLOPs are those of no chance in ablation.p_big (these: 32, 272",
+            "ablation.models: 'dense-32' has an FFN of width 40, whose FLOPs are those of no chance in ablation.p_big "
+            "(these: 32, 272",
         ),
         ({"ablation.p_big": [0.5, 0.25]}, "ablation.p_big: [0.5, 0.25] must be ascending, each once"),
         ({"ablation.tasks": ["arc_easy", "arc_easy"]}, "ablation.tasks: ['arc_easy', 'arc_easy'] must name each once"),
