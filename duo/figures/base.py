@@ -7,9 +7,9 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -61,12 +61,25 @@ class Setting:
     random_routes: int
     confidence: float
 
+    def used(self, *left_out: str, **others: Any) -> dict[str, Any]:
+        """These params by name, as a figure's file states them, but for some that it doesn't rest on; and others."""
+        return {name: value for name, value in asdict(self).items() if name not in left_out} | others
+
 
 @dataclass(frozen=True)
 class Picture:
     figure: Figure
     title: str
     caption: str
+
+
+class Drawn(NamedTuple):
+    """A picture that is to be saved."""
+
+    name: str
+    picture: Picture
+    params: dict[str, Any]  # that it rests on
+    inputs: Sequence[files.File]  # that it shows
 
 
 @dataclass(frozen=True)
@@ -174,6 +187,12 @@ def short(statistic: Mapping[str, Any]) -> str:
     family, subject, reference = (statistic[name].replace("_", " ") for name in ("family", "subject", "reference"))
     words = f"{subject} − {reference}" if reference else f"{family} of {subject}"
     return words if statistic["budget"] is None else f"{words}, k = {statistic['budget']:g}"
+
+
+def save_all(pictures: Iterable[Drawn], stage: str) -> None:
+    """Write every one of the pictures that a stage draws."""
+    for name, picture, params, inputs in pictures:
+        save(picture, name, stage, params, inputs)
 
 
 def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[files.File]) -> None:

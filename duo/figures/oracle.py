@@ -1,6 +1,6 @@
 """Figures 2 a to c, 4a and 4b, training curves, and the seeds side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from duo.figures import base, maps
+from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS
+from duo.tables.training import HISTORY, PRETRAIN_METRICS
 from duo.terms import FIXED, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN, STRATEGIES
 
 # Families of ORACLE_STATISTICS by the axis that they share: their numbers are of like size.
@@ -21,6 +23,19 @@ _AXES = {
     "slope": "difference, nats per token; slope, per big layer",
     "depth_bias": "share of big, upper less lower half",
 }
+
+
+def pictures(setting: base.Setting, budgets: list[int]) -> Iterator[base.Drawn]:
+    """The figures of where the oracle spends big layers, at these budgets, and of the seeds side by side."""
+    inputs = [ORACLE_HEAT_MAPS, ORACLE_LAYERS]
+    picture = heat_maps(*(table.read() for table in inputs), budgets, setting)
+    yield base.Drawn("figure-2", picture, setting.used(heat_maps=budgets), inputs)
+    yield base.Drawn("figure-seeds", seeds(ORACLE_STATISTICS.read(), setting), setting.used(), [ORACLE_STATISTICS])
+
+
+def headline(setting: base.Setting) -> Iterator[base.Drawn]:
+    """Figure 4b without routers: the quickest way to the paper's main result."""
+    yield base.Drawn("headline", budget_curves(ORACLE_CURVES.read(), setting), setting.used(), [ORACLE_CURVES])
 
 
 def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | None = None) -> base.Picture:
@@ -112,6 +127,14 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
         f"{base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers (the paper's figure 2 a to c)", caption)
+
+
+def of_training(setting: base.Setting, models: Iterable[str]) -> Iterator[base.Drawn]:
+    """The figure of the training of these models."""
+    finals = {name: PRETRAIN_METRICS.read(model=name) for name in models}
+    picture = training(HISTORY.read(model=setting.model), finals, setting)
+    inputs = [HISTORY.instance(model=setting.model), *(PRETRAIN_METRICS.instance(model=name) for name in finals)]
+    yield base.Drawn("training", picture, {"model": setting.model}, inputs)
 
 
 def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting: base.Setting) -> base.Picture:
