@@ -15,7 +15,10 @@ from dvc.parsing import DataResolver
 from project import REPOSITORY
 
 from duo.errors import InputError
-from duo.tables.files import File
+from duo.report import content
+from duo.tables import studies as tables
+from duo.tables.fields import STATISTICS
+from duo.tables.files import File, Table
 from duo.tables.training import CHECKPOINT
 from workflow import dag
 from workflow.params import Params, read_yaml
@@ -84,7 +87,7 @@ def test_tables_that_a_script_names_are_dependencies_or_outs(name):
     """Which the stage is held to when it runs, too; here at once."""
     declared = [path for key in ("deps", "outs", "metrics") for path in template(name).get(key, [])]
     declared = [re.sub(r"\$\{[^}]+\}", "*", path) for path in declared]
-    named = [*tables_named(name), *tables_drawn(name)]
+    named = [*tables_named(name), *tables_drawn(name), *tables_gathered(name)]
     for file in named:
         if isinstance(file, File) and file is not CHECKPOINT:
             path = re.sub(r"{\w+}", "*", f"artifacts/{file.template}")
@@ -101,6 +104,12 @@ def tables_named(name: str) -> list:
         if node.module.startswith("duo.tables.")
         for alias in node.names
     ]
+
+
+def tables_gathered(name: str) -> list:
+    """What stages read that take all tables of a kind."""
+    statistics = [table for table in vars(tables).values() if isinstance(table, Table) and table.schema == STATISTICS]
+    return {"report": list(content.study_tables()), "claims": statistics}.get(name, [])
 
 
 def tables_drawn(name: str) -> list:
