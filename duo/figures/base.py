@@ -5,7 +5,7 @@ Colours are Okabe and Ito's, and every strategy has a marker and a line style to
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -152,15 +152,16 @@ LINES = {
 }
 
 
-def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict[str, Line]:
+def lines(names: Iterable[str], labels: Mapping[str, str] | None = None, own: Container[str] = ()) -> dict[str, Line]:
     """The style of each name, in this order: that of LINES, or one of its own that no other of these names has.
 
-    labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. A new strategy,
-    policy or model is so drawn without being listed anywhere, and looks the same wherever it is drawn alone. As far as
-    there are enough of them, no two new ones have a colour or a marker in common.
+    labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. own: names that
+    the user has chosen, which LINES may have for something else. A new strategy, policy or model is so drawn without
+    being listed anywhere, and looks the same wherever it is drawn alone. As far as there are enough of them, no two new
+    ones have a colour or a marker in common.
     """
     names, labels = list(names), labels or {}
-    styles = {name: LINES[name] for name in names if name in LINES}
+    styles = {name: LINES[name] for name in names if name in LINES and name not in own}
     looks = list(product(COLOURS, MARKERS, DASHES))
     taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
     for name in sorted(set(names) - set(styles)):
@@ -176,10 +177,11 @@ def _clashes(look: tuple, taken: Iterable[tuple]) -> tuple[bool, int, int]:
     return look in taken, *(sum(look[part] == other[part] for other in taken) for part in (1, 0))
 
 
-def known_first(names: Iterable[str]) -> list[str]:
-    """Each name once: those that LINES has, in its order, then the others as they come."""
+def known_first(names: Iterable[str], own: Container[str] = ()) -> list[str]:
+    """Each name once: those that LINES has, in its order, then the others, and those of the user's, as they come."""
     names = list(dict.fromkeys(names))
-    return [name for name in LINES if name in names] + [name for name in names if name not in LINES]
+    known = [name for name in LINES if name in names and name not in own]
+    return known + [name for name in names if name not in known]
 
 
 def short(statistic: Mapping[str, Any]) -> str:

@@ -61,9 +61,9 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
 
 def _lines(curves: pa.Table) -> dict[str, base.Line]:
     """The style of every policy that is drawn as marks."""
-    listed = base.known_first(curves["policy"].to_pylist())
-    policies = [policy for policy in listed if policy not in (*_LINES_ACROSS, _LEFT_OUT)]
-    return base.lines(policies, {policy: policy for policy in policies if policy not in (*ROUTERS, *BASELINES, PAPER)})
+    own = set(curves["policy"].to_pylist()) - {*ROUTERS, *BASELINES, PAPER, CEILING}
+    listed = base.known_first(curves["policy"].to_pylist(), own)
+    return base.lines((policy for policy in listed if policy not in (*_LINES_ACROSS, _LEFT_OUT)), own=own)
 
 
 def _chosen(curves: pa.Table, lines: Mapping[str, base.Line]) -> str:

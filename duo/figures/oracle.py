@@ -45,7 +45,8 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    strategies, kinds = _names(curves, "strategy"), [] if routed is None else _names(routed, "kind")
+    strategies = _strategies(curves)
+    kinds = [] if routed is None else base.known_first(routed["kind"].to_pylist())
     lines = _lines(curves, [*strategies, *kinds], setting)
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
@@ -83,7 +84,7 @@ def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Sett
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    strategies = [name for name in _names(curves, "strategy") if name not in ("mean", "sequence")]
+    strategies = [name for name in _strategies(curves) if name not in ("mean", "sequence")]
     lines = _lines(curves, [*strategies, "exact"], setting)
     offsets = np.linspace(-0.3, 0.3, len(lines))
     with base.style():
@@ -255,20 +256,21 @@ def _marks(axes: Axes, line: base.Line, rows: list[dict], words: list[str], offs
     axes.plot(value, places, line.marker, color=line.colour, label=line.label)
 
 
-def _names(table: pa.Table, column: str) -> list[str]:
-    return base.known_first(table[column].to_pylist())
+def _strategies(curves: pa.Table) -> list[str]:
+    return base.known_first(curves["strategy"].to_pylist(), _own(curves))
+
+
+def _own(curves: pa.Table) -> dict[str, str]:
+    """Strategies of the user's own, with the words that they give themselves."""
+    words = dict(zip(*(curves[column].to_pylist() for column in ("strategy", "words")), strict=True))
+    return {name: own for name, own in words.items() if name not in (*STRATEGIES, RANDOM_ALL, FIXED)}
 
 
 def _lines(curves: pa.Table, names: Sequence[str], setting: base.Setting) -> dict[str, base.Line]:
-    """The styles of strategies, and of how routers are scored, in a figure that shows all of them.
-
-    A strategy of the user's own has the words that it gives itself.
-    """
-    words = dict(zip(*(curves[column].to_pylist() for column in ("strategy", "words")), strict=True))
-    tried = f"best of {setting.random_routes} random"
-    labels = {name: label for name, label in words.items() if name not in (*STRATEGIES, FIXED)}
-    labels |= {RANDOM_ALL: f"{tried}, one for all tokens", RANDOM_TOKEN: f"{tried}, each token"}
-    return base.lines(names, labels)
+    """The styles of strategies, and of how routers are scored, in a figure that shows all of them."""
+    own, tried = _own(curves), f"best of {setting.random_routes} random"
+    labels = own | {RANDOM_ALL: f"{tried}, one for all tokens", RANDOM_TOKEN: f"{tried}, each token"}
+    return base.lines(names, labels, own)
 
 
 def _routed_curve(axes: Axes, line: base.Line, rows: pa.Table) -> None:

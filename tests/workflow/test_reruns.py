@@ -238,8 +238,8 @@ def test_a_strategy_of_ones_own_runs_no_training_and_tries_no_route(real):
         ),
         (
             "oracle: {strategies: {mine: examples.own_router:EntropyRouter}}",
-            "error: 'examples.own_router:EntropyRouter': class EntropyRouter of examples/own_router.py lacks the method "
-            "choose; oracle.strategies.mine in params.yaml names it",
+            "error: 'examples.own_router:EntropyRouter': class EntropyRouter of examples/own_router.py lacks the "
+            "method choose; oracle.strategies.mine in params.yaml names it",
         ),
         (
             "policies: {baselines: {mine: mine:Baseline}}",
