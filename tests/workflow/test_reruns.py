@@ -86,6 +86,14 @@ def new_param_of_search(project: Project) -> None:
     )
 
 
+def new_param_of_the_routers_loss(project: Project) -> None:
+    project.replace("duo/settings.py", "    alpha: Anno", "    beta: Share\n    alpha: Anno")
+    project.replace("params.yaml", "  alpha: 10.0", "  beta: 0.5\n  alpha: 10.0")
+    project.replace(
+        "duo/routers/gate.py", "self.settings.alpha * budget", "(self.settings.alpha + self.settings.beta) * budget"
+    )
+
+
 def new_table_of_a_family(project: Project) -> None:
     text = Path("duo/tables/studies.py").read_text()
     Path("duo/tables/studies.py").write_text(text + '\nNEW = table("new/{model}.parquet", fields.MODEL)\n')
@@ -107,6 +115,7 @@ def changed_loop(project: Project) -> None:
     ("change", "roots", "spared"),
     [
         (new_param_of_search, {"search"}, EXPENSIVE),
+        (new_param_of_the_routers_loss, {"router"}, EXPENSIVE - {"router", "joint"}),
         (
             new_table_of_a_family,
             None,
