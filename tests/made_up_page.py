@@ -117,6 +117,7 @@ def gain() -> dict[str, pa.Table]:
                 gains.difference("corrected", "all_big", k): gain * (luck - 1),
                 gains.difference("normalised", "all_big", k): 0.5,
                 gains.ceiling_difference("others", "fixed", k): -0.125,
+                gains.ceiling_difference("others", "all_big", k): -0.25,
             }
             statistics += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
         statistics.append(ids | asdict(gains.calibration("all_big")) | _ends("value", -0.5))
