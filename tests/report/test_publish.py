@@ -108,9 +108,9 @@ def test_readme_has_three_findings_with_intervals(published):
     assert "1.000 nats per token (0.938 to 1.062) below that of all layers big" in findings[0]
     assert "still gains 0.750 nats per token (0.688 to 0.812)" in findings[0]
     assert "at budget 2 on 4 of the documents, its perplexity is 7.4 (6.9 to 7.9);" in findings[1]
-    assert findings[1].endswith("was best for it, 9.5 (8.9 to 10.1).")
-    assert "`others`, are chosen without the label" in findings[2]
-    assert findings[2].endswith("their loss is 0.250 nats per token (0.188 to 0.312) below that of all layers big.")
+    assert findings[1].endswith("takes its own best route, 9.5 (8.9 to 10.1).")
+    assert "the loss of the routes that `others` expects to be best" in findings[2]
+    assert findings[2].endswith("is 0.250 nats per token (0.188 to 0.312) below that of all layers big.")
     assert "has 1.5 M\nparameters in 4 layers" in published["README.md"]
 
 
