@@ -1,8 +1,8 @@
-"""How much of what routers could gain they do gain, on held-out tokens: losses, differences and shares, with intervals.
+"""How much of the attainable gap routers close on held-out tokens: losses, differences and shares, with intervals.
 
 The share of the attainable gap closed is (fixed - router) / (fixed - ceiling), of losses at exactly a budget. Fixed is
 the best route of the domain, chosen on training documents as the routers learn from them. The ceiling is the loss of
-the routes that the first teacher's predictions prefer, which no label tells it. All are of the same tokens and
+the routes that the first teacher's predictions prefer without the label. All are of the same tokens and
 replicates. No policy but these two is known by name: what others are is said by their column `role`.
 """
 
