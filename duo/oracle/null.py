@@ -10,8 +10,8 @@ Within a budget, the best choice without a label is the route of lowest expected
 are sampled from. Whatever the oracle gains over it on sampled labels is the selection bias of that budget, no more and
 no less.
 
-Two more numbers come from the same walk of the tree. Routes of lowest expected loss under a teacher's predictions give a
-ceiling: what a router as good as the teacher could get. And the highest probability that any route gives to a word,
+Two more numbers come from the same walk of the tree. Routes of lowest expected loss under a teacher's predictions give
+a ceiling: what a router as good as the teacher could get. And the highest probability that any route gives to a word,
 divided by the sum of these over all words, is a proper distribution: the normalised oracle.
 """
 

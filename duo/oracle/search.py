@@ -366,9 +366,9 @@ def find(
 ) -> dict[str, Found]:
     """What each method finds at each budget in the documents of the sample, domain by domain.
 
-    losses: by (domain, document), [time, routes of all budgets] nats, as duo.oracle.select.by_document gives them; lens as
-    Lens.losses_by_depth does, where beam is asked for. A document's random numbers are its own. InputError where the losses
-    are not those of the sample.
+    losses: by (domain, document), [time, routes of all budgets] nats, as duo.oracle.select.by_document gives them; lens
+    as Lens.losses_by_depth does, where beam is asked for. A document's random numbers are its own. InputError where the
+    losses are not those of the sample.
     """
     _check(sample, losses)
     found = {domain: {} for domain in sample.domains}

@@ -38,8 +38,8 @@ TERMS = {
         "reference route": "The route that gains are measured from, and whose predictions labels are sampled from.",
         "sampled labels, null": "Labels from the model's own predictions. On them nothing beyond these can be known: "
         "what an oracle gains there over the reference route is selection bias and the price of the budget.",
-        "selection bias, winner's curse": "What choosing by the label gains by chance alone: the lowest of many losses is "
-        "low even where routes differ by nothing but noise.",
+        "selection bias, winner's curse": "What choosing by the label gains by chance alone: the lowest of many losses "
+        "is low even where routes differ by nothing but noise.",
         "corrected": "With the selection bias of sampled labels taken off; no bound for a router.",
         "normalised oracle": "The best probability of any route for each word, divided by their sum: a distribution.",
         "calibration": "Loss on sampled labels less loss on true ones; below 0 the model is overconfident.",

@@ -1,4 +1,4 @@
-"""The pages with the results, which git keeps: pictures, numbers and verdicts of one run, without a word of its corpus."""
+"""The pages with the results in docs/: pictures, numbers and verdicts of one run, without a word of its corpus."""
 
 import json
 import re

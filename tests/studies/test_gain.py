@@ -108,7 +108,7 @@ def test_where_all_is_selection_bias_choosing_without_the_label_gains_nothing(no
     )  # a proper distribution is no better than the one that labels come from
 
 
-def test_labels_of_any_route_are_luck_to_the_others():
+def test_labels_of_any_route_are_chance_to_the_others():
     _, found = made_up(known=False, labels=6)
     assert (
         found[gain.GainLoss("route_6", SPACE.counts("big")[6])].value
@@ -170,8 +170,8 @@ def test_what_is_read_off_the_curve_is_corrected_on_the_curve(noise_alone):
 
 
 def test_selection_bias_is_all_that_is_gained_over_the_best_choice_without_a_label(noise_alone):
-    """Without selection bias no route of true labels, sampled like the others, is better than the one that they are sampled
-    from.
+    """On true labels, sampled like the others, no route chosen without the label is better than the one that they are
+    sampled from.
     """
     _, found = noise_alone
     for budget in range(1, LAYERS):
