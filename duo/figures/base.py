@@ -143,8 +143,8 @@ def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict
     """The style of each name, in this order: that of LINES, or one of its own that no other of these names has.
 
     labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. A new strategy,
-    policy or model is so drawn without being listed anywhere, and looks the same wherever it is drawn alone. As far as
-    there are enough of them, no two new ones have a colour or a marker in common.
+    policy or model needs to be listed nowhere, and looks the same wherever it is drawn alone. As far as there are
+    enough of them, no two new ones have a colour or a marker in common.
     """
     names, labels = list(names), labels or {}
     styles = {name: LINES[name] for name in names if name in LINES}

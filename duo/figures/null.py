@@ -27,8 +27,8 @@ _UNITS = {
     "difference": "difference, nats per token",
     "difference_at_best_budget": "difference, nats per token",
     "difference_from_other_budgets": "less others, nats per token",
-    "depth_bias": "share of big, upper less lower half",
-    "consistency": "variance between layers of the share kept",
+    "depth_bias": "depth bias, share of big",
+    "consistency": "variance of the share kept",
     "share_without_gain": "share of tokens of high loss",
 }
 

@@ -19,7 +19,7 @@ _AXES = {
     "difference": "difference, nats per token",
     "difference_from_other_budgets": "nats per token; slope per big layer",
     "slope": "nats per token; slope per big layer",
-    "depth_bias": "share of big, upper less lower half",
+    "depth_bias": "depth bias, share of big",
 }
 
 

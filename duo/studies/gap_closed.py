@@ -143,8 +143,8 @@ class GapClosed(Study):
         return numbers
 
     def agreement(self, estimates: Intervals) -> dict[Statistic, Interval]:
-        """Whether the good policies differ: of the pairs of learned ones that are both surely below fixed, how many
-        there are, how many have an interval that holds 0, and the largest difference, with its interval.
+        """Whether the good policies differ. Of the pairs of learned policies that are both surely better than fixed:
+        how many there are, how many of these are not told apart, and the largest difference with its interval.
 
         Counts follow from the intervals of all documents, so they have none of their own: its ends are the count.
         """
