@@ -117,9 +117,9 @@ def null(
     """What the oracle gains on labels sampled from the model's own predictions under the reference route, per token.
 
     On these labels no route is better than the reference route in expectation, so `gain`, over that route, is
-    selection bias: compare it with the oracle's gain on the true labels. A small budget also costs something, which the
-    gain has in it; `bias` is free of that. It is over the route of the same budget with the lowest expected loss, and
-    so what selection bias takes off the true oracle's loss: duo.oracle(...).losses + null.bias is without it.
+    selection bias: compare it with the oracle's gain on the true labels. The gain also includes what a small budget
+    costs. `bias` does not: it is the gain over the route of lowest expected loss within the budget. So much does
+    selection bias take off the true oracle's loss: duo.oracle(...).losses + null.bias is the loss without it.
 
     budget: one number of big layers or several; for one, gain and bias are [documents, length]. reference: all_big,
     all_small or the code of a route. temperature: above 1 labels are sampled from flatter predictions than the model's.

@@ -1,4 +1,4 @@
-"""Figure of what the oracle claims and what its choices give, in every context."""
+"""Figure of the oracle's isolated and joint losses in every context."""
 
 from dataclasses import asdict, replace
 

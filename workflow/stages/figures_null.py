@@ -1,4 +1,4 @@
-"""Figures of luck: the oracle's gain taken apart, where big layers go by luck, and which claims are left."""
+"""Figures of selection bias: the oracle's gain taken apart, where it puts big layers, and which claims are left."""
 
 from dataclasses import asdict
 
