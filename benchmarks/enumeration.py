@@ -6,7 +6,7 @@ Baseline: the same model, run route by route:
     plain loop      one document per forward pass, eager, both FFNs of a layer computed: as one writes it first;
     batched loop    32 documents per forward pass;
     tuned loop      batched, compiled, and of the FFNs only the one that the route names.
-    They run 6 routes drawn by chance, since all would take hours. Beside them stand
+    They run 6 random routes, since all would take hours. Beside them stand
     products alone  every matrix product of the tree, in its sizes and numbers, and nothing between them: what the tree
                     could reach at best;
     reference       the tree in the context of a reference run, where the other tokens keep a route of their own;

@@ -102,7 +102,7 @@ def null(
     model: Routable,
     tokens: Array,
     space: RouteSpace,
-    budgets: int | Sequence[int],
+    budget: int | Sequence[int],
     *,
     reference: str | int = ALL_BIG,
     temperature: float = 1.0,
@@ -117,17 +117,17 @@ def null(
     """What the oracle gains on labels sampled from the model's own predictions under the reference route, per token.
 
     On these labels no route is better than the reference route in expectation, so `gain`, over that route, is
-    selection bias: compare it with the oracle's gain on the true labels. A small budget also costs something, which the
-    gain has in it; `bias` is free of that. It is over the route of the same budget with the lowest expected loss, and
-    so what selection bias takes off the true oracle's loss: duo.oracle(...).losses + null.bias is without it.
+    selection bias: compare it with the oracle's gain on the true labels. The gain also includes what a small budget
+    costs. `bias` does not: it is the gain over the route of lowest expected loss within the budget. So much does
+    selection bias take off the true oracle's loss: duo.oracle(...).losses + null.bias is the loss without it.
 
-    budgets: one number of big layers or several; for one, gain and bias are [documents, length]. reference: all_big,
+    budget: one number of big layers or several; for one, gain and bias are [documents, length]. reference: all_big,
     all_small or the code of a route. temperature: above 1 labels are sampled from flatter predictions than the model's.
     samples: labels sampled per token, whose mean is given. The rest as in `losses`.
     """
     check(model, space.layers)
-    several = [budgets] if isinstance(budgets, int) else list(budgets)
-    _check_budgets(several, space)
+    budgets = np.atleast_1d(budget).tolist()
+    _check_budgets(budgets, space)
     code, ids = space.named(reference), _ids(tokens, "tokens", model)
     where = Device(device, precision, compile)
     documents = EvaluationSet(["tokens"] * len(ids), [str(row) for row in range(len(ids))], ids, ids)
@@ -137,11 +137,11 @@ def null(
         judge = reference_predictions(model, space, part.tokens, code, temperature, where, scope)
         scores = enumerator.everything(torch.from_numpy(part.tokens), part_labels, judge[None], [], on_leaves)
         sampled, expected = scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy()
-        parts.append([_gains(sampled, expected, space.with_budget(budget), code) for budget in several])
+        parts.append([_gains(sampled, expected, space.with_budget(k), code) for k in budgets])
     gain, bias = (
         np.concatenate([np.stack([pair[which] for pair in part], axis=-1) for part in parts]) for which in (0, 1)
     )
-    if isinstance(budgets, int):
+    if np.ndim(budget) == 0:
         gain, bias = gain[..., 0], bias[..., 0]
     return Null(*(_like(tokens, values) for values in (labels, gain, bias)))
 

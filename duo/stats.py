@@ -65,7 +65,7 @@ def intervals(
     each replicate. A number that no replicate changes gets an interval of width zero. InputError below two documents.
     """
     if documents < 2:
-        raise InputError(f"{documents} document: an interval needs at least 2 a domain (evaluation_set.documents)")
+        raise InputError(f"{documents} document: an interval needs at least 2 per domain (evaluation_set.documents)")
     estimate = statistic(np.ones((1, documents)))
 
     def replicate(drawn: np.ndarray, axis: int) -> np.ndarray:

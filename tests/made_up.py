@@ -1,5 +1,5 @@
-"""Made-up inputs that several tests share: losses of all routes and what evaluate finds in them, settings of a
-training, words.
+"""Made-up inputs that several tests share: losses of all routes and what the oracle finds in them, settings of
+a training, words.
 """
 
 from itertools import product
@@ -114,7 +114,7 @@ def word_tokenizer() -> Tokenizer:
 
 
 def corpora(**texts):
-    """A table of documents for the domain `notes`; its splits' texts as given."""
+    """Columns of DOCUMENTS for the domain `notes`; its splits' texts as given."""
     rows = [(split, text) for split, each in texts.items() for text in each]
     columns = {name: [""] * len(rows) for name in ("source", "licence")}
     columns |= {"id": [f"{split}{index}" for index, (split, _) in enumerate(rows)], "domain": ["notes"] * len(rows)}

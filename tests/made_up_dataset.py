@@ -1,4 +1,4 @@
-"""Made-up tokens whose best route depends on the sign of what a router reads, beside luck that nothing foretells."""
+"""Made-up tokens whose best route depends on the sign of what a router reads, beside noise that nothing foretells."""
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ TRAINING = default_params().policies.training.model_copy(
 )
 
 
-def dataset(documents: int, seed: int, luck: float = 0.5) -> RouterDataset:
+def dataset(documents: int, seed: int, noise: float = 0.5) -> RouterDataset:
     """Where the first number of the input is positive, the first half of the layers should be big, else the second
     half: 1 nat each.
 
-    A token's id says the sign too, in most cases. Beside it, every route's loss has luck of this deviation.
+    A token's id says the sign too, in most cases. Beside it, every route's loss has noise of this deviation.
     """
     rng = np.random.default_rng(seed)
     count = documents * TIME
@@ -29,7 +29,7 @@ def dataset(documents: int, seed: int, luck: float = 0.5) -> RouterDataset:
     inputs = rng.normal(size=(count, LAYERS, WIDTH))
     inputs[:, :, 0] += 4.0 * (2 * sign[:, None] - 1)
     half = SPACE.digits[:, : LAYERS // 2].sum(1), SPACE.digits[:, LAYERS // 2 :].sum(1)
-    losses = 4.0 - np.where(sign[:, None] == 1, half[0], half[1]) + luck * rng.normal(size=(count, len(SPACE)))
+    losses = 4.0 - np.where(sign[:, None] == 1, half[0], half[1]) + noise * rng.normal(size=(count, len(SPACE)))
     ids = np.where(rng.random(count) < 0.9, sign, 1 - sign) + 2 * rng.integers(3, size=count)
     domains = [DOMAINS[index % 2] for index in range(documents)]
     sample = EvaluationSet(

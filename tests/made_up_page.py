@@ -105,18 +105,19 @@ def gain() -> dict[str, pa.Table]:
     statistics, curves, contexts = [], [], []
     for model, domain in product(MODELS, ("text", "code")):
         ids = {"model": model, "domain": domain}
-        luck = 0.75 if domain == "text" else 1.0  # of a gain of 1, so that nothing is left on code
+        bias_share = 0.75 if domain == "text" else 1.0  # of a gain of 1, so that nothing is left on code
         for k in (1, 2):
             gain = 3 - losses["oracle", ""][k]
             values = {
                 gains.gain("all_big", k): gain,
-                gains.gain("all_big", k, "sampled"): gain * luck,
-                gains.gain("all_big", k, "difference"): gain * (1 - luck),
-                gains.null_share("all_big", k): luck,
-                gains.selection_bias(k): gain * luck,
-                gains.difference("corrected", "all_big", k): gain * (luck - 1),
+                gains.gain("all_big", k, "sampled"): gain * bias_share,
+                gains.gain("all_big", k, "difference"): gain * (1 - bias_share),
+                gains.null_share("all_big", k): bias_share,
+                gains.selection_bias(k): gain * bias_share,
+                gains.difference("corrected", "all_big", k): gain * (bias_share - 1),
                 gains.difference("normalised", "all_big", k): 0.5,
                 gains.ceiling_difference("others", "fixed", k): -0.125,
+                gains.ceiling_difference("others", "all_big", k): -0.25,
             }
             statistics += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
         statistics.append(ids | asdict(gains.calibration("all_big")) | _ends("value", -0.5))
@@ -128,7 +129,7 @@ def gain() -> dict[str, pa.Table]:
         isolated = losses["oracle", ""][budget]
         joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
         contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]
-    survival = []
+    corrected_claims = []
     for (claim, verdict), domain in product(
         {"C1": "does not", "C2": "survives", "C16": "undecided"}.items(), ("text", "code")
     ):
@@ -141,10 +142,10 @@ def gain() -> dict[str, pa.Table]:
             **{name: value for name, value in asdict(C3).items() if name not in ("words", "labels")},
         }
         row |= _ends("true", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
-        survival.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
+        corrected_claims.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
     schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
     schemas |= {"corrected_claims": CORRECTED_CLAIMS, "joint": JOINT_CURVES}
-    found = {"statistics": statistics, "curves": curves, "corrected_claims": survival, "joint": contexts}
+    found = {"statistics": statistics, "curves": curves, "corrected_claims": corrected_claims, "joint": contexts}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
 
 

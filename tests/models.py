@@ -28,7 +28,7 @@ def random_tokens(batch: int, time: int, seed: int = 0) -> torch.Tensor:
 
 
 def brute_force(duo, space, tokens, labels, skip="ffn") -> torch.Tensor:
-    """One forward pass a route: [sets, batch, time, routes]."""
+    """One forward pass per route: [sets, batch, time, routes]."""
     losses = []
     for digits in space.digits:
         big, skipped = (torch.tensor([space.choices[digit] == choice for digit in digits]) for choice in (BIG, SKIP))

@@ -51,7 +51,7 @@ def test_another_finding_would_show_in_readme():
         other = changed(["metrics", first.model, first.domain, "perplexity", name], 1)
         assert publish.readme(README, other) != README, name
     pair = content.joint(PUBLISHED["joint"])[0]
-    shown = {"gain": [*first.parts[:2], first.ceilings[0]], "joint": [pair["isolated"], pair["joint"]]}
+    shown = {"gain": [*first.parts[:2], first.ceilings[0]], "joint": [pair["isolated"], pair["joint"], pair["fixed"]]}
     for table, rows in shown.items():
         for row in rows:
             for column in ("value", "low", "high") if table == "gain" else ("perplexity", "low", "high"):

@@ -6,10 +6,10 @@ changed line runs again what reaches it, and neither a comment nor another stage
 computes the same digests to tell what is due, without running `code`.
 
 Reached is what a file imports, wherever in it, and what it names in a string: a module ("duo.oracle.tree"), a package
-with its data ("duo.report"), a data file beside it or a folder of them ("a.yaml"). A stage that loads classes of the
-user's own also reaches those that the params name which it declares ("examples.mine:Class"). Where every entry of a
-mapping has a stage instance, an instance depends on a digest of its own entry's class, artifacts/code/own/PARAM.json,
-and on no other's.
+with its data ("duo.report"), a data file beside it or a folder of them ("a.yaml"). A stage that loads the user's own
+classes also reaches those that its declared params name ("examples.mine:Class"). Where every entry of a mapping has a
+stage instance, an instance depends on a digest of its own entry's class, artifacts/code/own/PARAM.json, and on no
+other's.
 """
 
 import ast

@@ -197,7 +197,7 @@ class Params(Groups):
             first == wanted,
             "ablation.models",
             first,
-            f"comes first, but all are compared with enumerate's first model, {wanted!r}",
+            f"comes first, but all are compared with route_losses' first model, {wanted!r}",
         )
         kinds = {name: variants.kind(self.models[name], self.pretrain.p_big) for name in self.ablation.models}
         require(

@@ -28,7 +28,8 @@ DIVERGED = "if the model's training diverged, take a smaller pretrain.learning_r
 def run(main: Callable[..., None]) -> None:
     """Call main with the command line's words; an InputError becomes one message and exit status 1, Ctrl-C 130.
 
-    One process a stage instance at a time: a driver that is killed leaves its stage running, which the next run awaits.
+    Each stage instance has one process at a time: a driver that is killed leaves its stage running, and the next run
+    awaits that.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     name, words = Path(sys.argv[0]).stem, sys.argv[1:]

@@ -1,9 +1,8 @@
-"""MLflow as a projection of the artifacts: the files and dvc.lock are the truth, runs are made from them and never
-read back.
+"""MLflow as a view of the artifacts: runs are made from the files and dvc.lock, and never read back.
 
 A stage instance is known by its fingerprint: its address, command, params and the hashes of what it reads, as
-dvc.lock records them. `sync` makes one run a fingerprint, nested under one run a state of the pipeline; where the
-runs are there already, it adds nothing. `live` shows a stage's curves while it works, in the run that `sync`
+dvc.lock records them. `sync` makes one run per fingerprint, nested under one run per state of the pipeline; where
+the runs are there already, it adds nothing. `live` shows a stage's curves while it works, in the run that `sync`
 completes later. Where the runs go is MLflow's own business: MLFLOW_TRACKING_URI (default sqlite:///mlflow.db) and
 MLFLOW_EXPERIMENT_NAME (default duo).
 """
@@ -58,7 +57,7 @@ def sync() -> None:
 
 
 def _sync_pipeline(tracker: Tracker, stages: list[Stage], state: list[Stage]) -> None:
-    """A run a stage; and, over those of the present state, the run that sums them up."""
+    """A run per stage; and, over those of the present state, the run that sums them up."""
     digest = record.digest(sorted(stage.fingerprint for stage in state))
     pipeline = tracker.run(digest, f"pipeline {digest[:8]}", _git_tags()) if state else None
     runs = {}

@@ -42,7 +42,7 @@ class EvaluationSet:
     def truncate(self, documents: int, tokens: int) -> "EvaluationSet":
         """The first `tokens` tokens of the first `documents` documents of every domain.
 
-        For what is too dear to compute on the whole evaluation set; it is what `choose` gives for these numbers as
+        For what is too costly to compute on the whole evaluation set; it is what `choose` gives for these numbers as
         long as the same documents are long enough.
         """
         domains = np.array(self.domains)

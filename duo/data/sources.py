@@ -64,7 +64,7 @@ class WheelDomain(Domain):
 
 
 class FilesDomain(Domain):
-    """The user's own text: a glob of .txt (one document a file), .jsonl or .parquet (one a row, `field` holds it)."""
+    """The user's own text: a glob of .txt (a document per file), .jsonl or .parquet (one per row, in `field`)."""
 
     source: Literal["files"]
     glob: str

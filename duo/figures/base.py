@@ -51,7 +51,7 @@ STYLE = {
 class Setting:
     """The params that a figure's numbers rest on; captions state them and files carry them.
 
-    `model` is enumerate's first.
+    `model` is the first of route_losses.models.
     """
 
     model: str
@@ -156,8 +156,8 @@ def lines(names: Iterable[str], labels: Mapping[str, str] | None = None, own: Co
     """The style of each name, in this order: that of LINES, or one of its own that no other of these names has.
 
     labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. own: names that
-    the user has chosen, which LINES may have for something else. A new strategy, policy or model is so drawn without
-    being listed anywhere, and looks the same wherever it is drawn alone. As far as there are enough of them, no two new
+    the user has chosen, which LINES may have for something else. A new strategy, policy or model needs to be
+    listed nowhere, and looks the same wherever it is drawn alone. As far as there are enough of them, no two new
     ones have a colour or a marker in common.
     """
     names, labels = list(names), labels or {}
@@ -198,7 +198,7 @@ def save_all(pictures: Iterable[Drawn], stage: str) -> None:
 
 
 def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[files.File]) -> None:
-    """Write artifacts.FIGURE as SVG and PNG, with caption and provenance in the files' metadata.
+    """Write FIGURE as SVG and PNG, with caption and provenance in the files' metadata.
 
     params are those that the figure rests on; inputs are the files it shows, whose MD5 is recorded.
     """
@@ -266,7 +266,7 @@ def sample(setting: Setting) -> str:
 # What is meant by the context of the losses of all routes.
 CONTEXT = (
     "context shared: all tokens of a sequence take the route under trial, so the choices of different tokens cannot "
-    "all be realised together."
+    "all be taken in one run."
 )
 
 

@@ -26,12 +26,12 @@ _LABELS = {
 _DIFFERENCE = base.Line("true less sampled labels", "#000000", "x", ":")
 # What statistics measure, by their family; families of one unit share a row of panels.
 _UNITS = {
-    "difference": "difference of losses, nats per token",
-    "difference_at_best_budget": "difference of losses, nats per token",
-    "difference_from_other_budgets": "difference from other budgets, nats per token",
-    "depth_bias": "share of big, upper less lower half",
-    "consistency": "variance between layers of the share kept",
-    "share_without_gain": "share without gain of the tokens of high loss",
+    "difference": "difference, nats per token",
+    "difference_at_best_budget": "difference, nats per token",
+    "difference_from_other_budgets": "less others, nats per token",
+    "depth_bias": "depth bias, share of big",
+    "consistency": "variance of the share kept",
+    "share_without_gain": "share of tokens of high loss",
 }
 
 

@@ -19,9 +19,9 @@ from duo.terms import FIXED, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN, STRATEGIE
 _AXES = {
     "difference_at_best_budget": "difference, nats per token",
     "difference": "difference, nats per token",
-    "difference_from_other_budgets": "difference, nats per token; slope, per big layer",
-    "slope": "difference, nats per token; slope, per big layer",
-    "depth_bias": "share of big, upper less lower half",
+    "difference_from_other_budgets": "nats per token; slope per big layer",
+    "slope": "nats per token; slope per big layer",
+    "depth_bias": "depth bias, share of big",
 }
 
 
@@ -210,7 +210,7 @@ def seeds(statistics: pa.Table, setting: base.Setting) -> base.Picture:
         f"layers less that in the lower. Best budgets are in the tables. {alike} {base.sample(setting)} "
         f"{base.constraint(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
-    return base.Picture(figure, "Headline contrasts, seed by seed", caption)
+    return base.Picture(figure, "Headline statistics, seed by seed", caption)
 
 
 def _axis(row: Mapping[str, Any]) -> str:

@@ -78,7 +78,7 @@ def heat_maps(
 
 
 def statistics(rows: pa.Table, big: int, skip: str, setting: base.Setting) -> base.Picture:
-    """The statistics of C10 and C19, of the true labels: a row of panels a family, a column a domain, a mark per model.
+    """The statistics of C10 and C19, of the true labels: a row of panels per family, a column per domain.
 
     rows: SKIP_STATISTICS of all models.
     """

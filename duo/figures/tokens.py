@@ -138,7 +138,7 @@ def classes(means: pa.Table, domains: Sequence[str], budget: int, setting: base.
 
 
 def _along(axes: Axes, positions: pa.Table) -> None:
-    """The oracle's perplexity by stretch, a line a schedule; `shuffled` has no order to show along a sequence."""
+    """The oracle's perplexity by stretch, a line per schedule; `shuffled` has no order to show along a sequence."""
     ordered = [name for name in positions["schedule"].unique().to_pylist() if name != "shuffled"]
     for name, line in base.lines(ordered).items():
         rows = base.of(positions, schedule=name, strategy="oracle").sort_by("first")
@@ -151,7 +151,7 @@ def _along(axes: Axes, positions: pa.Table) -> None:
 
 
 def _differences(axes: Axes, statistics: pa.Table) -> None:
-    """Every difference with its interval: a place a pair of schedules, and in it a mark per strategy."""
+    """Every difference with its interval: a place per pair of schedules, and there a mark per strategy."""
     pairs = list(dict.fromkeys(zip(*(statistics[name].to_pylist() for name in ("subject", "reference")), strict=True)))
     families = statistics["family"].unique().to_pylist()
     lines = base.lines([STRATEGIES.get(family, family) for family in families], {"oracle": "oracle"})

@@ -23,8 +23,8 @@ def measure(
     """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of
     small and big.
 
-    Selection bias is told by labels sampled from the predictions of one route of the model, as the settings say. The
-    best choice without a label is there the route of lowest expected loss, so all that the oracle gains over it is
+    Selection bias is measured on labels sampled from the predictions of one route of the model, as the settings say.
+    The best choice without a label is there the route of lowest expected loss, so all that the oracle gains over it is
     selection bias, as in duo.studies.gain. The gap without it is the corrected gap.
     """
     reference = enumerator.space.named(settings.reference)

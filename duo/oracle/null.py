@@ -1,4 +1,4 @@
-"""The null of sampled labels: how much of an oracle's gain is selection bias, or luck (docs/gain.md).
+"""The null of sampled labels: how much of an oracle's gain is selection bias (docs/gain.md).
 
 An oracle picks each token's route by the loss on the true label, and the lowest of hundreds of numbers is low whether
 or not routes differ in anything but noise. The paper, whose oracle has the true label in hand, does not ask how much of
@@ -10,9 +10,9 @@ Within a budget, the best choice without a label is the route of lowest expected
 are sampled from. Whatever the oracle gains over it on sampled labels is the selection bias of that budget, no more and
 no less.
 
-Two more numbers come from the same walk of the tree. Routes chosen by the loss that a teacher's predictions let expect
-give a ceiling: what a router as good as the teacher could get. And the highest probability that any route gives to a
-word, divided by the sum of these over all words, is a proper distribution: the normalised oracle.
+Two more numbers come from the same walk of the tree. Routes of lowest expected loss under a teacher's predictions give
+a ceiling: what a router as good as the teacher could get. And the highest probability that any route gives to a word,
+divided by the sum of these over all words, is a proper distribution: the normalised oracle.
 """
 
 import logging

@@ -83,7 +83,7 @@ class Trials:
 
     def __init__(self, losses: np.ndarray, routes: Routes, limit: int, lens: list[np.ndarray] | None = None):
         self._losses, self._layers, self._lens = losses, routes.layers, lens
-        self.limit, self.rounds = limit, min(limit, len(routes))  # evaluations a token; as many of different routes
+        self.limit, self.rounds = limit, min(limit, len(routes))  # evaluations per token; as many of different routes
         self.tried = np.zeros(losses.shape, bool)
         self._seen = [np.zeros(level.shape, bool) for level in lens or []]
         self._spent = np.zeros(len(losses), np.int64)
@@ -366,9 +366,9 @@ def find(
 ) -> dict[str, Found]:
     """What each method finds at each budget in the documents of the sample, domain by domain.
 
-    losses: by (domain, document), [time, routes of all budgets] nats, as oracle.by_document gives them; lens as
-    Lens.losses_by_depth does, where beam is asked for. A document's draws are its own. InputError where the losses
-    are not those of the sample.
+    losses: by (domain, document), [time, routes of all budgets] nats, as duo.oracle.select.by_document gives them; lens
+    as Lens.losses_by_depth does, where beam is asked for. A document's random numbers are its own. InputError where the
+    losses are not those of the sample.
     """
     _check(sample, losses)
     found = {domain: {} for domain in sample.domains}

@@ -24,7 +24,7 @@ class Cells:
     """Minimum, its route, sum and count of the losses of each (big, skip) cell [cells] and token [tokens], of the
     routes seen so far.
 
-    Memory: 20 bytes a cell and token, and some 30 a (route, token) pair of one chunk.
+    Memory: 20 bytes per cell and token, and some 30 per (route, token) pair of one chunk.
     """
 
     def __init__(self, space: RouteSpace, tokens: int):

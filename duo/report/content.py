@@ -18,6 +18,7 @@ from duo.report.claims import FAILS, HOLDS, UNDECIDED
 from duo.tables import studies
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
+from duo.terms import FIXED, ISOLATED, JOINT, ORACLE
 
 # The order of the pages; a figure that is not here comes last. By the paper's numbers, then what the paper doesn't
 # have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7 is one of params figures.patterns.
@@ -166,23 +167,26 @@ def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
         if at:
             budget = max(at, key=at.get)
             parts = sentences.parts(listed, budget)
-            told, ceilings = sentences.of_the_gain(listed, domain, budget), sentences.ceilings(listed, budget)
+            told = sentences.of_the_gain(listed, domain, budget)
+            ceilings = sentences.ceilings(listed, budget, sentences.reference(listed))
             shown.append(GainAtBudget(model, domain, int(budget), parts, told, ceilings))
     return shown
 
 
 def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:
-    """The oracle's rows of JOINT_CURVES, isolated and joint, where its isolated loss is lowest: a pair per model,
-    domain and context.
+    """Rows of JOINT_CURVES at the budget where the oracle's isolated loss is lowest, by model, domain and context.
+
+    isolated, joint: the oracle's; fixed: the joint one of the best route for all tokens, where the context has it.
     """
-    pairs: dict[tuple, dict[str, dict]] = {}
+    found: dict[tuple, dict[str, dict]] = {}
     for row in rows:
-        if row["selection"] == "oracle":
-            pairs.setdefault((row["model"], row["domain"], row["context"], row["budget"]), {})[row["kind"]] = row
+        if row["selection"] == ORACLE or (row["selection"], row["kind"]) == (FIXED, JOINT):
+            kind = row["kind"] if row["selection"] == ORACLE else FIXED
+            found.setdefault((row["model"], row["domain"], row["context"], row["budget"]), {})[kind] = row
     best: dict[tuple, dict[str, dict]] = {}
-    for key, pair in pairs.items():
-        if key[:3] not in best or pair["isolated"]["loss"] < best[key[:3]]["isolated"]["loss"]:
-            best[key[:3]] = pair
+    for key, at_budget in found.items():
+        if key[:3] not in best or at_budget[ISOLATED]["loss"] < best[key[:3]][ISOLATED]["loss"]:
+            best[key[:3]] = at_budget
     return list(best.values())
 
 

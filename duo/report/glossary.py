@@ -31,13 +31,15 @@ TERMS = {
         "evaluation set": "The first tokens of held-out documents that every comparison is made on.",
         "domain": "A kind of text, such as text or code; documents are the unit of the bootstrap.",
         "BOS token": "The token that stands before every document, so that its first word is predicted too.",
-        "gap": "Loss with all layers small, less the oracle's: how much computation could help a token.",
+        "gap": "Loss with all layers small, less the oracle's: how much computation could help a token. Not the gap "
+        "of gap closed, which is fixed less ceiling.",
     },
     "Is the gain real?": {
         "reference route": "The route that gains are measured from, and whose predictions labels are sampled from.",
         "sampled labels, null": "Labels from the model's own predictions. On them nothing beyond these can be known: "
         "what an oracle gains there over the reference route is selection bias and the price of the budget.",
-        "selection bias, luck": "The lowest of many losses is low by chance too: the winner's curse.",
+        "selection bias, winner's curse": "What choosing by the label gains by chance alone: the lowest of many losses "
+        "is low even where routes differ by nothing but noise.",
         "corrected": "With the selection bias of sampled labels taken off; no bound for a router.",
         "normalised oracle": "The best probability of any route for each word, divided by their sum: a distribution.",
         "calibration": "Loss on sampled labels less loss on true ones; below 0 the model is overconfident.",

@@ -1,4 +1,4 @@
-"""The committed pages with the results: pictures, numbers and verdicts of one run, without a word of its corpus."""
+"""The pages with the results in docs/: pictures, numbers and verdicts of one run, without a word of its corpus."""
 
 import json
 import re

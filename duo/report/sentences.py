@@ -6,6 +6,7 @@ from typing import Any
 from duo.stats import Statistic
 from duo.studies import gain
 from duo.studies.gain import route_words
+from duo.terms import FIXED
 
 Row = Mapping[str, Any]
 
@@ -40,13 +41,13 @@ def of_the_gain(rows: Sequence[Row], domain: str, budget: float) -> list[str]:
     return sentences + [
         f"Routes that teacher {row['subject']!r} chooses without the label are at {nats(row)} from the best fixed "
         "route there."
-        for row in ceilings(rows, budget)
+        for row in ceilings(rows, budget, FIXED)
     ]
 
 
-def ceilings(rows: Iterable[Row], budget: float) -> list[Row]:
-    """Rows of what teachers choose without the label at a budget, less the best fixed route there."""
-    wanted = ("ceiling_difference", "fixed", budget)
+def ceilings(rows: Iterable[Row], budget: float, reference: str) -> list[Row]:
+    """Rows of what teachers choose without the label at a budget, less the reference."""
+    wanted = ("ceiling_difference", reference, budget)
     return [row for row in rows if (row["family"], row["reference"], row["budget"]) == wanted]
 
 

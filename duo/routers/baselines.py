@@ -81,7 +81,7 @@ class Lookup:
 
 
 class RandomBaseline:
-    """A random route of the budget for every token; it claims the mean over all of them.
+    """A random route of the budget for every token; its isolated loss is the mean over all of them.
 
     Of duo.routers.policy.Policy's kind.
     """

@@ -94,8 +94,8 @@ def score(scorer: str, losses: pa.Table, chosen: Choices, space: RouteSpace) -> 
 class CrossSeed(Study):
     """One domain of all models: sums of losses [documents, budgets] in nats, documents in order of id.
 
-    pairs: by (chooser, scorer). single: by (one of SINGLE, scorer). All choices stay what they are; documents are
-    drawn, those of all models together.
+    pairs: by (chooser, scorer). single: by (one of SINGLE, scorer). All choices stay as they are; documents are
+    resampled, the same ones for all models.
     """
 
     stream = ("cross-seed",)

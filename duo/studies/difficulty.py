@@ -1,8 +1,8 @@
 """What makes a token difficult (paper, figures 5 and 6): not its loss, but what more compute would take off it.
 
 A token's loss is that with all layers small; its gap is that loss less the oracle's at some budget, both in nats. The
-oracle takes the best of many routes, so part of the gap is selection bias; the same is therefore also told of all
-layers big, which chooses nothing.
+oracle takes the best of many routes, so part of the gap is selection bias. The same numbers are therefore also given
+for all layers big, where nothing is chosen.
 """
 
 import logging
@@ -39,7 +39,7 @@ LOSS_GAP_RANK = Statistic(
 
 
 def line_start(measure: str) -> Statistic:
-    """What tokens that start a line have more than all others of loss, of gap, or of relative_gap, gap over loss."""
+    """How much more loss, gap or relative_gap (gap over loss) tokens that start a line have than all others."""
     measured = {"loss": "loss, all layers small", "gap": "gap", "relative_gap": "gap as a share of the loss"}[measure]
     words = f"{measured}: tokens that start a line, less all others"
     return Statistic(f"{measure}_difference", "line_starts", "other_tokens", words=words)

@@ -17,9 +17,8 @@ route measure it. In nats per token, at budget k, with L the loss of the referen
 On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias
 and the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same
 predictions; but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection
-bias is of choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more
-needs luck less, so what is known and luck don't add up. All numbers are of the same documents, replicate by
-replicate.
+bias is of choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more owes
+less to selection bias, so the two don't add up. All numbers are of the same documents, replicate by replicate.
 
 A statistic that a claim rests on stands here for true, for sampled labels, and corrected: for what is read off the
 oracle's curve the same read off the corrected loss (`contrasts`), for the depth bias the difference of the two, for

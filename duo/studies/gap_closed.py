@@ -1,8 +1,8 @@
-"""How much of what routers could gain they do gain, on held-out tokens: losses, differences and shares, with intervals.
+"""How much of the attainable gap routers close on held-out tokens: losses, differences and shares, with intervals.
 
 The share of the attainable gap closed is (fixed - router) / (fixed - ceiling), of losses at exactly a budget. Fixed is
 the best route of the domain, chosen on training documents as the routers learn from them. The ceiling is the loss of
-the routes that the first teacher's predictions prefer, which no label tells it. All are of the same tokens and
+the routes that the first teacher's predictions prefer without the label. All are of the same tokens and
 replicates. No policy but these two is known by name: what others are is said by their column `role`.
 """
 
@@ -143,8 +143,8 @@ class GapClosed(Study):
         return numbers
 
     def agreement(self, estimates: Intervals) -> dict[Statistic, Interval]:
-        """Whether the good policies differ: of the pairs of learned ones that are both surely below fixed, how many
-        there are, how many have an interval that holds 0, and the largest difference, with its interval.
+        """Whether the good policies differ. Of the pairs of learned policies that are both surely better than fixed:
+        how many there are, how many of these are not told apart, and the largest difference with its interval.
 
         Counts follow from the intervals of all documents, so they have none of their own: its ends are the count.
         """

@@ -1,8 +1,8 @@
 """The oracle beside every baseline: losses by budget, where it spends big layers, and the differences that claims test.
 
 All means are over tokens, of losses in nats; perplexity is exp of such a mean, taken last. Intervals are over
-documents, which all models share, replicate by replicate. How much models differ that differ by their seed alone is
-told apart from them.
+documents, which all models share, replicate by replicate. The spread over models that differ by their seed alone
+is given apart from them.
 """
 
 from collections.abc import Mapping, Sequence

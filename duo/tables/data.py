@@ -20,7 +20,7 @@ DOCUMENTS = table(
 
 TOKENIZER = File("tokens/tokenizer.json")
 
-# The training split of every domain, packed: documents one after the other, each behind the document mark, cut in
+# The training split of every domain, packed: documents one after the other, each behind the BOS token, cut in
 # equal rows.
 PACKED = table(
     "tokens/packed.parquet",

@@ -90,9 +90,9 @@ THREE_WAY = table(
     field("loss_sum", pa.float64(), "sum over the routes", "nats"),
 )
 
-# How much of the oracle's gain is luck of the label (duo.luck). One row per token and budget. Draws are labels drawn
-# for the token from the predictions of the route params sampled_labels.reference; lists over teachers are in the
-# order of params sampled_labels.teachers.
+# How much of the oracle's gain is selection bias (duo.oracle.null). One row per token and budget. Samples are labels
+# sampled for the token from the predictions of the route in params sampled_labels.reference; lists over teachers are in
+# the order of params sampled_labels.teachers.
 SAMPLED_LABELS = table(
     "sampled_labels/{model}-{shard}.parquet",
     fields.MODEL,
@@ -111,27 +111,27 @@ SAMPLED_LABELS = table(
     field(
         "reference_loss",
         pa.float32(),
-        "loss, on the true label, of the route whose predictions the others are drawn from",
+        "loss, on the true label, of the route whose predictions the others are sampled from",
         "nats",
     ),
-    field("null_reference_loss", pa.list_(pa.float32()), "for each draw, its loss on the drawn label", "nats"),
-    field("null_route", pa.list_(pa.int32()), "for each draw, the route with the lowest loss on the drawn label"),
-    field("null_loss", pa.list_(pa.float32()), "for each draw, that loss", "nats"),
+    field("null_reference_loss", pa.list_(pa.float32()), "for each sample, its loss on the sampled label", "nats"),
+    field("null_route", pa.list_(pa.int32()), "for each sample, the route with the lowest loss on the sampled label"),
+    field("null_loss", pa.list_(pa.float32()), "for each sample, that loss", "nats"),
     field(
         "label_free_route",
         pa.int32(),
-        "the route with the lowest loss that the predictions which labels are drawn from let expect",
+        "the route of lowest expected loss under the predictions that labels are sampled from",
     ),
     field(
         "null_label_free_loss",
         pa.list_(pa.float32()),
-        "for each draw, the loss of that route on the drawn label",
+        "for each sample, the loss of that route on the sampled label",
         "nats",
     ),
     field(
         "ceiling_route",
         pa.list_(pa.int32()),
-        "for each teacher, the route with the lowest loss that its predictions let expect",
+        "for each teacher, the route of lowest expected loss under its predictions",
     ),
     field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
 )

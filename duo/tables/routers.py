@@ -7,7 +7,7 @@ from duo.tables.fields import field, table
 from duo.tables.files import File, Metrics, Table
 from duo.tables.training import HISTORY
 
-# A router's weights, and the backbone's where that was trained too (duo.router).
+# A router's weights, and the backbone's where that was trained too (duo.routers.gate).
 ROUTER = File("router/{router}/router.safetensors")
 
 ROUTER_HISTORY = Table("router/{router}/history.parquet", HISTORY.schema)
@@ -18,7 +18,7 @@ _SCORING = field(
     "how a router is scored: hard (likeliest choice), exact (its budget for every token) or soft (the mix)",
 )
 
-# One row a held-out token and kind.
+# One row per held-out token and kind.
 ROUTED = table(
     "router/{router}/tokens.parquet",
     _SCORING,

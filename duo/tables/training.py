@@ -36,7 +36,7 @@ HARNESS = table(
     fields.DOCUMENT,
     _ITEM,
     _LABEL,
-    field("choice", pa.int32(), "index of the ending with the highest log-likelihood a character"),
+    field("choice", pa.int32(), "index of the ending with the highest log-likelihood per character"),
     field("correct", pa.bool_(), "the harness's acc_norm"),
     field("log_likelihoods", pa.list_(pa.float64()), "of the endings", "nats"),
     field("lengths", pa.list_(pa.int32()), "of the endings", "characters"),

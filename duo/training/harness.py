@@ -57,7 +57,7 @@ Score = tuple[float, bool]  # log-likelihood of an ending in nats, and whether g
 class HarnessModel(TemplateLM):
     """A Duo model under random routes with one chance of the big FFN, in the form that the harness wants a model in.
 
-    The endings of one context share their routes, so that luck of the routes favours none. bos: id of the BOS token,
+    The endings of one context share their routes, so that random routes favour none. bos: id of the BOS token,
     which precedes every text. InputError from tasks that generate text or take the likelihood of a whole one.
     """
 

@@ -82,7 +82,7 @@ def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
     return pa.Table.from_pylist(cells), pa.Table.from_pylist(layers)
 
 
-def survival(domains: list[str]) -> pa.Table:
+def corrected(domains: list[str]) -> pa.Table:
     """CORRECTED_CLAIMS: 3 on true labels, 2 on sampled ones, 1 left."""
     rows = []
     for domain, (claim, listed) in product(domains, STATISTICS.items()):
@@ -132,7 +132,7 @@ def test_every_strategy_has_its_line(domains):
 
 
 @pytest.mark.parametrize("domains", [["text"], ["text", "code"]])
-def test_maps_of_true_and_drawn_labels_and_their_difference(domains):
+def test_maps_of_true_and_sampled_labels_and_their_difference(domains):
     cells, layers = shares(domains)
     picture = null.heat_maps(cells, layers, [1, 3], SETTINGS, SETTING)
     maps = [axes.images[0] for axes in picture.figure.axes if axes.images]
@@ -144,7 +144,7 @@ def test_maps_of_true_and_drawn_labels_and_their_difference(domains):
 
 
 def test_statistics_that_need_other_units_stand_apart():
-    picture = null.corrected_claims(survival(["text", "code"]), SETTINGS, SETTING)
+    picture = null.corrected_claims(corrected(["text", "code"]), SETTINGS, SETTING)
     panels = picture.figure.axes
     assert len(panels) == 2 * 5 and [axes.get_title() for axes in panels[:2]] == ["text", "code"]
     labels = [tick.get_text() for axes in panels[::2] for tick in axes.get_yticklabels()]

@@ -1,4 +1,4 @@
-"""Drawn labels follow the predictions they are sampled from, and selections take what they say, on a tiny model and
+"""Sampled labels follow the predictions they are sampled from, and selections take what they say, on a tiny model and
 made-up scores.
 """
 

@@ -61,11 +61,11 @@ def test_ties_go_to_the_lowest_code_whatever_the_chunks(chunk):
 @pytest.fixture
 def table(tmp_path, monkeypatch) -> pa.Table:
     """THREE_WAY as written and read, of losses in which every big layer takes off 1, every skipped one adds 2, and
-    luck up to 0.1.
+    noise up to 0.1.
     """
     monkeypatch.chdir(tmp_path)
-    luck = np.random.default_rng(0).random((81, 15)).astype(np.float32) / 10
-    losses = 10 - SPACE.counts(BIG)[:, None] + 2 * SPACE.counts(SKIP)[:, None] + luck
+    noise = np.random.default_rng(0).random((81, 15)).astype(np.float32) / 10
+    losses = 10 - SPACE.counts(BIG)[:, None] + 2 * SPACE.counts(SKIP)[:, None] + noise
     THREE_WAY.write(three_way.table("duo", SAMPLE, cells_of(losses.astype(np.float32), 9)), domain="text")
     return THREE_WAY.read(domain="text")
 

@@ -93,7 +93,7 @@ def test_numbers_of_the_run_are_on_the_page(page, given):
 
 def test_every_claim_has_a_verdict_a_domain_and_its_tests_behind_it(page):
     verdicts = re.findall(r"'verdict (\w+)'", str([attributes.get("class") for _, attributes in page.tags]))
-    both = 2 + 2  # what becomes of a claim without luck: a verdict per domain, and a test each
+    both = 2 + 2  # what becomes of a claim without selection bias: a verdict per domain, and a test each
     assert {verdicts.count(kind) for kind in ("holds", "fails", "undecided")} == {2 + 4 + both}
     assert "holds 2, fails 2, undecided 2" in page.words
     told = page.words.split("at its best budget, less the best fixed route there")[1:]

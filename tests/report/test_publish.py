@@ -106,9 +106,11 @@ def test_readme_has_three_findings_with_intervals(published):
     findings = [line for line in published["README.md"].splitlines() if line.startswith("- **")]
     assert len(findings) == 3
     assert "1.000 nats per token (0.938 to 1.062) below that of all layers big" in findings[0]
-    assert findings[0].endswith("still gains 0.750 (0.688 to 0.812).")
-    assert "from 7.4 (6.9 to 7.9) to 9.5 (8.9 to 10.1), at budget 2 on 4 of the documents" in findings[1]
-    assert "(`others`), without the label, are 0.125 nats per token (0.062 to 0.188) below" in findings[2]
+    assert "still gains 0.750 nats per token (0.688 to 0.812)" in findings[0]
+    assert "at budget 2 on 4 of the documents, its perplexity is 7.4 (6.9 to 7.9);" in findings[1]
+    assert findings[1].endswith("takes its own best route, 9.5 (8.9 to 10.1).")
+    assert "the loss of the routes that `others` expects to be best" in findings[2]
+    assert findings[2].endswith("is 0.250 nats per token (0.188 to 0.312) below that of all layers big.")
     assert "has 1.5 M\nparameters in 4 layers" in published["README.md"]
 
 

@@ -92,8 +92,8 @@ def test_random_claims_the_mean_of_its_budget_and_belongs_to_the_document():
 
 
 def test_numbers_are_chosen_on_validation():
-    """Where luck is large, more neighbours are better."""
-    train, validation = dataset(40, 0, luck=8.0), dataset(40, 1, luck=8.0)
+    """Where noise is large, more neighbours are better."""
+    train, validation = dataset(40, 0, noise=8.0), dataset(40, 1, noise=8.0)
     for each in built("neighbours", train, validation):
         predicted = list(baselines.by_neighbours(train, each.input, NEIGHBOURS)(validation))
         for setting in each.settings:

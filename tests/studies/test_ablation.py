@@ -1,4 +1,4 @@
-"""Random routing at a chance of the big FFN, and what the ablations' contrasts say."""
+"""Random routing at a chance of the big FFN, and what the ablations' comparisons say."""
 
 import numpy as np
 import pyarrow as pa

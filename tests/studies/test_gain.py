@@ -1,4 +1,4 @@
-"""Luck is told apart from what some route really knows, on made-up routes whose predictions are known."""
+"""Selection bias is told apart from what some route really knows, on made-up routes whose predictions are known."""
 
 from dataclasses import asdict
 
@@ -18,7 +18,7 @@ from duo.studies.skips import CONSISTENCY
 from duo.tables.report import CORRECTED_CLAIMS
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS, SKIP_STATISTICS
 
-DOCUMENTS, TOKENS, WORDS, DRAWS = 24, 16, 12, 3
+DOCUMENTS, TOKENS, WORDS, SAMPLES = 24, 16, 12, 3
 BUDGETS = range(LAYERS + 1)
 HALF = LAYERS // 2
 SCOPE = claims.Scope(LAYERS, list(BUDGETS), routers=0, skipping=False, dense=[], frozen=False)
@@ -48,7 +48,7 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Inte
         chances = predicted[torch.arange(TOKENS), torch.from_numpy(knowing)]
         sampled = [
             null.sample_labels(chances, 1.0, rng),
-            *(null.sample_labels(predicted[:, source], 1.0, rng) for _ in range(DRAWS)),
+            *(null.sample_labels(predicted[:, source], 1.0, rng) for _ in range(SAMPLES)),
         ]
         losses = np.stack([-predicted.numpy()[np.arange(TOKENS), :, each] for each in sampled]).astype(np.float32)
         expected = np.stack(
@@ -65,7 +65,7 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Inte
         )
         plain["text", name] = losses[0]
     (curves,) = oracle_curves.gather(selected(plain), SPACE)
-    settings = SampledLabels(reference=labels, temperature=1.0, samples=DRAWS, teachers=["teacher"], others=False)
+    settings = SampledLabels(reference=labels, temperature=1.0, samples=SAMPLES, teachers=["teacher"], others=False)
     study = gain.gather(pa.concat_tables(tables), curves, SPACE, settings, HALF)
     return study, study.intervals(200, 0.95, seed=1)
 
@@ -77,7 +77,7 @@ def test_the_mean_of_the_other_models_is_a_teacher_behind_those_by_name():
 
 
 @pytest.fixture(scope="module")
-def luck_alone():
+def noise_alone():
     return made_up(known=False)
 
 
@@ -87,8 +87,8 @@ def signal():
 
 
 @pytest.mark.parametrize("budget", range(1, LAYERS))
-def test_what_luck_gives_is_a_gain_and_no_more_than_the_null_gain(luck_alone, budget):
-    _, found = luck_alone
+def test_what_selection_bias_gives_is_a_gain_and_no_more_than_the_null_gain(noise_alone, budget):
+    _, found = noise_alone
     assert found[gain.gain("all_big", budget)].low > 0 and found[gain.gain("all_big", budget, "sampled")].low > 0
     left = found[gain.gain("all_big", budget, "difference")]
     assert left.low < 0 < left.high
@@ -100,15 +100,15 @@ def test_what_luck_gives_is_a_gain_and_no_more_than_the_null_gain(luck_alone, bu
     )
 
 
-def test_where_luck_is_all_choosing_without_the_label_gains_nothing(luck_alone):
-    _, found = luck_alone
+def test_where_all_is_selection_bias_choosing_without_the_label_gains_nothing(noise_alone):
+    _, found = noise_alone
     assert found[gain.ceiling_difference("teacher", "all_big", HALF)].high > 0
     assert (
         found[gain.difference("normalised", "all_big", HALF)].low > 0
     )  # a proper distribution is no better than the one that labels come from
 
 
-def test_labels_of_any_route_are_luck_to_the_others():
+def test_labels_of_any_route_are_chance_to_the_others():
     _, found = made_up(known=False, labels=6)
     assert (
         found[gain.GainLoss("route_6", SPACE.counts("big")[6])].value
@@ -135,7 +135,7 @@ def test_what_a_route_knows_is_left_and_the_teacher_finds_it(signal):
         and found[gain.ceiling_difference("teacher", "all_big", HALF)].high < -0.1
     )
     assert found[gain.GainLoss("ceiling", HALF, "teacher")].value > found[gain.GainLoss("oracle", HALF)].value, (
-        "the oracle has luck as well"
+        "the oracle has selection bias as well"
     )
 
 
@@ -143,18 +143,18 @@ def corrected(statistic: Statistic) -> Statistic:
     return statistic.of("corrected")
 
 
-def test_claims_on_true_labels_are_those_of_the_oracle_curves(luck_alone):
-    """Same numbers, same replicates: what is corrected is what was claimed."""
-    study, found = luck_alone
-    claimed = study.curves.intervals(200, 0.95, seed=1)
-    names = [key for key in claimed if isinstance(key, Statistic) and corrected(key) in found]
+def test_claims_on_true_labels_are_those_of_the_oracle_curves(noise_alone):
+    """Same numbers, same replicates: what is corrected is what the claims rest on."""
+    study, found = noise_alone
+    on_true = study.curves.intervals(200, 0.95, seed=1)
+    names = [key for key in on_true if isinstance(key, Statistic) and corrected(key) in found]
     assert len(names) == 5 + LAYERS - 1
     for name in names:
-        assert found[name] == pytest.approx(claimed[name], abs=1e-9), name
+        assert found[name] == pytest.approx(on_true[name], abs=1e-9), name
 
 
-def test_what_is_read_off_the_curve_is_corrected_on_the_curve(luck_alone):
-    _, found = luck_alone
+def test_what_is_read_off_the_curve_is_corrected_on_the_curve(noise_alone):
+    _, found = noise_alone
     curve = [found[gain.GainLoss("corrected", budget)].value for budget in BUDGETS]
     assert found[corrected(oracle_curves.less_all_big("oracle", 1))].value == pytest.approx(curve[1] - curve[-1])
     assert found[gain.difference("corrected", "all_big", 1)].value == pytest.approx(curve[1] - curve[-1])
@@ -166,14 +166,14 @@ def test_what_is_read_off_the_curve_is_corrected_on_the_curve(luck_alone):
         curve[HALF] - min(curve[:HALF] + curve[HALF + 1 :])
     )
     for end in (0, LAYERS):
-        assert curve[end] == pytest.approx(found[gain.GainLoss("oracle", end)].value), "no choice, no luck"
+        assert curve[end] == pytest.approx(found[gain.GainLoss("oracle", end)].value), "no choice, no selection bias"
 
 
-def test_luck_of_choosing_is_all_that_is_gained_over_the_best_foresight(luck_alone):
-    """Without luck no route of true labels, sampled like the others, is better than the one that they are sampled
-    from.
+def test_selection_bias_is_all_that_is_gained_over_the_best_choice_without_a_label(noise_alone):
+    """On true labels, sampled like the others, no route chosen without the label is better than the one that they are
+    sampled from.
     """
-    _, found = luck_alone
+    _, found = noise_alone
     for budget in range(1, LAYERS):
         assert (
             found[gain.selection_bias(budget)].low > 0
@@ -181,9 +181,9 @@ def test_luck_of_choosing_is_all_that_is_gained_over_the_best_foresight(luck_alo
         )
 
 
-def test_where_all_is_luck_no_claim_on_the_curve_survives(luck_alone):
+def test_where_all_is_selection_bias_no_claim_on_the_curve_survives(noise_alone):
     """The oracle's curve falls and rises, below both ends; what is left of it is nowhere below all layers big."""
-    rows = corrected_claims.judge(claims.claims(SCOPE), tabled(GAIN_STATISTICS, luck_alone), EMPTY).to_pylist()
+    rows = corrected_claims.judge(claims.claims(SCOPE), tabled(GAIN_STATISTICS, noise_alone), EMPTY).to_pylist()
     by_statistic = {row["statistic"]: row for row in rows}
     for statistic in (oracle_curves.at_best_budget("all_big"), oracle_curves.less_all_big("oracle", 1)):
         row = by_statistic[statistic.words]
@@ -191,8 +191,8 @@ def test_where_all_is_luck_no_claim_on_the_curve_survives(luck_alone):
     assert not any(row["claim_verdict"] == "survives" for row in rows if row["claim"] in ("C2", "C3", "C7", "C9"))
 
 
-def test_leans_and_shares_are_corrected_by_their_difference(luck_alone):
-    _, found = luck_alone
+def test_depth_biases_and_shares_are_corrected_by_their_difference(noise_alone):
+    _, found = noise_alone
     assert found[corrected(oracle_curves.depth_bias(1))].value == pytest.approx(
         found[oracle_curves.depth_bias(1)].value - found[oracle_curves.depth_bias(1).of("sampled")].value
     )
@@ -204,25 +204,25 @@ def test_leans_and_shares_are_corrected_by_their_difference(luck_alone):
     assert found[corrected(oracle_curves.depth_bias(1))].low < 0 < found[corrected(oracle_curves.depth_bias(1))].high
 
 
-def test_a_gain_that_luck_gives_labels_of_like_loss_is_none():
-    """High losses of 10 nats: half of the true labels gain 5, half nothing; sampled ones of like loss have luck of
+def test_a_gain_that_selection_bias_gives_labels_of_like_loss_is_none():
+    """High losses of 10 nats: half of the true labels gain 5, half nothing; sampled ones of like loss have a bias of
     4.5, or none.
     """
     documents = np.repeat(["a", "b"], 50)
     loss = np.tile([10.0, 1.0, 1.0, 1.0, 1.0], 20)[:, None]
     true = loss, np.where(np.arange(100) < 50, 0.5, 1.0)[:, None] * loss
     sampled = loss.repeat(2, axis=1), 0.5 * loss.repeat(2, axis=1)
-    for luck_share, left in ((0.45, 1.0), (0.0, 0.5)):
-        shares = gain.without_gain(true, sampled, luck_share * sampled[0], documents)
+    for bias_share, left in ((0.45, 1.0), (0.0, 0.5)):
+        shares = gain.without_gain(true, sampled, bias_share * sampled[0], documents)
         found = {statistic.labels: share(np.ones((1, 2)))[0] for statistic, share in shares.items()}
         assert found == {"true": 0.5, "sampled": 0.0, "corrected": left}
         assert {statistic.family for statistic in shares} == {gain.WITHOUT_GAIN.family}
 
 
-def test_tables_fit_their_schemas(luck_alone, tmp_path, monkeypatch):
+def test_tables_fit_their_schemas(noise_alone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for table in (GAIN_CURVES, GAIN_STATISTICS, GAIN_HEAT_MAPS, GAIN_LAYERS):
-        rows = tabled(table, luck_alone)
+        rows = tabled(table, noise_alone)
         table.write(rows)
         assert table.read().equals(rows)
     strategies = {(row["strategy"], row["teacher"]) for row in GAIN_CURVES.read().to_pylist()}
@@ -250,14 +250,14 @@ def every_label(statistic: Statistic, true: tuple, null: tuple, corrected: tuple
 C3 = oracle_curves.less_all_big("oracle", 1)
 
 
-def judged(claimed: tuple[float, float], corrected: tuple[float, float], *others: dict) -> list[dict]:
+def judged(on_true: tuple[float, float], corrected: tuple[float, float], *others: dict) -> list[dict]:
     scope = claims.Scope(12, range(13), routers=0, skipping=False, dense=[], frozen=False)
-    rows = pa.Table.from_pylist([*every_label(C3, claimed, (-1, 1), corrected), *others], GAIN_STATISTICS.schema)
+    rows = pa.Table.from_pylist([*every_label(C3, on_true, (-1, 1), corrected), *others], GAIN_STATISTICS.schema)
     return corrected_claims.judge(claims.claims(scope), rows, EMPTY).to_pylist()
 
 
 @pytest.mark.parametrize(
-    ("claimed", "corrected", "verdict"),
+    ("on_true", "corrected", "verdict"),
     [
         ((-2, -1), (-0.2, -0.1), "survives"),
         ((-2, -1), (-0.1, 0.1), "undecided"),
@@ -266,11 +266,11 @@ def judged(claimed: tuple[float, float], corrected: tuple[float, float], *others
         ((-1, 1), (-0.2, -0.1), "undecided"),
     ],
 )
-def test_a_claim_survives_where_it_holds_as_claimed_and_corrected(claimed, corrected, verdict):
-    (found,) = judged(claimed, corrected)
+def test_a_claim_survives_where_it_holds_on_true_labels_and_corrected(on_true, corrected, verdict):
+    (found,) = judged(on_true, corrected)
     assert (found["claim"], found["statistic"], found["supports"]) == ("C3", C3.words, "< 0")
     assert found["verdict"] == found["claim_verdict"] == verdict
-    assert (found["true_low"], found["null_high"], found["corrected_high"]) == (claimed[0], 1, corrected[1])
+    assert (found["true_low"], found["null_high"], found["corrected_high"]) == (on_true[0], 1, corrected[1])
 
 
 def test_models_must_agree_on_what_survives():
@@ -279,8 +279,8 @@ def test_models_must_agree_on_what_survives():
     assert {found["claim_verdict"] for found in judged((-2, -1), (-2, -1), *others)} == {"undecided"}
 
 
-def test_claims_that_luck_can_touch_have_a_row(luck_alone):
+def test_claims_that_selection_bias_can_touch_have_a_row(noise_alone):
     skips = pa.Table.from_pylist(every_label(CONSISTENCY, *[(0.1, 0.2)] * 3, "skip"), SKIP_STATISTICS.schema)
-    table = corrected_claims.judge(claims.claims(SCOPE), tabled(GAIN_STATISTICS, luck_alone), skips)
+    table = corrected_claims.judge(claims.claims(SCOPE), tabled(GAIN_STATISTICS, noise_alone), skips)
     assert table["claim"].unique().to_pylist() == ["C2", "C3", "C7", "C8", "C9", "C10", "C15"]
     assert CORRECTED_CLAIMS.schema.names == table.column_names

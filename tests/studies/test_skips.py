@@ -84,19 +84,19 @@ def test_documents_that_each_have_layers_of_their_own_are_not_consistent():
     assert interval(skips.consistency, keeps, CONSISTENCY).low < 0
 
 
-def test_layers_that_luck_prefers_as_well_leave_no_consistency():
+def test_layers_that_chance_prefers_as_well_leave_no_consistency():
     """Corrected, choices that follow the same preference as those for sampled labels have none; others keep what they
     have beyond it.
     """
     rng, weights = np.random.default_rng(0), np.array([2, 1, 0.5, 0, 0, -1])
-    own, *by_luck = (draw(rng.gumbel(size=(40, 30, LAYERS)) + weights) for _ in range(4))
-    less_luck = partial(skips.corrected_consistency, sampled=np.stack(by_luck))
+    own, *by_chance = (draw(rng.gumbel(size=(40, 30, LAYERS)) + weights) for _ in range(4))
+    less_luck = partial(skips.corrected_consistency, sampled=np.stack(by_chance))
     assert interval(skips.consistency, own, CONSISTENCY).low > 0
     found = interval(less_luck, own, CORRECTED_CONSISTENCY)
     assert found.low < 0 < found.high
     stronger = draw(rng.gumbel(size=(40, 30, LAYERS)) + 2 * weights)
     expected = value(skips.consistency, stronger, CONSISTENCY) - np.mean(
-        [value(skips.consistency, each, CONSISTENCY) for each in by_luck]
+        [value(skips.consistency, each, CONSISTENCY) for each in by_chance]
     )
     found = interval(less_luck, stronger, CORRECTED_CONSISTENCY)
     assert found.low > 0 and found.value == pytest.approx(expected)

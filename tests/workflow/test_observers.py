@@ -61,6 +61,10 @@ def test_params_are_declared_and_checked_and_nothing_is_made_of_them(file):
                 assert is_text(node) or ast.unparse(node).startswith("model_config = "), ast.unparse(node)
 
 
+def test_what_declares_runs_or_shows_is_all_that_is_left_out():
+    assert {*DECLARE, "workflow/stage.py", "workflow/track.py"} == code.OBSERVERS
+
+
 @pytest.mark.parametrize("file", DECLARE[:-1])
 def test_settings_hold_no_functions_but_checks(file):
     for node in tree(file).body:

@@ -190,7 +190,7 @@ def test_default_params_are_valid_and_short():
         ({"route_losses.models": ["dou"]}, "route_losses.models: 'dou' is none of models: ["),
         (
             {"ablation.models": ["skip", "dense-32"]},
-            "ablation.models: 'skip' comes first, but all are compared with enumerate's first model, 'duo'",
+            "ablation.models: 'skip' comes first, but all are compared with route_losses' first model, 'duo'",
         ),
         (
             {"ablation.models": ["duo", "skip"]},

@@ -77,6 +77,16 @@ def test_prose_runs_code_alone_by_both_drivers(real):
     assert due() == set() and real.run("dvc status -q").returncode == 0
 
 
+def test_what_snakemake_makes_of_code_is_what_dvc_expects(real):
+    """Though a directory is among its outs, in which Snakemake would leave a file of its own."""
+    real.replace("workflow/Snakefile", 'shell("python -m duo sync")', "pass")
+    real.replace("duo/oracle/tree.py", "import logging\n", "import logging  # said aside\n")
+    real.run("snakemake --cores 1")
+    assert real.run("dvc status -q").returncode == 0 and due() == set()
+    assert "Nothing to be done" in real.run("snakemake -n").stdout
+    assert not list(Path("artifacts").rglob(".snakemake_timestamp"))
+
+
 def new_param_of_search(project: Project) -> None:
     project.replace("duo/settings.py", "    evaluations: Count\n", "    evaluations: Count\n    patience: Count\n")
     project.replace("params.yaml", "\nsearch: ", "\nsearch:\n  patience: 3 ")

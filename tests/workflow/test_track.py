@@ -20,7 +20,7 @@ DVC_YAML = """
 stages:
   pretrain:
     cmd: python -m pretrain
-    deps: [artifacts/tokens/packed.parquet, pretrain.py]
+    deps: [artifacts/code/pretrain.json, artifacts/tokens/packed.parquet, pretrain.py]
     params: [seed, model.width]
     outs: [artifacts/pretrain/duo/history.parquet]
     metrics: [artifacts/pretrain/duo/metrics.json]
@@ -80,7 +80,8 @@ def write_artifacts() -> None:
     }
     HISTORY.write(columns, model="duo")
     PRETRAIN_METRICS.write({"text": {"loss": 0.5, "remark": "good"}}, model="duo")
-    for path in ("artifacts/tokens/packed.parquet", "artifacts/oracle/0/picture.svg", "artifacts/oracle/1/picture.svg"):
+    made = ("code/pretrain.json", "tokens/packed.parquet", "oracle/0/picture.svg", "oracle/1/picture.svg")
+    for path in (f"artifacts/{name}" for name in made):
         Path(path).parent.mkdir(parents=True)
         Path(path).write_text("<svg/>")
 

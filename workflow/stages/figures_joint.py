@@ -1,4 +1,4 @@
-"""Figure of what the oracle's choices promise in isolation, and give jointly, in every context."""
+"""Figure of the oracle's isolated and joint losses in every context."""
 
 from duo.figures import base, joint
 from workflow import stage

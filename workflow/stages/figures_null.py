@@ -1,4 +1,4 @@
-"""Figures of selection bias: the oracle's gain taken apart, where big layers go, and which claims are left."""
+"""Figures of selection bias: the oracle's gain taken apart, where it puts big layers, and which claims are left."""
 
 from duo.figures import base, null
 from workflow import stage

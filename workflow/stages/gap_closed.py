@@ -1,4 +1,4 @@
-"""How much of what routers could gain they do gain, with intervals."""
+"""How much of the attainable gap routers close, with intervals."""
 
 import pyarrow as pa
 

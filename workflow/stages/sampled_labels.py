@@ -1,4 +1,4 @@
-"""Losses of true labels, of labels that nothing could foresee, and of routes chosen without a label; one model, one
+"""Losses of true labels, of sampled labels, and of routes chosen without a label; one model, one
 shard of documents.
 """
 
