@@ -13,6 +13,15 @@ SORT = "python -c 'from workflow import dag; dag.sort_lock()'"
 DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice snakemake --cores 4"}
 
 
+# The examples' classes take part in it.
+OWN = """
+oracle: {strategies: {greedy: examples.own_strategy:GreedyLayers}}
+policies:
+  routers: {entropy: examples.own_router:EntropyRouter}
+  baselines: {entropy_exact: examples.own_router:EntropyRouter}
+"""
+
+
 class Background:
     """Projects whose drivers run one after the other, each in a copy of a project;
 
@@ -38,7 +47,7 @@ class Background:
 
 @pytest.fixture(scope="session")
 def fresh_smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The repository's files, set to the smoke experiment, with the wheels that this checkout already has.
+    """The repository's files, set to the smoke experiment and the examples' classes, with the wheels of this checkout.
 
     Copy it, don't run it.
     """
@@ -60,6 +69,8 @@ def fresh_smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(root)
     project.run("git init -q .")
     project.run("python -m duo use params/smoke.yaml")
+    (root / "own.yaml").write_text(OWN)
+    project.run("python -m duo use own.yaml")
     return project
 
 

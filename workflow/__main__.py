@@ -96,7 +96,8 @@ def publish() -> None:
 
     from duo.model.transformer import Duo, Shape
     from duo.report import publish as results
-    from workflow import dag
+    from duo.tables.report import FIGURE
+    from workflow import dag, instance
     from workflow.params import load_params
 
     known = dag.Dag()
@@ -108,7 +109,11 @@ def publish() -> None:
     params = load_params()
     with torch.device("meta"):
         weights = Duo(Shape.of(params.tokens, params.model)).parameters()
-    for path in results.publish(params.model_dump(mode="json", exclude_none=True), sum(w.numel() for w in weights)):
+    values, drawn = (
+        params.model_dump(mode="json", exclude_none=True),
+        [keys["name"] for keys in instance.made(FIGURE.template)],
+    )
+    for path in results.publish(values, sum(w.numel() for w in weights), dict.fromkeys(drawn)):
         print(path)
 
 

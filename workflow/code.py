@@ -6,9 +6,10 @@ changed line runs again what reaches it, and neither a comment nor another stage
 computes the same digests to tell what is due, without running `code`.
 
 Reached is what a file imports, wherever in it, and what it names in a string: a module ("duo.oracle.tree"), a package
-with its data ("duo.report"), a data file beside it or a folder of them ("a.yaml"). A stage also reaches the user's
-own classes that its declared params name ("examples.mine:Class"). Where every entry of a mapping has a stage instance,
-an instance depends on a digest of its own entry's class, artifacts/code/own/PARAM.json, and on no other's.
+with its data ("duo.report"), a data file beside it or a folder of them ("a.yaml"). A stage that loads the user's own
+classes also reaches those that its declared params name ("examples.mine:Class"). Where every entry of a mapping has a
+stage instance, an instance depends on a digest of its own entry's class, artifacts/code/own/PARAM.json, and on no
+other's.
 """
 
 import ast
@@ -26,6 +27,7 @@ from duo.errors import InputError
 from workflow.instance import iterable
 
 USERS = "examples"  # where users keep code of their own
+LOADER = "duo/plugins.py"  # who reaches it may load the classes that params name
 FOLDERS = ("duo", "workflow", USERS)
 ARTIFACTS = "artifacts/code"
 CACHE = Path(".pipeline/syntax.cache")
@@ -57,8 +59,10 @@ def digests(definitions: dict[str, dict], values: dict) -> dict[str, Digest]:
         if stage != "code":
             declared = {param.split(".$")[0] for param in definition.get("do", definition).get("params", [])}
             apart = _apart(definition)
-            shared = {name for param, name in classes.items() if _within(param, declared - {apart})}
-            reached[stage] = tree.reached({f"workflow/stages/{stage}.py"}, shared)
+            reached[stage] = tree.reached({f"workflow/stages/{stage}.py"}, set())
+            if LOADER in reached[stage]:
+                shared = {name for param, name in classes.items() if _within(param, declared - {apart})}
+                reached[stage] |= tree.reached(set(), shared)
             for entry in iterable(apart, values) if apart else ():
                 param = f"{apart}.{entry}"
                 reached[own(param)] = tree.reached(set(), {classes[param]} if param in classes else set())

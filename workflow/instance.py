@@ -56,6 +56,13 @@ def find(name: str, *words: str) -> Instance:
     return known[address]
 
 
+def made(template: str) -> list[dict[str, str]]:
+    """The keys of every out of the experiment that a file of duo.tables with this template is, in dvc.yaml's order."""
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(f"artifacts/{template}"))
+    listed = (out for instance in all_instances().values() for out in instance.outs)
+    return [match.groupdict() for out in listed if (match := re.fullmatch(pattern, out))]
+
+
 def lookup(values: Any, name: str) -> Any:
     """The value of a param by its dotted name, with the index of a list's entry as [0]; ABSENT where it isn't set."""
     for part in name.replace("[", ".").replace("]", "").split("."):

@@ -7,6 +7,7 @@ import pyarrow as pa
 from duo.settings import Bootstrap
 from duo.stats import Intervals, Study
 from duo.tables.files import Table
+from workflow import instance
 
 
 def write(studies: Iterable[Study], settings: Bootstrap, seed: int, **keys: str) -> list[tuple[Study, Intervals]]:
@@ -23,6 +24,12 @@ def write(studies: Iterable[Study], settings: Bootstrap, seed: int, **keys: str)
     for table, tables in parts.items():
         table.write(pa.concat_tables(tables), **keys)
     return finished
+
+
+def whole(table: Table) -> pa.Table | None:
+    """All instances of a table together, in dvc.yaml's order; None where the experiment has none."""
+    parts = [table.read(**keys) for keys in instance.made(table.template)]
+    return pa.concat_tables(parts) if parts else None
 
 
 def as_table(table: Table, rows: list[dict] | pa.Table) -> pa.Table:

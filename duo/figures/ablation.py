@@ -2,6 +2,8 @@
 multiple choice.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
@@ -10,6 +12,7 @@ from matplotlib.ticker import EngFormatter
 from duo.data.tasks import ENDINGS
 from duo.figures import base
 from duo.settings import Ablation
+from duo.tables.studies import ABLATION_CURVES
 
 KINDS = {
     "duo": "Duo: both FFNs trained together",
@@ -19,6 +22,12 @@ KINDS = {
 MEASURES = {"loss": "loss, nats per token", "accuracy": "share of right choices"}
 COUNT = EngFormatter(places=1, sep="")  # 4.1M
 SHIFT = 0.012  # between kinds along the axis, so that no interval hides another
+
+
+def pictures(setting: base.Setting, settings: Ablation) -> Iterator[base.Drawn]:
+    """The figure of the ablations."""
+    picture = chances(ABLATION_CURVES.read(), setting, settings)
+    yield base.Drawn("figure-8", picture, setting.used(**settings.model_dump()), [ABLATION_CURVES])
 
 
 def chances(curves: pa.Table, setting: base.Setting, settings: Ablation) -> base.Picture:

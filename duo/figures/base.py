@@ -5,11 +5,11 @@ Colours are Okabe and Ito's, and every strategy has a marker and a line style to
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -61,12 +61,25 @@ class Setting:
     random_routes: int
     confidence: float
 
+    def used(self, *left_out: str, **others: Any) -> dict[str, Any]:
+        """These params by name, as a figure's file states them, but for some that it doesn't rest on; and others."""
+        return {name: value for name, value in asdict(self).items() if name not in left_out} | others
+
 
 @dataclass(frozen=True)
 class Picture:
     figure: Figure
     title: str
     caption: str
+
+
+class Drawn(NamedTuple):
+    """A picture that is to be saved."""
+
+    name: str
+    picture: Picture
+    params: dict[str, Any]  # that it rests on
+    inputs: Sequence[files.File]  # that it shows
 
 
 @dataclass(frozen=True)
@@ -139,15 +152,16 @@ LINES = {
 }
 
 
-def lines(names: Iterable[str], labels: Mapping[str, str] | None = None) -> dict[str, Line]:
+def lines(names: Iterable[str], labels: Mapping[str, str] | None = None, own: Container[str] = ()) -> dict[str, Line]:
     """The style of each name, in this order: that of LINES, or one of its own that no other of these names has.
 
-    labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. A new strategy,
-    policy or model needs to be listed nowhere, and looks the same wherever it is drawn alone. As far as there are
-    enough of them, no two new ones have a colour or a marker in common.
+    labels: words for names that LINES doesn't know, or knows less well; else a name stands for itself. own: names that
+    the user has chosen, which LINES may have for something else. A new strategy, policy or model needs to be
+    listed nowhere, and looks the same wherever it is drawn alone. As far as there are enough of them, no two new
+    ones have a colour or a marker in common.
     """
     names, labels = list(names), labels or {}
-    styles = {name: LINES[name] for name in names if name in LINES}
+    styles = {name: LINES[name] for name in names if name in LINES and name not in own}
     looks = list(product(COLOURS, MARKERS, DASHES))
     taken = {(line.colour, line.marker, line.dashes) for line in styles.values()}
     for name in sorted(set(names) - set(styles)):
@@ -163,10 +177,11 @@ def _clashes(look: tuple, taken: Iterable[tuple]) -> tuple[bool, int, int]:
     return look in taken, *(sum(look[part] == other[part] for other in taken) for part in (1, 0))
 
 
-def known_first(names: Iterable[str]) -> list[str]:
-    """Each name once: those that LINES has, in its order, then the others as they come."""
+def known_first(names: Iterable[str], own: Container[str] = ()) -> list[str]:
+    """Each name once: those that LINES has, in its order, then the others, and those of the user's, as they come."""
     names = list(dict.fromkeys(names))
-    return [name for name in LINES if name in names] + [name for name in names if name not in LINES]
+    known = [name for name in LINES if name in names and name not in own]
+    return known + [name for name in names if name not in known]
 
 
 def short(statistic: Mapping[str, Any]) -> str:
@@ -174,6 +189,12 @@ def short(statistic: Mapping[str, Any]) -> str:
     family, subject, reference = (statistic[name].replace("_", " ") for name in ("family", "subject", "reference"))
     words = f"{subject} − {reference}" if reference else f"{family} of {subject}"
     return words if statistic["budget"] is None else f"{words}, k = {statistic['budget']:g}"
+
+
+def save_all(pictures: Iterable[Drawn], stage: str) -> None:
+    """Write every one of the pictures that a stage draws."""
+    for name, picture, params, inputs in pictures:
+        save(picture, name, stage, params, inputs)
 
 
 def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence[files.File]) -> None:

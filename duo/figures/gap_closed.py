@@ -1,6 +1,6 @@
 """How much of the attainable gap routers close, whatever they were trained for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -8,11 +8,19 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from duo.figures import base
+from duo.settings import Policies
+from duo.tables.studies import GAP_CLOSED_CURVES
 from duo.terms import BASELINES, CEILING, EXACT, FIXED, ISOLATED, JOINT, LEARNED, NONE, OTHERS, PAPER, RANDOM, ROUTERS
 
 _LINES_ACROSS = (FIXED, CEILING)  # 0 and 1 of the share
 _LEFT_OUT = RANDOM  # so far below 0 that nothing else would be told apart; the caption says so
 _GAP = 0.1  # between the marks of two policies at a budget
+
+
+def pictures(setting: base.Setting, teacher: str, policies: Policies) -> Iterator[base.Drawn]:
+    """The figure of the gap closed; teacher: the first one, whose label-free choice is the ceiling."""
+    used = setting.used("random_routes", teacher=teacher, policies=policies.model_dump())
+    yield base.Drawn("gap-closed", shares(GAP_CLOSED_CURVES.read(), teacher, setting), used, [GAP_CLOSED_CURVES])
 
 
 def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Picture:
@@ -53,9 +61,9 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
 
 def _lines(curves: pa.Table) -> dict[str, base.Line]:
     """The style of every policy that is drawn as marks."""
-    listed = base.known_first(curves["policy"].to_pylist())
-    policies = [policy for policy in listed if policy not in (*_LINES_ACROSS, _LEFT_OUT)]
-    return base.lines(policies, {policy: policy for policy in policies if policy not in (*ROUTERS, *BASELINES, PAPER)})
+    own = set(curves["policy"].to_pylist()) - {*ROUTERS, *BASELINES, PAPER, CEILING}
+    listed = base.known_first(curves["policy"].to_pylist(), own)
+    return base.lines((policy for policy in listed if policy not in (*_LINES_ACROSS, _LEFT_OUT)), own=own)
 
 
 def _chosen(curves: pa.Table, lines: Mapping[str, base.Line]) -> str:

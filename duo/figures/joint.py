@@ -1,6 +1,7 @@
 """What the oracle's choices promise in isolation, and what they give when all tokens run jointly, in every context."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
+from duo.settings import Joint
+from duo.tables.studies import JOINT_CURVES
 from duo.terms import ALL_BIG, ALL_SMALL, FIXED, GREEDY, ISOLATED, JOINT, ORACLE, RANDOM, REFERENCE, SHARED
 
 _RUNS = {
@@ -15,6 +18,14 @@ _RUNS = {
     ALL_SMALL: "with all layers small",
     RANDOM: "with a random route for every token",
 }
+
+
+def pictures(setting: base.Setting, joint: Joint) -> Iterator[base.Drawn]:
+    """The figure of isolated and joint losses."""
+    setting = replace(setting, documents=joint.documents)
+    picture = isolated_and_joint(JOINT_CURVES.read(), joint.reference, setting)
+    used = setting.used("random_routes", contexts=joint.contexts, reference=joint.reference)
+    yield base.Drawn("joint", picture, used, [JOINT_CURVES])
 
 
 def isolated_and_joint(curves: pa.Table, reference: str, setting: base.Setting) -> base.Picture:

@@ -1,6 +1,6 @@
 """How much of the oracle's gain is selection bias: perplexities, where big layers go, and which claims are left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -14,6 +14,8 @@ from duo.figures import base, maps
 from duo.routes import route_name
 from duo.settings import SampledLabels
 from duo.studies.gain import route_words
+from duo.tables.report import CORRECTED_CLAIMS
+from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
 from duo.terms import OTHERS
 
 _LABELS = {
@@ -31,6 +33,25 @@ _UNITS = {
     "consistency": "variance of the share kept",
     "share_without_gain": "share of tokens of high loss",
 }
+
+
+def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int], others: list[str]) -> Iterator[base.Drawn]:
+    """The figures of selection bias: the gain taken apart, where big layers go, and which claims are left.
+
+    budgets: of the heat maps; others: models that were trained otherwise, of which claims are tested too.
+    """
+    used = setting.used("random_routes", sampled_labels=null.model_dump())
+    picture = decomposition(GAIN_CURVES.read(), GAIN_STATISTICS.read(), null, setting)
+    yield base.Drawn("null", picture, used, [GAIN_CURVES, GAIN_STATISTICS])
+
+    inputs = [GAIN_HEAT_MAPS, GAIN_LAYERS]
+    picture = heat_maps(*(table.read() for table in inputs), budgets, null, setting)
+    yield base.Drawn("null-heat-maps", picture, used | {"heat_maps": budgets}, inputs)
+
+    rows = CORRECTED_CLAIMS.read()
+    rows = rows.filter([model in (setting.model, *others) for model in rows["model"].to_pylist()])
+    picture = corrected_claims(rows, null, setting)
+    yield base.Drawn("corrected-claims", picture, used | {"others": others}, [CORRECTED_CLAIMS])
 
 
 def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:

@@ -1,6 +1,6 @@
 """Figures 2 a to c, 4a and 4b, training curves, and the seeds side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from duo.figures import base, maps
+from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS
+from duo.tables.training import HISTORY, PRETRAIN_METRICS
 from duo.terms import FIXED, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN, STRATEGIES
 
 # Families of ORACLE_STATISTICS by the axis that they share: their numbers are of like size.
@@ -23,6 +25,19 @@ _AXES = {
 }
 
 
+def pictures(setting: base.Setting, budgets: list[int]) -> Iterator[base.Drawn]:
+    """The figures of where the oracle spends big layers, at these budgets, and of the seeds side by side."""
+    inputs = [ORACLE_HEAT_MAPS, ORACLE_LAYERS]
+    picture = heat_maps(*(table.read() for table in inputs), budgets, setting)
+    yield base.Drawn("figure-2", picture, setting.used(heat_maps=budgets), inputs)
+    yield base.Drawn("figure-seeds", seeds(ORACLE_STATISTICS.read(), setting), setting.used(), [ORACLE_STATISTICS])
+
+
+def headline(setting: base.Setting) -> Iterator[base.Drawn]:
+    """Figure 4b without routers: the quickest way to the paper's main result."""
+    yield base.Drawn("headline", budget_curves(ORACLE_CURVES.read(), setting), setting.used(), [ORACLE_CURVES])
+
+
 def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | None = None) -> base.Picture:
     """Figure 4b: perplexity against budget for every strategy in the table, a panel per domain.
 
@@ -30,7 +45,8 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    strategies, kinds = _names(curves, "strategy"), [] if routed is None else _names(routed, "kind")
+    strategies = _strategies(curves)
+    kinds = [] if routed is None else base.known_first(routed["kind"].to_pylist())
     lines = _lines(curves, [*strategies, *kinds], setting)
     with base.style():
         figure, panels = base.panels(len(domains), columns=2, height=3.0)
@@ -68,7 +84,7 @@ def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Sett
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    strategies = [name for name in _names(curves, "strategy") if name not in ("mean", "sequence")]
+    strategies = [name for name in _strategies(curves) if name not in ("mean", "sequence")]
     lines = _lines(curves, [*strategies, "exact"], setting)
     offsets = np.linspace(-0.3, 0.3, len(lines))
     with base.style():
@@ -112,6 +128,14 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
         f"{base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers (the paper's figure 2 a to c)", caption)
+
+
+def of_training(setting: base.Setting, models: Iterable[str]) -> Iterator[base.Drawn]:
+    """The figure of the training of these models."""
+    finals = {name: PRETRAIN_METRICS.read(model=name) for name in models}
+    picture = training(HISTORY.read(model=setting.model), finals, setting)
+    inputs = [HISTORY.instance(model=setting.model), *(PRETRAIN_METRICS.instance(model=name) for name in finals)]
+    yield base.Drawn("training", picture, {"model": setting.model}, inputs)
 
 
 def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting: base.Setting) -> base.Picture:
@@ -232,20 +256,21 @@ def _marks(axes: Axes, line: base.Line, rows: list[dict], words: list[str], offs
     axes.plot(value, places, line.marker, color=line.colour, label=line.label)
 
 
-def _names(table: pa.Table, column: str) -> list[str]:
-    return base.known_first(table[column].to_pylist())
+def _strategies(curves: pa.Table) -> list[str]:
+    return base.known_first(curves["strategy"].to_pylist(), _own(curves))
+
+
+def _own(curves: pa.Table) -> dict[str, str]:
+    """Strategies of the user's own, with the words that they give themselves."""
+    words = dict(zip(*(curves[column].to_pylist() for column in ("strategy", "words")), strict=True))
+    return {name: own for name, own in words.items() if name not in (*STRATEGIES, RANDOM_ALL, FIXED)}
 
 
 def _lines(curves: pa.Table, names: Sequence[str], setting: base.Setting) -> dict[str, base.Line]:
-    """The styles of strategies, and of how routers are scored, in a figure that shows all of them.
-
-    A strategy of the user's own has the words that it gives itself.
-    """
-    words = dict(zip(*(curves[column].to_pylist() for column in ("strategy", "words")), strict=True))
-    tried = f"best of {setting.random_routes} random"
-    labels = {name: label for name, label in words.items() if name not in (*STRATEGIES, FIXED)}
-    labels |= {RANDOM_ALL: f"{tried}, one for all tokens", RANDOM_TOKEN: f"{tried}, each token"}
-    return base.lines(names, labels)
+    """The styles of strategies, and of how routers are scored, in a figure that shows all of them."""
+    own, tried = _own(curves), f"best of {setting.random_routes} random"
+    labels = own | {RANDOM_ALL: f"{tried}, one for all tokens", RANDOM_TOKEN: f"{tried}, each token"}
+    return base.lines(names, labels, own)
 
 
 def _routed_curve(axes: Axes, line: base.Line, rows: pa.Table) -> None:

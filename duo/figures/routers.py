@@ -1,13 +1,17 @@
 """Figure 3: where routers spend big layers, and where they skip."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
-from duo.figures import base, maps
-from duo.terms import SKIP
+from duo.figures import base, maps, oracle
+from duo.routers.whole_budgets import comparable
+from duo.settings import OneRouter
+from duo.tables.studies import ORACLE_CURVES, ROUTER_CURVES, ROUTER_HEAT_MAPS
+from duo.terms import BIG, ORACLE, SKIP
 
 
 class Shown(NamedTuple):
@@ -16,6 +20,25 @@ class Shown(NamedTuple):
     router: str
     choice: str
     target: float  # layers per token of that choice
+
+
+def pictures(setting: base.Setting, routers: Mapping[str, OneRouter], budgets: list[int]) -> Iterator[base.Drawn]:
+    """The figures of the paper's routers: heat maps, at these budgets, and their losses beside the oracle's."""
+    of_model = {name: router for name, router in routers.items() if router.model == setting.model}
+    whole = comparable(of_model)
+    columns = [Shown(name, BIG, of_model[name].big) for name in whole if of_model[name].big in budgets]
+    for name, router in routers.items():
+        if SKIP in router.choices:
+            columns.append(Shown(name, SKIP, router.skip or setting.layers - router.big))
+    columns = columns or [Shown(name, BIG, router.big) for name, router in routers.items()]
+    used = setting.used(heat_maps=budgets, routers=[column._asdict() for column in columns])
+    yield base.Drawn("figure-3", heat_maps(ROUTER_HEAT_MAPS.read(), columns, setting), used, [ROUTER_HEAT_MAPS])
+
+    curves, routed = ORACLE_CURVES.read(), base.of(ROUTER_CURVES.read(), model=setting.model)
+    routed = routed.filter(pc.is_in(routed["router"], pa.array([*whole, ORACLE])))
+    inputs, used = [ORACLE_CURVES, ROUTER_CURVES], setting.used(routers=whole)
+    yield base.Drawn("figure-4a", oracle.oracle_against_random(curves, routed, setting), used, inputs)
+    yield base.Drawn("figure-4b", oracle.budget_curves(curves, setting, routed), used, inputs)
 
 
 def heat_maps(cells: pa.Table, shown: Sequence[Shown], setting: base.Setting) -> base.Picture:

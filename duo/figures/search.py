@@ -1,13 +1,24 @@
 """Searches that may try few routes of a token: how far their best is from the best there is."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from duo.figures import base
+from duo.tables.studies import SEARCH_CURVES
 
 LINEAR = 0.01  # nats below which the axis of regret is linear
+
+
+def pictures(setting: base.Setting, documents: int) -> Iterator[base.Drawn]:
+    """The figure of the searches, on so many documents per domain."""
+    setting = replace(setting, documents=documents)
+    picture = regret(SEARCH_CURVES.read(), setting)
+    yield base.Drawn("search", picture, setting.used("random_routes"), [SEARCH_CURVES])
 
 
 def regret(curves: pa.Table, setting: base.Setting) -> base.Picture:

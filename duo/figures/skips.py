@@ -1,6 +1,6 @@
 """Figure 2d, the statistics of skipping, and the oracle over small, big and skip."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base, maps
+from duo.settings import Skips, ThreeWay
 from duo.stats import Statistic
 from duo.studies import skips
+from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS, THREE_WAY_CURVES
 
 LEFT_OUT = {
     "ffn": "a skipped layer keeps its attention and has no FFN",
@@ -37,6 +39,24 @@ SHORT = {
     skips.CONSECUTIVE_LESS_SHUFFLED: "less shuffled",
     skips.CONSECUTIVE_WITHIN_LAYERS: "less shuffled,\nwithin layers",
 }
+
+
+def pictures(setting: base.Setting, settings: Skips, three: ThreeWay) -> Iterator[base.Drawn]:
+    """The figures of skipping: heat maps, statistics, and the oracle over small, big and skip."""
+    models, big, skip = settings.models, settings.big, settings.scope
+    beside = setting.used("model", "random_routes", skip=skip)
+    used = beside | {"models": models, "big": big}
+    tables = {model: (SKIP_HEAT_MAPS.read(model=model), SKIP_LAYERS.read(model=model)) for model in models}
+    inputs = [table.instance(model=model) for model in models for table in (SKIP_HEAT_MAPS, SKIP_LAYERS)]
+    yield base.Drawn("figure-2d", heat_maps(tables, big, skip, setting), used, inputs)
+
+    rows = pa.concat_tables([SKIP_STATISTICS.read(model=model) for model in models])
+    inputs = [SKIP_STATISTICS.instance(model=model) for model in models]
+    yield base.Drawn("skips", statistics(rows, big, skip, setting), used, inputs)
+
+    picture = three_way(THREE_WAY_CURVES.read(), three.documents, three.tokens, skip, setting)
+    used = beside | {"model": three.model, "documents": three.documents, "tokens": three.tokens}
+    yield base.Drawn("figure-three-way", picture, used, [THREE_WAY_CURVES])
 
 
 def heat_maps(

@@ -2,6 +2,7 @@
 another model.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,23 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import comb
 
 from duo.figures import base
+from duo.tables.studies import CROSS_SEED_MEANS, ORDER_STATISTICS, SHAPLEY, SPECTRUM, SPECTRUM_DISTANCES
 
 _WITHOUT_BANDS = ("held_out", "mean")  # strategies of which the caption says so
+
+
+def pictures(setting: base.Setting, models: list[str]) -> Iterator[base.Drawn]:
+    """The figures of independent noise, of the spectrum, and of choices for another seed's model.
+
+    models: those that differ by their seed.
+    """
+    used = setting.used("random_routes")
+    picture = order_statistics(ORDER_STATISTICS.read(), setting)
+    yield base.Drawn("order-statistics", picture, used, [ORDER_STATISTICS])
+    tables = [SPECTRUM, SPECTRUM_DISTANCES, SHAPLEY]
+    yield base.Drawn("spectrum", spectrum(*(table.read() for table in tables), setting), used, tables)
+    picture = cross_seed(CROSS_SEED_MEANS.read(), len(models), setting)
+    yield base.Drawn("cross-seed", picture, used | {"models": models}, [CROSS_SEED_MEANS])
 
 
 def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:

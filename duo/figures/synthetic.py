@@ -1,6 +1,7 @@
 """The domain of known difficulty: loss and gaps by difficulty, and how well each recovers it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 from matplotlib.axes import Axes
@@ -12,11 +13,23 @@ from duo.figures import base
 from duo.routes import route_name
 from duo.settings import SampledLabels
 from duo.studies.gain import route_words
+from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 # Columns of SYNTHETIC_CLASSES that are drawn, with their names in base.LINES.
 _LOSSES = {"all_small": "loss"}
 _GAPS = {name: name for name in ("gap", "selection_bias", "corrected_gap")}
 _KNOWN = {"difficulty": "difficulty,\nall tokens", "carry": "carry,\ndigits of sums", "entropy": "entropy,\nall tokens"}
+
+
+def pictures(
+    setting: base.Setting, documents: int, tokens: int, budget: int, null: SampledLabels
+) -> Iterator[base.Drawn]:
+    """The figure of the synthetic domain, which has documents and a model of its own."""
+    setting = replace(setting, model=synthetic.NAME, documents=documents, tokens=tokens)
+    picture = recovery(SYNTHETIC_CLASSES.read(), SYNTHETIC_STATISTICS.read(), budget, null, setting)
+    sampled = {"reference": null.reference, "temperature": null.temperature, "samples": null.samples}
+    used = setting.used("random_routes", budget=budget, **sampled)
+    yield base.Drawn("synthetic", picture, used, [SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS])
 
 
 def recovery(

@@ -1,6 +1,6 @@
 """Figures 4c and 5, and loss and gap by class of token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +14,36 @@ from matplotlib.ticker import MaxNLocator
 from duo.figures import base
 from duo.studies import difficulty
 from duo.studies.schedules import FAMILIES
+from duo.tables.studies import (
+    DIFFICULTY,
+    DIFFICULTY_CLASSES,
+    DIFFICULTY_HISTOGRAM,
+    PASSAGES,
+    SCHEDULE_POSITIONS,
+    SCHEDULE_STATISTICS,
+)
 
 SHOWN = 48  # tokens of a sequence that can be told apart
 LOSSES = ("all_small", "all_big", "oracle")  # columns of DIFFICULTY that figure 5 draws
 STRATEGIES = {family: strategy for strategy, family in FAMILIES.items()}  # whose losses SCHEDULE_STATISTICS compare
+
+
+def pictures(setting: base.Setting, ends: list[int], budget: int) -> Iterator[base.Drawn]:
+    """The figures of schedules, of single tokens, and of classes of tokens.
+
+    ends: budgets at a sequence's first and last token; budget: of the oracle that the gap is measured with.
+    """
+    used, inputs = setting.used("random_routes"), [SCHEDULE_POSITIONS, SCHEDULE_STATISTICS]
+    picture = schedules(*(table.read() for table in inputs), ends, setting)
+    yield base.Drawn("figure-4c", picture, used | {"schedules": ends}, inputs)
+
+    used |= {"budget": budget}
+    documents = {passage["domain"]: passage["document"] for passage in PASSAGES.read()}
+    inputs = [DIFFICULTY, DIFFICULTY_HISTOGRAM]
+    picture = losses_and_gaps(*(table.read() for table in inputs), documents, budget, setting)
+    yield base.Drawn("figure-5", picture, used, [*inputs, PASSAGES])
+    picture = classes(DIFFICULTY_CLASSES.read(), list(documents), budget, setting)
+    yield base.Drawn("figure-classes", picture, used, [DIFFICULTY_CLASSES])
 
 
 def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], setting: base.Setting) -> base.Picture:

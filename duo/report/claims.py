@@ -30,14 +30,6 @@ from duo.tables.studies import (
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 EVEN = 0.05  # a depth bias, in shares of big, that is as good as none
 SOME = 0.01  # share of the high-loss tokens that counts as "some"
-SOURCES = (
-    ORACLE_STATISTICS,
-    SKIP_STATISTICS,
-    SCHEDULE_STATISTICS,
-    DIFFICULTY_STATISTICS,
-    ROUTER_STATISTICS,
-    ABLATION_STATISTICS,
-)
 COLUMNS = ("family", "subject", "reference", "budget", "labels")  # of a statistic
 
 
@@ -45,10 +37,10 @@ COLUMNS = ("family", "subject", "reference", "budget", "labels")  # of a statist
 class Test:
     """Where the interval of a statistic should lie for a claim to hold.
 
-    table: one of SOURCES. each: fields of the statistic, such as subject, whose every value is tested. side: "<" or ">"
-    of the bound, or "within", for an interval between -bound and bound. needs: what the experiment or the domain must
-    have for the statistic to exist; `there`: whether the experiment has it, so that a statistic that is missing all the
-    same is an error.
+    table: of statistics, in duo.tables.studies. each: fields of the statistic, such as subject, whose every value is
+    tested. side: "<" or ">" of the bound, or "within", for an interval between -bound and bound. needs: what the
+    experiment or the domain must have for the statistic to exist; `there`: whether the experiment has it, so that a
+    statistic that is missing all the same is an error.
     """
 
     table: Table

@@ -3,7 +3,7 @@
 import base64
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from duo.errors import InputError
 from duo.report import sentences
 from duo.report.claims import FAILS, HOLDS, UNDECIDED
+from duo.tables import studies
+from duo.tables.files import Table
 from duo.tables.report import FIGURE
 from duo.terms import FIXED, ISOLATED, JOINT, ORACLE
 
-# By the paper's numbers, then what the paper doesn't have. Figure 6 is text, see PASSAGES; the page has it behind
-# figure 5. Figure 7 is one of params figures.patterns, see figure_names.
+# The order of the pages; a figure that is not here comes last. By the paper's numbers, then what the paper doesn't
+# have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7 is one of params figures.patterns.
 PAPER_FIGURES = (
     "figure-2",
     "figure-2d",
@@ -49,6 +51,46 @@ GAIN_FIGURES = (
     "synthetic",
 )
 FIGURES = (*PAPER_FIGURES, *GAIN_FIGURES)
+NO_FIGURES = ("headline",)  # figure 4b as far as it goes without routers
+# Tables of studies on the page of a run, with their titles, in order; one that is not here comes last.
+TABLES = {
+    studies.ROUTER_CURVES: "Routers, and the oracle on average over a sequence",
+    studies.THREE_WAY_CURVES: "Small, big or skip",
+    studies.SCHEDULES: "Budgets that change along the sequence",
+    studies.DIFFICULTY_CLASSES: "Loss and gap by kind of token",
+    studies.ABLATION_CURVES: "Ablations",
+    studies.ORACLE_STATISTICS: "Statistics of the oracle",
+    studies.SKIP_STATISTICS: "Statistics of routes that skip",
+    studies.SCHEDULE_STATISTICS: "Statistics of budgets along the sequence",
+    studies.DIFFICULTY_STATISTICS: "Statistics of token difficulty",
+    studies.ROUTER_STATISTICS: "Statistics of routers",
+    studies.ABLATION_STATISTICS: "Statistics of ablations",
+    studies.SEED_SPREAD: "Spread over seeds of training",
+    studies.GAIN_CURVES: "The oracle's gain taken apart",
+    studies.ORDER_STATISTICS: "The Gaussian prediction of the oracle, and the routes' effective number",
+    studies.CROSS_SEED_MEANS: "Routes chosen on one seed of training, scored on another",
+    studies.CROSS_SEED: "The same, pair by pair",
+    studies.JOINT_CURVES: "Isolated and joint in every context",
+    studies.GAP_CLOSED_CURVES: "Routers that learn from the exact losses, and baselines",
+    studies.SPECTRUM: "Variance of the loss over routes by how many layers interact",
+    studies.SPECTRUM_DISTANCES: "The same of pairs of layers, by their distance",
+    studies.SHAPLEY: "Shapley values of the layers",
+    studies.SYNTHETIC_CLASSES: "The synthetic domain by kind and known difficulty",
+    studies.GAIN_STATISTICS: "Statistics of the gain and its selection bias",
+    studies.CROSS_SEED_STATISTICS: "Statistics of choices scored on other seeds or documents",
+    studies.JOINT_STATISTICS: "Statistics of isolated and joint losses",
+    studies.GAP_CLOSED_STATISTICS: "Statistics of these routers",
+    studies.SEARCH_STATISTICS: "Statistics of searches",
+    studies.SPECTRUM_STATISTICS: "Statistics of additivity",
+    studies.SYNTHETIC_STATISTICS: "Statistics of the synthetic domain",
+}
+# Those that the page shows in another form, or that are of single tokens, cells and evaluations, which figures show.
+NO_TABLES = (
+    studies.ORACLE_CURVES,
+    *(studies.ORACLE_HEAT_MAPS, studies.ORACLE_LAYERS, studies.SKIP_HEAT_MAPS, studies.SKIP_LAYERS),
+    *(studies.GAIN_HEAT_MAPS, studies.GAIN_LAYERS, studies.ROUTER_HEAT_MAPS),
+    *(studies.SCHEDULE_POSITIONS, studies.DIFFICULTY, studies.DIFFICULTY_HISTOGRAM, studies.SEARCH_CURVES),
+)
 COLOURED = "figure-6"
 # Verdicts of CORRECTED_CLAIMS, as classes of the style.
 SURVIVES = {"survives": HOLDS, "does not": FAILS, UNDECIDED: UNDECIDED}
@@ -148,10 +190,31 @@ def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:
     return list(best.values())
 
 
-def figure_names(patterns: Iterable[str]) -> list[str]:
-    """Every figure of a run in order; patterns: the names in params figures.patterns, which follow figure 5."""
+def figure_names(patterns: Iterable[str], drawn: Iterable[str] = ()) -> list[str]:
+    """Every figure of a run in order: those of FIGURES, and those drawn that nobody listed.
+
+    patterns: the names in params figures.patterns, which follow figure 5.
+    """
     index = FIGURES.index("figure-8")
-    return [*FIGURES[:index], *patterns, *FIGURES[index:]]
+    listed = [*FIGURES[:index], *patterns, *FIGURES[index:]]
+    return [*listed, *(name for name in drawn if name not in (*listed, *NO_FIGURES))]
+
+
+def second_part(names: Sequence[str]) -> list[str]:
+    """Of figure_names, those of what the paper doesn't have."""
+    return list(names[names.index(PAPER_FIGURES[-1]) + 1 :])
+
+
+def study_tables() -> dict[Table, str]:
+    """Every table of duo.tables.studies that the page of a run shows, with its title, in order."""
+    known = [table for table in vars(studies).values() if isinstance(table, Table)]
+    return TABLES | {table: _title(table) for table in known if table not in (*TABLES, *NO_TABLES)}
+
+
+def _title(table: Table) -> str:
+    """Words for a table that nobody gave a title, from its place: "new study: curves" of new_study/curves.parquet."""
+    folder, *_, name = table.template.removesuffix(".parquet").split("/")
+    return f"{folder}: {name}".replace("_", " ").capitalize()
 
 
 def embed(name: str) -> Embedded:

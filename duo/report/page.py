@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from duo.figures.base import LINES
 from duo.report import content, glossary
-from duo.report.content import COLOURED, GAIN_FIGURES, SURVIVES, Embedded, GainAtBudget, rows
+from duo.report.content import COLOURED, SURVIVES, Embedded, GainAtBudget, rows
 from duo.studies.gain import route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
@@ -113,7 +113,7 @@ def render(
         survived=content.tally(survived, SURVIVES),
         survives=SURVIVES,
         joint=content.joint(rows(gain["joint"])),
-        gain_figures=GAIN_FIGURES,
+        gain_figures=content.second_part([figure.name for figure in figures]),
         glossary=glossary.TERMS,
     )
 

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ DOCS, README = Path("docs"), Path("README.md")
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
-def collect(params: Mapping[str, Any], parameters: int) -> dict[str, Any]:
+def collect(params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = ()) -> dict[str, Any]:
     """All that the pages say, from the artifacts and the params that made them.
 
-    parameters: how many the backbone has. InputError where an artifact is missing.
+    parameters: how many the backbone has; drawn: the names of all figures of the run. InputError where an artifact is
+    missing.
     """
-    figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"])]
+    figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"], drawn)]
     return {
         "parameters": parameters,
         "metrics": ORACLE_METRICS.read(),
@@ -51,12 +52,12 @@ def readme(text: str, results: Mapping[str, Any]) -> str:
     return _BLOCK.sub(lambda match: match[1] + block + match[2], text)
 
 
-def publish(params: Mapping[str, Any], parameters: int) -> list[Path]:
+def publish(params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = ()) -> list[Path]:
     """Write docs/results.md, docs/results.json, README's part and every picture under docs/figures; the files written.
 
     All is read before anything is written.
     """
-    results = collect(params, parameters)
+    results = collect(params, parameters, drawn)
     texts = {
         DOCS / "results.json": json.dumps(results, indent=1, ensure_ascii=False) + "\n",
         DOCS / "results.md": page(results),
@@ -88,5 +89,5 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         joint=content.joint(results["joint"]),
         survived=survived,
         survival_tally=content.tally(survived, content.SURVIVES),
-        gain_figures=content.GAIN_FIGURES,
+        gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
     )

@@ -153,6 +153,18 @@ def test_a_strategy_that_nobody_listed_is_drawn_in_its_own_style(tables):
         assert "a way of one's own" in [text.get_text() for text in picture.figure.legends[0].get_texts()]
 
 
+def test_a_strategy_of_ones_own_takes_no_style_of_another_kind_of_thing(tables):
+    """Whatever its name stands for elsewhere: here for a style that the routers have, too."""
+    part = tables["curves"].filter(pa.compute.equal(tables["curves"]["strategy"], "oracle"))
+    own = renamed(renamed(part, "strategy", "corrected"), "words", "mine")
+    curves = pa.concat_tables([own, tables["curves"]])
+    for axes in oracle.budget_curves(curves, SETTING, routing_curves()).figure.axes:
+        lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+        looks = {label: (line.get_color(), line.get_marker(), line.get_linestyle()) for label, line in lines.items()}
+        assert len(set(looks.values())) == len(looks) and looks["router, exactly its budget"][:2] == ("#009E73", "P")
+        assert "mine" in lines and "oracle, selection bias taken off" not in lines
+
+
 def test_a_kind_of_scoring_that_nobody_listed_is_drawn_where_it_is(tables):
     routed = routing_curves()
     soft = routed.filter(pa.compute.equal(routed["kind"], "soft"))

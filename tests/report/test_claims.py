@@ -13,6 +13,7 @@ from project import REPOSITORY as ROOT
 from duo.errors import InputError
 from duo.report import claims, content
 from duo.stats import Statistic
+from duo.tables import studies
 from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS
 from duo.tables.studies import ORACLE_STATISTICS, ROUTER_STATISTICS
@@ -158,7 +159,8 @@ def every_statistic(
     tests = {(test.table, test.statistic) for claim in claims.claims(scope) for test in claim.tests}
     rows = {
         table: [row(found, low, high) for other, found in tests if other is table and found not in without]
-        for table in claims.SOURCES
+        for table in vars(studies).values()
+        if any(table is other for other, _ in tests)
     }
     return {table: pa.Table.from_pylist(found, schema=table.schema) for table, found in rows.items()}
 

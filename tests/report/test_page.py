@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from html.parser import HTMLParser
 from math import exp
@@ -11,8 +12,9 @@ from duo.errors import InputError
 from duo.report import claims, content
 from duo.report import page as report
 from duo.studies.oracle_curves import BEST_BUDGET
+from duo.tables import files, studies
 from duo.tables.report import FIGURE
-from workflow import code, dag
+from workflow import code, dag, instance
 from workflow.params import load_params, read_yaml
 
 
@@ -153,7 +155,29 @@ def test_every_picture_of_the_pipeline_is_on_the_page(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     drawn = {Path(out).stem for out in dag.Dag().makers if out.startswith("artifacts/figures/")}
     patterns = load_params(REPOSITORY / "params.yaml").figures.patterns
-    assert set(content.figure_names(patterns)) == drawn - {"headline"}  # figure 4b as far as it goes without routers
+    assert set(content.figure_names(patterns)) <= drawn
+    assert set(content.figure_names(patterns, drawn)) == drawn - set(content.NO_FIGURES)
+    assert [keys["format"] for keys in instance.made(FIGURE.template) if keys["name"] == "null"] == ["svg", "png"]
+    assert {keys["name"] for keys in instance.made(FIGURE.template)} == drawn
+
+
+def test_a_figure_that_nobody_listed_comes_last(given):
+    names = content.figure_names(["figure-7"], ["headline", "new-one", "null", "figure-7"])
+    assert names == [*content.figure_names(["figure-7"]), "new-one"]
+    assert content.second_part(names) == [*content.GAIN_FIGURES, "new-one"]
+    figures = [*given["figures"], dataclasses.replace(given["figures"][0], name="new-one", title="Title of new-one")]
+    html = report.render(**given | {"figures": figures})
+    assert html.index('<figure id="synthetic">') < html.index('<figure id="new-one">')
+    assert '<a href="#new-one">Title of new-one</a>' in html
+
+
+def test_a_table_that_nobody_listed_comes_last(monkeypatch):
+    listed = content.study_tables()
+    assert list(listed)[: len(content.TABLES)] == list(content.TABLES)
+    assert not set(content.TABLES) & set(content.NO_TABLES)
+    new = files.Table("early_exit/curves.parquet", studies.ORACLE_CURVES.schema)
+    monkeypatch.setattr(studies, "EARLY_EXIT_CURVES", new, raising=False)
+    assert list(content.study_tables().items()) == [*listed.items(), (new, "Early exit: curves")]
 
 
 def test_claims_rest_on_pictures_of_the_page():

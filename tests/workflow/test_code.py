@@ -208,7 +208,9 @@ def test_what_is_not_python_is_one_error(tmp_path, monkeypatch):
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sources of one stage, as the working directory."""
     files = {
-        "workflow/stages/one.py": "from duo.a import x\n\ndef late():\n    import duo.b\n",
+        "workflow/stages/one.py": "from duo import plugins\nfrom duo.a import x\n\ndef late():\n    import duo.b\n",
+        "workflow/stages/two.py": "",
+        "duo/plugins.py": "",
         "duo/a.py": 'import workflow.track\nWORDS, NAME = "words/list.txt", "duo.c"\n',
         "duo/b.py": 'from duo import pack\nFOLDER = "pictures"\n',
         "duo/c.py": "",
@@ -241,6 +243,7 @@ REACHED = [
     "duo/pack/__init__.py",
     "duo/pack/inner/deep.py",
     "duo/pictures/small/a.svg",
+    "duo/plugins.py",
     "duo/words/list.txt",
     "workflow/stages/one.py",
 ]
@@ -267,6 +270,8 @@ def test_users_classes_that_params_name_belong_to_the_stages_that_declare_them(s
     assert list(digest(declared, values, ("routers",))) == sorted([*REACHED, *mine])
     assert list(digest({"params": ["routers.a.kind"]}, values, ("routers.a",))) == sorted([*REACHED, *mine])
     assert list(digest({"params": ["other"]}, values, ("routers",))) == REACHED
+    two = code.digests({"code": {"params": ["routers"]}, "two": declared}, values)["two"]
+    assert list(two) == ["workflow/stages/two.py"]  # which doesn't load classes, and only knows their names
     with pytest.raises(InputError, match=r"^dvc.yaml: .* code lack routers, which names 'examples.mine.file:Router'"):
         digest(declared, values, ("other",))
 

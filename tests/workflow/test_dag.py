@@ -15,7 +15,10 @@ from dvc.parsing import DataResolver
 from project import REPOSITORY
 
 from duo.errors import InputError
-from duo.tables.files import File
+from duo.report import content
+from duo.tables import studies as tables
+from duo.tables.fields import STATISTICS
+from duo.tables.files import File, Table
 from duo.tables.training import CHECKPOINT
 from workflow import dag
 from workflow.params import Params, read_yaml
@@ -84,13 +87,47 @@ def test_tables_that_a_script_names_are_dependencies_or_outs(name):
     """Which the stage is held to when it runs, too; here at once."""
     declared = [path for key in ("deps", "outs", "metrics") for path in template(name).get(key, [])]
     declared = [re.sub(r"\$\{[^}]+\}", "*", path) for path in declared]
-    for node in ast.walk(tree(f"workflow/stages/{name}.py")):
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("duo.tables."):
-            module = importlib.import_module(node.module)
-            for file in (getattr(module, alias.name) for alias in node.names):
-                if isinstance(file, File) and file is not CHECKPOINT:
-                    path = re.sub(r"{\w+}", "*", f"artifacts/{file.template}")
-                    assert any(fnmatch(path, known) or path.startswith(f"{known}/") for known in declared), path
+    named = [*tables_named(name), *tables_drawn(name), *tables_gathered(name)]
+    for file in named:
+        if isinstance(file, File) and file is not CHECKPOINT:
+            path = re.sub(r"{\w+}", "*", f"artifacts/{file.template}")
+            assert any(fnmatch(path, known) or path.startswith(f"{known}/") for known in declared), path
+    assert named or not name.startswith("figures")
+
+
+def tables_named(name: str) -> list:
+    """What a script imports from duo.tables."""
+    imports = [node for node in ast.walk(tree(f"workflow/stages/{name}.py")) if isinstance(node, ast.ImportFrom)]
+    return [
+        getattr(importlib.import_module(node.module), alias.name)
+        for node in imports
+        if node.module.startswith("duo.tables.")
+        for alias in node.names
+    ]
+
+
+def tables_gathered(name: str) -> list:
+    """What stages read that take all tables of a kind."""
+    statistics = [table for table in vars(tables).values() if isinstance(table, Table) and table.schema == STATISTICS]
+    return {"report": list(content.study_tables()), "claims": statistics}.get(name, [])
+
+
+def tables_drawn(name: str) -> list:
+    """What the function of duo.figures names that a script calls for its pictures."""
+    named = []
+    for call in ast.walk(tree(f"workflow/stages/{name}.py")):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+        ):
+            path = REPOSITORY / f"duo/figures/{call.func.value.id}.py"
+            for function in tree(str(path.relative_to(REPOSITORY))).body if path.exists() else ():
+                if isinstance(function, ast.FunctionDef) and function.name == call.func.attr != "save_all":
+                    module = importlib.import_module(f"duo.figures.{path.stem}")
+                    words = [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
+                    named += [getattr(module, word) for word in words if hasattr(module, word)]
+    return [table for table in named if isinstance(table, File)]
 
 
 def test_resolver_is_the_one_we_know(toy):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
+from mlflow import MlflowClient
 from project import REPOSITORY
 
 from duo import plugins
@@ -340,3 +341,23 @@ def test_what_a_policy_may_not_give_is_said(inside, name, message):
     with pytest.raises(InputError) as caught:
         own.fit("own", chooser, ("exact",), [2], train, validation, known.backbone, seed=1)
     assert message in str(caught.value)
+
+
+@pytest.mark.slow
+def test_classes_of_the_examples_go_all_the_way(finished_smoke, tmp_path, monkeypatch):
+    """Trained and evaluated by the drivers, on the page, and in MLflow with their intervals."""
+    project = finished_smoke.copy(tmp_path / "smoke")
+    monkeypatch.chdir(project.root)
+    html = Path("artifacts/report/index.html").read_text(encoding="utf-8")
+    for cell in ("entropy", "entropy_exact", "greedy"):
+        assert f">{cell}</td>" in html
+    assert f'<th scope="col">{OWN["greedy"]}</th>' in html
+    assert "examples.own_router:EntropyRouter" in Path("artifacts/figures/gap-closed.svg").read_text(encoding="utf-8")
+    project.run("python -m duo sync")
+    client = MlflowClient("sqlite:///mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("duo").experiment_id])
+    metrics = {run.info.run_name: run.data.metrics for run in runs}
+    assert {"policies@entropy", "baselines@entropy_exact"} <= set(metrics)
+    for end in ("value", "low", "high"):
+        assert f"metrics/text/entropy/joint/{end}" in metrics["gap_closed"]
+        assert f"metrics/duo/text/oracle_less/greedy/{end}" in metrics["oracle_curves"]

@@ -96,6 +96,14 @@ def new_param_of_search(project: Project) -> None:
     )
 
 
+def new_param_of_the_routers_loss(project: Project) -> None:
+    project.replace("duo/settings.py", "    alpha: Anno", "    beta: Share\n    alpha: Anno")
+    project.replace("params.yaml", "  alpha: 10.0", "  beta: 0.5\n  alpha: 10.0")
+    project.replace(
+        "duo/routers/gate.py", "self.settings.alpha * budget", "(self.settings.alpha + self.settings.beta) * budget"
+    )
+
+
 def new_table_of_a_family(project: Project) -> None:
     text = Path("duo/tables/studies.py").read_text()
     Path("duo/tables/studies.py").write_text(text + '\nNEW = table("new/{model}.parquet", fields.MODEL)\n')
@@ -117,6 +125,7 @@ def changed_loop(project: Project) -> None:
     ("change", "roots", "spared"),
     [
         (new_param_of_search, {"search"}, EXPENSIVE),
+        (new_param_of_the_routers_loss, {"router"}, EXPENSIVE - {"router", "joint"}),
         (
             new_table_of_a_family,
             None,
@@ -192,3 +201,75 @@ def test_one_more_teacher_runs_no_enumeration_of_routes(real):
     real.replace("params.yaml", "teachers: [dense-128]", "teachers: [dense-128, skip]")
     assert {"teachers", "sampled_labels", "gain"} <= due()
     assert not due() & (EXPENSIVE - {"sampled_labels", "skips"})
+
+
+def finish(project: Project) -> None:
+    """As if all that is due had run."""
+    project.run("python -m workflow.stages.code")
+    project.run("python commit.py")
+    project.run("dvc commit -q --force")
+
+
+def policies_due() -> set[str]:
+    known, groups = dag.Dag(), TRAININGS | {"baselines"}
+    return {address for address in known.stages if address.split("@")[0] in groups and known.changes(address)}
+
+
+def test_a_policy_of_ones_own_runs_itself_alone(real):
+    Path("own.yaml").write_text(
+        "policies: {routers: {entropy: examples.own_router:EntropyRouter}, baselines: {sure: examples.mine:Sure}}"
+    )
+    Path("examples/mine.py").write_text("class Sure:\n    def fit(self): ...\n    def losses(self): ...\n")
+    real.run("python -m duo use own.yaml")
+    assert policies_due() == {"policies@entropy", "baselines@sure"}
+    finish(real)
+    assert due() == set() and not [path for path in dag.Dag().strays() if path.suffix == ".json"]
+    real.replace("examples/own_router.py", "# tokens at once", "# at once")
+    assert due() == {"code"}
+
+    real.replace("examples/own_router.py", "CHUNK = 1024", "CHUNK = 512")
+    assert policies_due() == {"policies@entropy"} and due() >= {"code", "policies", "gap_closed", "report"}
+    assert dag.Dag().why("policies@entropy") == {"policies@entropy": ["examples/own_router.py: changed"]}
+    real.run("dvc repro -q code")
+    status = real.run("dvc status", check=False).stdout
+    assert re.findall(r"^(\S+):$", status, re.MULTILINE) == ["policies@entropy"]
+
+
+def test_a_strategy_of_ones_own_runs_no_training_and_tries_no_route(real):
+    Path("own.yaml").write_text("oracle: {strategies: {greedy: examples.own_strategy:GreedyLayers}}")
+    real.run("python -m duo use own.yaml")
+    assert {"oracle", "oracle_curves"} <= due() and not due() & EXPENSIVE
+    assert due_by_dvc(real) == {
+        "oracle",
+        "report",
+    }  # of which only the table of strategies changes; the page has params
+    finish(real)
+    real.replace("examples/own_strategy.py", "np.inf", "9e9")
+    assert due_by_dvc(real) == {"oracle"} and policies_due() == set()
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        (
+            "policies: {routers: {mine: nowhere:Router}}",
+            "error: 'nowhere:Router': no module nowhere; it was looked for in the working directory",
+        ),
+        (
+            "oracle: {strategies: {mine: examples.own_router:EntropyRouter}}",
+            "error: 'examples.own_router:EntropyRouter': class EntropyRouter of examples/own_router.py lacks the "
+            "method choose; oracle.strategies.mine in params.yaml names it",
+        ),
+        (
+            "policies: {baselines: {mine: mine:Baseline}}",
+            "error: 'mine:Baseline': mine.py should lie in examples/, or no stage would notice its changes; "
+            "policies.baselines.mine in params.yaml names it",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_class_is_said_before_all_other_stages(real, patch, message):
+    Path("own.yaml").write_text(patch)
+    Path("mine.py").write_text("class Baseline:\n    def fit(self): ...\n    def losses(self): ...\n")
+    real.run("python -m duo use own.yaml")
+    failed = real.run("python -m workflow.stages.code", check=False)
+    assert failed.returncode == 1 and message in failed.stderr

@@ -1,34 +1,17 @@
 """A verdict on every claim of the paper, and the statistics of all studies in one table."""
 
-import pyarrow as pa
+from typing import Any
 
 from duo.data.synthetic import NAME
 from duo.report import claims
 from duo.routers.whole_budgets import comparable
+from duo.tables import fields
+from duo.tables import studies as tables
+from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
-from duo.tables.studies import (
-    CROSS_SEED_STATISTICS,
-    GAIN_STATISTICS,
-    GAP_CLOSED_STATISTICS,
-    JOINT_STATISTICS,
-    SEARCH_STATISTICS,
-    SKIP_STATISTICS,
-    SPECTRUM_STATISTICS,
-    SYNTHETIC_STATISTICS,
-)
 from duo.training import variants
-from workflow import stage
+from workflow import stage, studies
 from workflow.params import Params, load_params
-
-OTHERS = (  # statistics that no claim of the paper rests on
-    GAIN_STATISTICS,
-    CROSS_SEED_STATISTICS,
-    JOINT_STATISTICS,
-    GAP_CLOSED_STATISTICS,
-    SEARCH_STATISTICS,
-    SPECTRUM_STATISTICS,
-    SYNTHETIC_STATISTICS,
-)
 
 
 def scope(params: Params) -> claims.Scope:
@@ -53,8 +36,8 @@ def scope(params: Params) -> claims.Scope:
 
 def main() -> None:
     params = load_params()
-    statistics = {table: table.read() for table in claims.SOURCES if table is not SKIP_STATISTICS}
-    statistics[SKIP_STATISTICS] = pa.concat_tables(SKIP_STATISTICS.read(model=name) for name in params.skips.models)
+    every = {table: studies.whole(table) for table in vars(tables).values() if is_of_statistics(table)}
+    statistics = {table: rows for table, rows in every.items() if rows is not None}
     same = {name: variants.without_seed(variant) for name, variant in params.models.items()}
     models = {
         name: claims.Trained(variant.seed, tuple(other for other in same if same[other] == same[name]))
@@ -64,7 +47,12 @@ def main() -> None:
     CLAIMS.write(verdicts)
     CLAIM_METRICS.write(claims.summary(verdicts))
     seeds = {name: variant.seed for name, variant in params.models.items()} | {NAME: params.synthetic.seed}
-    RUN_STATISTICS.write(claims.of_the_run(statistics | {table: table.read() for table in OTHERS}, seeds))
+    RUN_STATISTICS.write(claims.of_the_run(statistics, seeds))
+
+
+def is_of_statistics(table: Any) -> bool:
+    """Whether it is a study's table of statistics."""
+    return isinstance(table, Table) and table.schema == fields.STATISTICS
 
 
 if __name__ == "__main__":

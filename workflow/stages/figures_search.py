@@ -1,9 +1,6 @@
 """Figure of the searches that may try few routes."""
 
-from dataclasses import asdict, replace
-
 from duo.figures import base, search
-from duo.tables.studies import SEARCH_CURVES
 from workflow import stage
 from workflow.params import load_params
 from workflow.stages.headline import setting
@@ -11,9 +8,7 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    shown = replace(setting(), documents=params.search.documents)
-    used = {name: value for name, value in asdict(shown).items() if name != "random_routes"}
-    base.save(search.regret(SEARCH_CURVES.read(), shown), "search", "figures_search", used, [SEARCH_CURVES])
+    base.save_all(search.pictures(setting(), params.search.documents), "figures_search")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,6 @@
 """Figure of the domain of known difficulty."""
 
-from dataclasses import asdict, replace
-
-from duo.data import synthetic
-from duo.figures import base
-from duo.figures import synthetic as figures
-from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
+from duo.figures import base, synthetic
 from workflow import stage
 from workflow.params import load_params
 from workflow.stages.headline import setting
@@ -13,18 +8,10 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    budget, null = params.difficulty.budget, params.sampled_labels
-    sample = {"documents": params.synthetic.documents, "tokens": params.tokens.sequence}
-    shown = replace(setting(), model=synthetic.NAME, **sample)
-    picture = figures.recovery(SYNTHETIC_CLASSES.read(), SYNTHETIC_STATISTICS.read(), budget, null, shown)
-    used = {name: value for name, value in asdict(shown).items() if name != "random_routes"}
-    used |= {
-        "budget": budget,
-        "reference": null.reference,
-        "temperature": null.temperature,
-        "samples": null.samples,
-    }
-    base.save(picture, "synthetic", "figures_synthetic", used, [SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS])
+    sample = params.synthetic.documents, params.tokens.sequence
+    base.save_all(
+        synthetic.pictures(setting(), *sample, params.difficulty.budget, params.sampled_labels), "figures_synthetic"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,6 @@
 """Figure 4b without routers: the quickest way to the paper's main result."""
 
-from dataclasses import asdict
-
 from duo.figures import base, oracle
-from duo.tables.studies import ORACLE_CURVES
 from workflow import stage
 from workflow.params import load_params
 
@@ -22,9 +19,7 @@ def setting() -> base.Setting:
 
 
 def main() -> None:
-    shown = setting()
-    picture = oracle.budget_curves(ORACLE_CURVES.read(), shown)
-    base.save(picture, "headline", "headline", asdict(shown), [ORACLE_CURVES])
+    base.save_all(oracle.headline(setting()), "headline")
 
 
 if __name__ == "__main__":
