@@ -139,7 +139,7 @@ def test_check_tells_an_old_name_and_so_does_the_dag(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(new.replace("\nroute_losses:", "\nenumerate:"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     for ask in (verbs.check, lambda: dag.Dag().stages):
-        with pytest.raises(InputError, match="(?s)^params.yaml: .*enumerate.*route_losses"):
+        with pytest.raises(InputError, match=r"(?s)^params.yaml: .*enumerate.*route_losses"):
             ask()
 
 
