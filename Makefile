@@ -20,6 +20,7 @@ env: .venv/installed
 	touch $@
 
 paper: env
+	python -m duo check
 	dvc repro
 	python -c 'from workflow import dag; dag.sort_lock()'
 	python -m duo sync

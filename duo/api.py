@@ -4,6 +4,7 @@ They are thin: each checks what it is given, fills in settings that nobody wants
 experiment itself calls. What comes as a tensor goes back as a tensor, on the CPU; all else as numpy arrays.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from duo.oracle import select
 from duo.oracle.null import batches, null_labels, reference_predictions
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.terms import ALL_BIG
+from duo.terms import ALL_BIG, BIG
 
 Array = np.ndarray | Tensor
 
@@ -65,15 +66,16 @@ def losses(
     "layer". precision: fp32 or bf16. compile: by torch.compile, which pays for many documents and routes. chunk:
     (route, token) pairs computed at once, which bounds the memory. InputError where these don't fit together.
     """
+    check(model)
     space = space or RouteSpace(len(model.layers))
-    enumerator = Enumerator(model, space, Device(device, precision, compile), chunk, scope, budget)
     if budget is not None:
-        _check_budgets([budget], space)
+        (budget,) = _budgets(budget, space)
+    enumerator = Enumerator(model, space, Device(device, precision, compile), chunk, scope, budget)
     ids, following = _ids(tokens, "tokens", model), _ids(labels, "labels", model)
     if ids.shape != following.shape:
         raise InputError(f"labels: of shape {following.shape}, should be of the tokens' shape {ids.shape}")
     by_route = enumerator.documents(torch.from_numpy(ids), torch.from_numpy(following))
-    return _like(tokens, by_route.contiguous().numpy())
+    return _like(tokens, _finite(by_route.contiguous().numpy(), "losses of the model"))
 
 
 def oracle(losses: Array, space: RouteSpace, budget: int, seed: int = 0) -> Best:
@@ -83,12 +85,12 @@ def oracle(losses: Array, space: RouteSpace, budget: int, seed: int = 0) -> Best
     [..., routes] under all routes of the space, in order of their codes. Equal losses are chosen among by chance,
     reproducibly by seed.
     """
-    values = _numpy(losses)
+    values = _finite(_numpy(losses), "losses")
     if values.shape[-1:] != (len(space),):
         raise InputError(
             f"losses: {values.shape[-1:]} routes, should be {len(space)}, all of the space in order of code"
         )
-    _check_budgets([budget], space)
+    (budget,) = _budgets(budget, space)
     routes = space.with_budget(budget)
     flat = values[..., routes].reshape(-1, len(routes))
     best = select.lowest(flat, seeds.stream(seed, "oracle", budget))
@@ -125,18 +127,20 @@ def null(
     all_small or the code of a route. temperature: above 1 labels are sampled from flatter predictions than the model's.
     samples: labels sampled per token, whose mean is given. The rest as in `losses`.
     """
-    check(model, space.layers)
-    budgets = np.atleast_1d(budget).tolist()
-    _check_budgets(budgets, space)
+    where, budgets = Device(device, precision, compile), _budgets(budget, space)
+    enumerator, parts = Enumerator(model, space, where, chunk, scope), []
     code, ids = space.named(reference), _ids(tokens, "tokens", model)
-    where = Device(device, precision, compile)
+    if not 0 < temperature < math.inf:
+        raise InputError(f"temperature {temperature}: should be above 0 and finite")
+    if samples < 1:
+        raise InputError(f"samples {samples}: should be 1 or more")
     documents = EvaluationSet(["tokens"] * len(ids), [str(row) for row in range(len(ids))], ids, ids)
     labels = null_labels(model, space, documents, code, temperature, samples, seed, where, scope)
-    enumerator, parts = Enumerator(model, space, where, chunk, scope), []
     for part, part_labels, new, on_leaves in batches(enumerator, documents, labels):
         judge = reference_predictions(model, space, part.tokens, code, temperature, where, scope)
         scores = enumerator.everything(torch.from_numpy(part.tokens), part_labels, judge[None], [], on_leaves)
-        sampled, expected = scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy()
+        sampled = _finite(scores.losses[:, :new].numpy(), "losses of the model")
+        expected = scores.expected[0, :new].numpy()
         parts.append([_gains(sampled, expected, space.with_budget(k), code) for k in budgets])
     gain, bias = (
         np.concatenate([np.stack([pair[which] for pair in part], axis=-1) for part in parts]) for which in (0, 1)
@@ -172,16 +176,16 @@ def bootstrap(
     Documents are drawn with replacement, with all their tokens: tokens of a document are alike, and an interval over
     tokens would be too narrow. For a difference of two things give their differences per token, which pairs them.
 
-    values: [documents, length], a list of one array per document, or, with `documents`, [tokens] whose documents' ids
-    are documents [tokens]. statistic: of the values of all drawn documents, one after the other, [tokens]; by default
-    their mean. The same seed draws the same documents. InputError below two documents.
+    values: [documents, length], a list of one array [tokens] per document, or, with `documents`, [tokens] whose
+    documents' ids are documents [tokens]. statistic: of the values of all drawn documents, one after the other,
+    [tokens]; by default their mean. The same seed draws the same documents. InputError below two documents.
     """
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence {confidence}: should be above 0 and below 1, as 0.95 is")
+    if resamples < 1:
+        raise InputError(f"resamples {resamples}: should be 1 or more")
     groups = _by_document(values, documents)
-    counts, every = np.array([len(group) for group in groups]), np.concatenate(groups)
-    if not np.isfinite(every).all():
-        raise InputError(
-            f"values: one is not finite, that at {int(np.flatnonzero(~np.isfinite(every))[0])} of all tokens"
-        )
+    counts, every = np.array([len(group) for group in groups]), _finite(np.concatenate(groups), "values")
 
     def mean(weights: np.ndarray) -> stats.Numbers:
         sums = np.array([group.sum(dtype=np.float64) for group in groups])
@@ -205,18 +209,39 @@ def _by_document(values: Any, documents: Any) -> list[np.ndarray]:
                 f"documents: of shape {ids.shape}, should be a document's id for each of values {flat.shape}"
             )
         return [flat[ids == name] for name in dict.fromkeys(ids.tolist())]
-    groups = [_numpy(group).ravel() for group in values]
-    if not groups or not all(len(group) for group in groups):
-        raise InputError("values: a document without tokens; should be [documents, length], each with a token or more")
+    each = isinstance(values, list | tuple) or _numpy(values).ndim == 2
+    groups = (
+        [_numpy(group) for group in (values if isinstance(values, list | tuple) else _numpy(values))] if each else []
+    )
+    if not groups or any(group.ndim != 1 or not len(group) for group in groups):
+        raise InputError(
+            "values: should be [documents, length], a list of an array [tokens] per document, each with a token or "
+            "more, or [tokens] with `documents`"
+        )
     return groups
 
 
-def _check_budgets(budgets: Sequence[int], space: RouteSpace) -> None:
+def _budgets(budget: int | Sequence[int], space: RouteSpace) -> list[int]:
+    """One budget or several as a list; InputError where the space has no route of one."""
+    budgets = np.atleast_1d(budget).tolist()
+    if BIG not in space.choices:
+        raise InputError(f"space: routes of {', '.join(space.choices)} have no budget; should have {BIG} too")
     if not budgets:
-        raise InputError("budgets: none is given; should be a number of big layers, or several")
-    for budget in budgets:
-        if not len(space.with_budget(budget)):
-            raise InputError(f"budget {budget}: should lie between 0 and the number of layers ({space.layers})")
+        raise InputError("budget: none is given; should be a number of big layers, or several")
+    for number in budgets:
+        if number not in range(space.layers + 1):
+            raise InputError(
+                f"budget {number}: should be a whole number from 0 to the number of layers ({space.layers})"
+            )
+    return [int(number) for number in budgets]
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    """The values; InputError where one is not a finite number."""
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        raise InputError(f"{name}: {len(wrong)} of {values.size} are not finite, the first at {wrong[0].tolist()}")
+    return values
 
 
 def _ids(values: Array, name: str, model: Routable) -> np.ndarray:
@@ -232,7 +257,10 @@ def _ids(values: Array, name: str, model: Routable) -> np.ndarray:
 
 
 def _numpy(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    return np.asarray(values)
 
 
 def _like(given: Any, result: np.ndarray) -> Array:

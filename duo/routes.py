@@ -24,6 +24,14 @@ class RouteSpace:
     layers: int
     choices: tuple[str, ...] = (SMALL, BIG)
 
+    def __post_init__(self):
+        if not isinstance(self.layers, int) or self.layers < 1:
+            raise InputError(f"layers {self.layers!r}: should be a whole number from 1")
+        if not isinstance(self.choices, tuple) or not set(self.choices) <= set(CHOICES):
+            raise InputError(f"choices {self.choices!r}: should be a tuple of some of {', '.join(CHOICES)}")
+        if len(set(self.choices)) < max(2, len(self.choices)):
+            raise InputError(f"choices {self.choices!r}: should be two or more, each once")
+
     def __len__(self) -> int:
         return len(self.choices) ** self.layers
 

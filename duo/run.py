@@ -94,6 +94,8 @@ class Run:
         so many big layers. A row per token and a column per route: with 12 layers 16 kB per row, so narrow it down
         before asking for all.
         """
+        if budget is not None and budget not in range(self.space.layers + 1):
+            raise InputError(f"budget {budget}: should be from 0 to the number of layers ({self.space.layers})")
         model = self._only([keys["model"] for keys in self._losses()], "model", model)
         shards = [keys for keys in self._losses() if keys["model"] == model]
         parts = [_read(self.root / ROUTE_LOSSES.template.format(**keys)) for keys in shards]

@@ -1,6 +1,6 @@
 """A decoder of one's own, routed: which of its FFNs does each token need, and is the oracle's gain real?
 
-    python examples/own_model.py
+    python -m examples.own_model
 
 The decoder below knows nothing of duo. It stands for yours; here it learns sums for some seconds, with FFNs left out at
 random so that it can do without some. RoutedLayer and RoutedDecoder hand its parts to duo, and `main` asks.

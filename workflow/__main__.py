@@ -50,6 +50,14 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
     print(f"{params}: changed as {file} says; `git checkout {params}` takes it back")
 
 
+def check() -> None:
+    """Read all of params.yaml, which says what is wrong with it sooner and more plainly than DVC."""
+    from workflow.params import load_params
+
+    load_params()
+    print("params.yaml: nothing wrong")
+
+
 def why(stage: str) -> None:
     """Say what changed since the stage last ran."""
     from workflow import dag
@@ -119,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     verb(use, "merge a file such as params/smoke.yaml into params.yaml").add_argument("file")
+    verb(check, "say what is wrong in params.yaml, old names included, before a run does")
     verb(why, "say which param, file or command changed since the stage last ran").add_argument(
         "stage", help="e.g. oracle@4, or oracle for all"
     )

@@ -30,7 +30,7 @@ from pathspec import GitIgnoreSpec
 from duo.errors import InputError
 from workflow import code
 from workflow.instance import ABSENT, Instance, iterable, outs
-from workflow.params import read_yaml
+from workflow.params import load_params, read_yaml
 from workflow.record import LOCK, md5
 
 ARTIFACTS, STATES = Path("artifacts"), Path(".pipeline")
@@ -236,6 +236,7 @@ def _resolve(definitions: dict) -> dict[str, dict]:
     try:
         return DataResolver(repo, "", {"stages": copy.deepcopy(definitions)}).resolve()["stages"]
     except DvcException as error:
+        load_params()  # an old name, say, is told best there
         raise InputError(f"dvc.yaml: {error}") from None
 
 

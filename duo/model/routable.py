@@ -66,7 +66,7 @@ _MODEL = ("layers", "outputs", "embed", "rotations", "final")
 _LAYER = ("project", "merge", "feed_forward")
 
 
-def check(model: Routable, layers: int) -> None:
+def check(model: Routable, layers: int | None = None) -> None:
     """InputError where the model lacks a part that the tree needs, or has another number of layers than the routes."""
     lacking = [name for name in _MODEL if not hasattr(model, name)]
     if not lacking:
@@ -76,7 +76,9 @@ def check(model: Routable, layers: int) -> None:
             f"model {type(model).__name__} can't be routed: it lacks {', '.join(lacking)}; "
             "duo.Routable says what it needs"
         )
-    if len(model.layers) != layers:
+    if not isinstance(model.outputs, Tensor) or model.outputs.ndim != 2:
+        raise InputError(f"model {type(model).__name__}: its outputs should be a tensor [vocabulary, width]")
+    if layers is not None and len(model.layers) != layers:
         raise InputError(
             f"space: routes over {layers} layers, but model {type(model).__name__} has {len(model.layers)}"
         )

@@ -82,6 +82,8 @@ class Enumerator:
                 f"{space.layers} layers, each {' or '.join(space.choices)}, make {len(space)} routes; at most {MOST} "
                 "can be tried"
             )
+        if scope not in ("ffn", "layer"):
+            raise InputError(f"scope {scope!r}: should be ffn or layer")
         check(model, space.layers)
         self.model, self.space, self.device, self.chunk = model, space, device, chunk
         self.scope, self.budget = scope, budget

@@ -129,7 +129,18 @@ def run(*words: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess:
 
 def test_help_lists_the_verbs():
     shown = run("--help").stdout
-    assert all(f"\n    {verb} " in shown for verb in ("use", "why", "prune", "sync", "ui", "publish"))
+    assert all(f"\n    {verb} " in shown for verb in ("use", "check", "why", "prune", "sync", "ui", "publish"))
+
+
+def test_check_tells_an_old_name_and_so_does_the_dag(tmp_path, monkeypatch):
+    assert run("check").stdout == "params.yaml: nothing wrong\n"
+    shutil.copy(REPOSITORY / "dvc.yaml", tmp_path)
+    new = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(new.replace("\nroute_losses:", "\nenumerate:"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for ask in (verbs.check, lambda: dag.Dag().stages):
+        with pytest.raises(InputError, match=r"(?s)^params.yaml: .*enumerate.*route_losses"):
+            ask()
 
 
 def test_unknown_stage_is_one_line():
