@@ -77,5 +77,5 @@ class SearchCurves(Study):
 
 def regret_less_random(method: str, budget: int) -> Statistic:
     """A method's regret at its last evaluation, less that of random routes."""
-    words = f"regret of search {method} at budget {budget}, less that of random routes, all evaluations spent"
+    words = f"regret of search {method.replace('_', ' ')} at budget {budget}, less that of random routes, all evaluations spent"
     return Statistic("regret_difference", method, RANDOM, budget, words=words)
