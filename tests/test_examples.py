@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from models import TINY, make
 from project import REPOSITORY
 
 import duo
+from duo.data.evaluation_set import EvaluationSet
+from duo.routers.dataset import RouterDataset
 
 EXAMPLES = REPOSITORY / "examples"
 
@@ -49,6 +52,29 @@ def test_ones_own_model_is_routed_as_it_runs_by_itself(own_model):
         logits = decoder(ids[:, :-1], torch.from_numpy(space.big(np.array(code))).float())
         expected = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
         torch.testing.assert_close(losses[..., code], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_ones_own_router_reads_the_entropies_of_the_logit_lens():
+    router, model = module("own_router").EntropyRouter(), make()
+    rng = np.random.default_rng(0)
+    inputs = torch.tensor(rng.normal(size=(12, TINY.layers, TINY.width)), dtype=torch.float32)
+    losses = torch.tensor(rng.random((12, 2**TINY.layers)), dtype=torch.float32)
+    sample = EvaluationSet(["text"], ["d"], np.zeros((1, 12), np.int64), np.zeros((1, 12), np.int64))
+    data = RouterDataset(sample, ["text"], inputs, losses)
+    router.fit(data, data, model, seed=1)
+    entropies = router.entropies(data)
+    for token, layer in ((0, 0), (5, 2), (11, 1)):
+        chances = F.linear(model.norm(inputs[token, layer]), model.embedding.weight).softmax(-1)
+        assert entropies[token, layer].item() == pytest.approx(-(chances * chances.log()).sum().item(), abs=1e-4)
+    help_of_layers = module("own_router").help_of_layers(data)
+    for code_bit, layer in ((4, 0), (2, 1), (1, 2)):
+        big = [code for code in range(8) if code & code_bit]
+        small = [code for code in range(8) if not code & code_bit]
+        expected = losses[:, small].mean(1) - losses[:, big].mean(1)
+        torch.testing.assert_close(help_of_layers[:, layer], expected, rtol=1e-4, atol=1e-5)
+    # No other weights of these features have a lower squared error.
+    features, scores = router.features(entropies), router.scores(data)
+    torch.testing.assert_close(features.T @ (scores - help_of_layers), torch.zeros(4, 3), rtol=0, atol=1e-3)
 
 
 def cells(kind: str) -> list[dict]:
