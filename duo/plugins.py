@@ -6,9 +6,11 @@ module is one that Python can import from the working directory, such as example
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from duo.errors import InputError
@@ -22,7 +24,8 @@ def load(name: str, methods: Sequence[str]) -> Any:
     """An instance of the class that `module:Class` names, made without arguments.
 
     methods: what it must have; `scores|losses` stands for one of the two. InputError where the name has no colon, the
-    module can't be found, there is no such class in it, it can't be made without arguments, or it lacks a method.
+    module can't be found or is not valid Python, there is no such class in it, it can't be made without arguments, or
+    it lacks a method.
     """
     module_name, colon, class_name = name.partition(":")
     if not (colon and module_name and class_name.isidentifier()):
@@ -39,9 +42,40 @@ def load(name: str, methods: Sequence[str]) -> Any:
         words = ", ".join(method.replace("|", " or ") for method in lacking)
         raise InputError(f"{name!r}: class {class_name} of {_place(module)} lacks the method {words}")
     try:
-        return made()
+        inspect.signature(made).bind()
     except TypeError as error:
         raise InputError(f"{name!r}: can't be made without arguments: {error}") from None
+    except ValueError:  # a compiled class may not tell its arguments
+        pass
+    with theirs(f"{name!r}: __init__"):
+        return made()
+
+
+def method(made: Any, name: str) -> str:
+    """A method of an instance, as module:Class.method."""
+    return f"{type(made).__module__}:{type(made).__qualname__}.{name}"
+
+
+@contextmanager
+def theirs(place: str) -> Iterator[None]:
+    """Context of code of the user's own: an InputError is told to be of this place, and to any other exception, whose
+    traceback the user needs, a last line is added that names the place.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    except Exception as error:
+        error.add_note(f"{place} raised {type(error).__name__}")
+        raise
+
+
+def described(given: Any) -> str:
+    """What a method of the user's gave, in a word or two: its type, and its shape or length."""
+    words = type(given).__name__
+    if hasattr(given, "dtype") and hasattr(given, "shape"):
+        return f"{words} of {given.dtype}, shape {tuple(given.shape)}"
+    return f"{words} of length {len(given)}" if hasattr(given, "__len__") else words
 
 
 def _module(module_name: str, name: str) -> Any:
@@ -50,16 +84,24 @@ def _module(module_name: str, name: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
+    with theirs(f"{name!r}: import of {module_name}"):
+        try:
+            if _is_there(module_name):
+                return importlib.import_module(module_name)
+        except SyntaxError as error:
+            place = f"{os.path.relpath(error.filename) if error.filename else module_name}:{error.lineno}"
+            raise InputError(f"{place}: not valid Python: {error.msg}") from None
+    raise InputError(
+        f"{name!r}: no module {module_name}; it was looked for in the working directory, {here}, and among what is "
+        "installed"
+    )
+
+
+def _is_there(module_name: str) -> bool:
     try:
-        spec = importlib.util.find_spec(module_name)
+        return importlib.util.find_spec(module_name) is not None
     except (ImportError, ValueError):  # a package on the way to it isn't there, or is no package
-        spec = None
-    if spec is None:
-        raise InputError(
-            f"{name!r}: no module {module_name}; it was looked for in the working directory, {here}, and among what is "
-            "installed"
-        )
-    return importlib.import_module(module_name)
+        return False
 
 
 def _place(module: Any) -> str:

@@ -29,8 +29,8 @@ class RouteSpace:
             raise InputError(f"layers {self.layers!r}: should be a whole number from 1")
         if not isinstance(self.choices, tuple) or not set(self.choices) <= set(CHOICES):
             raise InputError(f"choices {self.choices!r}: should be a tuple of some of {', '.join(CHOICES)}")
-        if len(set(self.choices)) < max(2, len(self.choices)):
-            raise InputError(f"choices {self.choices!r}: should be two or more, each once")
+        if len(set(self.choices)) < max(1, len(self.choices)):
+            raise InputError(f"choices {self.choices!r}: should be one or more, each once")
 
     def __len__(self) -> int:
         return len(self.choices) ** self.layers

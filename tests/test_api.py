@@ -231,7 +231,7 @@ def test_intervals_are_those_of_the_studies():
         (lambda: duo.null(MODEL_UNDER_TEST, TOKENS, SPACE, 1, samples=0), "samples 0: should be 1 or more"),
         (lambda: duo.null(MODEL_UNDER_TEST, TOKENS, SPACE, 1.5), "budget 1.5: should be a whole number"),
         (lambda: duo.RouteSpace(4, ("small", "huge")), "choices .*huge.*: should be a tuple of some of small, big"),
-        (lambda: duo.RouteSpace(4, ("big", "big")), "should be two or more, each once"),
+        (lambda: duo.RouteSpace(4, ("big", "big")), "should be one or more, each once"),
         (lambda: duo.RouteSpace(-1), "layers -1: should be a whole number from 1"),
     ],
 )

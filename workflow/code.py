@@ -7,9 +7,10 @@ computes the same digests to tell what is due, without running `code`.
 
 Reached is what a file imports, wherever in it, and what it names in a string: a module ("duo.oracle.tree"), a package
 with its data ("duo.report"), a data file beside it or a folder of them ("a.yaml"). A stage that loads the user's own
-classes also reaches those that its declared params name ("examples.mine:Class"). Where every entry of a mapping has a
-stage instance, an instance depends on a digest of its own entry's class, artifacts/code/own/PARAM.json, and on no
-other's.
+classes also reaches those that its declared params name ("examples.mine:Class"). Their files may name data from the
+root as well ("examples/a.yaml"), and import nothing of the working copy that is outside of FOLDERS. Where every entry
+of a mapping has a stage instance, an instance depends on a digest of its own entry's class,
+artifacts/code/own/PARAM.json, and on no other's.
 """
 
 import ast
@@ -249,16 +250,29 @@ class _Tree:
             module, _, attribute = name.partition(":")
             if module.startswith("."):
                 module = importlib.util.resolve_name(module, ".".join(folder.parts))
+            self._check_followed(module, file)
             yield from self._module(f"{module}.{attribute}") or self._module(module)
             return
         if "." in name:
             yield from self._module(name)
             yield from self._data(name.replace(".", "/"))
-        beside = (folder / name).as_posix()
-        if beside in self.files:
-            yield beside
-        elif beside in self._folders and len(data := self._data(beside)) == len(self._below(beside)):
-            yield from data
+        places = [(folder / name).as_posix()]
+        if _is_users(file) and _is_users(name):
+            places.append(name)
+        for place in places:
+            if place in self.files:
+                yield place
+            elif place in self._folders and len(data := self._data(place)) == len(self._below(place)):
+                yield from data
+
+    def _check_followed(self, module: str, file: str) -> None:
+        """InputError where a file of users' imports what lies in the working copy, but where it isn't looked at."""
+        top = module.partition(".")[0]
+        if not _is_users(file) or top in FOLDERS:
+            return
+        if Path(f"{top}.py").is_file() or any(Path(top).rglob("*.py")):
+            remedy = f"should lie in {USERS}/, or no stage would notice its changes"
+            raise InputError(f"{file}: imports {module}, which is of this project: {remedy}")
 
     def _module(self, name: str) -> set[str]:
         """The module's file, a package's __init__.py; in a package of users' those of the packages above it too."""
@@ -277,6 +291,10 @@ class _Tree:
     @cached_property
     def _folders(self) -> set[str]:
         return {parent.as_posix() for file in self.files for parent in Path(file).parents}
+
+
+def _is_users(path: str) -> bool:
+    return path.startswith(f"{USERS}/")
 
 
 def _short_hash(content: bytes) -> str:

@@ -24,6 +24,7 @@ RENAMED = {
     "contexts.reference": "joint.reference",
     "contexts.documents": "joint.documents",
     "contexts.budgets": "joint.budgets",
+    "ablation.frozen": "ablation.models",
     "policies.train": "policies.train_documents",
     "policies.validation": "policies.validation_documents",
     "policies.objectives": "policies.routers",

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,12 +71,25 @@ def held(stage: Instance) -> Iterator[None]:
 
 
 @contextmanager
-def advice(words: str) -> Iterator[None]:
-    """Context that adds to an InputError what the user of the experiment can do about it, as the science can't know."""
+def advice(words: str | Mapping[str, str]) -> Iterator[None]:
+    """Context that adds to an InputError what the user of the experiment can do about it, as the science can't know.
+
+    words: for every error, or by what the error begins with. The same for the line that ends the traceback of an error
+    in a class of the user's own (duo.plugins.theirs).
+    """
+    by_start = {"": words} if isinstance(words, str) else words
+
+    def advised(line: str) -> str:
+        return "; ".join([line, *(each for start, each in by_start.items() if line.startswith(start))])
+
     try:
         yield
     except InputError as error:
-        raise InputError(f"{error}; {words}") from None
+        raise InputError(advised(str(error))) from None
+    except Exception as error:
+        notes = getattr(error, "__notes__", [])
+        notes[-1:] = map(advised, notes[-1:])
+        raise
 
 
 def fingerprint(name: str, *words: str) -> str:

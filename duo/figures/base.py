@@ -205,9 +205,22 @@ def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence
     hashes = {file.path().as_posix(): file.digest() for file in inputs}
     provenance = json.dumps({"stage": stage, "params": params, "md5": hashes})
     words = {"Title": picture.title, "Description": picture.caption, "Source": provenance}
+    with style():
+        _settle(picture.figure)
     for format, extra in (("svg", {"Date": None}), ("png", {})):
         with style(), files.atomic(FIGURE.path(name=name, format=format)) as temporary:
             picture.figure.savefig(temporary, format=format, dpi=200, metadata=words | extra)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once, every axes at a rounded place.
+
+    The solver's last digits differ from run to run, and the ids of elements are hashes of them.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
 
 
 @contextmanager

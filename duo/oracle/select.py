@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from duo import seeds
+from duo import plugins, seeds
 from duo.errors import InputError
 from duo.routes import RouteSpace
 from duo.tables import files
@@ -40,7 +40,8 @@ class Strategy(Protocol):
         """Index [tokens] of every token's route among the routes of one budget, for one document.
 
         losses [tokens, routes]: fp32, nats, of the tokens' true labels, tokens in the order of the text. big [routes,
-        layers]: whether the route is big at the layer. rng: random numbers of this document, budget and strategy alone.
+        layers]: whether the route is big at the layer. Both are copies, which a strategy may write into. rng: random
+        numbers of this document, budget and strategy alone.
         """
 
 
@@ -108,14 +109,20 @@ def losses_under(
     name: str, strategy: Strategy, losses: np.ndarray, big: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """[tokens] what a strategy of one's own gets on one document; InputError where it chooses what is no route."""
-    chosen = np.asarray(strategy.choose(losses, big, rng))
-    tokens, routes = losses.shape
+    (tokens, routes), place = losses.shape, f"strategy {name}: {plugins.method(strategy, 'choose')}"
+    with plugins.theirs(place):
+        given = strategy.choose(losses.copy(order="K"), big.copy(order="K"), rng)
+    try:
+        chosen = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, or a tensor on another device
+        chosen = np.empty(0)
+    wrong = None
     if chosen.shape != (tokens,) or not np.issubdtype(chosen.dtype, np.integer):
-        raise InputError(f"strategy {name}: chose {chosen.dtype} of shape {chosen.shape}, should be an index per token")
-    if chosen.min() < 0 or chosen.max() >= routes:
-        raise InputError(
-            f"strategy {name}: chose routes {chosen.min()} to {chosen.max()}, should be from 0 to {routes - 1}"
-        )
+        wrong = plugins.described(given)
+    elif chosen.min() < 0 or chosen.max() >= routes:
+        wrong = f"indices from {chosen.min()} to {chosen.max()}"
+    if wrong:
+        raise InputError(f"{place} gave {wrong}, should be integers [{tokens}] from 0 to {routes - 1}: one per token")
     return losses[np.arange(tokens), chosen]
 
 

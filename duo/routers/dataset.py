@@ -87,6 +87,16 @@ class RouterDataset:
         sample = replace(self.sample, labels=np.full_like(self.sample.labels, -1))
         return replace(self, sample=sample, losses=torch.full((1, 1), nan).expand_as(self.losses))
 
+    def unlike_from(self, position: int) -> "RouterDataset":
+        """The same with other tokens and hidden states from this position of every document on: those of the document
+        before it, in reverse.
+        """
+        documents, length = self.sample.tokens.shape
+        tokens, inputs = self.sample.tokens.copy(), self.inputs.unflatten(0, (documents, length)).clone()
+        tokens[:, position:] = np.roll(tokens, 1, axis=0)[:, position:][:, ::-1]
+        inputs[:, position:] = inputs.roll(1, dims=0)[:, position:].flip(1)
+        return replace(self, sample=replace(self.sample, tokens=tokens), inputs=inputs.flatten(0, 1))
+
     def domain_means(self) -> Tensor:
         """[domains, routes] mean loss of each domain; zeros where it has no token."""
         counts = torch.bincount(self.domain, minlength=len(self.domains))

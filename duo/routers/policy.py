@@ -65,16 +65,18 @@ class OwnRouter(Protocol):
     def fit(self, train: RouterDataset, validation: RouterDataset, backbone: Duo, seed: int) -> None:
         """Learn from the losses of all routes on training tokens; validation is for choosing settings.
 
-        backbone: the routed model, for what a router may want to compute itself; its weights are only read, and may lie
-        on another device than the datasets, which are on the CPU. seed: for all random numbers, as the same seed must
-        give the same router.
+        backbone: the routed model, for what a router may want to compute itself; it may lie on another device than the
+        datasets, which are on the CPU. All three are the router's own copies: it is judged on others. seed: for all
+        random numbers, as the same seed must give the same router.
         """
 
     def scores(self, dataset: RouterDataset) -> Tensor:
         """[tokens, layers] fp32: how much each layer's big FFN is thought to help, in any unit.
 
         At a budget the layers of highest score are big; on average over tokens, more where scores are higher. Labels
-        and losses, which a router can't know, are left out of the dataset.
+        and losses, which a router can't know, are left out of the dataset. The tokens of whole documents are there, but
+        a token's scores may depend on it and on those before it alone: it is an error where they change with later
+        ones, or from call to call.
         """
 
 
@@ -90,7 +92,7 @@ class OwnBaseline(Protocol):
     def losses(self, dataset: RouterDataset) -> Tensor:
         """[tokens, routes] fp32: the loss that is predicted under every route, in order of their codes, in nats.
 
-        At a budget the route of lowest predicted loss is taken.
+        At a budget the route of lowest predicted loss is taken. What they may depend on is as with OwnRouter's scores.
         """
 
 

@@ -77,5 +77,6 @@ class SearchCurves(Study):
 
 def regret_less_random(method: str, budget: int) -> Statistic:
     """A method's regret at its last evaluation, less that of random routes."""
-    words = f"regret of search {method} at budget {budget}, less that of random routes, all evaluations spent"
+    shown = method.replace("_", " ")
+    words = f"regret of search {shown} at budget {budget}, less that of random routes, all evaluations spent"
     return Statistic("regret_difference", method, RANDOM, budget, words=words)

@@ -138,10 +138,12 @@ def test_a_strategy_of_ones_own_gets_the_losses_of_its_routes():
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (lambda losses: losses.min(axis=1), "strategy mine: chose float32 of shape .6,., should be an index per token"),
-        (lambda losses: losses.argmin(axis=1)[:-1], "chose int64 of shape .5,., should be an index per token"),
-        (lambda losses: losses.argmin(axis=1) + 6, "should be from 0 to 5"),
-        (lambda losses: losses.argmin(axis=1) - 6, "should be from 0 to 5"),
+        (lambda losses: losses.min(axis=1), "ndarray of float32, shape (6,)"),
+        (lambda losses: losses.argmin(axis=1)[:-1], "ndarray of int64, shape (5,)"),
+        (lambda losses: np.full(len(losses), 6), "indices from 6 to 6"),
+        (lambda losses: np.full(len(losses), -1), "indices from -1 to -1"),
+        (lambda losses: None, "NoneType"),
+        (lambda losses: [[1], [2, 3]], "list of length 2"),
     ],
 )
 def test_a_strategy_that_chooses_no_route_is_named(chosen, message):
@@ -149,8 +151,29 @@ def test_a_strategy_that_chooses_no_route_is_named(chosen, message):
         def choose(self, losses, big, rng):
             return chosen(losses)
 
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as caught:
         select.apply("duo", table(noise()), SPACE, 2, 3, 1, {"mine": Wrong()})
+    told = str(caught.value)
+    assert told.startswith("strategy mine: ") and f"Wrong.choose gave {message}, " in told
+    assert told.endswith("should be integers [6] from 0 to 5: one per token")
+
+
+def test_a_strategy_can_not_harm_what_it_is_given():
+    class Writes:
+        def choose(self, losses, big, rng):
+            losses[:], big[:] = 0, False
+            return np.zeros(len(losses), int)
+
+    class Counts:
+        def choose(self, losses, big, rng):
+            assert (big.sum(axis=1) == 2).all() and losses.all()
+            return np.zeros(len(losses), int)
+
+    given = {"writes": Writes(), "sequence": None, "counts": Counts()}
+    written = select.apply("duo", table(noise()), SPACE, 2, 3, 1, given).strategy_sums.to_pylist()
+    known = select.apply("duo", table(noise()), SPACE, 2, 3, 1, {"sequence": None}).strategy_sums.to_pylist()
+    assert [row for row in written if row["strategy"] == "sequence"] == known
+    assert all(row["loss_sum"] > 0 for row in written)
 
 
 def test_bad_input_is_named():

@@ -276,6 +276,28 @@ def test_users_classes_that_params_name_belong_to_the_stages_that_declare_them(s
         digest(declared, values, ("other",))
 
 
+def test_users_files_reach_what_they_name_from_the_root(small):
+    for name in ("table.yaml", "lists/a.txt", "lists/b.txt", "rest.txt"):
+        Path("examples/mine", name).parent.mkdir(exist_ok=True)
+        Path("examples/mine", name).write_text("a")
+    Path("examples/file.py").write_text('TABLE, LISTS = "examples/mine/table.yaml", "examples/mine/lists"\n')
+    found = digest({"params": ["router"]}, {"router": "examples.file:Router"}, ("router",))
+    data = {"examples/mine/table.yaml", "examples/mine/lists/a.txt", "examples/mine/lists/b.txt"}
+    assert set(found) - set(REACHED) == {"examples/file.py"} | data
+
+
+@pytest.mark.parametrize("place", ["other/helper.py", "other.py"])
+def test_users_files_import_nothing_of_the_project_that_no_digest_holds(small, place):
+    Path(place).parent.mkdir(exist_ok=True)
+    Path(place).write_text("VALUE = 1\n")
+    module = place.removesuffix(".py").replace("/", ".")
+    Path("examples/file.py").write_text(f"import torch\nfrom {module} import VALUE\n")
+    with pytest.raises(InputError) as caught:
+        digest({"params": ["router"]}, {"router": "examples.file:Router"}, ("router",))
+    told = f"examples/file.py: imports {module}, which is of this project: should lie in examples/, or no stage would"
+    assert str(caught.value) == f"{told} notice its changes"
+
+
 def test_where_entries_have_instances_each_has_a_digest_of_its_own_class_alone(small):
     deps = [code.path("one"), code.path(code.own("kinds.${key}"))]
     definition = {"foreach": "${kinds}", "do": {"params": ["kinds.${key}", "more"], "deps": deps}}

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import traceback
 from pathlib import Path
 
 import made_up_page
@@ -22,6 +23,8 @@ from duo.model.device import Device
 from duo.model.transformer import Duo, Shape
 from duo.report import page
 from duo.routers import own
+from duo.routers.dataset import RouterDataset
+from duo.routers.own import OwnPolicy
 from duo.routes import BIG, RouteSpace
 from duo.tables.data import PACKED, TEST_TOKENS
 from duo.tables.files import Table, fixed_lists
@@ -38,6 +41,7 @@ from duo.tables.training import MODEL
 from workflow.__main__ import use
 from workflow.params import load_params
 from workflow.policies import KnownLosses
+from workflow.stage import DIVERGED
 from workflow.stages import (
     baselines,
     oracle_curves,
@@ -74,6 +78,60 @@ class Peeks(Positions):
 class Misshapen(Positions):
     def losses(self, dataset):
         return self.means
+
+class Nothing(Positions):
+    def losses(self, dataset):
+        return None
+
+class Ragged(Positions):
+    def losses(self, dataset):
+        return [[1.0], [2.0, 3.0]]
+
+class Ahead(Positions):
+    def losses(self, dataset):
+        following = torch.from_numpy(dataset.sample.tokens).roll(-1, 1).float()
+        return following.reshape(-1, 1) * torch.arange(dataset.losses.shape[1])
+
+class Dice(Positions):
+    def losses(self, dataset):
+        return torch.rand(dataset.losses.shape)
+
+class Refuses(Positions):
+    def fit(self, train, validation, backbone, seed):
+        from duo.errors import InputError
+        raise InputError("too few documents")
+
+class Writes(Positions):
+    def fit(self, train, validation, backbone, seed):
+        super().fit(train, validation, backbone, seed)
+        for dataset in (train, validation):
+            dataset.losses.zero_(), dataset.inputs.zero_(), dataset.sample.tokens.fill(0), dataset.sample.labels.fill(0)
+        for weights in backbone.parameters():
+            weights.data.zero_()
+
+    def losses(self, dataset):
+        dataset.inputs.zero_(), dataset.sample.tokens.fill(0)
+        return self.means.repeat(len(dataset) // len(self.means), 1)
+
+class FailsToFit(Positions):
+    def fit(self, train, validation, backbone, seed):
+        return [][1]
+
+class FailsToLose(Positions):
+    def losses(self, dataset):
+        return [][1]
+
+class FailsToBeMade(Positions):
+    def __init__(self):
+        int("one")
+
+class FailsToChoose:
+    def choose(self, losses, big, rng):
+        raise TypeError("no")
+
+class Wrong:
+    def choose(self, losses, big, rng):
+        pass
 
 class Asks:
     def __init__(self, something):
@@ -331,16 +389,88 @@ def test_what_is_wrong_with_a_name_is_said(inside, name, methods, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Peeks", "policy own: its losses are not all finite; they can't be made of labels or losses"),
-        ("Misshapen", "policy own: its losses are of shape (32, 16), should be (256, 16)"),
+        ("Peeks", "mine:Peeks.losses gave numbers that are not all finite; they can't be made of labels or losses"),
+        (
+            "Misshapen",
+            "mine:Misshapen.losses gave Tensor of torch.float32, shape (32, 16), should be a tensor of shape ",
+        ),
+        ("Nothing", "mine:Nothing.losses gave NoneType, should be a tensor of shape (256, 16)"),
+        ("Ragged", "mine:Ragged.losses gave list of length 2, should be a tensor of shape (256, 16)"),
+        ("Ahead", "mine:Ahead.losses gave tokens something else where later tokens of their documents were others"),
+        ("Dice", "mine:Dice.losses gave tokens something else where later tokens of their documents were others"),
+        ("Refuses", "mine:Refuses.fit: too few documents"),
     ],
 )
 def test_what_a_policy_may_not_give_is_said(inside, name, message):
-    train, validation = (known := KnownLosses("duo", [0], ["text", "code"], Device())).datasets()
-    chooser = plugins.load(f"mine:{name}", plugins.POLICY)
     with pytest.raises(InputError) as caught:
-        own.fit("own", chooser, ("exact",), [2], train, validation, known.backbone, seed=1)
-    assert message in str(caught.value)
+        fitted(name)
+    assert f"policy own: {message}" in str(caught.value)
+
+
+def fitted(name: str) -> tuple[OwnPolicy, list[RouterDataset], Duo]:
+    datasets = (known := KnownLosses("duo", [0], ["text", "code"], Device())).datasets()
+    chooser = plugins.load(f"mine:{name}", plugins.POLICY)
+    return own.fit("own", chooser, ("exact",), [2], *datasets, known.backbone, seed=1), datasets, known.backbone
+
+
+def test_a_policy_can_not_harm_what_it_is_judged_on(inside):
+    (policy, datasets, backbone), (other, untouched, weights) = fitted("Writes"), fitted("Positions")
+    assert policy.settings[0].validation == other.settings[0].validation > 0
+    for dataset, known in zip(datasets, untouched, strict=True):
+        assert dataset.losses.equal(known.losses) and dataset.inputs.equal(known.inputs)
+        assert (dataset.sample.tokens == known.sample.tokens).all()
+        assert (dataset.sample.labels == known.sample.labels).all()
+    assert all(map(torch.equal, backbone.parameters(), weights.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("name", "main", "entry", "line"),
+    [
+        ("FailsToFit", policies, "policies.routers.own", "policy own: mine:FailsToFit.fit raised IndexError"),
+        ("FailsToLose", baselines, "policies.baselines.own", "policy own: mine:FailsToLose.losses raised IndexError"),
+        ("FailsToBeMade", baselines, "policies.baselines.own", "'mine:FailsToBeMade': __init__ raised ValueError"),
+        ("FailsToChoose", oracle_stage, "oracle.strategies.own", "strategy own: mine:FailsToChoose.choose raised Type"),
+        ("Misshapen", policies, "policies.routers.own", "policy own: mine:Misshapen.losses gave Tensor of"),
+        ("Wrong", oracle_stage, "oracle.strategies.own", "strategy own: mine:Wrong.choose gave NoneType, should be"),
+    ],
+)
+def test_the_last_line_of_a_failure_names_the_class_and_its_param(inside, monkeypatch, name, main, entry, line):
+    (part, group, _), params = entry.split("."), load_params()
+    getattr(getattr(params, part), group)["own"] = f"mine:{name}"
+    monkeypatch.setattr(main, "load_params", lambda: params)
+    with pytest.raises(Exception) as caught:
+        main.main("2" if main is oracle_stage else "own")
+    last = "".join(traceback.format_exception(caught.value)).splitlines()[-1]
+    assert line in last and last.endswith(f"; {entry} in params.yaml names its class")
+    assert "diverged" not in last
+
+
+def test_a_loss_that_is_not_finite_is_what_asks_for_another_training(inside, monkeypatch):
+    class Infinite:
+        def read(self, **keys):
+            losses = ROUTE_LOSSES.read(**keys)
+            column = fixed_lists(np.full((len(losses), 16), np.inf, np.float32))
+            return losses.set_column(losses.column_names.index("losses"), "losses", column)
+
+    monkeypatch.setattr(oracle_stage, "ROUTE_LOSSES", Infinite())
+    with pytest.raises(InputError, match=f"^domain .*: a loss is not finite; {DIVERGED}$"):
+        oracle_stage.main("2")
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "line"),
+    [
+        ("a = 1\n\ndef :\n", InputError, "mine_broken.py:3: not valid Python: invalid syntax"),
+        ("a = [][1]\n", IndexError, "'mine_broken:A': import of mine_broken raised IndexError"),
+        ("import nothing_like_it\n", ModuleNotFoundError, "import of mine_broken raised ModuleNotFoundError"),
+    ],
+)
+def test_a_module_that_can_not_be_imported_is_named(tmp_path, monkeypatch, source, kind, line):
+    monkeypatch.chdir(tmp_path)
+    Path("mine_broken.py").write_text(source)
+    with pytest.raises(kind) as caught:
+        plugins.load("mine_broken:A", plugins.POLICY)
+    assert line in "".join(traceback.format_exception(caught.value)).splitlines()[-1]
 
 
 @pytest.mark.slow

@@ -254,3 +254,19 @@ def test_stages_do_not_wait_for_dvc():
     )
     done = subprocess.run([sys.executable, "-c", words], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", [InputError, KeyError])
+def test_advice_may_be_for_what_the_error_begins_with_alone(kind):
+    """In the message of an InputError, in the last line of the traceback of what the user's own code raises."""
+    words = {"domain ": stage.DIVERGED, "strategy a: ": "a names it", "strategy ab: ": "ab names it"}
+    for line, added in {
+        "domain text": f"; {stage.DIVERGED}",
+        "strategy a: x": "; a names it",
+        "losses of 8": "",
+    }.items():
+        error = kind(line)
+        error.add_note(line)
+        with pytest.raises(kind) as caught, stage.advice(words):
+            raise error
+        assert line + added == (str(caught.value) if kind is InputError else caught.value.__notes__[-1])

@@ -17,14 +17,16 @@ def main(name: str) -> None:
     known = KnownLosses(params.route_losses.models[0], params.route_losses.shards, params.corpus, where)
     kind, budgets, seed = params.policies.baselines[name], params.policies.budgets, params.seed
     train, validation = known.datasets()
+    words = f"policies.baselines.{name} in params.yaml names its class"
     if ":" in kind:
-        with stage.advice(f"policies.baselines.{name} in params.yaml names its class"):
+        with stage.advice(words):
             chooser = plugins.load(kind, plugins.POLICY)
             made = [own.fit(name, chooser, (EXACT,), budgets, train, validation, known.backbone, seed)]
     else:
         inputs, numbers = params.policies.training.inputs, params.policies.neighbours
         made = baselines.build(kind, budgets, inputs, numbers, train, validation, seed)
-    known.write(made, BASELINE_ROUTES, BASELINE_SETTINGS, baseline=name)
+    with stage.advice({f"policy {name}: ": words}):
+        known.write(made, BASELINE_ROUTES, BASELINE_SETTINGS, baseline=name)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,15 @@ from workflow.params import load_params
 def main(budget: str) -> None:
     params = load_params()
     space = RouteSpace(params.model.layers)
-    strategies, parts = {}, []
+    strategies, parts, advice = {}, [], {"domain ": stage.DIVERGED}  # of a loss that is not finite
     for name, kind in params.oracle.strategies.items():
-        with stage.advice(f"oracle.strategies.{name} in params.yaml names its class"):
+        advice[f"strategy {name}: "] = words = f"oracle.strategies.{name} in params.yaml names its class"
+        with stage.advice(words):
             strategies[name] = plugins.load(kind, plugins.STRATEGY) if ":" in kind else None
     for model, shard in product(params.route_losses.models, params.route_losses.shards):
         losses = ROUTE_LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
         tries, seed = params.oracle.random_routes, params.seed
-        with stage.advice(stage.DIVERGED):
+        with stage.advice(advice):
             parts.append(select.apply(model, losses, space, int(budget), tries, seed, strategies))
     for table, tables in zip((SELECTIONS, ROUTE_SUMS, STRATEGY_SUMS), zip(*parts, strict=True), strict=True):
         table.write(pa.concat_tables(tables), budget=budget)

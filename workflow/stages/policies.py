@@ -19,15 +19,17 @@ def main(name: str) -> None:
     known = KnownLosses(params.route_losses.models[0], params.route_losses.shards, params.corpus, where)
     kind, budgets, seed = params.policies.routers[name], params.policies.budgets, params.seed
     train, validation = known.datasets()
+    words = f"policies.routers.{name} in params.yaml names its class"
     if ":" in kind:
-        with stage.advice(f"policies.routers.{name} in params.yaml names its class"):
+        with stage.advice(words):
             chooser, constraints = plugins.load(kind, plugins.POLICY), (EXACT, AVERAGE)
             trained = [own.fit(name, chooser, constraints, budgets, train, validation, known.backbone, seed)]
     else:
         training = params.policies.training
         pairs = product(training.inputs, training.networks)
         trained = [policies.train(kind, *pair, budgets, training, train, validation, seed) for pair in pairs]
-    known.write(trained, POLICY_ROUTES, POLICY_SETTINGS, router=name)
+    with stage.advice({f"policy {name}: ": words}):
+        known.write(trained, POLICY_ROUTES, POLICY_SETTINGS, router=name)
 
 
 if __name__ == "__main__":
