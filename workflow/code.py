@@ -28,7 +28,7 @@ from duo.errors import InputError
 from workflow.instance import iterable
 
 USERS = "examples"  # where users keep code of their own
-LOADER = "duo/plugins.py"  # who reaches it may load the classes that params name
+LOADER = "duo/plugins.py"  # a script that imports it loads the classes that its params name
 FOLDERS = ("duo", "workflow", USERS)
 ARTIFACTS = "artifacts/code"
 CACHE = Path(".pipeline/syntax.cache")
@@ -60,8 +60,9 @@ def digests(definitions: dict[str, dict], values: dict) -> dict[str, Digest]:
         if stage != "code":
             declared = {param.split(".$")[0] for param in definition.get("do", definition).get("params", [])}
             apart = _apart(definition)
-            reached[stage] = tree.reached({f"workflow/stages/{stage}.py"}, set())
-            if LOADER in reached[stage]:
+            script = f"workflow/stages/{stage}.py"
+            reached[stage] = tree.reached({script}, set())
+            if LOADER in tree.next(script):
                 shared = {name for param, name in classes.items() if _within(param, declared - {apart})}
                 reached[stage] |= tree.reached(set(), shared)
             for entry in iterable(apart, values) if apart else ():
@@ -195,7 +196,7 @@ class _Tree:
         while ahead:
             file = ahead.pop()
             found.add(file)
-            ahead |= self._next(file) - found
+            ahead |= self.next(file) - found
         return found
 
     def hash(self, file: str) -> str:
@@ -236,7 +237,7 @@ class _Tree:
                 self._read[file] = self._used[key]
         return self._read[file]
 
-    def _next(self, file: str) -> set[str]:
+    def next(self, file: str) -> set[str]:
         """What the file reaches itself."""
         if file not in self._reached:
             found = {reached for name in self._content(file)[1] for reached in self._named(name, file)}

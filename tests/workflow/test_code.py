@@ -298,6 +298,13 @@ def test_users_files_import_nothing_of_the_project_that_no_digest_holds(small, p
     assert str(caught.value) == f"{told} notice its changes"
 
 
+def test_scripts_alone_load_classes():
+    """So that a script's own imports tell whether it does."""
+    for path in [*REPOSITORY.glob("duo/**/*.py"), *REPOSITORY.glob("workflow/*.py")]:
+        for node in ast.walk(tree(str(path.relative_to(REPOSITORY)))):
+            assert not (isinstance(node, ast.Call) and ast.unparse(node.func) == "plugins.load"), path
+
+
 def test_where_entries_have_instances_each_has_a_digest_of_its_own_class_alone(small):
     deps = [code.path("one"), code.path(code.own("kinds.${key}"))]
     definition = {"foreach": "${kinds}", "do": {"params": ["kinds.${key}", "more"], "deps": deps}}
