@@ -1,6 +1,7 @@
 """Every wrong value in params.yaml ends in one error that names its key and what would be right."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from project import REPOSITORY as ROOT
 from ruamel.yaml import YAML
 
 from duo.errors import InputError
+from workflow.explain import RENAMED
 from workflow.params import load_params, read_yaml
 
 PARAMS = read_yaml(ROOT / "params.yaml")
@@ -42,6 +44,24 @@ def test_default_params_are_valid_and_short():
     params = load_params(ROOT / "params.yaml")
     assert list(params.corpus) == ["text", "code"]
     assert len((ROOT / "params.yaml").read_text().splitlines()) < 200
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
+    values = copy.deepcopy(PARAMS)
+    group, key = old.split(".")
+    values.setdefault(group, {})[key] = 1
+    (tmp_path / "params.yaml").write_text(json.dumps(values))
+    with pytest.raises(InputError) as caught:
+        load_params(tmp_path / "params.yaml")
+    new = RENAMED[old]
+    assert f"{old} is now {new}" in str(caught.value) if new else f"{old} is gone" in str(caught.value)
+    if new:
+        group, *rest = new.split(".")
+        at = PARAMS[group]
+        for part in rest:
+            assert part in at, new
+            at = at[part]
 
 
 @pytest.mark.parametrize(
