@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from math import exp
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from made_up_page import FIGURES, HOSTILE, TEXTS, evaluated, inputs
 from project import REPOSITORY
@@ -178,6 +179,23 @@ def test_a_table_that_nobody_listed_comes_last(monkeypatch):
     new = files.Table("early_exit/curves.parquet", studies.ORACLE_CURVES.schema)
     monkeypatch.setattr(studies, "EARLY_EXIT_CURVES", new, raising=False)
     assert list(content.study_tables().items()) == [*listed.items(), (new, "Early exit: curves")]
+
+
+def row_of(table: files.Table, **named: str) -> pa.Table:
+    """A row of the table in which all that is not named is 0, empty or false."""
+    nothing = {field.name: pa.scalar("0").cast(field.type).as_py() for field in table.schema}
+    return pa.Table.from_pylist([nothing | named], schema=table.schema)
+
+
+def test_a_strategy_policy_router_and_model_that_nobody_listed_are_on_the_page(given):
+    tables = {
+        "A": row_of(studies.ORACLE_CURVES, model="new-model", domain="new-domain", strategy="new_strategy"),
+        "B": row_of(studies.ROUTER_CURVES, router="new-router", model="new-model", kind="new_kind"),
+        "C": row_of(studies.GAP_CLOSED_CURVES, policy="new_policy", model="new-model"),
+    }
+    words = Tags(report.render(**given | {"tables": tables})).words
+    for name in ("new-model", "new-domain", "new_strategy", "new-router", "new_kind", "new_policy"):
+        assert name in words, name
 
 
 def test_claims_rest_on_pictures_of_the_page():
