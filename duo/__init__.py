@@ -5,7 +5,7 @@
     space = duo.RouteSpace(4)                                # every layer small or big: 16 routes
     losses = duo.losses(model, tokens, labels, space)        # [documents, length, routes] nats
     best = duo.oracle(losses, space, budget=2)               # .routes and .losses of every token
-    null = duo.null(model, tokens, space, budgets=2)         # .gain and .bias on sampled labels
+    null = duo.null(model, tokens, space, budget=2)          # .gain and .bias on sampled labels
     print(duo.bootstrap(losses[..., -1] - best.losses))      # mean, with its interval over documents
 
 `model` is a Duo, an OPT made one, or any decoder behind the few methods of duo.Routable. duo.load reads what a run

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import made_up_run
@@ -259,6 +260,23 @@ def test_a_run_is_loaded_from_anywhere(run, tmp_path, monkeypatch):
         assert loaded.models == ["duo", "second"] and loaded.space == SPACE
     assert loaded.table("oracle/1/tokens")["oracle_route"].to_pylist() == [1]
     assert torch.equal(loaded.model("second").outputs, make().outputs)
+
+
+def shown_code(where: str) -> str:
+    """The lines of Python in README, or in the docstring of duo."""
+    if where == "README":
+        return (REPOSITORY / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    return "\n".join(line.strip() for line in duo.__doc__.splitlines() if line.startswith("    "))
+
+
+@pytest.mark.parametrize("where", ["README", "docstring"])
+def test_the_lines_that_are_shown_run(where, run, monkeypatch, capsys):
+    monkeypatch.chdir(run)
+    names = {"model": make(replace(TINY, layers=4), scale=1.0), "tokens": TOKENS, "labels": LABELS}
+    exec(shown_code(where), names)
+    assert capsys.readouterr().out.count("Interval(value=") == shown_code(where).count("print(") > 0
+    if where == "README":
+        assert len(names["table"]) > 0 and set(names["table"]["domain"]) == {"text"}
 
 
 def test_files_of_a_run_are_loaded_alone(run):
