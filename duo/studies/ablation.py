@@ -127,7 +127,7 @@ class AblationCosts(Study):
         self.ids = {"model": models[0].name, "domain": domain}
         self.stream = ("ablation", measure)
         self.measure, self.models, self.layers = measure, models, layers
-        self.sums, self.counts, self.documents = sums, counts, len(counts)
+        self.sums, self.counts, self.clusters = sums, counts, len(counts)
 
     def means(self, weights: np.ndarray) -> stats.Numbers:
         """Mean costs by MeanCost, each [replicates], under weights [replicates, documents]."""

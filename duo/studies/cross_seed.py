@@ -111,7 +111,7 @@ class CrossSeed(Study):
     ) -> None:
         self.ids = {"domain": domain}
         self.layers, self.budgets, self.tokens, self.pairs, self.single = layers, budgets, tokens, pairs, single
-        self.documents = len(tokens)
+        self.clusters = len(tokens)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         tokens = stats.weighted_sums(weights, self.tokens)[:, None]
@@ -144,7 +144,11 @@ class CrossSeed(Study):
             for table, kind in {CROSS_SEED: PairLoss, CROSS_SEED_MEANS: MeanLoss}.items()
         }
         statistics = [
-            self.ids | {"model": key.model} | asdict(key.statistic) | interval._asdict()
+            self.ids
+            | {"model": key.model}
+            | asdict(key.statistic)
+            | interval._asdict()
+            | {"error": interval.error, "clusters": self.clusters}
             for key, interval in estimates.items()
             if isinstance(key, OfScorer)
         ]

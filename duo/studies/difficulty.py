@@ -108,8 +108,8 @@ class TokenDifficulty(Study):
     def __init__(self, table: pa.Table) -> None:
         self.ids = {name: table[name][0].as_py() for name in ("model", "domain")}
         self.table = table
-        self.clusters = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
-        self.documents = len(self.clusters.documents)
+        self.by_cluster = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
+        self.clusters = len(self.by_cluster)
         self.loss, self.big, _, self.gap = (table[name].to_numpy().astype(np.float64) for name in _LOSSES)
         self.line_starts = table["line_start"].to_numpy(zero_copy_only=False)
         classes = table["class"].to_numpy(zero_copy_only=False)
@@ -121,12 +121,12 @@ class TokenDifficulty(Study):
 
         What is high and what rank a token has is settled on the full sample; only documents are drawn anew.
         """
-        mean, everything = self.clusters.mean, np.ones(len(self.loss), bool)
+        mean, everything = self.by_cluster.mean, np.ones(len(self.loss), bool)
         high = self.loss >= np.percentile(self.loss, HIGH)
         numbers = {
             WITHOUT_GAIN: mean(weights, self.gap < NO_GAIN * self.loss, high),
             WITHOUT_GAIN_ALL_BIG: mean(weights, self.loss - self.big < NO_GAIN * self.loss, high),
-            LOSS_GAP_RANK: self.clusters.rank_correlation(weights, self.loss, self.gap, everything),
+            LOSS_GAP_RANK: self.by_cluster.rank_correlation(weights, self.loss, self.gap, everything),
         }
         for name, tokens in self.classes.items():
             numbers[ClassMean("loss", name)] = mean(weights, self.loss, tokens)
@@ -139,7 +139,7 @@ class TokenDifficulty(Study):
         if not (self._enough(lines) and self._enough(rest)):
             return {}
         loss, gap = (
-            [self.clusters.mean(weights, values, tokens) for tokens in (lines, rest)]
+            [self.by_cluster.mean(weights, values, tokens) for tokens in (lines, rest)]
             for values in (self.loss, self.gap)
         )
         return {
@@ -150,7 +150,7 @@ class TokenDifficulty(Study):
         }
 
     def _enough(self, tokens: np.ndarray) -> bool:
-        return self.clusters.enough(tokens, DOCUMENTS)
+        return self.by_cluster.enough(tokens, DOCUMENTS)
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         return {

@@ -51,7 +51,7 @@ class JointCurves(Study):
     ) -> None:
         self.ids = {"model": model, "domain": domain}
         self.layers, self.tokens, self.losses, self.agreements = layers, tokens, losses, agreements
-        self.documents = len(tokens)
+        self.clusters = len(tokens)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         tokens = stats.weighted_sums(weights, self.tokens)

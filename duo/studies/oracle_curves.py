@@ -76,7 +76,7 @@ class OracleCurves(Study):
         self.ids = {"model": model, "domain": domain}
         self.tokens, self.budgets, self.layers = tokens, budgets, layers
         self.words = {**words, **ONE_ROUTE}  # of every strategy
-        self.documents = len(tokens)
+        self.clusters = len(tokens)
 
     def means(self, weights: np.ndarray) -> stats.Numbers:
         """Losses by Loss and shares of big by BigShare, each [replicates]."""
@@ -101,7 +101,7 @@ class OracleCurves(Study):
         if strategy not in ONE_ROUTE:
             return -1
         at = self.budgets[budget]
-        means = self._route_means(np.ones((1, self.documents)), at)[0]
+        means = self._route_means(np.ones((1, self.clusters)), at)[0]
         tried = at.drawn if strategy == RANDOM_ALL else np.ones_like(at.drawn)
         return int(at.routes[tried][means[tried].argmin()])
 
@@ -128,7 +128,7 @@ class OracleCurves(Study):
         }
         shown |= {f"{strategy}_1": Loss(strategy, 1) for strategy in (ORACLE, RANDOM_ALL, FIXED)}
         return {
-            "documents": self.documents,
+            "documents": self.clusters,
             "tokens": int(self.tokens.sum()),
             "oracle_budget": best,
             "perplexity": {name: exp(estimates[key].value) for name, key in shown.items() if key in estimates},

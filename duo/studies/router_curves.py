@@ -92,7 +92,7 @@ class RouterCurves(Study):
     ) -> None:
         self.ids = {"model": model, "domain": domain}
         self.routers, self.tokens, self.oracle, self.average = routers, tokens, oracle, average
-        self.documents = len(tokens)
+        self.clusters = len(tokens)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         means = self.means(weights)

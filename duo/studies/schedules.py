@@ -83,7 +83,7 @@ class BudgetSchedules(Study):
     ) -> None:
         self.ids = {"model": model, "domain": domain}
         self.budgets, self.losses = budgets, losses
-        self.documents, self.length = next(iter(losses.values())).shape
+        self.clusters, self.length = next(iter(losses.values())).shape
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         """Losses by ScheduleLoss and by StretchLoss, and their differences, each [replicates]."""

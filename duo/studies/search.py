@@ -40,7 +40,7 @@ class SearchCurves(Study):
     def __init__(self, model: str, domain: str, reached: Mapping[tuple[str, int], np.ndarray]) -> None:
         self.ids = {"model": model, "domain": domain}
         self.reached = reached
-        self.documents = len(next(iter(reached.values())))
+        self.clusters = len(next(iter(reached.values())))
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         numbers = {}

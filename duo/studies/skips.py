@@ -136,7 +136,7 @@ class SkipPatterns(Study):
         self, model: str, domain: str, budget: int, losses: np.ndarray, keeps: np.ndarray, sampled: np.ndarray
     ) -> None:
         self.ids = {"model": model, "domain": domain}
-        self.budget, self.keeps, self.documents = budget, keeps, len(keeps)
+        self.budget, self.keeps, self.clusters = budget, keeps, len(keeps)
         self.measures = [
             losses_of(losses),
             kept_shares(keeps, budget),

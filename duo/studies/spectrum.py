@@ -176,7 +176,7 @@ class Spectrum(Study):
     ) -> None:
         self.ids = {"model": model, "domain": domain}
         self.budgets, self.tokens, self.sums = budgets, tokens, sums
-        self.documents, self.layers = len(tokens), sums["shapley"].shape[1]
+        self.clusters, self.layers = len(tokens), sums["shapley"].shape[1]
 
     def means(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """[replicates, ...] means over tokens of every measure."""

@@ -48,7 +48,7 @@ class ThreeWayCurves(Study):
         }
         shape = (len(names), pairs.shape[1])
         at, size = np.ravel_multi_index((document, cell), shape), np.prod(shape)
-        self.documents = len(names)
+        self.clusters = len(names)
         self.cells, self.all_big = pairs.T.tolist(), int(pairs[0].argmax())  # (big, skip) of each; which is all-big
         self.tokens = np.bincount(at, minlength=size).reshape(shape)  # [documents, cells]
         self.sums = {name: np.bincount(at, values, minlength=size).reshape(shape) for name, values in losses.items()}
