@@ -151,7 +151,8 @@ def gain() -> dict[str, pa.Table]:
 
 def _ends(name: str, value: float) -> dict[str, float]:
     ends = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
-    return {name: value, ends[0]: value - 0.0625, ends[1]: value + 0.0625}
+    more = {"error": 0.03125, "clusters": 24} if name == "value" else {}  # as every table of statistics has them
+    return {name: value, ends[0]: value - 0.0625, ends[1]: value + 0.0625} | more
 
 
 def _loss(loss: float) -> dict[str, float]:

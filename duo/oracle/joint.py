@@ -122,7 +122,7 @@ def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets
     """The best route of each budget for every token (oracle), document (sequence) and domain (fixed).
 
     losses [documents, length, routes] of all routes of the space. As in duo.oracle.select, the fixed route of a
-    document is the best on all other clusters, and equal losses are chosen among by the same random numbers.
+    document is the best of other clusters, and equal losses are chosen among by the same random numbers.
     """
     choices = {}
     for budget in budgets:

@@ -74,7 +74,8 @@ def best(losses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]
 
 
 def fixed(losses: np.ndarray, domains: Sequence[str], clusters: Sequence[str]) -> np.ndarray:
-    """[documents] index of the one route for all tokens of a domain: for each document, the best of all other clusters.
+    """[documents] index of the one route for all tokens of a domain: for a document, the best of the half of the
+    clusters that it is not in (duo.stats.cross_fitted).
 
     losses [documents, routes]: sums over documents of as many tokens, nats; domains, clusters: of each document. Chosen
     on the tokens that it serves, it would look better than it is.

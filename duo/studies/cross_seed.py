@@ -4,8 +4,8 @@ Models that differ by their seed alone have the same tokens in front of them. Wh
 scored by another, keeps of its gain what lies in the token, its label and the depth of the layers, and loses what
 lies in one model's weights.
 
-The fixed route of a cluster was chosen on all others. Beside it stands the one that was chosen on the very tokens that
-it is scored on, as the paper chooses: what it gains over the former it does not keep elsewhere.
+The fixed route of a cluster was chosen on others (duo.stats.cross_fitted). Beside it stands the one that was chosen on
+the very tokens that it is scored on, as the paper chooses: what it gains over the former it does not keep elsewhere.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,8 @@
 """What can be asked of any curve of losses over budgets, whoever chose the routes: the oracle, or who knows less.
 
 Answers are shares of a difference that the model itself has, so that models and kinds of text compare. The best of
-many options, on the tokens that it is scored on, looks better than it is; so an option is chosen for every cluster on
-all the others, and its choice stays as it is in the bootstrap.
+many options, on the tokens that it is scored on, looks better than it is; so an option is chosen for each half of the
+clusters on the other (duo.stats.cross_fitted), and its choice stays as it is in the bootstrap.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from duo import stats
-
-
-def best_elsewhere(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """[clusters] sums under the option that is best, by its mean, on all other clusters.
-
-    sums [clusters, options] over tokens [clusters].
-    """
-    return taken(sums, stats.cross_fitted(sums, tokens))
 
 
 def taken(sums: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -45,9 +37,9 @@ def distance_from_lowest(
     """[replicates] how far half of the layers big lies above the best budget, over how far the better end does.
 
     curve: sums of losses [clusters] over tokens [clusters], by budget. Which budget is best, and which end is better,
-    is chosen for every cluster on the others. At most 1, and 1 where no end lies above the best budget: the curve then
-    has no lowest point between them.
+    the other half of the clusters says. At most 1, and 1 where no end lies above the best budget: the curve then has no
+    lowest point between them.
     """
-    best, end = (best_elsewhere(stacked(part), tokens) for part in (curve, {k: curve[k] for k in (0, layers)}))
+    best, end = (stats.kept(stacked(part), tokens) for part in (curve, {k: curve[k] for k in (0, layers)}))
     half, rise = (stats.weighted_sums(weights, sums - best) for sums in (curve[layers // 2], end))
     return np.minimum(np.divide(half, rise, out=np.ones_like(half), where=rise > 0), 1)

@@ -88,7 +88,7 @@ class Gain(Study):
         [documents, layers] tokens whose oracle route is big, by labels and budget; heat: [layers, positions] shares of
         documents, likewise. without_gain: functions of weights by statistic.
         """
-        self.ids, self.documents = curves.ids, curves.documents
+        self.ids, self.clusters = curves.ids, curves.clusters
         self.curves, self.settings, self.losses, self.references = curves, settings, losses, references
         self.big, self.heat, self.without_gain = big, heat, without_gain
         self.budgets, self.layers = list(curves.budgets), curves.layers

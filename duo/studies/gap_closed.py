@@ -100,7 +100,7 @@ class GapClosed(Study):
     ) -> None:
         self.ids = {"model": model, "domain": domain}
         self.tokens, self.sums, self.chosen = tokens, sums, chosen
-        self.documents = len(tokens)
+        self.clusters = len(tokens)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         tokens = stats.weighted_sums(weights, self.tokens)
@@ -249,7 +249,7 @@ def _policy(name: str) -> str:
 def _positive(interval: Interval) -> Interval:
     """A difference the other way round, where it is below 0."""
     value, low, high = interval
-    return Interval(-value, -high, -low) if value < 0 else interval
+    return Interval(-value, -high, -low, interval.error) if value < 0 else interval
 
 
 def gather(

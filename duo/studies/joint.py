@@ -2,7 +2,7 @@
 
 The losses of a chosen route are isolated, as it was tried, and joint, when all tokens run together on their chosen
 routes. This is compared for every context, which is what the other tokens do while one token's routes are tried. The
-fixed route of a cluster was chosen on all others (duo.oracle.joint).
+fixed route of a cluster was chosen on others (duo.oracle.joint).
 """
 
 from collections.abc import Iterable, Mapping

@@ -5,7 +5,8 @@ clusters, which all models share, replicate by replicate. The spread over models
 is given apart from them.
 
 The best of many, on the tokens that it is scored on, looks better than it is. So whatever serves all tokens alike, a
-route or a budget, is chosen for every cluster on all the others, and its choice stays as it is in the bootstrap.
+route or a budget, is chosen for each half of the clusters on the other (duo.stats.cross_fitted), and its choice stays
+as it is in the bootstrap.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,6 @@ from duo import stats
 from duo.routes import RouteSpace
 from duo.stats import Interval, Intervals, Statistic, Study
 from duo.studies import curves
-from duo.studies.curves import best_elsewhere
 from duo.studies.documents import part
 from duo.studies.oracle_sums import AtBudget, big_tokens, by_strategy, summed
 from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS, SEED_SPREAD
@@ -166,7 +166,7 @@ class OracleCurves(Study):
         numbers = {FIXED_SLOPE: stats.slopes(np.array([*self.budgets])[:, None], losses)}
         if self.layers in self.budgets:
             others = [at.route_losses for budget, at in self.budgets.items() if budget < self.layers]
-            other = best_elsewhere(np.concatenate(others, axis=1), self.tokens)
+            other = stats.kept(np.concatenate(others, axis=1), self.tokens)
             numbers[ALL_BIG_LESS_OTHER] = self._mean(weights, self.budgets[self.layers].losses[MEAN] - other)
         return numbers
 

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from duo import stats
 from duo.routes import RouteSpace
-from duo.studies.curves import best_elsewhere
 from duo.terms import FIXED, MEAN, ORACLE, RANDOM_ALL
 
 SELECTED = {ORACLE: "oracle_loss", MEAN: "mean_loss"}  # strategies that are columns of SELECTIONS
@@ -49,7 +48,7 @@ def summed(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> tup
     route_losses = np.zeros((len(tokens), len(routes)))
     np.add.at(route_losses, (row, column), route_sums["loss_sum"].to_numpy())
     drawn = route_sums["drawn"].to_numpy()[first]
-    losses |= {RANDOM_ALL: best_elsewhere(route_losses[:, drawn], tokens), FIXED: best_elsewhere(route_losses, tokens)}
+    losses |= {RANDOM_ALL: stats.kept(route_losses[:, drawn], tokens), FIXED: stats.kept(route_losses, tokens)}
     return tokens, AtBudget(
         losses=losses,
         routes=routes,

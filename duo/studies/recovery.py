@@ -43,8 +43,8 @@ class Recovery(Study):
 
     def __init__(self, table: pa.Table) -> None:
         self.ids = {"model": synthetic.NAME, "domain": synthetic.NAME}
-        self.clusters = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
-        self.documents = len(self.clusters.documents)
+        self.by_cluster = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
+        self.clusters = len(self.by_cluster)
         kinds = table["kind"].to_numpy(zero_copy_only=False)
         self.difficulty, self.entropy = (table[name].to_numpy() for name in ("difficulty", "entropy"))
         self.values = {name: table[name].to_numpy().astype(np.float64) for name in MEASURED}
@@ -55,12 +55,12 @@ class Recovery(Study):
             for steps in np.unique(self.difficulty[tokens])
         }
         self.classes = {
-            key: tokens for key, tokens in classes.items() if self.clusters.enough(tokens, difficulty.CLUSTERS)
+            key: tokens for key, tokens in classes.items() if self.by_cluster.enough(tokens, difficulty.CLUSTERS)
         }
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         means = {
-            SyntheticMean(name, kind, steps): self.clusters.mean(weights, values, tokens)
+            SyntheticMean(name, kind, steps): self.by_cluster.mean(weights, values, tokens)
             for (kind, steps), tokens in self.classes.items()
             for name, values in self.values.items()
         }
@@ -81,7 +81,7 @@ class Recovery(Study):
         numbers = {}
         for name, (known, tokens) in self._known().items():
             ranks = {
-                measure: self.clusters.rank_correlation(weights, self.values[column], known, tokens)
+                measure: self.by_cluster.rank_correlation(weights, self.values[column], known, tokens)
                 for measure, column in MEASURES.items()
             }
             numbers |= {rank_correlation(measure, name): rank for measure, rank in ranks.items()}
@@ -105,7 +105,7 @@ class Recovery(Study):
             return {}
         medians = {measure: np.median(self.values[column][self.difficulty > 0]) for measure, column in MEASURES.items()}
         return {
-            false_alarms(measure): self.clusters.mean(
+            false_alarms(measure): self.by_cluster.mean(
                 weights, self.values[MEASURES[measure]] >= median, self.kinds["noise"]
             )
             for measure, median in medians.items()

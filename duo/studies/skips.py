@@ -18,7 +18,6 @@ from duo.errors import InputError
 from duo.oracle import select as oracle
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
-from duo.studies.curves import taken
 from duo.studies.documents import by_cluster
 from duo.studies.excess import Excess
 from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS
@@ -78,7 +77,7 @@ class KeptShare:
 
 def select(model: str, sample: EvaluationSet, losses: np.ndarray, routes: np.ndarray, seed: int) -> pa.Table:
     """SKIPS of one model: each token's best route, among ties by chance, and what the fixed route gets: of those that
-    serve a whole domain, the one that is best on all clusters but the token's own.
+    serve a whole domain, the one that is best on other clusters than the token's.
 
     losses [documents, length, routes] nats of the sample's tokens under the routes with codes [routes]. InputError
     where one is not finite.
@@ -212,11 +211,10 @@ def consistent_layers(keeps: np.ndarray, clusters: np.ndarray) -> Measure:
     """C10: how consistently the oracle keeps one layer and skips another.
 
     The lower of two shares: of the tokens that keep the layer which is kept most, and of those that skip the layer
-    which is skipped most. For every cluster it is the layer of all others, or the highest of many shares would be high
-    by chance.
+    which is skipped most. Which layer that is, other clusters say: the highest of many shares would be high by chance.
     """
     kept, tokens = by_cluster(clusters, keeps.sum(axis=1)), by_cluster(clusters, np.full(len(keeps), keeps.shape[1]))
-    most, least = (taken(kept, stats.cross_fitted(sign * kept, tokens)) for sign in (-1, 1))
+    most, least = (sign * stats.kept(sign * kept, tokens) for sign in (-1, 1))
 
     def measure(weights: np.ndarray) -> stats.Numbers:
         total = stats.weighted_sums(weights, tokens)

@@ -19,6 +19,11 @@ def table(template: str, *fields: pa.Field) -> Table:
 MODEL = field("model", pa.string(), "a key of params models")
 DOMAIN = field("domain", pa.string(), "kind of text, a key of params corpus")
 DOCUMENT = field("document", pa.string(), "id of the document in its domain")
+CLUSTER = field(
+    "cluster",
+    pa.string(),
+    "what the document shares with others that are not independent of it: its package, or itself",
+)
 POSITION = field("position", pa.int32(), "index of the predicted token in its document")
 BUDGET = field("budget", pa.int32(), "big layers per token")
 LAYER = field("layer", pa.int32(), "0 is next to the embedding")
@@ -73,10 +78,15 @@ STATISTIC = [
         metadata={"meaning": "of the comparison; empty where of none", "unit": "big layers per token"},
     ),
     field(
-        "labels", pa.string(), "true, sampled, corrected (selection bias taken off) or difference (true less sampled)"
+        "labels",
+        pa.string(),
+        "true; sampled from the model's own prediction; matched, sampled among words of like surprisal; excess, true "
+        "less matched; or placebo, the excess where a sampled label plays the truth",
     ),
 ]
 WORDS = field("words", pa.string(), "the statistic in plain English")
-STATISTICS = pa.schema([MODEL, DOMAIN, *STATISTIC, *VALUE_INTERVAL, WORDS])
+ERROR = field("error", pa.float64(), "standard error over clusters")
+CLUSTERS = field("clusters", pa.int32(), "how many clusters the interval and the error are over")
+STATISTICS = pa.schema([MODEL, DOMAIN, *STATISTIC, *VALUE_INTERVAL, ERROR, CLUSTERS, WORDS])
 
 LOSS_INTERVAL = [*interval("loss", "mean over tokens", "nats per token", ends="bare"), PERPLEXITY]

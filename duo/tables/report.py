@@ -38,6 +38,8 @@ RUN_STATISTICS = table(
     fields.DOMAIN,
     *fields.STATISTIC,
     *fields.VALUE_INTERVAL,
+    fields.ERROR,
+    fields.CLUSTERS,
     fields.WORDS,
 )
 

@@ -262,7 +262,7 @@ CROSS_SEED_MEANS = table(
         "strategy",
         pa.string(),
         "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route of "
-        "all other clusters; in_sample: best single route of all, as scored; mean: of all routes",
+        "other clusters; in_sample: best single route of all, as scored; mean: of all routes",
     ),
     fields.BUDGET,
     field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats per token"),

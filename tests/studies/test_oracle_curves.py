@@ -60,10 +60,10 @@ def by_cluster(losses: dict, domain: str) -> dict[str, np.ndarray]:
 
 
 def served_by_others(losses: dict, options: np.ndarray) -> float:
-    """Mean loss where each cluster takes the option, a route's code, that is best on the tokens of all others."""
-    clusters, served = by_cluster(losses, "text"), []
-    for name, part in clusters.items():
-        others = np.concatenate([other for cluster, other in clusters.items() if cluster != name])
+    """Mean loss where each cluster takes the option, a route's code, that is best on the tokens of the other half."""
+    clusters, served = [*by_cluster(losses, "text").values()], []
+    for index, part in enumerate(clusters):
+        others = np.concatenate(clusters[1 - index % 2 :: 2])
         served.append(part[:, min(options, key=lambda route: others[:, route].mean())])
     return np.concatenate(served).mean()
 
@@ -78,7 +78,7 @@ def clustered(documents=(1, 3, 2, 1), tokens: int = 5, seed: int = 0) -> dict:
     }
 
 
-def test_a_route_for_all_tokens_is_chosen_on_the_other_clusters():
+def test_a_route_for_all_tokens_is_chosen_on_other_clusters():
     losses = clustered()
     study, found = evaluated(losses)["text"]
     assert study.clusters == 4 and study.tokens.tolist() == [5, 18, 14, 8]
@@ -117,9 +117,8 @@ def test_a_choice_stays_in_the_bootstrap():
         losses["text", f"d{i:02d}"] = part
     study, found = evaluated(losses, budgets=[1])["text"]
     drawn = np.array([[1.0] * 10 + [0.0] * 10, [0.0] * 10 + [1.0] * 10])
-    # Without a document of the first half, the second route is better on the others.
-    assert study.numbers(drawn)[Loss("fixed", 1)].tolist() == pytest.approx([3.0, 3.0])
-    assert found[Loss("fixed", 1)].value == found[Loss("fixed", 1)].low == pytest.approx(3.0)
+    assert study.numbers(drawn)[Loss("fixed", 1)].tolist() == pytest.approx([1.0, 3.0])
+    assert found[Loss("fixed", 1)].value == pytest.approx(2.0) and found[Loss("fixed", 1)].high > 2.2
 
 
 def test_planted_preferences_come_out_in_maps_shares_and_leans():
@@ -152,8 +151,9 @@ def test_contrasts_are_differences_at_the_budget_that_is_best_for_the_oracle_els
         name: [part[:, SPACE.with_budget(k)].min(axis=1).sum() for k in budgets] for name, part in clusters.items()
     }
     less_small, total = 0.0, sum(map(len, clusters.values()))
-    for name, part in clusters.items():
-        at = np.argmin([sum(oracle[other][k] for other in clusters if other != name) for k in budgets])
+    for index, (name, part) in enumerate(clusters.items()):
+        others = [*clusters][1 - index % 2 :: 2]
+        at = np.argmin([sum(oracle[other][k] for other in others) for k in budgets])
         less_small += oracle[name][at] - part[:, 0].sum()
     assert found[at_best_budget("all_small")].value == pytest.approx(less_small / total)
     assert found[less_all_big("oracle", 1)].value == pytest.approx(
@@ -179,7 +179,7 @@ def test_random_gap_and_distance_from_lowest_by_brute_force():
     )
     best = end = 0.0
     for row in range(len(oracle)):
-        others = np.delete(oracle, row, axis=0).sum(axis=0)
+        others = oracle[1 - row % 2 :: 2].sum(axis=0)
         best += oracle[row, others.argmin()]
         end += oracle[row, 0 if others[0] < others[-1] else -1]
     expected = (oracle[:, HALF].sum() - best) / (end - best)
