@@ -171,7 +171,7 @@ def gather(models: Sequence[OracleCurves], scores: Scores) -> list[CrossSeed]:
     studies = []
     for name in dict.fromkeys(curves.ids["domain"] for curves in models):
         by_model = {curves.ids["model"]: curves for curves in models if curves.ids["domain"] == name}
-        places = sorted({place for domain, _, _, *place in scores if domain == name})
+        places = sorted({(cluster, document) for domain, _, _, cluster, document in scores if domain == name})
         clusters = np.array([cluster for cluster, _ in places])
         pairs = {
             pair: by_cluster(clusters, np.stack([scores[name, *pair, *place] for place in places]))
