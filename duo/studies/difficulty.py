@@ -171,7 +171,7 @@ class TokenDifficulty(Study):
             line_start("loss"): loss[0] - loss[1],
             line_start("gap"): gap[0] - gap[1],
             line_start("relative_gap"): relative[0] - relative[1],
-            LINE_STARTS: np.minimum((loss[0] - loss[1]) / loss[2], (relative[1] - relative[0]) / relative[2]),
+            LINE_STARTS: np.minimum(_part(loss[0] - loss[1], loss[2]), _part(relative[1] - relative[0], relative[2])),
         }
 
     def _enough(self, tokens: np.ndarray) -> bool:
@@ -203,6 +203,11 @@ class TokenDifficulty(Study):
             self.ids | {"loss": loss, "gap": gap, "width": WIDTH, "tokens": count}
             for (loss, gap), count in zip((corners * WIDTH).tolist(), counts.tolist(), strict=True)
         ]
+
+
+def _part(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[replicates] part of a whole; 0 where there is none."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def passage(
