@@ -214,7 +214,13 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ),
         (
             {"ablation.models": ["duo", "skip"]},
-            "ablation.models: 'skip' is neither dense (p_big: 1) nor frozen (big_first)",
+            "ablation.models: 'skip' is neither dense (p_big: 1) nor frozen (big_first), nor one of "
+            "route_losses.models, whose seeds others are compared with: ['duo']",
+        ),
+        (
+            {"models.dense-32.seed": 2},
+            "ablation.models: 'dense-32' has seed 2, but none of route_losses.models that ablation.models names has "
+            "(['duo'])",
         ),
         ({"ablation.models": ["duo", "dense-31"]}, "ablation.models: 'dense-31' is none of models: ["),
         (

@@ -15,12 +15,13 @@ def main(name: str) -> None:
     compute.prepare(params.runtime)
     sample = evaluation_set.read("test")
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    kind = variants.kind(params.models[name], params.pretrain.p_big)
+    variant = params.models[name]
+    kind = variants.kind(variant, params.pretrain.p_big)
     chances = ablation.chances(kind, duo.shape.big, params.ablation.p_big, params.model.small, params.model.big)
     flops = {place: ablation_losses.flops(duo.shape, chance) for place, chance in chances.items()}
     options = params.ablation.draws, Device.of(params.runtime, params.route_losses.precision), params.seed
     losses = {place: ablation_losses.losses(duo, sample, chance, *options) for place, chance in chances.items()}
-    model = ablation.Compared(name, kind, chances, flops)
+    model = ablation.Compared(name, kind, variant.seed, chances, flops)
     ABLATION_LOSSES.write(ablation.loss_table(model, sample, losses), model=name)
 
 

@@ -1,5 +1,6 @@
 """Searches for a token's best route that may try few routes, against the exact answer; the first enumerated model."""
 
+import numpy as np
 import torch
 
 from duo import routes
@@ -35,7 +36,10 @@ def main() -> None:
         tree = search.Lens(duo, space, where, params.route_losses.chunk)
         lens = tree.losses_by_depth(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels), layers - 2)
     reached = search.find(sample, losses, lens, settings, layers, params.seed)
-    gathered = [SearchCurves(name, domain, by_method) for domain, by_method in reached.items()]
+    gathered = [
+        SearchCurves(name, domain, by_method, np.array(sample.of(domain).clusters))
+        for domain, by_method in reached.items()
+    ]
     studies.write(gathered, params.bootstrap, params.seed)
 
 
