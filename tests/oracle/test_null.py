@@ -19,7 +19,7 @@ from duo.tables.files import matrix
 from duo.tables.oracle import SAMPLED_LABELS
 
 DEVICE = Device()
-SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=3, teachers=["teacher"], others=False)
+SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=3, within=0.1, teachers=["teacher"], others=False)
 SPACE = RouteSpace(TINY.layers)
 ALL_BIG = SPACE.named("all_big")
 BUDGETS = range(TINY.layers + 1)
