@@ -30,7 +30,7 @@ def sample(documents: int = 5, tokens: int = 6) -> EvaluationSet:
     """Documents of two domains."""
     names, half = [f"d{index}" for index in range(documents)], documents // 2
     ids = random_tokens(documents, tokens + 1).numpy()
-    return EvaluationSet(["text"] * half + ["code"] * (documents - half), names, ids[:, :-1], ids[:, 1:])
+    return EvaluationSet(["text"] * half + ["code"] * (documents - half), names, names, ids[:, :-1], ids[:, 1:])
 
 
 def test_labels_are_drawn_as_often_as_predicted():

@@ -36,6 +36,7 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Inte
     everyone = EvaluationSet(
         ["text"] * DOCUMENTS,
         [f"d{index:02}" for index in range(DOCUMENTS)],
+        [f"d{index:02}" for index in range(DOCUMENTS)],
         *np.zeros((2, DOCUMENTS, TOKENS), np.int64),
     )
     source, tables, plain = SPACE.named(labels), [], {}
