@@ -106,8 +106,8 @@ def choose(
 ) -> Chosen:
     """Windows of `documents` documents of every domain.
 
-    table: columns of HELD_OUT, of one split. trained: by domain, `grams_of` what training has read. purpose: the split's
-    name, and that of its random numbers. A smaller number of documents gives the first windows of a larger one.
+    table: columns of HELD_OUT, of one split. trained: by domain, `grams_of` what training has read. purpose: the
+    split's name, and that of its random numbers. A smaller number of documents gives the first windows of a larger one.
     InputError where a domain has too few documents that are long enough and not passed over.
     """
     parts, counts = [], {}

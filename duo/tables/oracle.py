@@ -156,8 +156,8 @@ LABEL_SELECTIONS = table(
     field(
         "labels",
         pa.string(),
-        "sampled: from the model's own tempered prediction; matched: from it, among words of like surprisal to that of the "
-        "true label; placebo: the same of sample 0 instead of the true label",
+        "sampled: from the model's own tempered prediction; matched: from it, among words that surprise the model as "
+        "much as the true label does; placebo: the same, with sample 0 in place of the true label",
     ),
     field("sample", pa.int32(), "which of the labels of this kind, from 0"),
     field("label", pa.int32(), "id of the token"),
