@@ -25,15 +25,14 @@ def main(name: str) -> None:
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope, budget)
     small_or_big = routes.RouteSpace(space.layers)
-    settings = params.sampled_labels
     sets = null.label_sets(
         duo,
         small_or_big,
         sample,
-        small_or_big.named(settings.reference),
-        settings.temperature,
-        settings.samples,
-        settings.within,
+        small_or_big.named(params.sampled_labels.reference),
+        params.sampled_labels.temperature,
+        params.sampled_labels.samples,
+        params.sampled_labels.within,
         params.seed,
         where,
     )
