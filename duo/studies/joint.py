@@ -63,7 +63,7 @@ class JointCurves(Study):
         return means | differences(means, self.layers) | shares | self._single_big(weights)
 
     def _single_big(self, weights: np.ndarray) -> stats.Numbers:
-        """`single_big` of the oracle: joint in context greedy, isolated in context shared; where the losses are there."""
+        """`single_big` of the oracle, joint in context greedy and isolated in shared, where the losses are there."""
         numbers = {}
         for context, kind in ((GREEDY, JOINT), (SHARED, ISOLATED)):
             small, one, big = (self.losses.get(ContextLoss(context, ORACLE, kind, k)) for k in (0, 1, self.layers))
