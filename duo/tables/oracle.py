@@ -143,6 +143,31 @@ SAMPLED_LABELS = table(
     field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
 )
 
+# What the oracle chooses on labels that the model itself could have drawn, as SELECTIONS. One row per token, budget and
+# label.
+LABEL_SELECTIONS = table(
+    "sampled_labels/{model}-{shard}/selections.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.CLUSTER,
+    fields.POSITION,
+    fields.BUDGET,
+    field(
+        "labels",
+        pa.string(),
+        "sampled: from the model's own tempered prediction; matched: from it, among words that surprise the model as "
+        "much as the true label does; placebo: the same, with sample 0 in place of the true label",
+    ),
+    field("sample", pa.int32(), "which of the labels of this kind, from 0"),
+    field("label", pa.int32(), "id of the token"),
+    field("surprisal", pa.float32(), "of this label under the prediction that it is sampled from", "nats"),
+    field("reference_loss", pa.float32(), "its loss under the reference route", "nats"),
+    field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on it"),
+    field("oracle_loss", pa.float32(), "that loss", "nats"),
+    field("mean_loss", pa.float32(), "mean over all routes of this budget", "nats"),
+)
+
 # Losses of all routes on documents that the backbone has not seen and that nothing is judged on, as ROUTE_LOSSES: what
 # routers with exact supervision learn from.
 TRAIN_LOSSES = table(
