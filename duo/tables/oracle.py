@@ -168,13 +168,14 @@ LABEL_SELECTIONS = table(
     field("mean_loss", pa.float32(), "mean over all routes of this budget", "nats"),
 )
 
-# Losses of all routes on training and validation documents, as ROUTE_LOSSES: what routers with exact supervision
-# learn from.
+# Losses of all routes on documents that the backbone has not seen and that nothing is judged on, as ROUTE_LOSSES: what
+# routers with exact supervision learn from.
 TRAIN_LOSSES = table(
     "train_losses/{domain}.parquet",
     fields.DOMAIN,
     field("split", pa.string(), "routing or validation"),
-    field("document", pa.string(), "index of the document in its domain's packed split"),
+    fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     field("token", pa.int32(), "id of the context's last token"),
     field("label", pa.int32(), "id of the predicted token"),
