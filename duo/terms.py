@@ -26,6 +26,8 @@ TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "correct
 MATCHED, EXCESS, PLACEBO = "matched", "excess", "placebo"
 # The teacher that is the mean of all other models.
 OTHERS = "others"
+# The chooser that a model is to itself, and all choosers pooled.
+OWN, STACK = "own", "stack"
 
 # How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
 HARD, SOFT = "hard", "soft"
