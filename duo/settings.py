@@ -117,10 +117,12 @@ class Variant(Group):
 
 
 class EvaluationSize(Group):
-    """How much of every domain is evaluated; `duo.data.evaluation_set` chooses it."""
+    """How much of every domain is evaluated, and which windows of it; `duo.data.evaluation_set` chooses them."""
 
     documents: Several
     tokens: Several
+    inside: Share
+    shared: Share
 
 
 class RouteLosses(Group):
@@ -224,6 +226,7 @@ class SampledLabels(Group):
     reference: str | Annotated[int, Field(ge=0)]
     temperature: Positive
     samples: Count
+    within: Positive
     teachers: Names
     others: bool
 

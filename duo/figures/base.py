@@ -287,6 +287,6 @@ def constraint(setting: Setting) -> str:
     return f"Every token has exactly its budget of big layers, of {setting.layers}; {CONTEXT}"
 
 
-def interval(setting: Setting, drawn: str, choices: str = "single winning routes chosen anew in each replicate") -> str:
+def interval(setting: Setting, drawn: str, choices: str = "single winning routes as chosen on other clusters") -> str:
     kind = f"{setting.confidence:.0%} percentile bootstrap intervals"
-    return ", ".join(words for words in (f"{drawn}: {kind}", "documents resampled", choices) if words) + "."
+    return ", ".join(words for words in (f"{drawn}: {kind}", "clusters resampled", choices) if words) + "."

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
 from duo.studies import difficulty
-from duo.studies.schedules import FAMILIES
+from duo.studies.schedules import FAMILIES, ORDER_COST
 from duo.tables.studies import (
     DIFFICULTY,
     DIFFICULTY_CLASSES,
@@ -155,7 +155,7 @@ def _along(axes: Axes, positions: pa.Table) -> None:
 
 def _differences(axes: Axes, statistics: pa.Table) -> None:
     """Every difference of two schedules with its interval: a place per pair, and there a mark per strategy."""
-    statistics = statistics.filter(pc.is_in(statistics["family"], pa.array([*STRATEGIES])))
+    statistics = statistics.filter(pc.not_equal(statistics["family"], ORDER_COST.family))  # which is their mean
     pairs = list(dict.fromkeys(zip(*(statistics[name].to_pylist() for name in ("subject", "reference")), strict=True)))
     families = statistics["family"].unique().to_pylist()
     lines = base.lines([STRATEGIES.get(family, family) for family in families], {"oracle": "oracle"})
@@ -205,4 +205,4 @@ def _sample(setting: base.Setting) -> str:
 
 
 def _interval(setting: base.Setting, drawn: str) -> str:
-    return f"{drawn}: {setting.confidence:.0%} percentile bootstrap intervals, documents resampled."
+    return f"{drawn}: {setting.confidence:.0%} percentile bootstrap intervals, clusters resampled."

@@ -47,9 +47,12 @@ def gather(
 
 def _asked(sets: Sets, question: Callable[[Selections], Sequence[Study]]) -> Iterator[Excess]:
     """One question, which gives a study of every model and domain, asked of all sets."""
-    asked = {labels: [question(selections) for selections in each] for labels, each in sets.items()}
-    for index in range(len(asked[TRUE][0])):
-        yield Excess({labels: [studies[index] for studies in each] for labels, each in asked.items()})
+    asked = {
+        labels: [{tuple(study.ids.values()): study for study in question(selections)} for selections in each]
+        for labels, each in sets.items()
+    }
+    for of in asked[TRUE][0]:
+        yield Excess({labels: [studies[of] for studies in each] for labels, each in asked.items()})
 
 
 def _difficulties(selections: Selections, described: pa.Table, budgets: Sequence[int]) -> list[Study]:

@@ -256,7 +256,10 @@ def big_layers(tables: Mapping[int, pa.Table], space: RouteSpace) -> list[BigLay
 
 FIXED_SLOPE = Statistic("slope", FIXED, words="slope of the best fixed route's loss, nats per big layer")
 ALL_BIG_LESS_OTHER = Statistic(
-    "difference", ALL_BIG, "other_fixed", words="all layers big, less the best fixed route of any other budget"
+    "difference_from_other_budgets",
+    ALL_BIG,
+    "other_fixed",
+    words="all layers big, less the best fixed route of any other budget",
 )
 DEPTH_TREND = Statistic(
     "depth_trend",
@@ -274,7 +277,7 @@ def random_gap(subject: str = ORACLE) -> Statistic:
         f"with half of the layers big, best random route for all tokens, less {_WHO.get(subject, subject)}, as a share "
         "of what all layers big gain over all small"
     )
-    return Statistic("random_gap", subject, RANDOM_ALL, words=words)
+    return Statistic("random_gap", subject, words=words)
 
 
 def lowest_at_half(subject: str = ORACLE) -> Statistic:

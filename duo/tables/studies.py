@@ -92,6 +92,7 @@ DIFFICULTY = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     _CLASS,
     field(

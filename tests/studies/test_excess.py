@@ -116,6 +116,27 @@ def test_excess_is_true_less_matched_and_placebo_is_sampled_less_its_own():
     assert len({row["words"] for row in rows}) == len(rows) == 5
 
 
+def test_models_and_domains_are_told_apart_whatever_their_order():
+    rng = np.random.default_rng(0)
+    predicted = predictions(rng)
+    by_set = {
+        key: losses_of(predicted, labels) for key, labels in sets_of(predicted, drawn(predicted, rng), rng).items()
+    }
+    for losses in by_set.values():
+        losses |= {("code", document): part[::-1] for (_, document), part in list(losses.items())}
+    true, others = tables(by_set)
+    backwards = others.take(np.arange(len(others))[::-1])
+    (first, second), (turned, again) = (
+        [
+            excess
+            for excess in label_sets.gather(label_sets.sets_of(true, rows), described(true), SPACE, ENDS, GAP_BUDGET)
+        ][:2]
+        for rows in (others, backwards)
+    )
+    for one, other in ((first, turned), (second, again)):
+        assert one.ids == other.ids and numbers([one]) == pytest.approx(numbers([other]))
+
+
 def test_every_set_of_labels_is_found_once():
     rng = np.random.default_rng(0)
     predicted = predictions(rng)

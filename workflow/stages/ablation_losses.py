@@ -1,18 +1,19 @@
 """Held-out losses of one of the models that the ablations compare, under random routes."""
 
+from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
 from duo.studies import ablation
 from duo.tables.training import ABLATION_LOSSES, MODEL
 from duo.training import ablation_losses, variants
-from workflow import compute, inputs, stage
+from workflow import compute, stage
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
+    sample = evaluation_set.read("test")
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     variant = params.models[name]
     kind = variants.kind(variant, params.pretrain.p_big)

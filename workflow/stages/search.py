@@ -4,13 +4,14 @@ import numpy as np
 import torch
 
 from duo import routes
+from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import search, select
 from duo.studies.search import SearchCurves
 from duo.tables.oracle import ROUTE_LOSSES
 from duo.tables.training import MODEL
-from workflow import compute, inputs, stage, studies
+from workflow import compute, stage, studies
 from workflow.params import load_params
 
 
@@ -18,8 +19,8 @@ def main() -> None:
     params = load_params()
     compute.prepare(params.runtime)
     name, layers, settings = params.route_losses.models[0], params.model.layers, params.search
-    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
-    sample = sample.truncate(settings.documents, params.evaluation_set.tokens)
+    sample = evaluation_set.read("test")
+    sample = sample.truncate(settings.documents)
     space = routes.RouteSpace(layers)
     tables = [
         ROUTE_LOSSES.read(["domain", "document", "losses"], model=name, shard=shard)
