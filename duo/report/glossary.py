@@ -37,9 +37,10 @@ TERMS = {
     },
     "Is the gain real?": {
         "reference route": "The route that gains are measured from, and whose predictions are the model's own.",
-        "chooser": "Who chooses routes without the label, by a prediction of it: the model's own, other seeds', a larger "
-        "model's, or all pooled, each calibrated on validation text.",
-        "foreseeable gain": "What a chooser's routes gain, scored on the true label: a lower bound of what can be known.",
+        "chooser": "Who chooses routes without the label, by a prediction of it: the model's own, other seeds', a "
+        "larger model's, or all pooled, each calibrated on validation text.",
+        "foreseeable gain": "What a chooser's routes gain, scored on the true label: a lower bound on what can be "
+        "known.",
         "luck, selection bias, winner's curse": "What the oracle gains over a chooser's routes if labels come as that "
         "chooser predicts. The lowest of many losses is low even where routes differ by nothing but noise.",
         "unexplained": "What is left of the gain: the chooser's prediction is off, or some route knows more than it.",
@@ -59,7 +60,8 @@ TERMS = {
         "regret": "The lowest loss that a search has met, less the lowest that there is.",
     },
     "Verdicts": {
-        "smallest effect of interest": "How large an effect must be for a claim to hold; set beforehand, docs/claims.md.",
+        "smallest effect of interest": "How large an effect must be for a claim to hold; docs/claims.md sets it "
+        "beforehand.",
         "holds, no such effect, fails": "A claim's statistic is shown to lie beyond the smallest effect of interest, "
         "within it, or on the other side; else it is undecided.",
         "more than luck": "The same of what the statistic has beyond luck, or of a chooser that sees no label.",

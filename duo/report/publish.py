@@ -104,10 +104,9 @@ def _lines(results: Mapping[str, Any]) -> str:
 
     def marked(value: Any) -> Any:
         if isinstance(value, dict) and value.keys() == {"columns", "rows"}:
+            first = len(rows)
             rows.extend(json.dumps(row, ensure_ascii=False) for row in value["rows"])
-            return value | {
-                "rows": [f"@{len(rows) - len(value['rows']) + index}@" for index in range(len(value["rows"]))]
-            }
+            return value | {"rows": [f"@{number}@" for number in range(first, len(rows))]}
         return {key: marked(part) for key, part in value.items()} if isinstance(value, dict) else value
 
     text = json.dumps(marked(dict(results)), indent=1, ensure_ascii=False)

@@ -31,7 +31,7 @@ def parts(rows: Iterable[Row], budget: float) -> list[Row]:
 
 
 def foreseen(rows: Iterable[Row], budget: float) -> list[dict[str, Any]]:
-    """What each chooser foresees at a budget, who knows least first: its rows of GAIN_STATISTICS by what they measure."""
+    """What each chooser foresees at a budget, in their order: its rows of GAIN_STATISTICS by what they measure."""
     rows = list(rows)
     route = reference(rows)
     return [
