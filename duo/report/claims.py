@@ -96,7 +96,7 @@ def _on_the_oracle(scope: Scope) -> list[Claim]:
             "The oracle with a single big layer is below the model with all layers big.",
             "joint",
             Test(JOINT_STATISTICS, joint.single_big(), EFFECT, TENTH, **greedy),
-            Test(GAIN_STATISTICS, joint.single_big(STACK), EFFECT, TENTH, **single),
+            Test(GAIN_STATISTICS, joint.single_big(STACK, ISOLATED), EFFECT, TENTH, **single),
             (Beside(JOINT_STATISTICS, joint.single_big(kind=ISOLATED)),),
         ),
     ]
