@@ -19,7 +19,7 @@ from duo.studies.excess import Excess
 from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS
 from duo.tables.studies import EXCESS_STATISTICS, GAIN_STATISTICS, ORACLE_STATISTICS, ROUTER_STATISTICS
-from duo.terms import EXCESS, MATCHED, PLACEBO, SAMPLED, TRUE
+from duo.terms import EXCESS, MATCHED, PLACEBO, SAMPLED, STACK, TRUE
 from duo.verdicts import BELOW, EFFECT, WITHIN
 from workflow.__main__ import use
 from workflow.params import load_params
@@ -29,6 +29,7 @@ SCOPE = claims.Scope(
     layers=12,
     budgets=range(13),
     greedy=range(13),
+    chooser=STACK,
     routers=[4, 6, 8],
     skipping_routers=True,
     skips=True,
@@ -384,7 +385,7 @@ def test_our_experiments_have_what_every_claim_needs(file, tmp_path):
         use(str(ROOT / file), path)
     params = load_params(path)
     lacking = [claim.name for claim in claims.claims(scope(params)) for test in claim.tests.values() if not test.there]
-    assert set(lacking) <= {"C16", "C3"} if file == "params/smoke.yaml" else {"C16"}  # lines, which only the text has
+    assert set(lacking) == {"C16"}  # lines, which only the text has
     groups = whose(params)
     assert groups[STUDIED][0] == params.route_losses.models[0] and groups[SKIPPING]
     assert not set(groups[STUDIED]) & set(groups[SKIPPING]), (

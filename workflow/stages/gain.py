@@ -1,4 +1,4 @@
-"""What the oracle gains beyond selection bias, with intervals."""
+"""What the oracle gains, and how much of that anybody could foresee; with intervals."""
 
 from itertools import product
 
@@ -6,21 +6,30 @@ import pyarrow as pa
 
 from duo.routes import RouteSpace
 from duo.studies import gain, oracle_curves
-from duo.tables.oracle import ROUTE_SUMS, SAMPLED_LABELS, SELECTIONS
+from duo.tables.oracle import (
+    CELLS,
+    CHOICES,
+    LABEL_SELECTIONS,
+    MATCHED_GAINS,
+    PREDICTIONS,
+    ROUTE_SUMS,
+    SELECTIONS,
+)
 from workflow import stage, studies
 from workflow.params import load_params
 
 
 def main() -> None:
     params = load_params()
-    space, budgets, settings = RouteSpace(params.model.layers), params.oracle.budgets, params.sampled_labels
-    shards = product(params.route_losses.models, params.route_losses.shards)
-    tokens = pa.concat_tables([SAMPLED_LABELS.read(model=model, shard=shard) for model, shard in shards])
-    tables = {k: (SELECTIONS.read(budget=k), ROUTE_SUMS.read(budget=k)) for k in budgets}
-    gains = [
-        gain.gather(tokens, curves, space, settings, params.difficulty.budget)
-        for curves in oracle_curves.gather(tables, space)
+    space, budgets = RouteSpace(params.model.layers), params.oracle.budgets
+    shards = list(product(params.route_losses.models, params.route_losses.shards))
+    tables = [
+        pa.concat_tables([table.read(model=model, shard=shard) for model, shard in shards])
+        for table in (CHOICES, PREDICTIONS, MATCHED_GAINS, CELLS, LABEL_SELECTIONS)
     ]
+    selections = {k: SELECTIONS.read(budget=k) for k in budgets}
+    curves = oracle_curves.gather({k: (selections[k], ROUTE_SUMS.read(budget=k)) for k in budgets}, space)
+    gains = [gain.gather(each, params.sampled_labels.reference, *tables, selections) for each in curves]
     studies.write(gains, params.bootstrap, params.seed)
 
 
