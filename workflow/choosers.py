@@ -5,7 +5,6 @@ from duo.model.device import Device
 from duo.oracle import choosers
 from duo.routes import RouteSpace
 from duo.tables.training import MODEL
-from duo.training import variants
 from workflow.params import Params
 
 
@@ -24,7 +23,5 @@ def members(params: Params, model: str) -> dict[str, choosers.Predict]:
 
 
 def others_of(params: Params, model: str) -> list[str]:
-    """The other enumerated models that differ from this one by their seed alone."""
-    same = variants.without_seed(params.models[model])
-    names = [name for name in params.route_losses.models if name != model]
-    return [name for name in names if variants.without_seed(params.models[name]) == same]
+    """The other enumerated models, which differ from this one, or from what it is made of, by their seed alone."""
+    return [name for name in params.seeds() if name != params.recalibrated.get(model, model)]

@@ -133,7 +133,9 @@ LINES = {
     "loss": Line("loss with all layers small", "#E69F00", "s", "-"),
     "gap": Line("gap", "#0072B2", "o", "-"),
     "selection_bias": Line("selection bias", "#D55E00", "v", "-"),
+    "known_bias": Line("true bias", "#E69F00", "^", "-"),
     "corrected_gap": Line("corrected gap", "#009E73", "D", "-"),
+    "known_corrected_gap": Line("gap less true bias", "#CC79A7", "s", "-"),
     # Strategies of other seeds and documents, and of independent noise.
     "predicted": Line("as many independent normal losses", "#D55E00", "D", "--"),
     "effective": Line("independent routes, effectively", "#009E73", "P", "-."),

@@ -13,7 +13,7 @@ from duo.studies.recovery import Recovery
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 SETTING = base.Setting(model="synthetic", layers=4, documents=12, tokens=41, random_routes=7, confidence=0.9)
-NULL = SampledLabels(reference="all_big", temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=False)
+NULL = SampledLabels(reference="all_big", samples=2, within=0.1, teachers=["teacher"], others=False)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_every_class_and_correlation_is_drawn(tables):
     expected = [row["value"] for row in statistics.to_pylist() if row["family"] == "rank_correlation"]
     assert sorted(chain.from_iterable(marks(ranks).values())) == pytest.approx(sorted(expected)) and len(expected) == 9
     assert len(marks(alarms)) == 3
-    sample, null = "12 sequences of 41 tokens", "sampled from the predictions of all layers big (2 per token"
+    sample, null = "12 sequences of 41 tokens", "if labels come as all layers big predicts them, calibrated"
     for words in ("at 2 of 4 big", null, sample, "context shared", "90% percentile bootstrap"):
         assert words in picture.caption
 
@@ -68,5 +68,5 @@ def test_a_measure_that_nobody_listed_is_drawn_in_a_style_of_its_own(tables):
 
 
 def test_the_route_that_labels_are_sampled_from_goes_by_its_code_where_it_has_no_name(tables):
-    null = SampledLabels(reference=5, temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=False)
-    assert "the predictions of the route with code 5 (" in synthetic.recovery(*tables, 2, null, SETTING).caption
+    null = SampledLabels(reference=5, samples=2, within=0.1, teachers=["teacher"], others=False)
+    assert "come as the route with code 5 predicts them" in synthetic.recovery(*tables, 2, null, SETTING).caption

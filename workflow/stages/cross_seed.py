@@ -12,10 +12,14 @@ from workflow.params import load_params
 def main() -> None:
     params = load_params()
     space = RouteSpace(params.model.layers)
-    tables = {k: (SELECTIONS.read(budget=k), ROUTE_SUMS.read(budget=k)) for k in params.oracle.budgets}
+    seeds, kinds = params.seeds(), (SELECTIONS, ROUTE_SUMS)
+    tables = {
+        budget: tuple(studies.of_models(table.read(budget=budget), seeds) for table in kinds)
+        for budget in params.oracle.budgets
+    }
     chosen = cross_seed.choices({budget: selections for budget, (selections, _) in tables.items()})
     scores, columns = {}, ["domain", "document", "cluster", "losses"]
-    for scorer, shard in product(params.route_losses.models, params.route_losses.shards):  # one in memory at a time
+    for scorer, shard in product(seeds, params.route_losses.shards):  # one in memory at a time
         scores |= cross_seed.score(scorer, ROUTE_LOSSES.read(columns, model=scorer, shard=shard), chosen, space)
     gathered = cross_seed.gather(oracle_curves.gather(tables, space), scores)
     studies.write(gathered, params.bootstrap, params.seed)

@@ -8,7 +8,7 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    base.save_all(oracle.pictures(setting(), params.figures.heat_maps), "figures")
+    base.save_all(oracle.pictures(setting(), params.figures.heat_maps, params.seeds()), "figures")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    base.save_all(spectrum.pictures(setting(), params.route_losses.models), "figures_spectrum")
+    base.save_all(spectrum.pictures(setting(), params.seeds()), "figures_spectrum")
 
 
 if __name__ == "__main__":

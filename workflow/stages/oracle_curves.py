@@ -14,7 +14,8 @@ def main() -> None:
     tables = {budget: tuple(table.read(budget=budget) for table in kinds) for budget in budgets}
     gathered = oracle_curves.gather(tables, RouteSpace(params.model.layers))
     finished = studies.write(gathered, params.bootstrap, params.seed)
-    rows = [row for study, estimates in finished for row in study.tables(estimates)[ORACLE_STATISTICS]]
+    by_seed = [(study, estimates) for study, estimates in finished if study.ids["model"] in params.seeds()]
+    rows = [row for study, estimates in by_seed for row in study.tables(estimates)[ORACLE_STATISTICS]]
     SEED_SPREAD.write(studies.as_table(SEED_SPREAD, oracle_curves.spread(rows)))
     metrics: dict[str, dict] = {}
     for study, estimates in finished:
