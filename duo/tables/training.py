@@ -22,8 +22,8 @@ HISTORY = table(
 
 PRETRAIN_METRICS = Metrics("pretrain/{model}/metrics.json")
 
-# Of a model whose final norm is divided by a temperature: that temperature, and the mean loss on validation text, before
-# and after, in nats.
+# Of a model whose final norm is divided by a temperature: that temperature, and the mean loss in nats on validation
+# text, before and after.
 RECALIBRATION = Metrics("pretrain/{model}/recalibration.json")
 
 # Multiple-choice items: one beginning, four ends, of which one is its document's own.

@@ -5,14 +5,16 @@ from itertools import product
 from duo.routes import RouteSpace
 from duo.studies import cross_seed, oracle_curves
 from duo.tables.oracle import ROUTE_LOSSES, ROUTE_SUMS, SELECTIONS
+from duo.training import variants
 from workflow import stage, studies
 from workflow.params import load_params
 
 
 def main() -> None:
     params = load_params()
+    seeds = variants.as_trained(params.route_losses.models, params.recalibrated)
     space = RouteSpace(params.model.layers)
-    seeds, kinds = params.seeds(), (SELECTIONS, ROUTE_SUMS)
+    kinds = SELECTIONS, ROUTE_SUMS
     tables = {
         budget: tuple(studies.of_models(table.read(budget=budget), seeds) for table in kinds)
         for budget in params.oracle.budgets
