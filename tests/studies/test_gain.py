@@ -73,6 +73,7 @@ def made_up(knows: float) -> tuple[gain.Gain, Intervals, dict[str, np.ndarray]]:
         )
         parts.append(document.tables("duo", names, SPACE, ALL_BIG, 0.3, BUDGETS, seed=1))
     tables = Tables(*map(pa.concat_tables, zip(*parts, strict=True)))
+    of_true = -np.take_along_axis(routes, labels[0][None, ..., None], -1)[..., 0]
     losses = pa.table(
         {
             "domain": ["text"] * DOCUMENTS * TOKENS,
