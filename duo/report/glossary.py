@@ -28,8 +28,10 @@ TERMS = {
         "context": "What the other tokens do during a trial. shared: take the same route. reference: keep those of one "
         "run. greedy: chosen left to right, earlier tokens keep the route that won.",
         "expected loss": "A route's mean loss over labels as a prediction gives them, rather than on the true label.",
-        "evaluation set": "The first tokens of held-out documents that every comparison is made on.",
-        "domain": "A kind of text, such as text or code; documents are the unit of the bootstrap.",
+        "evaluation set": "The windows of held-out documents that every comparison is made on.",
+        "cluster": "What is independent of the rest, and drawn whole by the bootstrap: a document, or a package with "
+        "its files.",
+        "domain": "A kind of text, such as text or code.",
         "BOS token": "The token that stands before every document, so that its first word is predicted too.",
         "gap": "Loss with all layers small, less the oracle's: how much computation could help a token. Not the gap "
         "of gap closed, which is fixed less ceiling.",
