@@ -90,14 +90,9 @@ def read(split: str) -> EvaluationSet:
 
 def of_windows(table: pa.Table) -> EvaluationSet:
     """The evaluation set that the rows of EVALUATION_SET make."""
-    windows = _ids(table)
+    windows = np.array(table["tokens"].to_pylist(), np.int64)
     ids = (table[name].to_pylist() for name in ("domain", "document", "cluster"))
     return EvaluationSet(*ids, windows[:, :-1], windows[:, 1:])
-
-
-def _ids(windows: pa.Table) -> np.ndarray:
-    """Token ids [windows, tokens + 1] of EVALUATION_SET."""
-    return np.array(windows["tokens"].to_pylist(), np.int64)
 
 
 def choose(
@@ -122,7 +117,10 @@ def choose(
     for domain in dict.fromkeys(table["domain"].to_pylist()):
         rows = table.filter(pc.equal(table["domain"], domain)).sort_by("document")
         random = stream(seed, "evaluation set", purpose, domain)
-        seen = [grams_of(_ids(each.filter(pc.equal(each["domain"], domain)))) for each in earlier]
+        others = [
+            row for each in earlier for row in each.filter(pc.equal(each["domain"], domain))["tokens"].to_pylist()
+        ]
+        seen = grams_of(np.array(others, np.int64).reshape(len(others), size.tokens + 1))
         candidates = _Candidates(rows, size, trained[domain], seen, random)
         chosen = []
         for number in range(documents):
@@ -160,13 +158,13 @@ class _Candidates:
         rows: pa.Table,
         size: EvaluationSize,
         trained: np.ndarray,
-        seen: Sequence[np.ndarray],
+        seen: np.ndarray,
         random: np.random.Generator,
     ):
         self.rows, self.size, self.trained, self.random = rows, size, trained, random
+        self.seen = seen  # and in windows that are taken
         self.lengths = pc.list_value_length(rows["tokens"]).to_numpy()
         self.clusters = rows["cluster"].to_pylist()
-        self.seen = np.unique(np.concatenate([np.empty(0, np.uint64), *seen]))  # and in the windows that are taken
         self.passed: Counter[str] = Counter()
         self.left: dict[str, list[int]] = {}  # rows of each cluster, in random order; clusters likewise
         for row in random.permutation(len(rows)):
