@@ -58,7 +58,7 @@ def split(statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> b
         f"more than the ones before; what {chooser_words(best)} counts as luck, which is the oracle's further gain if "
         "labels came as that prediction says; and hatched what is left up to the line. Where the line runs inside the "
         f"luck, less is gained than luck alone would give. {_described(setting)} "
-        f"{base.interval(setting, 'Band', '')}"
+        f"{base.interval(setting, 'Dotted lines', '')}"
     )
     return base.Picture(figure, "The oracle's gain, by who could foresee it", caption)
 
@@ -82,7 +82,8 @@ def _split(axes: Axes, statistics: pa.Table) -> None:
     axes.fill_between(
         budgets, lucky, more, facecolor="none", edgecolor="#D55E00", hatch="////", linewidth=0, label="not explained"
     )
-    axes.fill_between(budgets, low, high, color="#000000", alpha=0.2, linewidth=0)
+    for end in (low, high):
+        axes.plot(budgets, end, color="#000000", linewidth=0.6, linestyle=(0, (1, 2)))
     axes.plot(budgets, gained, color="#000000", marker="o", label="oracle's gain")
 
 
@@ -122,12 +123,13 @@ def _choosers(axes: Axes, statistics: pa.Table, budget: int) -> None:
     axes.axhspan(low, high, color=base.LINES["oracle"].colour, alpha=0.12, linewidth=0)
     axes.axhline(gained, color=base.LINES["oracle"].colour, label="oracle, which knows the label")
     rows = base.of(statistics, family="foreseeable", labels="true", budget=budget)
-    for chooser in rows["subject"].to_pylist():
+    for index, chooser in enumerate(rows["subject"].to_pylist()):
         _, (value,), (below,), (above,) = _series(base.of(rows, subject=chooser))
         (entropy,) = base.of(statistics, family="cross_entropy", subject=chooser)["value"].to_pylist()
         axes.errorbar(entropy, value, [[value - below], [above - value]], color="#000000", marker="o", capsize=2)
-        axes.annotate(chooser, (entropy, value), (4, 5), textcoords="offset points")
-    axes.margins(x=0.25)
+        axes.annotate(chooser, (entropy, value), (5, 6 + 9 * index), textcoords="offset points")
+    axes.margins(x=0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _knows_most(statistics: pa.Table) -> str:

@@ -91,9 +91,10 @@ def _foreseen(each: Mapping[str, Any]) -> str:
     row, share = each["foreseeable"], each["share"]
     entropy = f"cross entropy {each['cross_entropy']['value']:.3f}"
     words = f"Without the label, {each['words']} ({entropy}) chooses routes that gain {nats(row)}"
-    if row["low"] > 0 and share["value"] is not None:
-        part = "{value:.0%} of the oracle's gain ({low:.0%} to {high:.0%})".format_map(share).replace("%", " %")
-        return f"{words}: {part}."
+    if row["low"] > 0:
+        known = None not in (share["value"], share["low"], share["high"])
+        part = "{value:.0%} of the oracle's gain ({low:.0%} to {high:.0%})".format_map(share) if known else ""
+        return f"{words}: {part.replace('%', ' %')}." if known else f"{words}."
     return f"{words}: {'less than nothing' if row['high'] < 0 else 'not told apart from nothing'}."
 
 
