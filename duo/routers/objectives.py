@@ -217,7 +217,7 @@ class Value:
         self.targets = coefficients / self.unit
 
     def bias(self) -> Tensor:
-        """[layers, 1, domains, outputs] zeros: before training, losses are predicted as means over the training tokens."""
+        """[layers, 1, domains, outputs] zeros: before training, losses are predicted as means over training tokens."""
         return torch.zeros(self.outputs, 1, len(self.means), self.outputs)
 
     def loss(self, outputs: Tensor, rows: Tensor, step: int, steps: int) -> Tensor:

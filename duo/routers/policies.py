@@ -83,7 +83,8 @@ def fit(
     """[members of the network] the number of steps after which each was best; the network ends with these weights.
 
     inputs [tokens, depth, width] and domain [tokens]: of the training tokens that the objective was built with;
-    validation_inputs: of the validation tokens. AdamW, minibatches sampled with replacement, a learning rate that falls to zero as a cosine.
+    validation_inputs: of the validation tokens. AdamW, minibatches sampled with replacement, a learning rate that falls
+    to zero as a cosine.
     """
     weights = list(network.parameters())
     optimizer = torch.optim.AdamW(weights, lr=training.learning_rate)

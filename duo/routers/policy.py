@@ -1,7 +1,8 @@
 """What policies have in common, and how they fare on tokens whose losses under all routes are known.
 
-A policy chooses a route for every token without its label; the domain it may know. It is told by two losses: the isolated one, where all tokens
-of the sequence share the token's route, and the joint one, where every token runs on its own.
+A policy chooses a route for every token without its label; the domain it may know. Two losses tell how it fares: the
+isolated one, where all tokens of the sequence share the token's route, and the joint one, where every token runs on its
+own.
 
 A router or a baseline of one's own is a class with the methods of OwnRouter or OwnBaseline. Neither needs to know of
 budgets: the routes that meet each, exactly or on average, are made from what it says (duo.routers.own).
