@@ -117,10 +117,12 @@ class Variant(Group):
 
 
 class EvaluationSize(Group):
-    """How much of every domain is evaluated; `duo.data.evaluation_set` chooses it."""
+    """How much of every domain is evaluated, and which windows of it; `duo.data.evaluation_set` chooses them."""
 
     documents: Several
     tokens: Several
+    inside: Share
+    shared: Share
 
 
 class RouteLosses(Group):
@@ -219,11 +221,11 @@ class Ablation(Group):
 
 
 class SampledLabels(Group):
-    """The label-resampling null of the oracle's gain; `duo.oracle.null` reads it."""
+    """The null of the oracle's gain; `duo.oracle.null` reads it."""
 
     reference: str | Annotated[int, Field(ge=0)]
-    temperature: Positive
     samples: Count
+    within: Positive
     teachers: Names
     others: bool
 
@@ -331,6 +333,7 @@ class Groups(Group):
     model: Model
     pretrain: Pretrain
     models: Annotated[dict[Name, Variant], Field(min_length=1)]
+    recalibrated: Annotated[dict[Name, str], Field(min_length=1)]  # names of models, by those of what is made of them
     evaluation_set: EvaluationSize
     route_losses: RouteLosses
     oracle: Oracle

@@ -23,8 +23,10 @@ ISOLATED, JOINT = "isolated", "joint"
 
 # Labels of the text, labels sampled from a model's predictions, the first less the second; less selection bias.
 TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "corrected"
-# The teacher that is the mean of all other models.
-OTHERS = "others"
+MATCHED, EXCESS, PLACEBO = "matched", "excess", "placebo"
+# Choosers that don't see the label, by whose prediction they choose: the model's own, the mean of all other models, and
+# the stack of all choosers.
+OWN, OTHERS, STACK = "own", "others", "stack"
 
 # How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
 HARD, SOFT = "hard", "soft"

@@ -104,8 +104,6 @@ LINES = {
     "exact": Line("router, exactly its budget", "#009E73", "P", "-"),
     "hard": Line("router, hard, at the layers used", "#000000", "*", ""),
     "soft": Line("router, soft mix", "#009E73", "x", ""),
-    "null": Line("oracle on sampled labels", "#56B4E9", "D", "--"),
-    "corrected": Line("oracle, selection bias taken off", "#009E73", "P", "-"),
     "normalised": Line("oracle, normalised", "#CC79A7", "v", "-."),
     "all_big": Line("all layers big", "#000000", "", (0, (1, 2))),
     "all_small": Line("all layers small", "#999999", "", (0, (4, 2))),
@@ -134,11 +132,13 @@ LINES = {
     "gap": Line("gap", "#0072B2", "o", "-"),
     "selection_bias": Line("selection bias", "#D55E00", "v", "-"),
     "corrected_gap": Line("corrected gap", "#009E73", "D", "-"),
+    "known_bias": Line("true selection bias", "#E69F00", "^", ":"),
+    "known_corrected_gap": Line("gap corrected by the true bias", "#000000", "x", ":"),
     # Strategies of other seeds and documents, and of independent noise.
     "predicted": Line("as many independent normal losses", "#D55E00", "D", "--"),
     "effective": Line("independent routes, effectively", "#009E73", "P", "-."),
     "routes": Line("routes of the budget", "#000000", "s", "--"),
-    "held_out": Line("fixed, chosen on other documents", "#E69F00", "v", "--"),
+    "in_sample": Line("fixed, chosen on the same documents", "#E69F00", "v", "--"),
     "other": Line("chosen by another seed's oracle", "#009E73", "P", "-."),
     "own": Line("oracle: best route of each token", "#0072B2", "o", "-"),
     # Policies.
@@ -273,7 +273,11 @@ def legend_below(figure: Figure, *panels: Axes) -> None:
 
 
 def sample(setting: Setting) -> str:
-    return f"{setting.documents} held-out documents per domain, their first {setting.tokens} tokens."
+    return windows(setting.documents, setting.tokens)
+
+
+def windows(documents: int, tokens: int) -> str:
+    return f"{documents} held-out documents per domain, a window of {tokens} tokens of each."
 
 
 # What is meant by the context of the losses of all routes.
@@ -287,6 +291,6 @@ def constraint(setting: Setting) -> str:
     return f"Every token has exactly its budget of big layers, of {setting.layers}; {CONTEXT}"
 
 
-def interval(setting: Setting, drawn: str, choices: str = "single winning routes chosen anew in each replicate") -> str:
+def interval(setting: Setting, drawn: str, choices: str = "single winning routes as chosen on other clusters") -> str:
     kind = f"{setting.confidence:.0%} percentile bootstrap intervals"
-    return ", ".join(words for words in (f"{drawn}: {kind}", "documents resampled", choices) if words) + "."
+    return ", ".join(words for words in (f"{drawn}: {kind}", "clusters resampled", choices) if words) + "."

@@ -21,16 +21,25 @@ _AXES = {
     "difference": "difference, nats per token",
     "difference_from_other_budgets": "nats per token; slope per big layer",
     "slope": "nats per token; slope per big layer",
+    "random_gap": "share of a difference of losses",
+    "distance_from_lowest": "share of a difference of losses",
     "depth_bias": "depth bias, share of big",
+    "depth_preference": "depth bias, share of the largest",
+    "depth_trend": "depth bias, share of the largest",
 }
 
 
-def pictures(setting: base.Setting, budgets: list[int]) -> Iterator[base.Drawn]:
-    """The figures of where the oracle spends big layers, at these budgets, and of the seeds side by side."""
+def pictures(setting: base.Setting, budgets: list[int], models: list[str]) -> Iterator[base.Drawn]:
+    """The figures of where the oracle spends big layers, at these budgets, and of the seeds side by side.
+
+    models: those that differ by their seed.
+    """
     inputs = [ORACLE_HEAT_MAPS, ORACLE_LAYERS]
     picture = heat_maps(*(table.read() for table in inputs), budgets, setting)
     yield base.Drawn("figure-2", picture, setting.used(heat_maps=budgets), inputs)
-    yield base.Drawn("figure-seeds", seeds(ORACLE_STATISTICS.read(), setting), setting.used(), [ORACLE_STATISTICS])
+    statistics = ORACLE_STATISTICS.read()
+    of_seeds = statistics.filter(pc.is_in(statistics["model"], pa.array(models)))
+    yield base.Drawn("figure-seeds", seeds(of_seeds, setting), setting.used(models=models), [ORACLE_STATISTICS])
 
 
 def headline(setting: base.Setting) -> Iterator[base.Drawn]:
@@ -206,8 +215,9 @@ def seeds(statistics: pa.Table, setting: base.Setting) -> base.Picture:
     )
     caption = (
         "What the claims on the oracle compare, a mark per model. Above, differences of mean losses, small ones by "
-        "themselves; below, the oracle's depth bias at each budget k: its share of big in the upper half of the "
-        f"layers less that in the lower. Best budgets are in the tables. {alike} {base.sample(setting)} "
+        "themselves, and what claims make shares of; below, the oracle's depth bias at each budget k, its share of big "
+        "in the upper half of the layers less that in the lower, and the same as a share of the largest that a budget "
+        f"allows. Best budgets are in the tables. {alike} {base.sample(setting)} "
         f"{base.constraint(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Headline statistics, seed by seed", caption)

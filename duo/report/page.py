@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 
 from duo.figures.base import LINES
 from duo.report import content, glossary
-from duo.report.content import COLOURED, SURVIVES, Embedded, GainAtBudget, rows
-from duo.studies.gain import route_words
+from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
+from duo.studies.gain import FORESEEN, NULL
+from duo.studies.gain_statistics import chooser_words, route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
 from duo.tables.report import REPORT
@@ -26,8 +27,6 @@ GAINS = {
     "all_big": "all layers big",
     "fixed": "fixed: best, one for all",
     "oracle": "oracle, isolated",
-    "null": "oracle on sampled labels",
-    "corrected": "oracle, selection bias taken off",
     "normalised": "oracle as a proper distribution",
 }
 
@@ -80,12 +79,12 @@ def render(
     params: the whole experiment. verdicts, metrics, statistics, curves and passages as CLAIMS, ORACLE_METRICS,
     ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas say what columns
     mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with: GAIN_STATISTICS,
-    GAIN_CURVES, CORRECTED_CLAIMS and JOINT_CURVES as statistics, curves, corrected_claims and joint.
+    GAIN_CURVES and JOINT_CURVES as statistics, curves and joint.
     """
     main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
     best = {domain: shown["oracle_budget"] for domain, shown in metrics[main].items()}
-    claims, survived = (content.judged(rows(table)) for table in (verdicts, gain["corrected_claims"]))
+    claims = content.judged(rows(verdicts))
     gains = content.gains(rows(gain["statistics"]))
     templates = content.environment("templates")
     templates.filters |= {"meaning": _meaning, "alignment": _alignment}
@@ -93,7 +92,7 @@ def render(
         params=params,
         params_text=_yaml(params),
         claims=claims,
-        tally=content.tally(claims),
+        tallies=content.tallies(claims),
         main=main,
         metrics=metrics,
         headline=_headline(grids[main], best, params["model"]["layers"]),
@@ -109,9 +108,6 @@ def render(
         numbers={title: list(flatten(values)) for title, values in numbers.items()},
         gains=gains,
         apart=_apart(gain["curves"], [each for each in gains if each.model == main]),
-        survival=survived,
-        survived=content.tally(survived, SURVIVES),
-        survives=SURVIVES,
         joint=content.joint(rows(gain["joint"])),
         gain_figures=content.second_part([figure.name for figure in figures]),
         glossary=glossary.TERMS,
@@ -183,8 +179,11 @@ def _apart(curves: pa.Table, gains: Sequence[GainAtBudget]) -> list[tuple[str, l
 
 
 def _gain_words(row: Mapping[str, Any]) -> str:
-    if row["strategy"] == "ceiling":
-        return f"route of lowest expected loss by {row['teacher']}"
+    if row["chooser"]:
+        words = {FORESEEN: "routes that {} expects to be best", NULL: "oracle, if labels came as {} says"}[
+            row["strategy"]
+        ]
+        return words.format(chooser_words(row["chooser"]))
     return GAINS.get(row["strategy"]) or route_words(row["strategy"])
 
 

@@ -92,6 +92,7 @@ DIFFICULTY = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     _CLASS,
     field(
@@ -137,6 +138,7 @@ ABLATION_CURVES = table(
     "ablation/curves.parquet",
     fields.MODEL,
     training.KIND,
+    training.SEED,
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     field("measure", pa.string(), "loss, or accuracy in multiple choice"),
     training.FLOPS_AS,
@@ -200,17 +202,17 @@ GAIN_CURVES = table(
     field(
         "strategy",
         pa.string(),
-        "oracle, null (the oracle on sampled labels), corrected (selection bias taken off), normalised, fixed, "
-        "ceiling, or the name of the reference route",
+        "oracle; foreseen: the routes that a chooser expects to be best; null: the oracle, where labels come as a "
+        "chooser predicts; fixed; normalised: the oracle as a proper distribution; or the name of the reference route",
     ),
-    field("teacher", pa.string(), "whose predictions choose the route, where the strategy is ceiling; else empty"),
+    field("chooser", pa.string(), "whose prediction that is; empty where nobody's"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
 )
 
 GAIN_STATISTICS = Table("gain/statistics.parquet", fields.STATISTICS)
 
-_LABELS = field("labels", pa.string(), "true, sampled, or difference: the former less the latter")
+_LABELS = field("labels", pa.string(), "true, sampled, matched, or excess: true less matched")
 
 GAIN_HEAT_MAPS = table(
     "gain/heat_maps.parquet",
@@ -223,7 +225,7 @@ GAIN_HEAT_MAPS = table(
     field(
         "share",
         pa.float64(),
-        "share of documents (and samples) whose oracle route is big here, or difference of such shares",
+        "share of windows (and sets of labels) whose oracle route is big here, or difference of such shares",
     ),
 )
 
@@ -236,10 +238,13 @@ GAIN_LAYERS = table(
     fields.LAYER,
     *interval(
         "share",
-        "share of tokens (and samples) whose oracle route is big here, or difference of such shares",
+        "share of tokens (and sets of labels) whose oracle route is big here, or difference of such shares",
         ends="bare",
     ),
 )
+
+# Statistics of the oracle's choices on the true labels, and of the same on labels that the model could have drawn.
+EXCESS_STATISTICS = Table("excess/statistics.parquet", fields.STATISTICS)
 
 # A route chosen by one model's oracle, scored by another; self where both are one.
 CROSS_SEED = table(
@@ -257,8 +262,8 @@ CROSS_SEED_MEANS = table(
     field(
         "strategy",
         pa.string(),
-        "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route; "
-        "held_out: best single route of other documents, mean over random halvings; mean: of all routes",
+        "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route of "
+        "other clusters; in_sample: best single route of all, as scored; mean: of all routes",
     ),
     fields.BUDGET,
     field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats per token"),

@@ -22,6 +22,10 @@ HISTORY = table(
 
 PRETRAIN_METRICS = Metrics("pretrain/{model}/metrics.json")
 
+# Of a model whose final norm is divided by a temperature: that temperature, and the mean loss in nats on validation
+# text, before and after.
+RECALIBRATION = Metrics("pretrain/{model}/recalibration.json")
+
 # Multiple-choice items: one beginning, four ends, of which one is its document's own.
 _ITEM = field("item", pa.int32(), "index of the item in its domain")
 
@@ -34,6 +38,7 @@ HARNESS = table(
     field("p_big", pa.float64(), "chance of the big FFN"),
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     fields.DOCUMENT,
+    fields.CLUSTER,
     _ITEM,
     _LABEL,
     field("choice", pa.int32(), "index of the ending with the highest log-likelihood per character"),
@@ -46,6 +51,7 @@ HARNESS = table(
 KIND = field(
     "kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others"
 )
+SEED = field("seed", pa.int32(), "of training")
 FLOPS_AS = field(
     "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
 )
@@ -56,11 +62,13 @@ ABLATION_LOSSES = table(
     "ablation_losses/{model}.parquet",
     fields.MODEL,
     KIND,
+    SEED,
     FLOPS_AS,
     field("chance", pa.float64(), "chance of the big FFN that the model runs at: p_big, of a dense model 1"),
     FLOPS,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     field("tokens", pa.int32(), "of the document in the evaluation set"),
     field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
 )
