@@ -101,6 +101,11 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], name: str = "encode") -> 
     return ids
 
 
+def encode_one(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The ids of one text, uint16 [tokens], without the BOS token."""
+    return np.array(tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.uint16)
+
+
 def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Generator) -> np.ndarray:
     """Documents in random order, cut into rows [rows, sequence + 1] of uint16: all of equal length, and no padding.
 
@@ -125,7 +130,7 @@ def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed:
     plain = {(domain, split): encode(tokenizer, part, f"{domain} {split}") for (domain, split), part in texts.items()}
     _check_lengths(plain, corpora)
     documents = {key: [np.insert(ids, 0, bos) for ids in part] for key, part in plain.items()}
-    packed, tested = _packed(documents, sequence, seed), _tested(documents, corpora)
+    packed, tested = packed_columns(documents, sequence, seed), _tested(documents, corpora)
     metrics = {
         domain: {split: _counts(texts[domain, split], plain[domain, split]) for split in SPLITS} for domain in corpora
     }
@@ -133,6 +138,21 @@ def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed:
     PACKED.write(packed)
     TEST_TOKENS.write(tested)
     TOKEN_METRICS.write(metrics)
+
+
+def of_training(corpora: dict[str, pa.Table], vocabulary: int) -> Tokenizer:
+    """The tokenizer that `tokenize` trains. InputError as there."""
+    return train([text for table in corpora.values() for text in _column(table, "train", "text")], vocabulary)
+
+
+def repacked(tokenizer: Tokenizer, corpora: dict[str, pa.Table], sequence: int, seed: int) -> dict:
+    """Columns of PACKED in the tokens of another byte-level BPE. InputError as of `tokenize`."""
+    documents = {
+        (domain, split): [np.insert(ids, 0, BOS_ID) for ids in encode(tokenizer, _column(table, split, "text"))]
+        for domain, table in corpora.items()
+        for split in ("train", "validation")
+    }
+    return packed_columns(documents, sequence, seed)
 
 
 def _column(table: pa.Table, split: str, name: str) -> list[str]:
@@ -164,8 +184,8 @@ def _check_lengths(ids: BySplit, corpora: dict[str, pa.Table]) -> None:
             )
 
 
-def _packed(ids: BySplit, sequence: int, seed: int) -> dict:
-    """Columns of PACKED. InputError for a split that does not fill a row."""
+def packed_columns(ids: BySplit, sequence: int, seed: int) -> dict:
+    """Columns of PACKED, of documents that begin with the BOS token. InputError for a split that does not fill a row."""
     rows = {key: pack(part, sequence, stream(seed, "tokens", *key)) for key, part in ids.items() if key[1] != "test"}
     for (domain, split), part in rows.items():
         if not len(part):
