@@ -119,10 +119,12 @@ class Variant(Group):
 
 
 class EvaluationSize(Group):
-    """How much of every domain is evaluated; `duo.data.evaluation_set` chooses it."""
+    """How much of every domain is evaluated, and which windows of it; `duo.data.evaluation_set` chooses them."""
 
     documents: Several
     tokens: Several
+    inside: Share
+    shared: Share
 
 
 class RouteLosses(Group):

@@ -23,6 +23,7 @@ ISOLATED, JOINT = "isolated", "joint"
 
 # Labels of the text, labels sampled from a model's predictions, the first less the second; less selection bias.
 TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "corrected"
+MATCHED, EXCESS, PLACEBO = "matched", "excess", "placebo"
 # The teacher that is the mean of all other models.
 OTHERS = "others"
 

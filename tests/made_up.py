@@ -64,13 +64,14 @@ def noise(documents: int = 3, tokens: int = 6) -> Losses:
 
 
 def table(losses: Losses) -> pa.Table:
-    """The columns of ROUTE_LOSSES that the oracle reads."""
+    """The columns of ROUTE_LOSSES that the oracle reads; the document CLUSTER/NAME is of that cluster, others are
+    alone.
+    """
     rows = [(*key, position) for key, part in losses.items() for position in range(len(part))]
     domains, documents, positions = (list(column) for column in zip(*rows, strict=True))
+    ids = {"domain": domains, "document": documents, "cluster": [name.split("/")[0] for name in documents]}
     values = files.fixed_lists(np.concatenate(list(losses.values())).astype(np.float32))
-    return pa.table(
-        {"domain": domains, "document": documents, "position": pa.array(positions, pa.int32()), "losses": values}
-    )
+    return pa.table(ids | {"position": pa.array(positions, pa.int32()), "losses": values})
 
 
 def selected(losses: Losses, budgets=range(LAYERS + 1), model: str = "duo") -> dict[int, select.Selected]:

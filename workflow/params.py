@@ -251,9 +251,17 @@ class Params(Groups):
             first,
             "comes first, but has no small and big FFNs trained together",
         )
+        duos = [name for name, kind in kinds.items() if kind == "duo"]
+        for name in duos:
+            remedy = "is neither dense (p_big: 1) nor frozen (big_first), nor one of route_losses.models, whose seeds "
+            remedy += f"others are compared with: {self.route_losses.models}"
+            require(name in self.route_losses.models, "ablation.models", name, remedy)
+        seeds = [self.models[name].seed for name in duos]
         widths = [f"{sizes.small + p * (sizes.big - sizes.small):g}" for p in self.ablation.p_big]
         for name in others:
-            require(kinds[name] != "duo", "ablation.models", name, "is neither dense (p_big: 1) nor frozen (big_first)")
+            seed = self.models[name].seed
+            remedy = f"has seed {seed}, but none of route_losses.models that ablation.models names has ({duos})"
+            require(seed in seeds, "ablation.models", name, remedy)
             if kinds[name] == "dense":
                 width = self.models[name].big or sizes.big
                 equal = variants.equal_chance(self.ablation.p_big, width, sizes.small, sizes.big) is not None

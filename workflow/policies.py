@@ -24,9 +24,9 @@ class KnownLosses:
         self.backbone: Duo = transformer.load(MODEL.path(model=model), device.name)
 
     def datasets(self) -> list[RouterDataset]:
-        """The training and the validation documents."""
+        """What is learned from, and what settings are chosen on."""
         whole = pa.concat_tables([TRAIN_LOSSES.read(domain=domain) for domain in self._domains])
-        return [self._dataset(whole.filter(pc.equal(whole["split"], split))) for split in ("train", "validation")]
+        return [self._dataset(whole.filter(pc.equal(whole["split"], split))) for split in ("routing", "validation")]
 
     def write(self, policies: Sequence[Policy], routes: Table, settings: Table, **keys: str) -> None:
         """Write what the policies do on the held-out documents, and how they came about."""

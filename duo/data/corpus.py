@@ -42,6 +42,7 @@ class Document:
     source: str
     licence: str
     split: str | None = None
+    package: str | None = None  # that it is a file of, where it comes from one
 
 
 def read(domain: Domain, name: str) -> list[Document]:
@@ -75,10 +76,12 @@ def split(documents: list[Document], domain: Domain, name: str, seed: int) -> di
     """
     kept = stream(seed, "corpus", name).permutation(len(documents))[: domain.limit]
     if domain.split_by != "package":
-        # By counts, not by chance, so that the shares are exact.
-        test, validation = round(domain.test * len(kept)), round(domain.validation * len(kept))
-        splits = dict.fromkeys(kept[:test], "test") | dict.fromkeys(kept[test : test + validation], "validation")
-        splits = {index: splits.get(index, "train") for index in kept}
+        splits, given = dict.fromkeys(kept, "train"), 0
+        for part in ("routing", "test", "validation"):
+            # By counts, not by chance, so that the shares are exact.
+            count = round(getattr(domain, part) * len(kept))
+            splits |= dict.fromkeys(kept[given : given + count], part)
+            given += count
     else:
         splits = {index: documents[index].split for index in kept}
     for part in SPLITS:
@@ -91,6 +94,7 @@ def split(documents: list[Document], domain: Domain, name: str, seed: int) -> di
     return {
         "id": [document.id for document, _ in rows],
         "domain": [name] * len(rows),
+        "cluster": [(domain.split_by == "package" and document.package) or document.id for document, _ in rows],
         "split": [part for _, part in rows],
         "source": [document.source for document, _ in rows],
         "licence": [document.licence for document, _ in rows],
@@ -129,7 +133,7 @@ def _wheels(domain: WheelDomain, name: str) -> Iterator[Document]:
             where = f"wheel {wheel.name} {wheel.version}, {member}"
             texts = [("", _decode(content, where))] if wheel.field is None else _json_texts(content, wheel.field, where)
             for key, text in texts:
-                yield Document(f"{wheel.name}/{member}{key}", text, source, wheel.licence, wheel.split)
+                yield Document(f"{wheel.name}/{member}{key}", text, source, wheel.licence, wheel.split, wheel.name)
 
 
 def fetch(wheel: Wheel) -> Path:

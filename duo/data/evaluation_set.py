@@ -1,28 +1,42 @@
 """The evaluation set: the held-out tokens on which every comparison is made.
 
 All models, routes and routers are scored on the same tokens of the same documents, so that differences between them
-are paired and need far fewer documents than the losses themselves.
+are paired and need far fewer documents than the losses themselves. Each document gives one window of tokens. Clusters,
+such as packages, take turns, so that as many as there are take part. A share of the windows lies inside the documents,
+for a beginning is unlike what follows: in code it is a header and imports. What repeats what training has read, or
+another window, is passed over: it would measure memory, and count one thing twice.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from tokenizers import Tokenizer
 
 from duo.errors import InputError
 from duo.seeds import stream
+from duo.settings import EvaluationSize
+from duo.tables.data import EVALUATION_SET
+
+GRAM = 8  # tokens: so many in a row are hardly ever the same by chance
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The first tokens of a number of documents, all of one length, domain by domain.
+    """A window of each of a number of documents, all of one length, domain by domain.
 
-    tokens [documents, length] begin with the BOS token; labels [documents, length] are the tokens that follow them.
+    clusters: what a document shares with others that are not independent of it, such as its package. tokens
+    [documents, length], the BOS token among them where a window is a document's beginning; labels [documents, length]
+    are the tokens that follow them.
     """
 
     domains: list[str]
     documents: list[str]
+    clusters: list[str]
     tokens: np.ndarray
     labels: np.ndarray
 
@@ -31,6 +45,7 @@ class EvaluationSet:
         return EvaluationSet(
             list(np.array(self.domains)[rows]),
             list(np.array(self.documents)[rows]),
+            list(np.array(self.clusters)[rows]),
             self.tokens[rows],
             self.labels[rows],
         )
@@ -39,75 +54,172 @@ class EvaluationSet:
         """The documents of one domain."""
         return self.take(np.array(self.domains) == domain)
 
-    def truncate(self, documents: int, tokens: int) -> "EvaluationSet":
-        """The first `tokens` tokens of the first `documents` documents of every domain.
+    def truncate(self, documents: int, tokens: int | None = None) -> "EvaluationSet":
+        """The first `tokens` tokens, by default all, of the first `documents` documents of every domain.
 
-        For what is too costly to compute on the whole evaluation set; it is what `choose` gives for these numbers as
-        long as the same documents are long enough.
+        For what is too costly to compute on the whole evaluation set.
         """
         domains = np.array(self.domains)
         rows = np.concatenate([np.flatnonzero(domains == domain)[:documents] for domain in dict.fromkeys(self.domains)])
         first = self.take(rows)
-        return EvaluationSet(first.domains, first.documents, first.tokens[:, :tokens], first.labels[:, :tokens])
+        tokens, labels = first.tokens[:, :tokens], first.labels[:, :tokens]
+        return EvaluationSet(first.domains, first.documents, first.clusters, tokens, labels)
 
     def columns(self) -> dict[str, np.ndarray | list[str]]:
-        """Columns domain, document and position of a table with one row per token, document by document."""
+        """Columns domain, document, cluster and position of a table with one row per token, document by document."""
         count, length = self.labels.shape
         return {
             "domain": np.repeat(self.domains, length),
             "document": np.repeat(self.documents, length),
+            "cluster": np.repeat(self.clusters, length),
             "position": np.tile(np.arange(length, dtype=np.int32), count),
         }
 
 
-def choose(table: pa.Table, documents: int, tokens: int, seed: int) -> EvaluationSet:
-    """The first `tokens` tokens of `documents` documents of every domain, sampled from those that are long enough.
+class Chosen(NamedTuple):
+    """Windows of a split, and what there is to say of them."""
 
-    table: columns of TEST_TOKENS. The sample depends on the seed and on which documents are long enough; a smaller
-    number of documents gives the first ones of a larger number. InputError where a domain has too few.
+    windows: pa.Table  # EVALUATION_SET
+    counts: dict[str, dict[str, int]]  # by domain: windows, clusters, tokens, bytes, and documents passed over
+
+
+def read(split: str) -> EvaluationSet:
+    """The evaluation set of a split, from EVALUATION_SET."""
+    return of_windows(EVALUATION_SET.read(split=split))
+
+
+def of_windows(table: pa.Table) -> EvaluationSet:
+    """The evaluation set that the rows of EVALUATION_SET make."""
+    windows = np.array(table["tokens"].to_pylist(), np.int64)
+    ids = (table[name].to_pylist() for name in ("domain", "document", "cluster"))
+    return EvaluationSet(*ids, windows[:, :-1], windows[:, 1:])
+
+
+def choose(
+    table: pa.Table,
+    trained: Mapping[str, np.ndarray],
+    size: EvaluationSize,
+    documents: int,
+    tokenizer: Tokenizer,
+    seed: int,
+    purpose: str,
+) -> Chosen:
+    """Windows of `documents` documents of every domain.
+
+    table: columns of HELD_OUT, of one split. trained: by domain, `grams_of` what training has read. purpose: the split's
+    name, and that of its random numbers. A smaller number of documents gives the first windows of a larger one.
+    InputError where a domain has too few documents that are long enough and not passed over.
     """
-    domains, names, ids = table["domain"].to_pylist(), table["document"].to_pylist(), table["tokens"].to_pylist()
-    rows = []
-    for domain in dict.fromkeys(domains):
-        held_out = [row for row, name in enumerate(domains) if name == domain]
-        long_enough = [row for row in held_out if len(ids[row]) > tokens]  # the BOS token comes on top
-        _require(documents, len(long_enough), len(held_out), domain, "test", tokens)
-        rows += _sample(long_enough, documents, stream(seed, "documents", domain))
-    windows = np.array([ids[row][: tokens + 1] for row in rows], np.int64)
-    return EvaluationSet([domains[row] for row in rows], [names[row] for row in rows], windows[:, :-1], windows[:, 1:])
+    parts, counts = [], {}
+    for domain in dict.fromkeys(table["domain"].to_pylist()):
+        rows = table.filter(pc.equal(table["domain"], domain))
+        random = stream(seed, "evaluation set", purpose, domain)
+        candidates = _Candidates(rows, size, trained[domain], random)
+        chosen = []
+        for number in range(documents):
+            # Evenly spread over the windows, so that a smaller number has the same share inside.
+            inside = int((number + 1) * size.inside) > int(number * size.inside)
+            window = candidates.next(inside)
+            if window is None:
+                raise InputError(
+                    f"domain {domain!r}: {documents} windows of {size.tokens} tokens are asked for, but its {purpose} "
+                    f"split gives {len(chosen)} (it has {len(rows)} documents, of which {dict(candidates.passed)} were "
+                    f"passed over, looking for one {'inside' if inside else 'at the beginning'}); ask for fewer or "
+                    "shorter windows, or give more text"
+                )
+            chosen.append(window | {"bytes": spelt(tokenizer, window["tokens"][1:])})
+        parts += chosen
+        counts[domain] = {
+            "windows": documents,
+            "clusters": len({window["cluster"] for window in chosen}),
+            "tokens": documents * size.tokens,
+            "bytes": sum(window["bytes"] for window in chosen),
+            **{f"passed_over_{reason}": candidates.passed[reason] for reason in ("short", "like_training", "repeated")},
+        }
+    return Chosen(pa.Table.from_pylist(parts, schema=EVALUATION_SET.schema), counts)
 
 
-def from_packed(
-    domain: str, packed: np.ndarray, bos: int, documents: int, tokens: int, seed: int, split: str
-) -> EvaluationSet:
-    """The first `tokens` tokens of `documents` documents of one domain, sampled from those that are long enough.
+class _Candidates:
+    """The windows that documents of one domain can give, in the order in which they are taken.
 
-    What routers learn from: documents that are not held out, in the form of those that are. packed: rows
-    [rows, sequence length + 1] of PACKED, of one domain and split; bos: id of the BOS token, with which every document
-    begins. A document's name is its index among the packed ones. InputError where there are too few.
+    rows: of HELD_OUT. trained: hashes of GRAM tokens that training has read. passed counts the documents that gave no
+    window, by reason.
     """
-    # The last id of a row is the first of the next one.
-    ids = np.concatenate([packed[:, :-1].ravel(), packed[-1:, -1]]).astype(np.int64)
-    starts = np.flatnonzero(ids == bos)
-    long_enough = np.flatnonzero(np.diff([*starts, len(ids)]) > tokens)
-    _require(documents, len(long_enough), len(starts), domain, split, tokens)
-    chosen = _sample(long_enough, documents, stream(seed, "documents", split, domain))
-    windows = ids[starts[chosen][:, None] + np.arange(tokens + 1)]
-    return EvaluationSet([domain] * documents, [str(index) for index in chosen], windows[:, :-1], windows[:, 1:])
+
+    def __init__(self, rows: pa.Table, size: EvaluationSize, trained: np.ndarray, random: np.random.Generator):
+        self.rows, self.size, self.trained, self.random = rows, size, trained, random
+        self.lengths = pc.list_value_length(rows["tokens"]).to_numpy()
+        self.clusters = rows["cluster"].to_pylist()
+        self.seen = np.empty(0, np.uint64)  # hashes in the windows that are taken
+        self.passed: Counter[str] = Counter()
+        self.left: dict[str, list[int]] = {}  # rows of each cluster, in random order; clusters likewise
+        for row in random.permutation(len(rows)):
+            self.left.setdefault(self.clusters[row], []).append(row)
+        self.taken = Counter(dict.fromkeys(self.left, 0))
+
+    def next(self, inside: bool) -> dict | None:
+        """A row of EVALUATION_SET without its bytes, of the cluster that gave fewest so far; None where none is left.
+
+        inside: whether the window lies inside its document, so that no token of it is among the first of another.
+        """
+        for cluster in sorted(self.left, key=self.taken.__getitem__):  # of equal ones the first, as the sort is stable
+            for window in self._windows(cluster, inside):
+                reason = self._repeats(window["tokens"])
+                if reason is None:
+                    self.taken[cluster] += 1
+                    return window
+                self.passed[reason] += 1
+        return None
+
+    def _windows(self, cluster: str, inside: bool) -> Iterator[dict]:
+        """Windows of the cluster's documents, each of which is then no candidate any more."""
+        tokens = self.size.tokens
+        needed = 2 * tokens + 1 if inside else tokens + 1
+        for row in list(self.left[cluster]):
+            length = self.lengths[row]
+            if tokens < length < needed:
+                continue  # long enough for a beginning
+            self.left[cluster].remove(row)
+            if length <= tokens:
+                self.passed["short"] += 1
+                continue
+            start = int(self.random.integers(tokens, length - tokens)) if inside else 0
+            ids = {name: self.rows[name][row].as_py() for name in ("domain", "document", "cluster")}
+            yield ids | {"start": start, "tokens": self.rows["tokens"][row].as_py()[start : start + tokens + 1]}
+
+    def _repeats(self, tokens: Sequence[int]) -> str | None:
+        """Why a window is passed over; None where it is not, and is then among those taken."""
+        grams = grams_of(np.array([tokens]))
+        for reason, known in {"like_training": self.trained, "repeated": self.seen}.items():
+            if share_in(grams, known) > self.size.shared:
+                return reason
+        self.seen = np.union1d(self.seen, grams)
+        return None
+
+
+def grams_of(rows: np.ndarray) -> np.ndarray:
+    """Sorted hashes, each once, of all GRAM tokens in a row of ids [rows, length]."""
+    ids = rows.astype(np.uint64) + np.uint64(1)
+    length = max(0, ids.shape[1] - GRAM + 1)
+    hashes = np.zeros((len(ids), length), np.uint64)
+    for offset in range(GRAM):  # of a polynomial, modulo 2^64
+        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + ids[:, offset : offset + length]
+    return np.unique(hashes)
+
+
+def share_in(grams: np.ndarray, known: np.ndarray) -> float:
+    """Share of the hashes that are among the known ones, both as grams_of gives them; 0 of none."""
+    if not len(grams) or not len(known):
+        return 0.0
+    places = np.searchsorted(known, grams).clip(max=len(known) - 1)
+    return float((known[places] == grams).mean())
+
+
+def spelt(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
+    """Bytes of the text that ids of a byte-level tokenizer spell: each character of an entry stands for one byte."""
+    return sum(len(tokenizer.id_to_token(index)) for index in ids)
 
 
 def bos_id(table: pa.Table) -> int:
-    """Id of the BOS token, with which every document of TEST_TOKENS begins; its column tokens is enough."""
+    """Id of the BOS token, with which every document of HELD_OUT begins; its column tokens is enough."""
     return table["tokens"][0][0].as_py()
-
-
-def _sample(candidates: Sequence[int] | np.ndarray, count: int, random: np.random.Generator) -> list[int]:
-    return [candidates[index] for index in random.permutation(len(candidates))[:count]]
-
-
-def _require(documents: int, enough: int, total: int, domain: str, split: str, tokens: int) -> None:
-    if enough < documents:
-        raise InputError(
-            f"domain {domain!r}: {documents} {split} documents of at least {tokens} tokens are asked for, but it has "
-            f"{enough} (of {total}); ask for fewer documents or for shorter ones, or give more text"
-        )

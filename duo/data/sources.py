@@ -20,7 +20,7 @@ class Wheel(Group):
     field: str | None = None
     licence: str
     attribution: str
-    split: Literal["train", "validation", "test"] | None = None
+    split: Literal["train", "validation", "test", "routing"] | None = None
 
 
 class Domain(Group):
@@ -30,6 +30,7 @@ class Domain(Group):
     split_by: Literal["document", "package"] | None = None  # None: document
     validation: Share | None = None
     test: Share | None = None
+    routing: Share | None = None
     limit: Count | None = None
 
     @model_validator(mode="after")
@@ -37,22 +38,22 @@ class Domain(Group):
         wheels = getattr(self, "wheels", [])
         if self.split_by == "package":
             require(bool(wheels), "split_by", "package", "only wheels are packages; use split_by: document")
-            for key in ("validation", "test"):
+            for key in ("validation", "test", "routing"):
                 value = getattr(self, key)
                 require(value is None, key, value, "has no effect with split_by: package; remove it")
-            for split in ("train", "validation", "test"):
+            for split in ("train", "validation", "test", "routing"):
                 there = any(wheel.split == split for wheel in wheels)
                 require(there, "wheels", "", f"no wheel has split: {split}; every split needs one")
             every = all(wheel.split for wheel in wheels)
             require(every, "wheels", "", "every wheel needs a split with split_by: package")
         else:
-            both = self.validation is not None and self.test is not None
-            require(both, "validation, test", "", "must be given with split_by: document")
-            for key in ("validation", "test"):
-                value = getattr(self, key)
+            shares = {key: getattr(self, key) for key in ("validation", "test", "routing")}
+            every = None not in shares.values()
+            require(every, "validation, test, routing", "", "must be given with split_by: document")
+            for key, value in shares.items():
                 require(value > 0, key, value, "must be above 0; later stages need every split")
-            total = self.validation + self.test
-            require(total < 1, "validation + test", total, "leaves nothing to train on")
+            total = sum(shares.values())
+            require(total < 1, "validation + test + routing", total, "leaves nothing to train on")
             none = not any(wheel.split for wheel in wheels)
             require(none, "wheels", "", "a split has no effect with split_by: document; remove it")
         return self

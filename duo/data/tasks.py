@@ -35,7 +35,7 @@ class Window(NamedTuple):
 def make_items(table: pa.Table, tokenizer: Tokenizer, settings: Ablation, seed: int) -> pa.Table:
     """Columns of MULTIPLE_CHOICE: `settings.items` items of every domain, sampled by seed.
 
-    table: columns of TEST_TOKENS. InputError where a domain's test documents hold too few.
+    table: columns of HELD_OUT. InputError where a domain's test documents hold too few.
     """
     domains = np.array(table["domain"].to_pylist())
     rows = []

@@ -7,6 +7,7 @@ texts with.
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +19,11 @@ from duo.errors import InputError
 from duo.model import pretrained as hub
 from duo.seeds import stream
 from duo.tables import files
-from duo.tables.data import PACKED, SPLITS, TEST_TOKENS, TOKEN_METRICS, TOKENIZER
+from duo.tables.data import HELD_OUT, HELD_OUT_SPLITS, PACKED, SPLITS, TOKEN_METRICS, TOKENIZER
 
 BOS = "<|document|>"
 BOS_ID = 0
+PACKED_SPLITS = ("train", "validation")  # that training reads
 BATCH = 256  # documents encoded at once; bounds the memory that their intermediate form takes
 
 BySplit = dict[tuple[str, str], list]  # what there is of every document, by domain and split
@@ -119,24 +121,24 @@ def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Gener
 
 
 def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int, model: str | None = None) -> None:
-    """Write the tokenizer, the packed rows, the test documents and the counts of all splits.
+    """Write the tokenizer, the packed rows, the documents that are held out and the counts of all splits.
 
-    corpora: by domain, the columns id, split and text of DOCUMENTS. The tokenizer is that of the pretrained `model`,
-    else one that is trained on the training split. InputError, before anything is written, where there is too little
-    text.
+    corpora: by domain, the columns id, cluster, split and text of DOCUMENTS. The tokenizer is that of the pretrained
+    `model`, else one that is trained on the training split. InputError, before anything is written, where there is too
+    little text.
     """
     texts = {(domain, split): _column(table, split, "text") for domain, table in corpora.items() for split in SPLITS}
     tokenizer, bos = pretrained(model, vocabulary) if model else (train(_training(texts), vocabulary), BOS_ID)
     plain = {(domain, split): encode(tokenizer, part, f"{domain} {split}") for (domain, split), part in texts.items()}
     _check_lengths(plain, corpora)
     documents = {key: [np.insert(ids, 0, bos) for ids in part] for key, part in plain.items()}
-    packed, tested = packed_columns(documents, sequence, seed), _tested(documents, corpora)
+    packed, held_out = packed_columns(documents, sequence, seed), _held_out(documents, corpora)
     metrics = {
         domain: {split: _counts(texts[domain, split], plain[domain, split]) for split in SPLITS} for domain in corpora
     }
     save(tokenizer)
     PACKED.write(packed)
-    TEST_TOKENS.write(tested)
+    HELD_OUT.write(held_out)
     TOKEN_METRICS.write(metrics)
 
 
@@ -150,7 +152,7 @@ def repacked(tokenizer: Tokenizer, corpora: dict[str, pa.Table], sequence: int, 
     documents = {
         (domain, split): [np.insert(ids, 0, BOS_ID) for ids in encode(tokenizer, _column(table, split, "text"))]
         for domain, table in corpora.items()
-        for split in ("train", "validation")
+        for split in PACKED_SPLITS
     }
     return packed_columns(documents, sequence, seed)
 
@@ -186,7 +188,9 @@ def _check_lengths(ids: BySplit, corpora: dict[str, pa.Table]) -> None:
 
 def packed_columns(ids: BySplit, sequence: int, seed: int) -> dict:
     """Columns of PACKED, of documents that begin with the BOS token. InputError for a split that does not fill a row."""
-    rows = {key: pack(part, sequence, stream(seed, "tokens", *key)) for key, part in ids.items() if key[1] != "test"}
+    rows = {
+        key: pack(part, sequence, stream(seed, "tokens", *key)) for key, part in ids.items() if key[1] in PACKED_SPLITS
+    }
     for (domain, split), part in rows.items():
         if not len(part):
             raise InputError(
@@ -200,11 +204,12 @@ def packed_columns(ids: BySplit, sequence: int, seed: int) -> dict:
     }
 
 
-def _tested(ids: BySplit, corpora: dict[str, pa.Table]) -> dict:
-    """Columns of TEST_TOKENS."""
-    names = {domain: _column(table, "test", "id") for domain, table in corpora.items()}
-    return {
-        "domain": [domain for domain, part in names.items() for _ in part],
-        "document": [name for part in names.values() for name in part],
-        "tokens": pa.array([tokens for domain in names for tokens in ids[domain, "test"]], pa.list_(pa.uint16())),
-    }
+def _held_out(ids: BySplit, corpora: dict[str, pa.Table]) -> pa.Table:
+    """HELD_OUT, split by split."""
+    parts = []
+    for split, (domain, table) in product(HELD_OUT_SPLITS, corpora.items()):
+        names, clusters = _column(table, split, "id"), _column(table, split, "cluster")
+        columns = {"domain": [domain] * len(names), "document": names, "cluster": clusters}
+        columns |= {"split": [split] * len(names), "tokens": pa.array(ids[domain, split], pa.list_(pa.uint16()))}
+        parts.append(pa.table(columns))
+    return pa.concat_tables(parts)

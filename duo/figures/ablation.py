@@ -56,22 +56,26 @@ def chances(curves: pa.Table, setting: base.Setting, settings: Ablation) -> base
         "other documents; the choice is the ending of the highest log-likelihood per character. Every layer of every "
         "token is big with the given chance, so the number of big layers is right on average alone; losses are means "
         f"over {routing}. Under each chance the floating-point operations of a forward pass, per token; dense models "
-        f"stand where Duo does theirs. Bars: {setting.confidence:.0%} percentile bootstrap intervals, documents "
-        "resampled."
+        f"stand where Duo does theirs. Small, without line and bar: models of other seeds. Bars: "
+        f"{setting.confidence:.0%} percentile bootstrap intervals, clusters resampled."
     )
     return base.Picture(figure, "Duo, dense models and frozen big FFNs (the paper's figure 8)", caption)
 
 
 def _panel(axes: Axes, curves: pa.Table, lines: dict[str, base.Line]) -> None:
-    """Means of every kind of model against the chance."""
+    """Means of every kind of model against the chance: a line of the first seed, and marks of the others."""
+    first = curves["seed"][0].as_py()
     for index, (kind, line) in enumerate(lines.items()):
-        rows = base.of(curves, kind=kind).sort_by("p_big")
-        if not len(rows):
-            continue
-        place, value, low, high = (rows[name].to_numpy() for name in ("p_big", "value", "low", "high"))
-        at = place + SHIFT * (index - (len(lines) - 1) / 2)
-        style = {"color": line.colour, "marker": line.marker, "linestyle": line.dashes, "label": line.label}
-        axes.errorbar(at, value, yerr=[value - low, high - value], capsize=2, elinewidth=0.8, **style)
+        shift, of_kind = SHIFT * (index - (len(lines) - 1) / 2), base.of(curves, kind=kind)
+        for seed in of_kind["seed"].unique().to_pylist():
+            rows = base.of(of_kind, seed=seed).sort_by("p_big")
+            place, value, low, high = (rows[name].to_numpy() for name in ("p_big", "value", "low", "high"))
+            style = {"color": line.colour, "marker": line.marker}
+            if seed == first:
+                style |= {"linestyle": line.dashes, "label": line.label, "capsize": 2, "elinewidth": 0.8}
+                axes.errorbar(place + shift, value, yerr=[value - low, high - value], **style)
+            else:
+                axes.plot(place + shift, value, linestyle="none", markersize=3, alpha=0.6, **style)
     places, first = np.unique(curves["p_big"].to_numpy(), return_index=True)
     flops = curves["flops"].to_numpy()[first]
     axes.set_xticks(places, [f"{place:g}\n{COUNT(count)}" for place, count in zip(places, flops, strict=True)])

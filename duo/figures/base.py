@@ -138,7 +138,7 @@ LINES = {
     "predicted": Line("as many independent normal losses", "#D55E00", "D", "--"),
     "effective": Line("independent routes, effectively", "#009E73", "P", "-."),
     "routes": Line("routes of the budget", "#000000", "s", "--"),
-    "held_out": Line("fixed, chosen on other documents", "#E69F00", "v", "--"),
+    "in_sample": Line("fixed, chosen on the same documents", "#E69F00", "v", "--"),
     "other": Line("chosen by another seed's oracle", "#009E73", "P", "-."),
     "own": Line("oracle: best route of each token", "#0072B2", "o", "-"),
     # Policies.
@@ -287,6 +287,6 @@ def constraint(setting: Setting) -> str:
     return f"Every token has exactly its budget of big layers, of {setting.layers}; {CONTEXT}"
 
 
-def interval(setting: Setting, drawn: str, choices: str = "single winning routes chosen anew in each replicate") -> str:
+def interval(setting: Setting, drawn: str, choices: str = "single winning routes as chosen on other clusters") -> str:
     kind = f"{setting.confidence:.0%} percentile bootstrap intervals"
-    return ", ".join(words for words in (f"{drawn}: {kind}", "documents resampled", choices) if words) + "."
+    return ", ".join(words for words in (f"{drawn}: {kind}", "clusters resampled", choices) if words) + "."

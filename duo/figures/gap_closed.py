@@ -54,7 +54,7 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
         f"Random routes are in the tables. {_without_gap(with_gap, exact)}"
         f"Model {setting.model}; {base.sample(setting)} Every token has exactly its budget of big layers, of "
         f"{setting.layers}; context shared. Vertical lines, which the axis may cut: {setting.confidence:.0%} "
-        "percentile bootstrap intervals, documents resampled, every router as it was trained and chosen."
+        "percentile bootstrap intervals, clusters resampled, every router as it was trained and chosen."
     )
     return base.Picture(figure, "How much of the attainable gap routers close", caption)
 

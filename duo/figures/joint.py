@@ -56,7 +56,7 @@ def isolated_and_joint(curves: pa.Table, reference: str, setting: base.Setting) 
         f"{_meanings(contexts, reference)}. Fixed is one route for all tokens of a domain, joint. Model "
         f"{setting.model}; {base.sample(setting)} Every token has exactly its budget of big layers, of "
         f"{setting.layers}. Vertical lines and the band: {setting.confidence:.0%} percentile bootstrap intervals, "
-        "documents resampled, routes as chosen on all of them."
+        "clusters resampled, routes as they were chosen."
     )
     return base.Picture(figure, "Isolated and joint: what the oracle's choices give together", caption)
 

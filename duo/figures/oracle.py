@@ -21,7 +21,11 @@ _AXES = {
     "difference": "difference, nats per token",
     "difference_from_other_budgets": "nats per token; slope per big layer",
     "slope": "nats per token; slope per big layer",
+    "random_gap": "share of all small less all big, or of the lower end's rise",
+    "distance_from_lowest": "share of all small less all big, or of the lower end's rise",
     "depth_bias": "depth bias, share of big",
+    "depth_preference": "depth bias, share of the largest",
+    "depth_trend": "depth bias, share of the largest",
 }
 
 
@@ -206,8 +210,9 @@ def seeds(statistics: pa.Table, setting: base.Setting) -> base.Picture:
     )
     caption = (
         "What the claims on the oracle compare, a mark per model. Above, differences of mean losses, small ones by "
-        "themselves; below, the oracle's depth bias at each budget k: its share of big in the upper half of the "
-        f"layers less that in the lower. Best budgets are in the tables. {alike} {base.sample(setting)} "
+        "themselves, and what claims make shares of; below, the oracle's depth bias at each budget k, its share of big "
+        "in the upper half of the layers less that in the lower, and the same as a share of the largest that a budget "
+        f"allows. Best budgets are in the tables. {alike} {base.sample(setting)} "
         f"{base.constraint(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Headline statistics, seed by seed", caption)

@@ -27,8 +27,10 @@ def pictures(setting: base.Setting, routers: Mapping[str, OneRouter], budgets: l
     of_model = {name: router for name, router in routers.items() if router.model == setting.model}
     whole = comparable(of_model)
     columns = [Shown(name, BIG, of_model[name].big) for name in whole if of_model[name].big in budgets]
-    for name, router in routers.items():
-        if SKIP in router.choices:
+    skipping = {name: router for name, router in routers.items() if SKIP in router.choices}
+    first = next((router.model for router in skipping.values()), None)  # others differ from it by their seed alone
+    for name, router in skipping.items():
+        if router.model == first:
             columns.append(Shown(name, SKIP, router.skip or setting.layers - router.big))
     columns = columns or [Shown(name, BIG, router.big) for name, router in routers.items()]
     used = setting.used(heat_maps=budgets, routers=[column._asdict() for column in columns])

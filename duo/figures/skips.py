@@ -23,6 +23,7 @@ LEFT_OUT = {
 LOSSES = (skips.loss("oracle").family, skips.ORACLE_LESS_FIXED.family)  # not drawn: the report has them in a table
 # Axes of the other families of SKIP_STATISTICS; one that is not here has an axis of its own name.
 AXES = {
+    skips.CONSISTENT_LAYERS.family: "share of tokens",
     skips.CONSISTENCY.family: "variance between layers of the share kept",
     skips.EARLY_EXIT.family: "share of pairs kept below skipped, less 0.75",
     skips.HALVES.family: "correlation of skipping in the first and second half",
@@ -30,12 +31,13 @@ AXES = {
 }
 # Short for the words of the statistics on them; one that is not here has its words.
 SHORT = {
-    skips.CONSISTENCY: "layers (C10)",
-    skips.EARLY_EXIT: "order (C10)",
-    skips.HALVES: "halves (C19)",
-    skips.HALVES_LESS_SHUFFLED: "less shuffled",
+    skips.CONSISTENT_LAYERS: "same layer (C10)",
+    skips.CONSISTENCY: "layers",
+    skips.EARLY_EXIT: "order",
+    skips.HALVES: "halves",
+    skips.PERSISTENCE: "less shuffled (C19)",
     skips.HALVES_WITHIN_LAYERS: "less shuffled,\nwithin layers",
-    skips.CONSECUTIVE: "neighbours (C19)",
+    skips.CONSECUTIVE: "neighbours",
     skips.CONSECUTIVE_LESS_SHUFFLED: "less shuffled",
     skips.CONSECUTIVE_WITHIN_LAYERS: "less shuffled,\nwithin layers",
 }
@@ -107,8 +109,10 @@ def statistics(rows: pa.Table, big: int, skip: str, setting: base.Setting) -> ba
             axes.set_title(domain)
         base.legend_below(figure, panels[0, 0])
     caption = (
-        "Above, whether all documents keep the same layers (variance between layers of the share of tokens that keep "
-        "them, freed of what chance adds: 0 without preference), and whether these lie below the skipped ones (0.25: "
+        "Above, whether documents keep the same layers: the share of tokens that keep the layer which is kept most, "
+        "or skip the one which is skipped most, the lower of the two, each chosen on other documents; and the variance "
+        "between layers of the share of tokens that keep them, freed of what chance adds (0 without preference). Then "
+        "whether these layers lie below the skipped ones (0.25: "
         "all of them, an early exit; -0.25: no order). Below, correlation of skipping a layer in the first and in the "
         "second half of a sequence, and at consecutive tokens; less the same where second halves change documents, or "
         "positions are shuffled in their document, layer by layer; and the latter for deviations from each layer's "

@@ -14,7 +14,7 @@ from scipy.special import comb
 from duo.figures import base
 from duo.tables.studies import CROSS_SEED_MEANS, ORDER_STATISTICS, SHAPLEY, SPECTRUM, SPECTRUM_DISTANCES
 
-_WITHOUT_BANDS = ("held_out", "mean")  # strategies of which the caption says so
+_WITHOUT_BANDS = ("in_sample", "mean")  # strategies of which the caption says so
 
 
 def pictures(setting: base.Setting, models: list[str]) -> Iterator[base.Drawn]:
@@ -141,9 +141,10 @@ def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Pict
     else:
         drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two models or more."
     caption = (
-        f"Perplexity (logarithmic) against budget {drawn} The held-out route serves the half of the documents that it "
-        f"was not chosen on, mean over random halvings. {base.sample(setting)} {base.constraint(setting)} "
-        f"{base.interval(setting, 'Bands', 'all choices kept')} The held-out route and the mean have none."
+        f"Perplexity (logarithmic) against budget {drawn} Beside the fixed route, which was chosen on other documents "
+        f"than it serves, stands the best on these very documents. {base.sample(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Bands', 'all choices kept')} The route chosen on the same documents and the mean "
+        "have none."
     )
     return base.Picture(figure, "Choices that are scored by another seed's model", caption)
 

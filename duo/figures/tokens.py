@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
 from duo.studies import difficulty
-from duo.studies.schedules import FAMILIES
+from duo.studies.schedules import FAMILIES, ORDER_COST
 from duo.tables.studies import (
     DIFFICULTY,
     DIFFICULTY_CLASSES,
@@ -40,9 +40,12 @@ def pictures(setting: base.Setting, ends: list[int], budget: int) -> Iterator[ba
     used |= {"budget": budget}
     documents = {passage["domain"]: passage["document"] for passage in PASSAGES.read()}
     inputs = [DIFFICULTY, DIFFICULTY_HISTOGRAM]
-    picture = losses_and_gaps(*(table.read() for table in inputs), documents, budget, setting)
+    picture = losses_and_gaps(
+        *(base.of(table.read(), model=setting.model) for table in inputs), documents, budget, setting
+    )
     yield base.Drawn("figure-5", picture, used, [*inputs, PASSAGES])
-    picture = classes(DIFFICULTY_CLASSES.read(), list(documents), budget, setting)
+    means = base.of(DIFFICULTY_CLASSES.read(), model=setting.model)
+    picture = classes(means, list(documents), budget, setting)
     yield base.Drawn("figure-classes", picture, used, [DIFFICULTY_CLASSES])
 
 
@@ -130,8 +133,8 @@ def classes(means: pa.Table, domains: Sequence[str], budget: int, setting: base.
             axes.set_xlabel("nats per token")
     caption = (
         f"Mean loss with all layers small, and mean gap, that loss less the oracle's at {budget} of {setting.layers} "
-        "big, by class of token; how many tokens in brackets. Classes that occur in too few documents (fewer than "
-        f"{difficulty.DOCUMENTS}) are left out. {_sample(setting)} {base.constraint(setting)} "
+        "big, by class of token; how many tokens in brackets. Classes that occur in too few clusters (fewer than "
+        f"{difficulty.CLUSTERS}) are left out. {_sample(setting)} {base.constraint(setting)} "
         f"{_interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Loss and gap by class of token", caption)
@@ -151,7 +154,8 @@ def _along(axes: Axes, positions: pa.Table) -> None:
 
 
 def _differences(axes: Axes, statistics: pa.Table) -> None:
-    """Every difference with its interval: a place per pair of schedules, and there a mark per strategy."""
+    """Every difference of two schedules with its interval: a place per pair, and there a mark per strategy."""
+    statistics = statistics.filter(pc.not_equal(statistics["family"], ORDER_COST.family))  # which is their mean
     pairs = list(dict.fromkeys(zip(*(statistics[name].to_pylist() for name in ("subject", "reference")), strict=True)))
     families = statistics["family"].unique().to_pylist()
     lines = base.lines([STRATEGIES.get(family, family) for family in families], {"oracle": "oracle"})
@@ -201,4 +205,4 @@ def _sample(setting: base.Setting) -> str:
 
 
 def _interval(setting: base.Setting, drawn: str) -> str:
-    return f"{drawn}: {setting.confidence:.0%} percentile bootstrap intervals, documents resampled."
+    return f"{drawn}: {setting.confidence:.0%} percentile bootstrap intervals, clusters resampled."

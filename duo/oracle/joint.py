@@ -121,8 +121,8 @@ def router_routes(routed: pa.Table, choices: Iterable[str], sample: EvaluationSe
 def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets: Iterable[int], seed: int) -> Choices:
     """The best route of each budget for every token (oracle), document (sequence) and domain (fixed).
 
-    losses [documents, length, routes] of all routes of the space. Equal losses are chosen among as in
-    duo.oracle.select, by the same random numbers.
+    losses [documents, length, routes] of all routes of the space. As in duo.oracle.select, the fixed route of a
+    document is the best of other clusters, and equal losses are chosen among by the same random numbers.
     """
     choices = {}
     for budget in budgets:
@@ -131,9 +131,8 @@ def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets
         columns = {selection: np.empty(part.shape[:2], np.int64) for selection in (ORACLE, SEQUENCE, FIXED)}
         for row, key in enumerate(zip(sample.domains, sample.documents, strict=True)):
             columns[ORACLE][row], columns[SEQUENCE][row] = select.best(part[row], select.ties(seed, budget, *key))
-        for domain in dict.fromkeys(sample.domains):
-            rows = np.array(sample.domains) == domain
-            columns[FIXED][rows] = part[rows].sum(axis=(0, 1), dtype=np.float64).argmin()
+        by_document = part.sum(axis=1, dtype=np.float64)
+        columns[FIXED][:] = select.fixed(by_document, sample.domains, sample.clusters)[:, None]
         for selection, column in columns.items():
             isolated = np.take_along_axis(part, column[..., None], axis=2)[..., 0]
             choices[budget, selection] = Chosen(codes[column], isolated)

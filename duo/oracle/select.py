@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from duo import plugins, seeds
+from duo import plugins, seeds, stats
 from duo.errors import InputError
 from duo.routes import RouteSpace
 from duo.tables import files
@@ -71,6 +71,23 @@ def best(losses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]
     """
     by_token = lowest(losses, rng)
     return by_token, int(lowest(losses.sum(axis=0, dtype=np.float64)[None], rng)[0])
+
+
+def fixed(losses: np.ndarray, domains: Sequence[str], clusters: Sequence[str]) -> np.ndarray:
+    """[documents] index of the one route for all tokens of a domain: for a document, the best of the half of the
+    clusters that it is not in (duo.stats.cross_fitted).
+
+    losses [documents, routes]: sums over documents of as many tokens, nats; domains, clusters: of each document. Chosen
+    on the tokens that it serves, it would look better than it is.
+    """
+    best, domains, clusters = np.empty(len(losses), np.int64), np.array(domains), np.array(clusters)
+    for domain in np.unique(domains):
+        rows = domains == domain
+        _, cluster = np.unique(clusters[rows], return_inverse=True)
+        sums = np.zeros((cluster.max() + 1, losses.shape[1]))
+        np.add.at(sums, cluster, losses[rows])
+        best[rows] = stats.cross_fitted(sums, np.bincount(cluster))[cluster]
+    return best
 
 
 def ties(seed: int, budget: int, domain: str, document: str) -> np.random.Generator:
@@ -155,11 +172,14 @@ def apply(
     for domain, document, rows, losses in by_document(table, space):
         part = losses[:, routes]
         by_token, known = select(part, tries, ties(seed, budget, domain, document))
-        columns = {name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "position")}
+        columns = {
+            name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "cluster", "position")
+        }
         chosen = {"oracle_route": routes[by_token], "oracle_loss": known[ORACLE], "mean_loss": known[MEAN]}
         selections.append(pa.table({"model": [model] * len(part)} | columns | chosen))
 
-        ids = {"model": model, "domain": domain, "document": document, "tokens": len(part)}
+        ids = {"model": model, "domain": domain, "document": document, "cluster": table["cluster"][rows.start].as_py()}
+        ids |= {"tokens": len(part)}
         sums = {"route": routes, "drawn": drawn, "loss_sum": part.sum(axis=0, dtype=np.float64)}
         route_sums.append(pa.table({name: [value] * len(routes) for name, value in ids.items()} | sums))
         for name, strategy in strategies.items():

@@ -252,7 +252,7 @@ def _on_tokens_and_training(scope: Scope) -> list[tuple]:
         (
             "Layers that are skipped early in a sequence are skipped later too.",
             "skips",
-            Test(SKIP_STATISTICS, skips.HALVES_LESS_SHUFFLED, ">"),
+            Test(SKIP_STATISTICS, skips.PERSISTENCE, ">"),
             Test(SKIP_STATISTICS, skips.CONSECUTIVE_LESS_SHUFFLED, ">"),
         ),
     ]

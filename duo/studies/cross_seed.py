@@ -3,10 +3,13 @@
 Models that differ by their seed alone have the same tokens in front of them. What one's oracle chose for a token,
 scored by another, keeps of its gain what lies in the token, its label and the depth of the layers, and loses what
 lies in one model's weights.
+
+The fixed route of a cluster was chosen on others (duo.stats.cross_fitted). Beside it stands the one that was chosen on
+the very tokens that it is scored on, as the paper chooses: what it gains over the former it does not keep elsewhere.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from math import comb, exp
 from typing import Any
@@ -15,23 +18,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duo import seeds, stats
+from duo import stats
 from duo.oracle import select
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
+from duo.studies.documents import by_cluster
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import CROSS_SEED, CROSS_SEED_MEANS, CROSS_SEED_STATISTICS
 from duo.terms import ALL_BIG, FIXED, MEAN
 
-SPLITS = 20  # random halvings of the documents that the held-out fixed route is averaged over
-# Whose choice a route is: the oracle of the model itself, that of another; one route for all tokens, chosen on all
-# documents (FIXED), or on others; nobody's, the mean over all routes (MEAN).
-OWN, OTHER, HELD_OUT = "own", "other", "held_out"
-SINGLE = (FIXED, HELD_OUT, MEAN)
+# Whose choice a route is: the oracle of the model itself, that of another; one route for all tokens, chosen on other
+# clusters (FIXED), or on the tokens that it is scored on; nobody's, the mean over all routes (MEAN).
+OWN, OTHER, IN_SAMPLE = "own", "other", "in_sample"
+SINGLE = (FIXED, IN_SAMPLE, MEAN)
 STRATEGIES = {
     OTHER: "routes that other seeds' oracles chose",
-    FIXED: "fixed route",
-    HELD_OUT: "fixed route that was chosen on other documents",
+    FIXED: "fixed route, which was chosen on other documents",
+    IN_SAMPLE: "fixed route that was chosen on the same documents",
     MEAN: "mean of all routes",
     ALL_BIG: "all layers big",
 }
@@ -39,8 +42,8 @@ STRATEGIES = {
 OTHER_BUDGET = Statistic("best_budget", OTHER, words="best budget for routes that other seeds' oracles chose")
 
 Choices = dict[tuple[str, str, str], np.ndarray]  # by (chooser, domain, document): codes [budgets, tokens]
-# By (domain, chooser, scorer, document): sums of losses [budgets], nats.
-Scores = dict[tuple[str, str, str, str], np.ndarray]
+# By (domain, chooser, scorer, cluster, document): sums of losses [budgets], nats.
+Scores = dict[tuple[str, str, str, str, str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -84,17 +87,18 @@ def score(scorer: str, losses: pa.Table, chosen: Choices, space: RouteSpace) -> 
     """What the choices cost under a model, from a shard of its ROUTE_LOSSES."""
     choosers = dict.fromkeys(chooser for chooser, *_ in chosen)
     scores = {}
-    for domain, document, _, part in select.by_document(losses, space):
+    for domain, document, rows, part in select.by_document(losses, space):
+        cluster = losses["cluster"][rows.start].as_py()
         for chooser in choosers:
             taken = np.take_along_axis(part.T, chosen[chooser, domain, document], axis=0)
-            scores[domain, chooser, scorer, document] = taken.sum(axis=1, dtype=np.float64)
+            scores[domain, chooser, scorer, cluster, document] = taken.sum(axis=1, dtype=np.float64)
     return scores
 
 
 class CrossSeed(Study):
-    """One domain of all models: sums of losses [documents, budgets] in nats, documents in order of id.
+    """One domain of all models: sums of losses [clusters, budgets] in nats, clusters in order of id.
 
-    pairs: by (chooser, scorer). single: by (one of SINGLE, scorer). All choices stay as they are; documents are
+    pairs: by (chooser, scorer). single: by (one of SINGLE, scorer). All choices stay as they are; clusters are
     resampled, the same ones for all models.
     """
 
@@ -144,13 +148,10 @@ class CrossSeed(Study):
             for table, kind in {CROSS_SEED: PairLoss, CROSS_SEED_MEANS: MeanLoss}.items()
         }
         statistics = [
-            self.ids
-            | {"model": key.model}
-            | asdict(key.statistic)
-            | interval._asdict()
-            | {"error": interval.error, "clusters": self.clusters}
+            {"model": key.model} | row
             for key, interval in estimates.items()
             if isinstance(key, OfScorer)
+            for row in self.rows({key.statistic: interval}, Statistic)
         ]
         return curves | {CROSS_SEED_STATISTICS: statistics}
 
@@ -165,46 +166,29 @@ def _strategies(scorer: str, pairs: stats.Numbers, single: stats.Numbers) -> sta
     return strategies | {strategy: single[strategy, scorer] for strategy in SINGLE}
 
 
-def gather(models: Sequence[OracleCurves], scores: Scores, seed: int) -> list[CrossSeed]:
+def gather(models: Sequence[OracleCurves], scores: Scores) -> list[CrossSeed]:
     """The study of every domain, from the oracle's curves of all models and every `score` of them."""
     studies = []
     for name in dict.fromkeys(curves.ids["domain"] for curves in models):
         by_model = {curves.ids["model"]: curves for curves in models if curves.ids["domain"] == name}
-        documents = sorted({document for domain, _, _, document in scores if domain == name})
+        places = sorted({(cluster, document) for domain, _, _, cluster, document in scores if domain == name})
+        clusters = np.array([cluster for cluster, _ in places])
         pairs = {
-            pair: np.stack([scores[name, *pair, document] for document in documents])
+            pair: by_cluster(clusters, np.stack([scores[name, *pair, *place] for place in places]))
             for pair in product(by_model, repeat=2)
         }
-        split = halves(len(documents), seeds.stream(seed, "split half", name))
         single = {}
         for scorer, curves in by_model.items():
-            by_budget = [(*fixed_losses(at.route_losses, split), at.losses[MEAN]) for at in curves.budgets.values()]
+            by_budget = [
+                (at.losses[FIXED], at.route_losses[:, at.route_losses.sum(axis=0).argmin()], at.losses[MEAN])
+                for at in curves.budgets.values()
+            ]
             single |= {
                 (strategy, scorer): np.stack(sums, axis=1)
                 for strategy, sums in zip(SINGLE, zip(*by_budget, strict=True), strict=True)
             }
         studies.append(CrossSeed(name, curves.layers, list(curves.budgets), curves.tokens, pairs, single))
     return studies
-
-
-def halves(documents: int, rng: np.random.Generator) -> np.ndarray:
-    """[SPLITS, documents] bool: a random half of the documents, the smaller where their number is odd."""
-    return np.stack([rng.permutation(documents) < documents // 2 for _ in range(SPLITS)])
-
-
-def fixed_losses(losses: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[documents] sums of losses under the best single route, and under single routes chosen on other documents.
-
-    losses [documents, routes] in nats; halves [splits, documents]. For the latter, each half of the documents is
-    served by the route that is best for the other half; mean over the splits. As a half chooses worse than the whole,
-    the difference is, in expectation, no less than what the whole gains by choosing on the documents that it serves.
-    Of equals the lowest code is taken.
-    """
-    held_out = np.zeros(len(losses))
-    for half in halves:
-        for served in (half, ~half):
-            held_out[served] += losses[served][:, losses[~served].sum(axis=0).argmin()]
-    return losses[:, losses.sum(axis=0).argmin()], held_out / len(halves)
 
 
 def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:
@@ -215,7 +199,7 @@ def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.N
     numbers = {}
     for budget in (budget for budget in budgets if comb(layers, budget) > 1):
         own, fixed = losses[OWN, budget], losses[FIXED, budget]
-        numbers[difference(HELD_OUT, FIXED, budget)] = losses[HELD_OUT, budget] - fixed
+        numbers[difference(FIXED, IN_SAMPLE, budget)] = fixed - losses[IN_SAMPLE, budget]
         if (OTHER, budget) in losses:
             other, gain = losses[OTHER, budget], fixed - own
             numbers[difference(FIXED, OTHER, budget)] = fixed - other
@@ -231,8 +215,9 @@ def contrasts(losses: stats.Numbers, budgets: list[int], layers: int) -> stats.N
 def difference(subject: str, reference: str, budget: int) -> Statistic:
     """The loss of a strategy at a budget, less that of another there, or less all layers big.
 
-    HELD_OUT less FIXED: what a fixed route gains by being chosen on the documents that it serves. FIXED less OTHER:
-    what choosing token by token gains though another model chose; MEAN less OTHER: what that gains over any route.
+    FIXED less IN_SAMPLE: what a fixed route seems to gain by being chosen on the tokens that it serves. FIXED less
+    OTHER: what choosing token by token gains though another model chose; MEAN less OTHER: what that gains over any
+    route.
     """
     words = f"{STRATEGIES[subject]} at budget {budget}, less {STRATEGIES[reference]}"
     return Statistic("difference", subject, reference, budget, words=words)

@@ -16,7 +16,9 @@ from tokenizers import Tokenizer
 
 from duo import seeds, stats
 from duo.data import token_classes
+from duo.errors import InputError
 from duo.stats import Intervals, Statistic, Study
+from duo.studies.documents import in_order, part
 from duo.tables.studies import DIFFICULTY, DIFFICULTY_CLASSES, DIFFICULTY_HISTOGRAM, DIFFICULTY_STATISTICS
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,8 @@ log = logging.getLogger(__name__)
 HIGH = 80  # percentile of a domain's losses from which on a loss is high
 NO_GAIN = 0.1  # a gap below this share of the loss is none
 WIDTH = 0.5  # nats: cells of the joint histogram
-DOCUMENTS = 5  # a class that fewer documents have, if there are as many, is left out: its interval would be too narrow
+CLUSTERS = 5  # a class that fewer clusters have, if there are as many, is left out: its interval would be too narrow
+CONTEXT = 64  # tokens before one, in its window, from which on line starts are compared; of a short window half
 LINES = 5  # line starts that make a passage worth showing
 
 WITHOUT_GAIN = Statistic(
@@ -35,6 +38,13 @@ WITHOUT_GAIN_ALL_BIG = Statistic(
 )
 LOSS_GAP_RANK = Statistic(
     "rank_correlation", "gap", "loss", words="rank correlation of a token's gap with its loss, all layers small"
+)
+LINE_STARTS = Statistic(
+    "line_starts",
+    "line_starts",
+    "other_tokens",
+    words="tokens that start a line: by what part of the mean their loss is higher than that of all others, or their "
+    "gap as a share of the loss lower, the less of the two",
 )
 
 
@@ -61,15 +71,25 @@ def token_losses(model: str, domain: str, small: pa.Table, big: pa.Table, oracle
 
     small, big and oracle are SELECTIONS at budget 0, at that of all layers and at the oracle's.
     """
-    parts = [_part(table, model, domain) for table in (small, big, oracle)]
-    losses = [part["oracle_loss"].to_numpy() for part in parts]  # at the ends there is one route, so its loss
-    ids = {name: parts[0][name] for name in ("model", "domain", "document", "position")}
+    parts = [part(table, model, domain) for table in (small, big, oracle)]
+    losses = [rows["oracle_loss"].to_numpy() for rows in parts]  # at the ends there is one route, so its loss
+    ids = {name: parts[0][name] for name in ("model", "domain", "document", "cluster", "position")}
     return pa.table(ids | dict(zip(_LOSSES, [*losses, losses[0] - losses[2]], strict=True)))
 
 
-def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
-    part = table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], domain)))
-    return part.sort_by([("document", "ascending"), ("position", "ascending")])
+def as_described(losses: pa.Table, described: pa.Table) -> pa.Table:
+    """DIFFICULTY of another model, or of other labels, at the same places.
+
+    losses: `token_losses` of one domain; described: DIFFICULTY, which says class and line starts of the true labels, of
+    any one model in this domain.
+    """
+    domain = described.filter(pc.equal(described["domain"], losses["domain"][0]))
+    described = in_order(domain.filter(pc.equal(domain["model"], domain["model"][0])))
+    if not all(losses[name].equals(described[name]) for name in ("document", "position")):
+        raise InputError(f"domain {losses['domain'][0]}: labels at other places than the tokens that are described")
+    for name in ("class", "line_start"):
+        losses = losses.append_column(name, described[name])
+    return losses
 
 
 def describe(
@@ -108,8 +128,9 @@ class TokenDifficulty(Study):
     def __init__(self, table: pa.Table) -> None:
         self.ids = {name: table[name][0].as_py() for name in ("model", "domain")}
         self.table = table
-        self.by_cluster = stats.Clusters(table["document"].to_numpy(zero_copy_only=False))
-        self.clusters = len(self.by_cluster)
+        clusters, position = table["cluster"].to_numpy(), table["position"].to_numpy()
+        self._by_cluster, self.clusters = stats.Clusters(clusters), len(np.unique(clusters))
+        self.in_context = position >= min(CONTEXT, (position.max() + 1) // 2)
         self.loss, self.big, _, self.gap = (table[name].to_numpy().astype(np.float64) for name in _LOSSES)
         self.line_starts = table["line_start"].to_numpy(zero_copy_only=False)
         classes = table["class"].to_numpy(zero_copy_only=False)
@@ -117,16 +138,16 @@ class TokenDifficulty(Study):
         self.classes = {name: tokens for name, tokens in masks.items() if self._enough(tokens)}
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Statistics, and class means by ClassMean, each [replicates], under weights [replicates, documents].
+        """Statistics, and class means by ClassMean, each [replicates], under weights [replicates, clusters].
 
-        What is high and what rank a token has is settled on the full sample; only documents are drawn anew.
+        What is high and what rank a token has is settled on the full sample; only clusters are drawn anew.
         """
-        mean, everything = self.by_cluster.mean, np.ones(len(self.loss), bool)
+        mean, everything = self._by_cluster.mean, np.ones(len(self.loss), bool)
         high = self.loss >= np.percentile(self.loss, HIGH)
         numbers = {
             WITHOUT_GAIN: mean(weights, self.gap < NO_GAIN * self.loss, high),
             WITHOUT_GAIN_ALL_BIG: mean(weights, self.loss - self.big < NO_GAIN * self.loss, high),
-            LOSS_GAP_RANK: self.by_cluster.rank_correlation(weights, self.loss, self.gap, everything),
+            LOSS_GAP_RANK: self._by_cluster.rank_correlation(weights, self.loss, self.gap, everything),
         }
         for name, tokens in self.classes.items():
             numbers[ClassMean("loss", name)] = mean(weights, self.loss, tokens)
@@ -134,23 +155,27 @@ class TokenDifficulty(Study):
         return numbers | self._line_starts(weights)
 
     def _line_starts(self, weights: np.ndarray) -> stats.Numbers:
-        """Tokens that start a line, less all others; nothing where too few documents have either."""
-        lines, rest = self.line_starts, ~self.line_starts
+        """Tokens that start a line, less all others, with some context; nothing where too few clusters have either.
+
+        Without context, the first lines of documents alone would be compared: headers, imports and the like.
+        """
+        lines, rest = (tokens & self.in_context for tokens in (self.line_starts, ~self.line_starts))
         if not (self._enough(lines) and self._enough(rest)):
             return {}
         loss, gap = (
-            [self.by_cluster.mean(weights, values, tokens) for tokens in (lines, rest)]
+            [self._by_cluster.mean(weights, values, tokens) for tokens in (lines, rest, self.in_context)]
             for values in (self.loss, self.gap)
         )
+        relative = np.divide(gap, loss)  # of means, not a mean of ratios: a loss near zero must not rule
         return {
             line_start("loss"): loss[0] - loss[1],
             line_start("gap"): gap[0] - gap[1],
-            # A ratio of means, not a mean of ratios: a loss near zero must not rule.
-            line_start("relative_gap"): gap[0] / loss[0] - gap[1] / loss[1],
+            line_start("relative_gap"): relative[0] - relative[1],
+            LINE_STARTS: np.minimum(_part(loss[0] - loss[1], loss[2]), _part(relative[1] - relative[0], relative[2])),
         }
 
     def _enough(self, tokens: np.ndarray) -> bool:
-        return self.by_cluster.enough(tokens, DOCUMENTS)
+        return self._by_cluster.enough(tokens, CLUSTERS)
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         return {
@@ -178,6 +203,11 @@ class TokenDifficulty(Study):
             self.ids | {"loss": loss, "gap": gap, "width": WIDTH, "tokens": count}
             for (loss, gap), count in zip((corners * WIDTH).tolist(), counts.tolist(), strict=True)
         ]
+
+
+def _part(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[replicates] part of a whole; 0 where there is none."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def passage(

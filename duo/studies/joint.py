@@ -1,7 +1,8 @@
 """What the oracle's choices give when all tokens run jointly, beside what each choice promised in isolation.
 
 The losses of a chosen route are isolated, as it was tried, and joint, when all tokens run together on their chosen
-routes. This is compared for every context, which is what the other tokens do while one token's routes are tried.
+routes. This is compared for every context, which is what the other tokens do while one token's routes are tried. The
+fixed route of a cluster was chosen on others (duo.oracle.joint).
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,8 +18,10 @@ import pyarrow.compute as pc
 from duo import stats
 from duo.errors import InputError
 from duo.stats import Intervals, Statistic, Study
+from duo.studies.curves import share_of_depth
+from duo.studies.documents import by_cluster, clusters_of
 from duo.tables.studies import JOINT_CURVES, JOINT_STATISTICS
-from duo.terms import ALL_BIG, FIXED, ISOLATED, JOINT, ORACLE, SHARED
+from duo.terms import ALL_BIG, FIXED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,10 @@ class ContextLoss:
 
 
 class JointCurves(Study):
-    """One model and domain in every context, by document.
+    """One model and domain in every context, by cluster.
 
-    losses: sums [documents], nats, by ContextLoss; agreements: by `agreement`, how many tokens [documents] have the
-    same oracle route in both contexts; tokens [documents]. Routes stay as they were chosen on all documents.
+    losses: sums [clusters], nats, by ContextLoss; agreements: by `agreement`, how many tokens [clusters] have the same
+    oracle route in both contexts; tokens [clusters]. Routes stay as they were chosen.
     """
 
     stream = ("contexts",)
@@ -57,7 +60,20 @@ class JointCurves(Study):
         tokens = stats.weighted_sums(weights, self.tokens)
         means = {key: stats.weighted_sums(weights, sums) / tokens for key, sums in self.losses.items()}
         shares = {key: stats.weighted_sums(weights, same) / tokens for key, same in self.agreements.items()}
-        return means | differences(means, self.layers) | shares
+        return means | differences(means, self.layers) | shares | self._single_big(weights)
+
+    def _single_big(self, weights: np.ndarray) -> stats.Numbers:
+        """`single_big` of the oracle, isolated and joint, where the context greedy has budgets 0, 1 and all layers."""
+        at = {
+            (kind, budget): self.losses.get(ContextLoss(GREEDY, ORACLE, kind, budget))
+            for kind, budget in product((ISOLATED, JOINT), (0, 1, self.layers))
+        }
+        if any(sums is None for sums in at.values()):
+            return {}
+        ends = [at[JOINT, budget] for budget in (0, self.layers)]
+        return {
+            single_big(kind=kind): share_of_depth(weights, ends[1] - at[kind, 1], *ends) for kind in (JOINT, ISOLATED)
+        }
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         curves = [row | {"perplexity": exp(row["loss"])} for row in self.rows(estimates, ContextLoss, "loss")]
@@ -86,6 +102,16 @@ def differences(means: Mapping[ContextLoss, np.ndarray], layers: int) -> stats.N
             if key in means:
                 numbers[joint_difference(context, reference, budget)] = joint - means[key]
     return numbers
+
+
+def single_big(subject: str = ORACLE, kind: str = JOINT) -> Statistic:
+    """How much better than all layers big routes with a single big layer are.
+
+    subject: who chose them, the oracle in context greedy or a chooser by its name; kind: by which loss.
+    """
+    whose = {ORACLE: "the oracle"}.get(subject, subject)
+    words = f"all layers big, less the {kind} loss of {whose} with a single big layer, as a share of what all layers "
+    return Statistic("single_big", subject, kind, 1, words=f"{words}big gain over all small")
 
 
 def joint_difference(context: str, reference: str, budget: int) -> Statistic:
@@ -127,7 +153,7 @@ def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
 
 
 def _study(parts: Mapping[str, pa.Table], model: str, domain: str, layers: int) -> JointCurves:
-    documents = _documents(parts, model, domain)
+    documents, clusters = _documents(parts, model, domain), clusters_of(next(iter(parts.values())))
     losses, routes = {}, {}
     for context, part in parts.items():
         cells = list(dict.fromkeys(zip(part["budget"].to_pylist(), part["selection"].to_pylist(), strict=True)))
@@ -136,12 +162,13 @@ def _study(parts: Mapping[str, pa.Table], model: str, domain: str, layers: int) 
         }
         for row, (budget, selection) in enumerate(cells):
             for kind in (ISOLATED, JOINT):
-                by_document = columns[kind][row].sum(axis=1, dtype=np.float64)
-                losses[ContextLoss(context, selection, kind, budget)] = by_document
+                sums = by_cluster(clusters, columns[kind][row].sum(axis=1, dtype=np.float64))
+                losses[ContextLoss(context, selection, kind, budget)] = sums
             if selection == ORACLE:
                 routes[context, budget] = columns["route"][row]
-    tokens = np.full(len(documents), columns["route"].shape[2])
-    return JointCurves(model, domain, layers, tokens, losses, _agreements(routes, parts))
+    tokens = by_cluster(clusters, np.full(len(documents), columns["route"].shape[2]))
+    agreements = {key: by_cluster(clusters, same) for key, same in _agreements(routes, parts).items()}
+    return JointCurves(model, domain, layers, tokens, losses, agreements)
 
 
 def _documents(parts: Mapping[str, pa.Table], model: str, domain: str) -> list[str]:

@@ -1,8 +1,12 @@
-"""The oracle beside every baseline: losses by budget, where it spends big layers, and the differences that claims test.
+"""The oracle beside every baseline: losses by budget, where it spends big layers, and the numbers that claims test.
 
 All means are over tokens, of losses in nats; perplexity is exp of such a mean, taken last. Intervals are over
-documents, which all models share, replicate by replicate. The spread over models that differ by their seed alone
+clusters, which all models share, replicate by replicate. The spread over models that differ by their seed alone
 is given apart from them.
+
+The best of many, on the tokens that it is scored on, looks better than it is. So whatever serves all tokens alike, a
+route or a budget, is chosen for each half of the clusters on the other (duo.stats.cross_fitted), and its choice stays
+as it is in the bootstrap.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +22,12 @@ import pyarrow.compute as pc
 from duo import stats
 from duo.routes import RouteSpace
 from duo.stats import Interval, Intervals, Statistic, Study
+from duo.studies import curves
+from duo.studies.documents import part
+from duo.studies.oracle_sums import AtBudget, big_tokens, by_strategy, summed
 from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS, SEED_SPREAD
 from duo.terms import ALL_BIG, ALL_SMALL, FIXED, MEAN, ORACLE, RANDOM_ALL, RANDOM_TOKEN, SEQUENCE
 
-SELECTED = {ORACLE: "oracle_loss", MEAN: "mean_loss"}  # strategies that are columns of SELECTIONS
 # Strategies with one route for all tokens, chosen from ROUTE_SUMS, in words.
 ONE_ROUTE = {RANDOM_ALL: "best of some random routes, one for all tokens", FIXED: "fixed: best route for all tokens"}
 
@@ -45,24 +51,40 @@ class BigShare:
     layer: int
 
 
-@dataclass(frozen=True)
-class AtBudget:
-    """One domain at one budget, summed by document."""
+class BigLayers(Study):
+    """Where the oracle's routes are big in one model and domain, whichever labels they were chosen on.
 
-    losses: dict[str, np.ndarray]  # strategy: [documents], nats
-    routes: np.ndarray  # [routes] codes
-    drawn: np.ndarray  # [routes] bool: one of the routes that random_all tries
-    route_losses: np.ndarray  # [documents, routes] nats
-    big: np.ndarray  # [documents, layers] tokens whose oracle route is big at the layer
-    heat: np.ndarray  # [layers, positions] share of documents whose oracle route is big there
-    positions: np.ndarray  # [positions]
+    tokens [clusters]; big: by budget, [clusters, layers] tokens whose route is big at the layer.
+    """
+
+    # Models are compared replicate by replicate; domains hold different clusters, which nothing pairs.
+    stream = ("evaluate",)
+
+    def __init__(self, model: str, domain: str, tokens: np.ndarray, big: Mapping[int, np.ndarray]) -> None:
+        self.ids = {"model": model, "domain": domain}
+        self.tokens, self.big, self.clusters = tokens, big, len(tokens)
+
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
+        """Shares of big by BigShare, and their depth biases, each [replicates]."""
+        tokens, numbers = stats.weighted_sums(weights, self.tokens), {}
+        for budget, big in self.big.items():
+            layers = big.shape[1]
+            shares = (stats.weighted_sums(weights, big) / tokens[:, None]).T
+            numbers |= {BigShare(budget, layer): share for layer, share in enumerate(shares)}
+            if 0 < budget < layers:
+                bias = upper_less_lower(shares)
+                numbers[depth_bias(budget)] = bias
+                numbers[depth_preference(budget)] = bias / largest_depth_bias(budget, layers)
+        ends = [depth_preference(budget) for budget in (layers // 3, layers - layers // 3)]
+        if ends[0] != ends[1] and set(ends) <= set(numbers):
+            numbers[DEPTH_TREND] = numbers[ends[0]] - numbers[ends[1]]
+        return numbers
 
 
 class OracleCurves(Study):
-    """One model and domain at every budget; tokens [documents]."""
+    """One model and domain at every budget; tokens [clusters], in order of id."""
 
-    # Models are compared replicate by replicate; domains hold different documents, which nothing pairs.
-    stream = ("evaluate",)
+    stream = BigLayers.stream
 
     def __init__(
         self,
@@ -77,33 +99,84 @@ class OracleCurves(Study):
         self.tokens, self.budgets, self.layers = tokens, budgets, layers
         self.words = {**words, **ONE_ROUTE}  # of every strategy
         self.clusters = len(tokens)
+        self._big = BigLayers(model, domain, tokens, {budget: at.big for budget, at in budgets.items()})
 
     def means(self, weights: np.ndarray) -> stats.Numbers:
-        """Losses by Loss and shares of big by BigShare, each [replicates]."""
-        tokens = stats.weighted_sums(weights, self.tokens)
-        numbers = {}
-        for budget, at in self.budgets.items():
-            for strategy, sums in at.losses.items():
-                numbers[Loss(strategy, budget)] = stats.weighted_sums(weights, sums) / tokens
-            by_route = self._route_means(weights, at)
-            numbers[Loss(RANDOM_ALL, budget)] = by_route[:, at.drawn].min(axis=1)
-            numbers[Loss(FIXED, budget)] = by_route.min(axis=1)
-            shares = stats.weighted_sums(weights, at.big) / tokens[:, None]
-            numbers |= {BigShare(budget, layer): share for layer, share in enumerate(shares.T)}
-        return numbers
+        """Losses by Loss, each [replicates]."""
+        return {
+            Loss(strategy, budget): self._mean(weights, sums)
+            for budget, at in self.budgets.items()
+            for strategy, sums in at.losses.items()
+        }
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         means = self.means(weights)
-        return means | contrasts(means, list(self.budgets), self.layers)
+        numbers = means | self._big.numbers(weights) | self._at_best_budget(weights) | self._of_fixed(weights, means)
+        numbers[BEST_BUDGET] = np.array([*self.budgets])[np.argmin([means[Loss(ORACLE, k)] for k in self.budgets], 0)]
+        if {1, self.layers} <= set(self.budgets):
+            for strategy in (ORACLE, FIXED):
+                numbers[less_all_big(strategy, 1)] = means[Loss(strategy, 1)] - means[Loss(MEAN, self.layers)]
+        for strategy in (ORACLE, RANDOM_TOKEN):
+            if strategy in next(iter(self.budgets.values())).losses:
+                numbers |= self.relative(weights, strategy, self.curve(strategy))
+        return numbers
+
+    def curve(self, strategy: str) -> dict[int, np.ndarray]:
+        """A strategy's sums of losses [clusters], nats, by budget."""
+        return {budget: at.losses[strategy] for budget, at in self.budgets.items()}
+
+    def relative(self, weights: np.ndarray, subject: str, curve: Mapping[int, np.ndarray]) -> stats.Numbers:
+        """`random_gap` and `lowest_at_half` of whoever has this curve, as `curve` gives it, each [replicates].
+
+        The subject is the oracle, or who chooses with less knowledge. Nothing without the budgets of none, half and all
+        of the layers.
+        """
+        half, ends = self.layers // 2, (0, self.layers)
+        if not {half, *ends} <= set(self.budgets):
+            return {}
+        gap = self.budgets[half].losses[RANDOM_ALL] - curve[half]
+        return {
+            random_gap(subject): curves.share_of_depth(weights, gap, *(self.budgets[k].losses[MEAN] for k in ends)),
+            lowest_at_half(subject): curves.distance_from_lowest(weights, curve, self.tokens, self.layers),
+        }
+
+    def _mean(self, weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """[replicates] mean over tokens of sums [clusters]."""
+        return stats.weighted_sums(weights, sums) / stats.weighted_sums(weights, self.tokens)
+
+    def _at_best_budget(self, weights: np.ndarray) -> stats.Numbers:
+        """The oracle at its best budget, less every strategy there; less all layers big and small."""
+        losses = {name: curves.stacked(self.curve(name)) for name in next(iter(self.budgets.values())).losses}
+        best = stats.cross_fitted(losses[ORACLE], self.tokens)
+        lowest, numbers = curves.taken(losses[ORACLE], best), {}
+        for strategy in dict.fromkeys([RANDOM_ALL, RANDOM_TOKEN, FIXED, *losses]):
+            if strategy in losses and strategy not in (ORACLE, SEQUENCE, MEAN):
+                less = lowest - curves.taken(losses[strategy], best)
+                numbers[at_best_budget(strategy)] = self._mean(weights, less)
+        for end, budget in {ALL_SMALL: 0, ALL_BIG: self.layers}.items():
+            if budget in self.budgets:
+                numbers[at_best_budget(end)] = self._mean(weights, lowest - self.budgets[budget].losses[MEAN])
+        return numbers
+
+    def _of_fixed(self, weights: np.ndarray, means: stats.Numbers) -> stats.Numbers:
+        """The fixed route's slope over budgets; and all layers big, which is one of them, less the best other one."""
+        if len(self.budgets) < 2:
+            return {}
+        losses = np.stack([means[Loss(FIXED, budget)] for budget in self.budgets])
+        numbers = {FIXED_SLOPE: stats.slopes(np.array([*self.budgets])[:, None], losses)}
+        if self.layers in self.budgets:
+            others = [at.route_losses for budget, at in self.budgets.items() if budget < self.layers]
+            other = stats.kept(np.concatenate(others, axis=1), self.tokens)
+            numbers[ALL_BIG_LESS_OTHER] = self._mean(weights, self.budgets[self.layers].losses[MEAN] - other)
+        return numbers
 
     def winner(self, strategy: str, budget: int) -> int:
-        """Code of the route that serves all tokens under the strategy, or -1 where tokens or documents differ."""
+        """Code of the route that serves all tokens best under the strategy, or -1 where tokens or documents differ."""
         if strategy not in ONE_ROUTE:
             return -1
         at = self.budgets[budget]
-        means = self._route_means(np.ones((1, self.clusters)), at)[0]
         tried = at.drawn if strategy == RANDOM_ALL else np.ones_like(at.drawn)
-        return int(at.routes[tried][means[tried].argmin()])
+        return int(at.routes[tried][at.route_losses.sum(axis=0)[tried].argmin()])
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         losses = []
@@ -128,7 +201,7 @@ class OracleCurves(Study):
         }
         shown |= {f"{strategy}_1": Loss(strategy, 1) for strategy in (ORACLE, RANDOM_ALL, FIXED)}
         return {
-            "documents": self.clusters,
+            "clusters": self.clusters,
             "tokens": int(self.tokens.sum()),
             "oracle_budget": best,
             "perplexity": {name: exp(estimates[key].value) for name, key in shown.items() if key in estimates},
@@ -138,10 +211,6 @@ class OracleCurves(Study):
                 if isinstance(key, Statistic) and key.family == AT_BEST_BUDGET
             },
         }
-
-    def _route_means(self, weights: np.ndarray, at: AtBudget) -> np.ndarray:
-        """[replicates, routes] mean losses."""
-        return stats.weighted_sums(weights, at.route_losses) / stats.weighted_sums(weights, self.tokens)[:, None]
 
     def _cells(self, budget: int, at: AtBudget) -> list[dict[str, Any]]:
         """Rows of ORACLE_HEAT_MAPS at a budget."""
@@ -166,80 +235,58 @@ def gather(tables: Mapping[int, tuple[pa.Table, ...]], space: RouteSpace) -> lis
                 table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], domain)))
                 for table in at_budget
             )
-            tokens, budgets[budget] = _summed(selections, route_sums, space)
+            tokens, budgets[budget] = summed(selections, route_sums, space)
             for table in strategy_sums:
-                budgets[budget] = replace(budgets[budget], losses=_by_strategy(table) | budgets[budget].losses)
+                budgets[budget] = replace(budgets[budget], losses=by_strategy(table) | budgets[budget].losses)
                 words |= dict(zip(*(table[name].to_pylist() for name in ("strategy", "words")), strict=True))
         studies.append(OracleCurves(model, domain, tokens, budgets, space.layers, words))
     return studies
 
 
-def _by_strategy(table: pa.Table) -> dict[str, np.ndarray]:
-    """Each strategy's sums of losses [documents], in order of id, from one domain's STRATEGY_SUMS at one budget."""
-    table = table.sort_by("document")
-    return {
-        strategy: table.filter(pc.equal(table["strategy"], strategy))["loss_sum"].to_numpy()
-        for strategy in table["strategy"].unique().to_pylist()
-    }
+def big_layers(tables: Mapping[int, pa.Table], space: RouteSpace) -> list[BigLayers]:
+    """`BigLayers` of every model and domain, from SELECTIONS by budget."""
+    first = next(iter(tables.values()))
+    studies = []
+    for model, domain in product(first["model"].unique().to_pylist(), first["domain"].unique().to_pylist()):
+        sums = {budget: big_tokens(part(table, model, domain), space) for budget, table in tables.items()}
+        tokens, _ = next(iter(sums.values()))
+        studies.append(BigLayers(model, domain, tokens, {budget: big for budget, (_, big) in sums.items()}))
+    return studies
 
 
-def _summed(selections: pa.Table, route_sums: pa.Table, space: RouteSpace) -> tuple[np.ndarray, AtBudget]:
-    """Tokens by document, in order of id, and the sums of one domain's SELECTIONS and ROUTE_SUMS at one budget."""
-    _, document = np.unique(selections["document"].to_numpy(), return_inverse=True)
-    tokens = np.bincount(document)
-    losses = {name: np.bincount(document, selections[column].to_numpy()) for name, column in SELECTED.items()}
-    big = space.digits[selections["oracle_route"].to_numpy()] == space.choices.index("big")
-    positions, position = np.unique(selections["position"].to_numpy(), return_inverse=True)
+FIXED_SLOPE = Statistic("slope", FIXED, words="slope of the best fixed route's loss, nats per big layer")
+ALL_BIG_LESS_OTHER = Statistic(
+    "difference_from_other_budgets",
+    ALL_BIG,
+    "other_fixed",
+    words="all layers big, less the best fixed route of any other budget",
+)
+DEPTH_TREND = Statistic(
+    "depth_trend",
+    ORACLE,
+    words="depth bias of the oracle as a share of the largest possible: with a third of the layers big, less with two "
+    "thirds",
+)
+# Whose a curve is, in words; others go by their names.
+_WHO = {ORACLE: "the oracle", RANDOM_TOKEN: "the best random routes drawn for each token"}
 
-    _, row = np.unique(route_sums["document"].to_numpy(), return_inverse=True)
-    routes, first, column = np.unique(route_sums["route"].to_numpy(), return_index=True, return_inverse=True)
-    route_losses = np.zeros((len(tokens), len(routes)))
-    route_losses[row, column] = route_sums["loss_sum"].to_numpy()
-    return tokens, AtBudget(
-        losses=losses,
-        routes=routes,
-        drawn=route_sums["drawn"].to_numpy()[first],
-        route_losses=route_losses,
-        big=np.stack([np.bincount(document, layer) for layer in big.T], axis=1),
-        heat=np.stack([np.bincount(position, layer) for layer in big.T]) / np.bincount(position),
-        positions=positions,
+
+def random_gap(subject: str = ORACLE) -> Statistic:
+    """How far the best random route for all tokens is behind who chooses token by token."""
+    words = (
+        f"with half of the layers big, best random route for all tokens, less {_WHO.get(subject, subject)}, as a share "
+        "of what all layers big gain over all small"
     )
+    return Statistic("random_gap", subject, words=words)
 
 
-def contrasts(means: stats.Numbers, budgets: list[int], layers: int) -> stats.Numbers:
-    """What the paper's claims compare, from OracleCurves.means; each [replicates], where its budgets are there.
-
-    Whatever is best, a budget or a route, is chosen anew in each replicate.
-    """
-    names = [key.strategy for key in means if isinstance(key, Loss) and key.budget == budgets[0]]
-    losses = {name: np.stack([means[Loss(name, k)] for k in budgets]) for name in names}
-    best = losses[ORACLE].argmin(axis=0)
-
-    def at_best(strategy: str) -> np.ndarray:
-        return losses[strategy][best, np.arange(len(best))]
-
-    numbers = {BEST_BUDGET: np.array(budgets, dtype=np.float64)[best]}
-    for strategy in dict.fromkeys([RANDOM_ALL, RANDOM_TOKEN, FIXED, *losses]):
-        if strategy in losses and strategy not in (ORACLE, SEQUENCE, MEAN):
-            numbers[at_best_budget(strategy)] = at_best(ORACLE) - at_best(strategy)
-    for end, budget in {ALL_SMALL: 0, ALL_BIG: layers}.items():
-        if budget in budgets:
-            numbers[at_best_budget(end)] = at_best(ORACLE) - means[Loss(MEAN, budget)]
-    if {1, layers} <= set(budgets):
-        for strategy in (ORACLE, FIXED):
-            numbers[less_all_big(strategy, 1)] = means[Loss(strategy, 1)] - means[Loss(MEAN, layers)]
-    if len(budgets) > 1:
-        numbers[FIXED_SLOPE] = stats.slopes(np.array(budgets)[:, None], losses[FIXED])
-        for strategy, budget in ((ORACLE, layers // 2), (FIXED, layers)):
-            if budget in budgets:
-                numbers[less_other_budgets(strategy, budget)] = less_best_other(losses[strategy], budgets.index(budget))
-    for budget in (budget for budget in budgets if 0 < budget < layers):
-        shares = np.stack([means[BigShare(budget, layer)] for layer in range(layers)])
-        numbers[depth_bias(budget)] = upper_less_lower(shares)
-    return numbers
-
-
-FIXED_SLOPE = Statistic("slope", "fixed", words="slope of the best fixed route's loss, nats per big layer")
+def lowest_at_half(subject: str = ORACLE) -> Statistic:
+    """How far a curve of losses at half of the layers is from its lowest point; 0 where that is the lowest."""
+    words = (
+        f"loss of {_WHO.get(subject, subject)} with half of the layers big, less that at the best budget, as a share "
+        "of what no or all layers big, the lower of the two, lie above it"
+    )
+    return Statistic("distance_from_lowest", subject, words=words)
 
 
 def at_best_budget(reference: str) -> Statistic:
@@ -284,17 +331,29 @@ def depth_bias(budget: int) -> Statistic:
     )
 
 
+def depth_preference(budget: int) -> Statistic:
+    """`depth_bias` as a share of the largest that routes of this budget can have."""
+    words = f"depth bias of the oracle at budget {budget}, as a share of the largest possible"
+    return Statistic("depth_preference", ORACLE, budget=budget, words=words)
+
+
+def largest_depth_bias(budget: int | np.ndarray, layers: int) -> float | np.ndarray:
+    """Depth bias of the route of this budget whose big layers are the uppermost."""
+    half = layers // 2
+    return (np.minimum(budget, half) - np.maximum(0, budget - (layers - half))) / half
+
+
+def less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
+    """[replicates] losses [budgets, replicates] of one budget less the lowest of all others."""
+    return losses[index] - np.delete(losses, index, axis=0).min(axis=0)
+
+
 def upper_less_lower(shares: np.ndarray) -> np.ndarray:
     """[replicates] mean share in the upper half of the layers less that in the lower, of shares [layers, replicates].
 
     The middle one of an odd number belongs to neither half.
     """
     return (stats.halves(len(shares))[:, None] * shares).sum(axis=0) / max(1, len(shares) // 2)
-
-
-def less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
-    """[replicates] losses [budgets, replicates] of one budget less the lowest of all others."""
-    return losses[index] - np.delete(losses, index, axis=0).min(axis=0)
 
 
 def spread(statistics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

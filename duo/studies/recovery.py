@@ -55,7 +55,7 @@ class Recovery(Study):
             for steps in np.unique(self.difficulty[tokens])
         }
         self.classes = {
-            key: tokens for key, tokens in classes.items() if self.by_cluster.enough(tokens, difficulty.DOCUMENTS)
+            key: tokens for key, tokens in classes.items() if self.by_cluster.enough(tokens, difficulty.CLUSTERS)
         }
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:

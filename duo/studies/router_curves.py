@@ -2,10 +2,13 @@
 
 Routers are scored hard, at exactly their budget, and soft; the oracle exactly for every token, and on average over a
 sequence, as routers are trained. All are of the same tokens, so that differences are paired.
+
+What claims test is of a backbone, over its routers that were trained on the kind of text: then routers of backbones
+that differ by their seed alone are replicates.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from itertools import product
 from math import exp
 from typing import Any
 
@@ -16,16 +19,16 @@ import pyarrow.compute as pc
 from duo import stats
 from duo.errors import InputError
 from duo.oracle import select
-from duo.routers.whole_budgets import comparable, oracle_budget
+from duo.routers.whole_budgets import oracle_budget
 from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.stats import Intervals, Statistic, Study
-from duo.studies import oracle_curves
-from duo.studies.oracle_curves import OracleCurves
+from duo.studies import documents, oracle_curves
+from duo.studies.documents import by_cluster, clusters_of
+from duo.studies.oracle_curves import OracleCurves, largest_depth_bias
+from duo.studies.scored_routers import CONSTRAINTS, LayersUsed, RouterLoss, ScoredRouter, scored, shared
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
-from duo.terms import AVERAGE, BIG, EXACT, FIXED, HARD, ORACLE, ORACLE_AVERAGE, SKIP, SOFT
-
-CONSTRAINTS = {HARD: AVERAGE, SOFT: AVERAGE, EXACT: EXACT, ORACLE_AVERAGE: AVERAGE}  # by kind of scoring
+from duo.terms import BIG, EXACT, FIXED, HARD, MEAN, ORACLE, ORACLE_AVERAGE, SKIP
 
 SLOPE = Statistic("slope", "routers", words="slope of the hard routers' loss, nats per big layer that they use")
 NEARER_TO_FIXED = Statistic(
@@ -34,49 +37,43 @@ NEARER_TO_FIXED = Statistic(
     FIXED,
     words="routers' distance to the best fixed route, less their distance to the oracle, mean over budgets",
 )
-
-
-@dataclass(frozen=True)
-class RouterLoss:
-    """Key of a router's mean loss under one kind of scoring; target: the big layers per token asked for."""
-
-    router: str
-    kind: str
-    constraint: str
-    target: float
-
-
-@dataclass(frozen=True)
-class LayersUsed:
-    """Key of how many layers per token take a choice, beside that loss."""
-
-    loss: RouterLoss
-    choice: str
-
-
-@dataclass(frozen=True)
-class ScoredRouter:
-    """What one router does on one domain, by document."""
-
-    name: str
-    settings: OneRouter
-    documents: np.ndarray  # ids, ascending
-    losses: dict[str, np.ndarray]  # kind: [documents] sums, nats
-    used: dict[str, np.ndarray]  # kind: [documents, 2] sums of big and of skipped layers
-    choices: np.ndarray  # [documents, positions, layers] index in settings.choices, routed hard
-
-    def key(self, kind: str) -> RouterLoss:
-        return RouterLoss(self.name, kind, CONSTRAINTS[kind], float(self.settings.big))
-
-    def share(self, choice: str) -> np.ndarray:
-        """[documents, layers, positions] 1 where the hard route takes the choice, else 0."""
-        return (self.choices == self.settings.choices.index(choice)).swapaxes(1, 2).astype(np.float64)
+EARLY = 8  # positions that count as early; of a short window its first half
+IMPROVEMENT = Statistic(
+    "improvement",
+    "routers",
+    words="what hard routers gain from no to all layers big, by the slope of their loss over the layers that they use, "
+    "as a share of what all layers big gain over all small",
+)
+BETWEEN_FIXED_AND_ORACLE = Statistic(
+    "share_of_gain",
+    "routers",
+    FIXED,
+    words="what routers gain over the best fixed route, as a share of what the oracle gains, mean over budgets",
+)
+_THIRDS = "routers with a third, half and two thirds of the layers big"
+DEPTH_PREFERENCE = Statistic(
+    "depth_preference", "routers", words=f"{_THIRDS}: depth bias, as a share of the largest possible"
+)
+EARLY_TOKENS = Statistic(
+    "early_tokens", "routers", words=f"{_THIRDS}: share of big at the first {EARLY} positions, less the rest"
+)
+SKIP_DEPTH = Statistic(
+    "skip_depth_preference",
+    "routers",
+    words="routers that skip: depth bias of the skips, as a share of the largest possible",
+)
+SKIP_LATE = Statistic(
+    "skip_late_bias",
+    "routers",
+    words="routers that skip: share of skips in the second half of the positions, less the first",
+)
 
 
 class RouterCurves(Study):
     """All routers of one model on one domain, beside the oracle where that model was enumerated.
 
-    tokens [documents]. average: by budget, the sums of losses and of big layers [documents] of the oracle on average.
+    clusters [documents]: ids. compared: names of the routers that differ by their whole budgets alone,
+    in order of budget. average: by budget, the sums of losses and of big layers [clusters] of the oracle on average.
     """
 
     stream = ("routing",)
@@ -86,17 +83,24 @@ class RouterCurves(Study):
         model: str,
         domain: str,
         routers: list[ScoredRouter],
-        tokens: np.ndarray,
+        clusters: np.ndarray,
+        compared: Iterable[str],
         oracle: OracleCurves | None,
         average: Mapping[int, tuple[np.ndarray, np.ndarray]],
     ) -> None:
         self.ids = {"model": model, "domain": domain}
-        self.routers, self.tokens, self.oracle, self.average = routers, tokens, oracle, average
-        self.clusters = len(tokens)
+        self.routers, self.oracle, self.average = routers, oracle, average
+        by_name = {router.name: router for router in routers}
+        self._compared = [by_name[name] for name in compared]
+        self._by_cluster = stats.Clusters(clusters)
+        _, positions, self.layers = routers[0].choices.shape
+        self.tokens = self._by_cluster.sums(np.full(len(clusters), positions))
+        self.clusters = len(self.tokens)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         means = self.means(weights)
-        return means | self._slope(means) | self._beside_oracle(means, weights) | self._biases(weights)
+        numbers = means | self._slope(means) | self._beside_oracle(means, weights)
+        return numbers | self._biases(weights) | self._preferences(weights)
 
     def means(self, weights: np.ndarray) -> stats.Numbers:
         """Losses by RouterLoss and layers per token by LayersUsed, each [replicates]."""
@@ -124,35 +128,34 @@ class RouterCurves(Study):
             ROUTER_STATISTICS: self.rows(estimates, Statistic),
         }
 
-    def _compared(self) -> list[ScoredRouter]:
-        """The routers that differ by their whole budgets alone, in order of budget."""
-        by_name = {router.name: router for router in self.routers}
-        return [by_name[name] for name in comparable({name: router.settings for name, router in by_name.items()})]
-
     def _slope(self, means: stats.Numbers) -> stats.Numbers:
         """SLOPE, of a straight line through all routers that compare, at the layers that they use; below 0 where more
         compute helps. None for a single router.
         """
-        keys = [router.key(HARD) for router in self._compared()]
+        keys = [router.key(HARD) for router in self._compared]
         if len(keys) < 2:
             return {}
         used = np.stack([means[LayersUsed(key, BIG)] for key in keys])
         return {SLOPE: stats.slopes(used, np.stack([means[key] for key in keys]))}
 
     def _beside_oracle(self, means: stats.Numbers, weights: np.ndarray) -> stats.Numbers:
-        """Statistics of routers at exactly their budgets, and of the oracle on average, beside the exact oracle.
-
-        NEARER_TO_FIXED is below 0 where routers are nearer to fixed, whose route is chosen anew in each replicate.
+        """Statistics of routers, of those at exactly their budgets but for IMPROVEMENT, and of the oracle on average,
+        beside the exact oracle.
         """
         if not self.oracle:
             return {}
-        oracle, numbers, distances = self.oracle.means(weights), {}, []
-        for router in self._compared():
+        oracle, numbers, distances, shares = self.oracle.means(weights), {}, [], []
+        for router in self._compared:
             loss, budget = means[router.key(EXACT)], oracle_budget(router.settings)
             fixed, lowest = (oracle[oracle_curves.Loss(strategy, budget)] for strategy in (FIXED, ORACLE))
             distances.append(abs(loss - fixed) - abs(loss - lowest))
-        if distances:
-            numbers[NEARER_TO_FIXED] = np.mean(distances, axis=0)
+            shares.append(_share(fixed - loss, fixed - lowest))
+        if shares:
+            numbers |= {NEARER_TO_FIXED: np.mean(distances, axis=0), BETWEEN_FIXED_AND_ORACLE: np.mean(shares, axis=0)}
+        slope, ends = self._slope(means), [oracle_curves.Loss(MEAN, budget) for budget in (0, self.layers)]
+        if slope and set(ends) <= set(oracle):
+            small, big = (oracle[end] for end in ends)
+            numbers[IMPROVEMENT] = _share(-slope[SLOPE] * self.layers, small - big)
         for budget in self.average:
             exact = oracle[oracle_curves.Loss(ORACLE, budget)]
             numbers[average_less_exact(budget)] = means[_on_average(budget)] - exact
@@ -162,12 +165,59 @@ class RouterCurves(Study):
         """Where each router's hard routes are big, and where they skip, by halves of layers and positions."""
         numbers = {}
         for router in self.routers:
-            depth, early = _half_differences(router.share(BIG), weights)
-            numbers |= {depth_bias(router.name): depth, early_bias(router.name): early}
+            depth, late = self._half_differences(router.share(BIG), weights)
+            numbers |= {depth_bias(router.name): depth, early_bias(router.name): -late}
             if SKIP in router.settings.choices:
-                depth, early = _half_differences(router.share(SKIP), weights)
-                numbers |= {skip_depth_bias(router.name): depth, skip_late_bias(router.name): -early}
+                depth, late = self._half_differences(router.share(SKIP), weights)
+                numbers |= {skip_depth_bias(router.name): depth, skip_late_bias(router.name): late}
         return numbers
+
+    def _preferences(self, weights: np.ndarray) -> stats.Numbers:
+        """DEPTH_PREFERENCE and EARLY_TOKENS, SKIP_DEPTH and SKIP_LATE, of hard routes; each the mean over its routers,
+        where there are any.
+        """
+        thirds = (self.layers // 3, self.layers // 2, self.layers - self.layers // 3)
+        big = [router.share(BIG) for router in self._compared if router.settings.big in thirds]
+        skips = [
+            router.share(SKIP)
+            for router in self.routers
+            if SKIP in router.settings.choices and router.settings.mix.get(self.ids["domain"])
+        ]
+        numbers = {}
+        if big:
+            early = early_weights(big[0].shape[2])
+            numbers[DEPTH_PREFERENCE] = np.mean([self._depth_preference(share, weights) for share in big], axis=0)
+            numbers[EARLY_TOKENS] = np.mean([self._mean(share.mean(axis=1) @ early, weights) for share in big], axis=0)
+        if skips:
+            numbers[SKIP_DEPTH] = np.mean([self._depth_preference(share, weights) for share in skips], axis=0)
+            numbers[SKIP_LATE] = np.mean([self._half_differences(share, weights)[1] for share in skips], axis=0)
+        return numbers
+
+    def _half_differences(self, share: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of share [documents, layers, positions]: upper less lower half of the layers, second less first half of the
+        positions, each [replicates].
+
+        The middle one of an odd number belongs to neither half.
+        """
+        _, layers, positions = share.shape
+        depth, late = share.mean(axis=2) @ half_weights(layers), share.mean(axis=1) @ half_weights(positions)
+        return self._mean(depth, weights), self._mean(late, weights)
+
+    def _depth_preference(self, share: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """[replicates] depth bias of share [documents, layers, positions], over the largest that tokens can have which
+        choose as often as these.
+        """
+        layers = share.shape[1]
+        bias = share.mean(axis=2) @ half_weights(layers)
+        largest = largest_depth_bias(share.sum(axis=1), layers).mean(axis=1)
+        return _share(self._mean(bias, weights), self._mean(largest, weights))
+
+    def _mean(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """[replicates] mean of values [documents]; all documents have as many tokens."""
+        total, count = (
+            stats.weighted_sums(weights, self._by_cluster.sums(each)) for each in (values, np.ones(len(values)))
+        )
+        return total / count
 
     def _curve_row(self, key: RouterLoss, estimates: Intervals) -> dict[str, Any]:
         (row,) = self.rows({key: estimates[key]}, RouterLoss, "loss")
@@ -227,17 +277,15 @@ def half_weights(count: int) -> np.ndarray:
     return stats.halves(count) / max(1, count // 2)
 
 
-def _half_differences(share: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of share [documents, layers, positions]: upper less lower half of the layers, first less second half of the
-    positions, each [replicates].
+def early_weights(count: int) -> np.ndarray:
+    """[count] weights of the mean of the EARLY first, or of half of few, less the mean of the rest."""
+    early = np.arange(count) < min(EARLY, count // 2)
+    return early / max(1, early.sum()) - ~early / (~early).sum()
 
-    The middle one of an odd number belongs to neither half.
-    """
-    _, layers, positions = share.shape
-    by_document = (share.mean(axis=2) @ half_weights(layers), share.mean(axis=1) @ -half_weights(positions))
-    documents = weights.sum(axis=1)
-    depth, early = (stats.weighted_sums(weights, differences) / documents for differences in by_document)
-    return depth, early
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[replicates] part of a whole; 0 where there is none."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _on_average(budget: int) -> RouterLoss:
@@ -255,42 +303,27 @@ def gather(
     InputError where a router was scored on other documents than the oracle.
     """
     oracles = {tuple(study.ids.values()): study for study in oracle_curves.gather(oracle, RouteSpace(layers))}
+    models = list(dict.fromkeys(router.model for router in routers.values()))
     studies = []
-    for model in dict.fromkeys(router.model for router in routers.values()):
-        for domain in next(iter(routed.values()))["domain"].unique().to_pylist():
-            scored = [
-                _scored(name, router, routed[name].filter(pc.equal(routed[name]["domain"], domain)), layers)
-                for name, router in routers.items()
-                if router.model == model
-            ]
-            average = {}
-            if (model, domain) in oracles:
-                documents, losses = _oracle_losses(oracle, model, domain)
-                _check_same(scored, documents, domain)
-                sums, spent = select.on_average(losses, list(oracle), list(oracle))
-                average = {budget: (sums[:, column], spent[:, column]) for column, budget in enumerate(oracle)}
-            documents, positions, _ = scored[0].choices.shape
-            tokens = np.full(documents, positions)
-            studies.append(RouterCurves(model, domain, scored, tokens, oracles.get((model, domain)), average))
-    return studies
-
-
-def _scored(name: str, settings: OneRouter, table: pa.Table, layers: int) -> ScoredRouter:
-    """One router on one domain, from its ROUTED. Every document has the same positions."""
-    space = RouteSpace(layers, tuple(settings.choices))
-    documents = np.unique(table["document"].to_numpy())
-    losses, used = {}, {}
-    for kind in table["kind"].unique().to_pylist():
-        rows = _in_order(table.filter(pc.equal(table["kind"], kind)))
-        columns = {
-            column: rows[column].to_numpy().astype(np.float64).reshape(len(documents), -1)
-            for column in ("loss", BIG, SKIP)
+    domains = next(iter(routed.values()))["domain"].unique().to_pylist()
+    compared = {domain: shared(routers, domain) for domain in domains}
+    for model, domain in product(models, domains):
+        tables = {
+            name: routed[name].filter(pc.equal(routed[name]["domain"], domain))
+            for name, router in routers.items()
+            if router.model == model
         }
-        losses[kind] = columns["loss"].sum(axis=1)
-        used[kind] = np.stack([columns[choice].sum(axis=1) for choice in (BIG, SKIP)], axis=1)
-        if kind == HARD:
-            choices = space.decode(rows["route"].to_numpy()).reshape(len(documents), -1, layers)
-    return ScoredRouter(name, settings, documents, losses, used, choices)
+        found = [scored(name, routers[name], table, layers) for name, table in tables.items()]
+        clusters = clusters_of(next(iter(tables.values())))
+        average = {}
+        if (model, domain) in oracles:
+            names, losses = _oracle_losses(oracle, model, domain)
+            _check_same(found, names, domain)
+            totals = [by_cluster(clusters, each) for each in select.on_average(losses, list(oracle), list(oracle))]
+            average = {budget: tuple(total[:, at] for total in totals) for at, budget in enumerate(oracle)}
+        beside = oracles.get((model, domain))
+        studies.append(RouterCurves(model, domain, found, clusters, compared[domain][model], beside, average))
+    return studies
 
 
 def _oracle_losses(
@@ -299,15 +332,10 @@ def _oracle_losses(
     """Ids of the documents, ascending, and the oracle's losses [documents, tokens, budgets]."""
     columns = []
     for selections, *_ in oracle.values():
-        mask = pc.and_(pc.equal(selections["model"], model), pc.equal(selections["domain"], domain))
-        rows = _in_order(selections.filter(mask))
-        documents = np.unique(rows["document"].to_numpy())
-        columns.append(rows["oracle_loss"].to_numpy().astype(np.float64).reshape(len(documents), -1))
-    return documents, np.stack(columns, axis=2)
-
-
-def _in_order(rows: pa.Table) -> pa.Table:
-    return rows.sort_by([("document", "ascending"), ("position", "ascending")])
+        rows = documents.part(selections, model, domain)
+        names = np.unique(rows["document"].to_numpy())
+        columns.append(rows["oracle_loss"].to_numpy().astype(np.float64).reshape(len(names), -1))
+    return names, np.stack(columns, axis=2)
 
 
 def _check_same(routers: list[ScoredRouter], documents: np.ndarray, domain: str) -> None:

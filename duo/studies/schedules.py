@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from duo import stats
 from duo.stats import Intervals, Statistic, Study
+from duo.studies.documents import by_cluster, clusters_of, part
 from duo.tables.studies import SCHEDULE_POSITIONS, SCHEDULE_STATISTICS, SCHEDULES
 
 STRATEGIES = {"oracle": "oracle_loss", "mean": "mean_loss"}  # and their columns in SELECTIONS
@@ -39,6 +39,15 @@ class StretchLoss:
     strategy: str
     first: int
     last: int
+
+
+ORDER_COST = Statistic(
+    "order_cost",
+    "oracle",
+    "shuffled",
+    words="oracle with a budget that falls or rises along the sequence, mean of both, less the same budgets in random "
+    "order",
+)
 
 
 def difference(strategy: str, schedule: str, reference: str) -> Statistic:
@@ -73,30 +82,39 @@ def schedules(first: int, last: int, length: int) -> dict[str, np.ndarray]:
 class BudgetSchedules(Study):
     """One model's losses on one domain under every schedule.
 
-    budgets: [length] by schedule; losses: [documents, length], nats, by ScheduleLoss.
+    budgets: [length] by schedule; losses: sums [clusters, length], nats, by ScheduleLoss; documents [clusters]: how
+    many each has.
     """
 
     stream = ("schedules",)
 
     def __init__(
-        self, model: str, domain: str, budgets: dict[str, np.ndarray], losses: dict[ScheduleLoss, np.ndarray]
+        self,
+        model: str,
+        domain: str,
+        budgets: dict[str, np.ndarray],
+        losses: dict[ScheduleLoss, np.ndarray],
+        documents: np.ndarray,
     ) -> None:
         self.ids = {"model": model, "domain": domain}
-        self.budgets, self.losses = budgets, losses
+        self.budgets, self.losses, self.documents = budgets, losses, documents
         self.clusters, self.length = next(iter(losses.values())).shape
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         """Losses by ScheduleLoss and by StretchLoss, and their differences, each [replicates]."""
-        total = weights.sum(axis=1)
+        total = stats.weighted_sums(weights, self.documents)
         numbers = {}
         for key, losses in self.losses.items():
             numbers[key] = stats.weighted_sums(weights, losses.mean(axis=1)) / total
-            for part in stretches(self.length):
-                at = StretchLoss(key.schedule, key.strategy, int(part[0]), int(part[-1]))
-                numbers[at] = stats.weighted_sums(weights, losses[:, part].mean(axis=1)) / total
+            for stretch in stretches(self.length):
+                at = StretchLoss(key.schedule, key.strategy, int(stretch[0]), int(stretch[-1]))
+                numbers[at] = stats.weighted_sums(weights, losses[:, stretch].mean(axis=1)) / total
         for (schedule, reference), strategy in product(CONTRASTS, STRATEGIES):
             loss, other = (numbers[ScheduleLoss(name, strategy)] for name in (schedule, reference))
             numbers[difference(strategy, schedule, reference)] = loss - other
+        numbers[ORDER_COST] = (
+            sum(numbers[difference("oracle", order, "shuffled")] for order in ("falling", "rising")) / 2
+        )
         return numbers
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
@@ -125,25 +143,23 @@ def gather(tables: Mapping[int, pa.Table], first: int, last: int) -> list[Budget
     """
     table = tables[first]
     return [
-        _study({budget: _part(rows, model, domain) for budget, rows in tables.items()}, model, domain, first, last)
+        _study({budget: part(rows, model, domain) for budget, rows in tables.items()}, model, domain, first, last)
         for model, domain in product(table["model"].unique().to_pylist(), table["domain"].unique().to_pylist())
     ]
 
 
 def _study(parts: dict[int, pa.Table], model: str, domain: str, first: int, last: int) -> BudgetSchedules:
-    length = len(parts[first]["position"].unique())
+    length, clusters = len(parts[first]["position"].unique()), clusters_of(parts[first])
     budgets, losses = schedules(first, last, length), {}
     for strategy, column in STRATEGIES.items():
-        at = {budget: part[column].to_numpy().astype(np.float64).reshape(-1, length) for budget, part in parts.items()}
+        at = {
+            budget: by_cluster(clusters, rows[column].to_numpy().astype(np.float64).reshape(-1, length))
+            for budget, rows in parts.items()
+        }
         for schedule, steps in budgets.items():
             by_position = [at[budget][:, position] for position, budget in enumerate(steps)]
             losses[ScheduleLoss(schedule, strategy)] = np.stack(by_position, axis=1)
         losses[ScheduleLoss("shuffled", strategy)] = np.mean([at[budget] for budget in budgets["falling"]], axis=0)
     mean = np.full(length, budgets["falling"].mean())
-    return BudgetSchedules(model, domain, budgets | {"shuffled": mean}, losses)
-
-
-def _part(table: pa.Table, model: str, domain: str) -> pa.Table:
-    """The rows of one model and domain, by document and position."""
-    part = table.filter(pc.and_(pc.equal(table["model"], model), pc.equal(table["domain"], domain)))
-    return part.sort_by([("document", "ascending"), ("position", "ascending")])
+    documents = by_cluster(clusters, np.ones(len(clusters)))
+    return BudgetSchedules(model, domain, budgets | {"shuffled": mean}, losses, documents)

@@ -12,6 +12,7 @@ import numpy as np
 
 from duo import stats
 from duo.stats import Intervals, Statistic, Study
+from duo.studies.documents import by_cluster
 from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
 from duo.terms import RANDOM
 
@@ -32,21 +33,25 @@ class SearchCurves(Study):
     """What searches reach on one model and domain.
 
     reached: by method and budget, [documents, evaluations, 2] as `duo.oracle.search.run` gives it for each document,
-    all of as many tokens. A method has no numbers before every token has a route.
+    all of as many tokens; clusters: ids [documents]. A method has no numbers before every token has a route.
     """
 
     stream = ("search", "intervals")
 
-    def __init__(self, model: str, domain: str, reached: Mapping[tuple[str, int], np.ndarray]) -> None:
+    def __init__(
+        self, model: str, domain: str, reached: Mapping[tuple[str, int], np.ndarray], clusters: np.ndarray
+    ) -> None:
         self.ids = {"model": model, "domain": domain}
-        self.reached = reached
-        self.clusters = len(next(iter(reached.values())))
+        self.reached = {key: by_cluster(clusters, values) for key, values in reached.items()}
+        self.documents = by_cluster(clusters, np.ones(len(clusters)))
+        self.clusters = len(self.documents)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         numbers = {}
         for (method, budget), values in self.reached.items():
             late = int(np.isinf(values[..., 0]).any(axis=0).sum())  # evaluations before every token has a route
-            means = stats.weighted_sums(weights, values[:, late:]) / weights.sum(axis=1)[:, None, None]
+            means = stats.weighted_sums(weights, values[:, late:])
+            means /= stats.weighted_sums(weights, self.documents)[:, None, None]
             numbers |= {
                 SearchMean(method, budget, late + step, measure): means[:, step - 1, column]
                 for step in range(1, means.shape[1] + 1)

@@ -1,11 +1,11 @@
 """Figure 2d and claims C10, C19: what the oracle skips where every layer has its big FFN or none.
 
 All routes with exactly k of the layers kept (big) are tried for every token; each token takes its best. The numbers
-are over kept [documents, length, layers] bool, in which every token keeps k layers. Each measure below takes it and
-returns a function of weights [replicates, documents], for stats.intervals.
+are over kept [documents, length, layers] bool, in which every token keeps k layers. Each measure below takes it, with
+the cluster of every document, and returns a function of weights [replicates, clusters], for stats.intervals.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +18,24 @@ from duo.errors import InputError
 from duo.oracle import select as oracle
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
+from duo.studies.documents import by_cluster
+from duo.studies.excess import Excess
 from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS
-from duo.terms import BIG, SKIP
+from duo.terms import BIG, SKIP, TRUE
 
 CHOICES = (SKIP, BIG)
 
-Measure = Callable[[np.ndarray], stats.Numbers]  # of weights [replicates, documents]
+Measure = Callable[[np.ndarray], stats.Numbers]  # of weights [replicates, clusters]
 
+CONSISTENT_LAYERS = Statistic(
+    "consistent_layers",
+    "oracle",
+    words="share of tokens that keep the layer which is kept most, or that skip the one which is skipped most: the "
+    "lower of the two",
+)
 CONSISTENCY = Statistic(
     "consistency", "oracle", words="variance between layers of the share of tokens that keep them, beyond chance"
 )
-NULL_CONSISTENCY = CONSISTENCY.of("sampled", "on sampled labels")
-CORRECTED_CONSISTENCY = CONSISTENCY.of("corrected", "selection bias taken off")
 EARLY_EXIT = Statistic(
     "early_exit",
     "oracle",
@@ -41,7 +47,7 @@ ORACLE_LESS_FIXED = Statistic(
 _SHUFFLED, _WITHIN = "less the same shuffled", "less the same shuffled, measured from each layer's own mean"
 _HALVES = "correlation of a layer's skip share in the first and in the second half of a sequence"
 HALVES = Statistic("halves_correlation", "oracle", words=_HALVES)
-HALVES_LESS_SHUFFLED = Statistic("halves_correlation", "oracle", "shuffled", words=f"{_HALVES}, {_SHUFFLED}")
+PERSISTENCE = Statistic("halves_correlation", "oracle", "shuffled", words=f"{_HALVES}, {_SHUFFLED}")
 HALVES_WITHIN_LAYERS = Statistic(
     "halves_correlation", "oracle", "shuffled_within_layers", words=f"{_HALVES}, {_WITHIN}"
 )
@@ -70,8 +76,8 @@ class KeptShare:
 
 
 def select(model: str, sample: EvaluationSet, losses: np.ndarray, routes: np.ndarray, seed: int) -> pa.Table:
-    """SKIPS of one model: each token's best route, among ties by chance, and what the route that serves a domain best
-    gets.
+    """SKIPS of one model: each token's best route, among ties by chance, and what the fixed route gets: of those that
+    serve a whole domain, the one that is best on other clusters than the token's.
 
     losses [documents, length, routes] nats of the sample's tokens under the routes with codes [routes]. InputError
     where one is not finite.
@@ -85,12 +91,8 @@ def select(model: str, sample: EvaluationSet, losses: np.ndarray, routes: np.nda
     rng = seeds.stream(seed, "skips")  # the same for every model, so that models differ by their losses alone
     flat = losses.reshape(-1, len(routes))
     best = oracle.lowest(flat, rng)
-    domains = np.array(sample.domains)
-    best_of_domain = {
-        domain: losses[domains == domain].mean(axis=(0, 1), dtype=np.float64).argmin()
-        for domain in dict.fromkeys(sample.domains)
-    }
-    fixed = np.repeat([best_of_domain[domain] for domain in sample.domains], losses.shape[1])
+    by_document = losses.sum(axis=1, dtype=np.float64)
+    fixed = np.repeat(oracle.fixed(by_document, sample.domains, sample.clusters), losses.shape[1])
     rows = np.arange(len(flat))
     chosen = {
         "oracle_route": routes[best],
@@ -107,15 +109,13 @@ def kept(selected: pa.Table, layers: int, documents: int) -> np.ndarray:
     return _big(selected["oracle_route"].to_numpy(), layers).reshape(documents, -1, layers)
 
 
-def kept_on_sampled_labels(losses: np.ndarray, routes: np.ndarray, layers: int, seed: int) -> np.ndarray:
-    """[samples, documents, length, layers] bool: where the oracle's routes for sampled labels (duo.oracle.null) are
-    big.
+def kept_on(losses: np.ndarray, routes: np.ndarray, layers: int, rng: np.random.Generator) -> np.ndarray:
+    """[documents, length, layers] bool: where the oracle's routes for other labels than the true ones are big.
 
-    losses [samples, documents, length, routes] nats of the sampled labels under the routes with codes [routes].
+    losses [documents, length, routes] nats of these labels under the routes with codes [routes]; rng: among ties.
     """
-    rng = seeds.stream(seed, "skips", "drawn labels")
-    best = [oracle.lowest(sample.reshape(-1, len(routes)), rng) for sample in losses]
-    return _big(routes[np.stack(best)], layers).reshape(*losses.shape[:-1], layers)
+    best = oracle.lowest(losses.reshape(-1, len(routes)), rng)
+    return _big(routes[best], layers).reshape(*losses.shape[:-1], layers)
 
 
 def _big(routes: np.ndarray, layers: int) -> np.ndarray:
@@ -123,33 +123,52 @@ def _big(routes: np.ndarray, layers: int) -> np.ndarray:
     return RouteSpace(layers, CHOICES).big(routes)
 
 
-class SkipPatterns(Study):
-    """One model and domain: what its tokens keep and skip, and what that gains.
+class SkipChoices(Study):
+    """What one model's oracle keeps and skips on one domain, whichever labels it chose by.
 
-    losses [documents, length, routes] are nats; the fixed route is chosen anew in each replicate. keeps [documents,
-    length, layers] bool is from `kept`, sampled [samples, documents, length, layers] from `kept_on_sampled_labels`.
+    keeps [documents, length, layers] bool; clusters [documents] ids.
     """
 
     stream = ("skips", "intervals")
 
+    def __init__(self, model: str, domain: str, keeps: np.ndarray, clusters: np.ndarray) -> None:
+        self.ids = {"model": model, "domain": domain}
+        self.clusters = len(np.unique(clusters))
+        measures = (consistent_layers, consistency, early_exit, halves, consecutive)
+        self.measures = [measure(keeps, clusters) for measure in measures]
+
+    def numbers(self, weights: np.ndarray) -> stats.Numbers:
+        return {key: value for measure in self.measures for key, value in measure(weights).items()}
+
+
+class SkipPatterns(Study):
+    """One model and domain: what its tokens keep and skip, what of that is more than luck, and what it gains.
+
+    selected: its part of SKIPS. keeps: by labels as in duo.studies.excess, [documents, length, layers] bool of each set
+    of labels; those of the true ones from `kept`, the others from `kept_on`.
+    """
+
+    stream = SkipChoices.stream
+
     def __init__(
-        self, model: str, domain: str, budget: int, losses: np.ndarray, keeps: np.ndarray, sampled: np.ndarray
+        self, model: str, domain: str, budget: int, selected: pa.Table, keeps: Mapping[str, Sequence[np.ndarray]]
     ) -> None:
         self.ids = {"model": model, "domain": domain}
-        self.budget, self.keeps, self.clusters = budget, keeps, len(keeps)
-        self.measures = [
-            losses_of(losses),
-            kept_shares(keeps, budget),
-            consistency(keeps),
-            early_exit(keeps),
-            halves(keeps),
-            consecutive(keeps),
-            corrected_consistency(keeps, sampled),
-        ]
+        (true,) = keeps[TRUE]
+        clusters = selected["cluster"].to_numpy()[:: true.shape[1]]
+        self.budget, self.heat, self.clusters = budget, true.mean(axis=0), len(np.unique(clusters))
+        self.excess = Excess(
+            {
+                labels: [SkipChoices(model, domain, each, clusters) for each in several]
+                for labels, several in keeps.items()
+            }
+        )
+        self.measures = [losses_of(selected), kept_shares(true, clusters, budget)]
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         """Statistics, and shares of tokens that keep a layer by KeptShare, each [replicates]."""
-        return {key: value for measure in self.measures for key, value in measure(weights).items()}
+        beside = {key: value for measure in self.measures for key, value in measure(weights).items()}
+        return beside | self.excess.numbers(weights)
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         return {
@@ -162,61 +181,62 @@ class SkipPatterns(Study):
         """Rows of SKIP_HEAT_MAPS."""
         return [
             self.ids | {"budget": self.budget, "layer": layer, "position": position, "share": share}
-            for layer, shares in enumerate(self.keeps.mean(axis=0).T.tolist())
+            for layer, shares in enumerate(self.heat.T.tolist())
             for position, share in enumerate(shares)
         ]
 
 
-def losses_of(losses: np.ndarray) -> Measure:
+def losses_of(selected: pa.Table) -> Measure:
     """Mean losses of the oracle, the fixed route and the mean route; and what the oracle gains over the fixed one."""
-    by_route = losses.mean(axis=1, dtype=np.float64)
-    lowest = losses.min(axis=2).mean(axis=1, dtype=np.float64)
+    clusters = stats.Clusters(selected["cluster"].to_numpy())
+    columns = {name: selected[f"{name}_loss"].to_numpy().astype(np.float64) for name in ("oracle", "fixed", "mean")}
+    every = np.ones(len(selected), bool)
 
     def measure(weights: np.ndarray) -> stats.Numbers:
-        routes = _mean(weights, by_route)
-        best, fixed = _mean(weights, lowest), routes.min(axis=1)
-        numbers = {loss("oracle"): best, loss("fixed"): fixed, loss("mean"): routes.mean(axis=1)}
-        return numbers | {ORACLE_LESS_FIXED: best - fixed}
+        numbers = {loss(name): clusters.mean(weights, values, every) for name, values in columns.items()}
+        return numbers | {ORACLE_LESS_FIXED: numbers[loss("oracle")] - numbers[loss("fixed")]}
 
     return measure
 
 
-def kept_shares(keeps: np.ndarray, budget: int) -> Measure:
+def kept_shares(keeps: np.ndarray, clusters: np.ndarray, budget: int) -> Measure:
     """Share of tokens that keep each layer."""
-    by_document = keeps.mean(axis=1)
+    documents, by_document = _Documents(clusters), keeps.mean(axis=1)
     return lambda weights: {
-        KeptShare(budget, layer): share for layer, share in enumerate(_mean(weights, by_document).T)
+        KeptShare(budget, layer): share for layer, share in enumerate(documents.mean(weights, by_document).T)
     }
 
 
-def consistency(keeps: np.ndarray) -> Measure:
-    """C10: variance between layers of the share of tokens that keep them, estimated without bias.
+def consistent_layers(keeps: np.ndarray, clusters: np.ndarray) -> Measure:
+    """C10: how consistently the oracle keeps one layer and skips another.
 
-    Shares that chance alone sets apart would have a variance above 0 as well; the products of a layer's deviations in
-    two different documents have the mean 0 then. The paper sees layers mostly kept and layers mostly skipped (figure
-    2d): above 0.
+    The lower of two shares: of the tokens that keep the layer which is kept most, and of those that skip the layer
+    which is skipped most. Which layer that is, other clusters say: the highest of many shares would be high by chance.
     """
-    deviations = keeps.mean(axis=1) - keeps.mean()  # every token keeps as many layers, so the mean is no estimate
-    return lambda weights: {CONSISTENCY: _pairs(weights, deviations, deviations).mean(axis=1)}
-
-
-def corrected_consistency(keeps: np.ndarray, sampled: np.ndarray) -> Measure:
-    """C10: `consistency` of the oracle's choices for sampled labels [samples, documents, length, layers], and what is
-    left without it.
-
-    On sampled labels no choice is better than all big (duo.oracle.null); so layers that are kept there too are kept
-    for their noise.
-    """
-    true, null = consistency(keeps), [consistency(sample) for sample in sampled]
+    kept, tokens = by_cluster(clusters, keeps.sum(axis=1)), by_cluster(clusters, np.full(len(keeps), keeps.shape[1]))
+    most, least = (sign * stats.kept(sign * kept, tokens) for sign in (-1, 1))
 
     def measure(weights: np.ndarray) -> stats.Numbers:
-        by_chance = np.mean([sample(weights)[CONSISTENCY] for sample in null], axis=0)
-        return {NULL_CONSISTENCY: by_chance, CORRECTED_CONSISTENCY: true(weights)[CONSISTENCY] - by_chance}
+        total = stats.weighted_sums(weights, tokens)
+        highest, lowest = (stats.weighted_sums(weights, layer) / total for layer in (most, least))
+        return {CONSISTENT_LAYERS: np.minimum(highest, 1 - lowest)}
 
     return measure
 
 
-def early_exit(keeps: np.ndarray) -> Measure:
+def consistency(keeps: np.ndarray, clusters: np.ndarray) -> Measure:
+    """C10: variance between layers of the share of tokens that keep them, estimated without bias.
+
+    Shares that chance alone sets apart would have a variance above 0 as well; the products of a layer's deviations in
+    documents of two different clusters have the mean 0 then. The paper sees layers mostly kept and layers mostly
+    skipped (figure 2d): above 0.
+    """
+    documents = _Documents(clusters)
+    deviations = keeps.mean(axis=1) - keeps.mean()  # every token keeps as many layers, so the mean is no estimate
+    return lambda weights: {CONSISTENCY: documents.pairs(weights, deviations, deviations).mean(axis=1)}
+
+
+def early_exit(keeps: np.ndarray, clusters: np.ndarray) -> Measure:
     """C10: share of a token's (kept, skipped) pairs of layers in which the kept one lies below, less 0.75.
 
     1 is early exit, 0.5 no order; above 0 is nearer to early exit, below 0 nearer to no order, as the paper sees it
@@ -225,46 +245,47 @@ def early_exit(keeps: np.ndarray) -> Measure:
     skipped_above = (~keeps)[..., ::-1].cumsum(axis=-1)[..., ::-1]
     ordered = (keeps * skipped_above).sum(axis=-1)
     pairs = keeps.sum(axis=-1) * (~keeps).sum(axis=-1)
-    by_document = (ordered / pairs).mean(axis=1)
-    return lambda weights: {EARLY_EXIT: _mean(weights, by_document) - 0.75}
+    documents, by_document = _Documents(clusters), (ordered / pairs).mean(axis=1)
+    return lambda weights: {EARLY_EXIT: documents.mean(weights, by_document) - 0.75}
 
 
-def halves(keeps: np.ndarray) -> Measure:
+def halves(keeps: np.ndarray, clusters: np.ndarray) -> Measure:
     """C19: correlation, over documents and layers, of a layer's skip share in the first and in the second half of the
     sequence.
 
     `HALVES` counts what layers have in common in all documents; its mean is 0 where each document's layers are
-    shuffled. `HALVES_LESS_SHUFFLED` is less the same where, for each layer apart, the positions of the second half are
-    those of another document (exactly, over all pairs of documents): what is left is of the same sequence.
+    shuffled. `PERSISTENCE` is less the same where, for each layer apart, the positions of the second half are those of
+    a document of another cluster (exactly, over all pairs of them): what is left is of the same sequence, and of what
+    its cluster is like.
     `HALVES_WITHIN_LAYERS` takes the deviations from each layer's own mean, so that the preferred layers
     don't swell the variance that the correlation is of.
     """
     length = keeps.shape[1]
     first, second = (1 - keeps[:, half].mean(axis=1) for half in (slice(length // 2), slice(length // 2, None)))
-    overall = 1 - keeps.mean()
+    overall, documents = 1 - keeps.mean(), _Documents(clusters)
 
     def measure(weights: np.ndarray) -> stats.Numbers:
-        together, apart = _mean(weights, first * second), _pairs(weights, first, second)
-        means = _mean(weights, first), _mean(weights, second)
-        squares = _mean(weights, first**2), _mean(weights, second**2)
+        together, apart = documents.mean(weights, first * second), documents.pairs(weights, first, second)
+        means = documents.mean(weights, first), documents.mean(weights, second)
+        squares = documents.mean(weights, first**2), documents.mean(weights, second**2)
         around_overall = [
             (square - 2 * overall * mean + overall**2).mean(axis=1) for square, mean in zip(squares, means, strict=True)
         ]
         around_layers = [
-            (square - _pairs(weights, half, half)).mean(axis=1)
+            (square - documents.pairs(weights, half, half)).mean(axis=1)
             for square, half in zip(squares, (first, second), strict=True)
         ]
         beyond = (together - apart).mean(axis=1)
         return {
             HALVES: _correlation((together - overall * sum(means) + overall**2).mean(axis=1), *around_overall),
-            HALVES_LESS_SHUFFLED: _correlation(beyond, *around_overall),
+            PERSISTENCE: _correlation(beyond, *around_overall),
             HALVES_WITHIN_LAYERS: _correlation(beyond, *around_layers),
         }
 
     return measure
 
 
-def consecutive(keeps: np.ndarray) -> Measure:
+def consecutive(keeps: np.ndarray, clusters: np.ndarray) -> Measure:
     """C19: correlation, over documents, positions and layers, of skipping a layer at a token and at the next one.
 
     `CONSECUTIVE` counts what layers have in common; `CONSECUTIVE_LESS_SHUFFLED` is less the same where each document's
@@ -272,7 +293,7 @@ def consecutive(keeps: np.ndarray) -> Measure:
     layer: what is left is of neighbours. `CONSECUTIVE_WITHIN_LAYERS` takes the deviations from each layer's
     own mean.
     """
-    skipped = (~keeps).astype(np.float64)
+    documents, skipped = _Documents(clusters), (~keeps).astype(np.float64)
     length = keeps.shape[1]
     overall = skipped.mean()
     totals = skipped.sum(axis=1)
@@ -283,7 +304,7 @@ def consecutive(keeps: np.ndarray) -> Measure:
 
     def measure(weights: np.ndarray) -> stats.Numbers:
         means = {
-            name: _mean(weights, values)
+            name: documents.mean(weights, values)
             for name, values in (("share", share), ("pair", pairs), ("end", ends), ("any", any_two))
         }
 
@@ -304,23 +325,28 @@ def consecutive(keeps: np.ndarray) -> Measure:
     return measure
 
 
-def _mean(weights: np.ndarray, by_document: np.ndarray) -> np.ndarray:
-    """[replicates, ...] means of by_document [documents, ...]; all documents have as many tokens."""
-    total = weights.sum(axis=1).reshape(-1, *[1] * (by_document.ndim - 1))
-    return stats.weighted_sums(weights, by_document) / total
+class _Documents:
+    """Means over documents of as many tokens each, under weights [replicates, clusters]; clusters: ids [documents]."""
 
+    def __init__(self, clusters: np.ndarray):
+        self._clusters, self._count = clusters, by_cluster(clusters, np.ones(len(clusters)))
 
-def _pairs(weights: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """[replicates, layers] means of first[d] * second[e] over all pairs of different documents, of [documents,
-    layers] each.
+    def mean(self, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """[replicates, ...] means of values [documents, ...]."""
+        sums = by_cluster(self._clusters, values)
+        total = stats.weighted_sums(weights, self._count).reshape(-1, *[1] * (sums.ndim - 1))
+        return stats.weighted_sums(weights, sums) / total
 
-    A document sampled twice makes no pair with itself. 0 in a replicate of one document alone.
-    """
-    squares = weights**2
-    products = stats.weighted_sums(weights, first) * stats.weighted_sums(weights, second) - stats.weighted_sums(
-        squares, first * second
-    )
-    return _ratio(products, (weights.sum(axis=1) ** 2 - squares.sum(axis=1))[:, None])
+    def pairs(self, weights: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """[replicates, layers] means of first[d] * second[e] over all pairs of documents of different clusters, of
+        [documents, layers] each.
+
+        A cluster sampled twice makes no pair with itself. 0 in a replicate of one cluster alone.
+        """
+        squares, (first, second) = weights**2, (by_cluster(self._clusters, each) for each in (first, second))
+        products = stats.weighted_sums(weights, first) * stats.weighted_sums(weights, second)
+        pairs = stats.weighted_sums(weights, self._count) ** 2 - stats.weighted_sums(squares, self._count**2)
+        return _ratio(products - stats.weighted_sums(squares, first * second), pairs[:, None])
 
 
 def _correlation(covariance: np.ndarray, *variances: np.ndarray) -> np.ndarray:

@@ -26,12 +26,13 @@ from duo import stats
 from duo.oracle import select
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
+from duo.studies.documents import by_cluster
 from duo.tables.studies import ORDER_STATISTICS, SHAPLEY, SPECTRUM, SPECTRUM_DISTANCES, SPECTRUM_STATISTICS
 
 MOST = 1e9  # the effective number is looked for up to here, where c is 6
 
-# By (domain, document): tokens, and the sum over them of each measure, [...].
-Sums = dict[tuple[str, str], tuple[int, dict[str, np.ndarray]]]
+# By (domain, cluster, document): tokens, and the sum over them of each measure, [...].
+Sums = dict[tuple[str, str, str], tuple[int, dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _additive(losses: np.ndarray, single: np.ndarray, space: RouteSpace, budget:
 
 
 class Spectrum(Study):
-    """One model and domain: tokens [documents], and every measure summed by document [documents, ...]."""
+    """One model and domain: tokens [clusters], and every measure summed by cluster [clusters, ...]."""
 
     stream = ("spectrum",)
 
@@ -210,17 +211,21 @@ def document_sums(table: pa.Table, space: RouteSpace, budgets: list[int]) -> Sum
     by_document = {}
     for domain, document, rows, losses in documents:
         sums = {name: values.sum(axis=0) for name, values in measure(losses, space, budgets).items()}
-        by_document[domain, document] = (rows.stop - rows.start, sums)
+        by_document[domain, table["cluster"][rows.start].as_py(), document] = (rows.stop - rows.start, sums)
     return by_document
 
 
 def gather(model: str, sums: Sums, budgets: list[int]) -> list[Spectrum]:
     """The study of every domain of a model, from document_sums of all its shards."""
     studies = []
-    for domain in dict.fromkeys(name for name, _ in sums):
-        tokens, measures = zip(*(sums[key] for key in sorted(sums) if key[0] == domain), strict=True)
-        by_measure = {name: np.stack([document[name] for document in measures]) for name in measures[0]}
-        studies.append(Spectrum(model, domain, budgets, np.array(tokens), by_measure))
+    for domain in dict.fromkeys(name for name, *_ in sums):
+        keys = sorted(key for key in sums if key[0] == domain)
+        clusters = np.array([cluster for _, cluster, _ in keys])
+        tokens, measures = zip(*(sums[key] for key in keys), strict=True)
+        by_measure = {
+            name: by_cluster(clusters, np.stack([document[name] for document in measures])) for name in measures[0]
+        }
+        studies.append(Spectrum(model, domain, budgets, by_cluster(clusters, np.array(tokens)), by_measure))
     return studies
 
 

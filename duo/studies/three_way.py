@@ -33,13 +33,13 @@ class FromAllBig:
 
 
 class ThreeWayCurves(Study):
-    """One domain's THREE_WAY, summed by document."""
+    """One domain's THREE_WAY, summed by cluster."""
 
     stream = ("three_way",)
 
     def __init__(self, table: pa.Table) -> None:
         self.ids = {name: table[name][0].as_py() for name in ("model", "domain")}
-        names, document = np.unique(table["document"].to_numpy(), return_inverse=True)
+        names, cluster = np.unique(table["cluster"].to_numpy(), return_inverse=True)
         big_and_skip = np.stack([table["big"].to_numpy(), table["skip"].to_numpy()])
         pairs, cell = np.unique(big_and_skip, axis=1, return_inverse=True)
         losses = {
@@ -47,10 +47,10 @@ class ThreeWayCurves(Study):
             "mean": table["loss_sum"].to_numpy() / table["routes"].to_numpy(),
         }
         shape = (len(names), pairs.shape[1])
-        at, size = np.ravel_multi_index((document, cell), shape), np.prod(shape)
+        at, size = np.ravel_multi_index((cluster, cell), shape), np.prod(shape)
         self.clusters = len(names)
         self.cells, self.all_big = pairs.T.tolist(), int(pairs[0].argmax())  # (big, skip) of each; which is all-big
-        self.tokens = np.bincount(at, minlength=size).reshape(shape)  # [documents, cells]
+        self.tokens = np.bincount(at, minlength=size).reshape(shape)  # [clusters, cells]
         self.sums = {name: np.bincount(at, values, minlength=size).reshape(shape) for name, values in losses.items()}
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:

@@ -1,18 +1,23 @@
 """Text and tokens: file names and schemas with units."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from duo.tables import fields
 from duo.tables.fields import field, table
 from duo.tables.files import File, Metrics, Table, matrix
 
-SPLITS = ("train", "validation", "test")
+# What models are trained on; what settings are chosen on; what is judged; and what routers with exact supervision learn
+# from, which the backbone has seen as little as what it is judged on.
+SPLITS = ("train", "validation", "test", "routing")
+HELD_OUT_SPLITS = SPLITS[1:]
 
 DOCUMENTS = table(
     "corpus/{domain}/documents.parquet",
     field("id", pa.string(), "unique in its domain"),
     fields.DOMAIN,
-    field("split", pa.string(), "train, validation or test"),
+    fields.CLUSTER,
+    field("split", pa.string(), "train, validation, test or routing"),
     field("source", pa.string(), "where the document comes from, with its attribution"),
     field("licence", pa.string(), "SPDX name"),
     field("text", pa.string(), "the document"),
@@ -20,8 +25,7 @@ DOCUMENTS = table(
 
 TOKENIZER = File("tokens/tokenizer.json")
 
-# The training split of every domain, packed: documents one after the other, each behind the BOS token, cut in
-# equal rows.
+# What training reads, packed: documents one after the other, each behind the BOS token, cut in equal rows.
 PACKED = table(
     "tokens/packed.parquet",
     fields.DOMAIN,
@@ -38,15 +42,37 @@ def packed(split: str, table: Table = PACKED) -> "dict[str, numpy.ndarray]":  # 
     return {str(domain): tokens[(domains == domain) & (splits == split)] for domain in dict.fromkeys(domains)}
 
 
-# The test split, one row per document.
-TEST_TOKENS = table(
-    "tokens/test.parquet",
+# What training does not read, one row per document.
+HELD_OUT = table(
+    "tokens/held_out.parquet",
     fields.DOMAIN,
     fields.DOCUMENT,
-    pa.field(
-        "tokens", pa.list_(pa.uint16()), nullable=False, metadata={"meaning": "the mark, then the whole document"}
-    ),
+    fields.CLUSTER,
+    field("split", pa.string(), "validation, test or routing"),
+    field("tokens", pa.list_(pa.uint16()), "the BOS token, then the whole document"),
 )
+
+
+def held_out(split: str) -> pa.Table:
+    """The rows of HELD_OUT in a split."""
+    table = HELD_OUT.read()
+    return table.filter(pc.equal(table["split"], split))
+
+
+# The windows of documents that everything is evaluated on (split test), that routers learn from the losses of
+# (routing), and that their settings and the choosers' temperatures are chosen on (validation).
+EVALUATION_SET = table(
+    "evaluation_set/{split}.parquet",
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.CLUSTER,
+    field("start", pa.int32(), "index in the document of the first token, the BOS token counted"),
+    field("bytes", pa.int32(), "of the text that the labels spell"),
+    field("tokens", pa.list_(pa.uint16()), "a context and the token after it: evaluation_set.tokens + 1 ids"),
+)
+
+# By split and domain: windows, clusters, tokens and bytes, and how many documents were passed over, by reason.
+EVALUATION_SET_METRICS = Metrics("evaluation_set/metrics.json")
 
 # Tokens, documents and bytes of every domain and split.
 TOKEN_METRICS = Metrics("tokens/metrics.json")

@@ -141,7 +141,7 @@ SAMPLED_LABELS = table(
 TRAIN_LOSSES = table(
     "train_losses/{domain}.parquet",
     fields.DOMAIN,
-    field("split", pa.string(), "train or validation"),
+    field("split", pa.string(), "routing or validation"),
     field("document", pa.string(), "index of the document in its domain's packed split"),
     fields.POSITION,
     field("token", pa.int32(), "id of the context's last token"),

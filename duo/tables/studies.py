@@ -137,6 +137,7 @@ ABLATION_CURVES = table(
     "ablation/curves.parquet",
     fields.MODEL,
     training.KIND,
+    training.SEED,
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     field("measure", pa.string(), "loss, or accuracy in multiple choice"),
     training.FLOPS_AS,
@@ -241,6 +242,9 @@ GAIN_LAYERS = table(
     ),
 )
 
+# Statistics of the oracle's choices on the true labels, and of the same on labels that the model could have drawn.
+EXCESS_STATISTICS = Table("excess/statistics.parquet", fields.STATISTICS)
+
 # A route chosen by one model's oracle, scored by another; self where both are one.
 CROSS_SEED = table(
     "cross_seed/curves.parquet",
@@ -257,8 +261,8 @@ CROSS_SEED_MEANS = table(
     field(
         "strategy",
         pa.string(),
-        "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route; "
-        "held_out: best single route of other documents, mean over random halvings; mean: of all routes",
+        "own: the scorer's own oracle; other: another model's, missing where there is one; fixed: best single route of "
+        "other clusters; in_sample: best single route of all, as scored; mean: of all routes",
     ),
     fields.BUDGET,
     field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats per token"),

@@ -46,6 +46,7 @@ HARNESS = table(
 KIND = field(
     "kind", pa.string(), "duo: all FFNs trained together; dense: one FFN; frozen: small FFNs added to frozen others"
 )
+SEED = field("seed", pa.int32(), "of training")
 FLOPS_AS = field(
     "p_big", pa.float64(), "chance of the big FFN; of a dense model, the one at which Duo does the same FLOPs"
 )
@@ -56,6 +57,7 @@ ABLATION_LOSSES = table(
     "ablation_losses/{model}.parquet",
     fields.MODEL,
     KIND,
+    SEED,
     FLOPS_AS,
     field("chance", pa.float64(), "chance of the big FFN that the model runs at: p_big, of a dense model 1"),
     FLOPS,

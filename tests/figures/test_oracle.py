@@ -119,7 +119,7 @@ def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
         "exactly its budget",
         "context shared",
         "90% percentile bootstrap",
-        "documents resampled",
+        "clusters resampled",
     ):
         assert phrase in words["Description"]
     embedded = content.embed("figure-4b")
@@ -180,10 +180,13 @@ def test_seeds_stand_side_by_side_and_apart_from_their_intervals(tables):
     rows = [row for row in tables["statistics"].to_pylist() if row["domain"] == "code"]
     large = [row for row in rows if row["family"] in ("difference", "difference_at_best_budget")]
     small = [row for row in rows if row["family"] in ("slope", "difference_from_other_budgets")]
+    shares = [row for row in rows if row["family"] in ("random_gap", "distance_from_lowest")]
     bias = [row for row in rows if row["family"] == "depth_bias"]
-    assert len(large) + len(small) + len(bias) == len(rows) - 1  # but for the best budget
+    relative = [row for row in rows if row["family"] in ("depth_preference", "depth_trend")]
+    groups = (large, small, shares, bias, relative)
+    assert sum(map(len, groups)) == len(rows) - 1  # but for the best budget
     # Those of the second domain, code.
-    for axes, shown in zip(picture.figure.axes[1::2], (large, small, bias), strict=True):
+    for axes, shown in zip(picture.figure.axes[1::2], groups, strict=True):
         marks = {line.get_label(): line for line in axes.lines if line.get_label() in ("duo", "second")}
         assert len({base.short(row) for row in shown}) == len(shown)
         for line in marks.values():
@@ -206,7 +209,7 @@ def test_a_family_that_nobody_listed_has_panels_of_its_own(tables):
     part = tables["statistics"].filter(pa.compute.equal(tables["statistics"]["family"], "slope"))
     statistics = pa.concat_tables([tables["statistics"], renamed(part, "family", "early_bias")])
     picture = oracle.seeds(statistics, SETTING)
-    assert len(picture.figure.axes) == 8
+    assert len(picture.figure.axes) == 12
     axes = picture.figure.axes[-1]
     assert axes.get_xlabel() == "early bias"
     assert [text.get_text() for text in picture.figure.axes[-2].get_yticklabels()] == ["early bias of fixed"]

@@ -8,7 +8,7 @@ import pytest
 
 from duo.figures import base, skips
 from duo.stats import Statistic
-from duo.studies.skips import CONSISTENCY, CORRECTED_CONSISTENCY, NULL_CONSISTENCY, ORACLE_LESS_FIXED, loss
+from duo.studies.skips import CONSISTENCY, ORACLE_LESS_FIXED, loss
 
 LAYERS = 4
 SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
@@ -55,7 +55,7 @@ def statistics(names: list[Statistic], models: tuple[str, ...] = ("duo", "skip")
 
 
 def test_every_statistic_is_drawn_for_every_model():
-    others = [loss("oracle"), ORACLE_LESS_FIXED, NULL_CONSISTENCY, CORRECTED_CONSISTENCY]  # shown elsewhere
+    others = [loss("oracle"), ORACLE_LESS_FIXED, CONSISTENCY.of("sampled"), CONSISTENCY.of("excess")]  # shown elsewhere
     figure = skips.statistics(statistics([*skips.SHORT, *others]), 2, "layer", SETTING).figure
     for label, at in (("model duo", 0), ("model skip", 1)):
         drawn = [
@@ -75,7 +75,7 @@ def test_models_and_statistics_that_nobody_listed_are_drawn():
     models = tuple(f"seed-{seed}" for seed in range(9))
     figure = skips.statistics(statistics([CONSISTENCY, *new], models), 2, "ffn", SETTING).figure
     labels = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes]
-    assert labels == [["layers (C10)", "consistency of a router"], ["how late tokens exit"]]
+    assert labels == [["layers", "consistency of a router"], ["how late tokens exit"]]
     assert figure.axes[1].get_xlabel() == "late_exit"
     marks = [line for line in figure.axes[1].lines if line.get_label().startswith("model seed")]
     assert [line.get_xdata()[0] for line in marks] == pytest.approx([2 + at / 10 for at in range(9)])

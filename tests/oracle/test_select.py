@@ -53,6 +53,19 @@ def test_selections_and_sums_equal_loops_over_the_routes(budget):
     assert row == len(selections["position"])
 
 
+def test_a_fixed_route_serves_the_clusters_that_did_not_choose_it():
+    """Clusters of unlike size, in any order; each domain has its own."""
+    losses = np.random.default_rng(0).gamma(4, 1, (9, 5))
+    domains = ["text", "code", "text", "text", "code", "text", "text", "code", "text"]
+    clusters = ["b", "p", "a", "b", "q", "c", "d", "p", "a"]
+    found = select.fixed(losses, domains, clusters)
+    halves = {"text": (["a", "c"], ["b", "d"]), "code": (["p"], ["q"])}
+    for row, (domain, cluster) in enumerate(zip(domains, clusters, strict=True)):
+        (others,) = [half for half in halves[domain] if cluster not in half]
+        chose = [at for at in range(9) if domains[at] == domain and clusters[at] in others]
+        assert found[row] == losses[chose].mean(axis=0).argmin()
+
+
 def test_tied_routes_are_drawn_alike_and_no_other_is():
     losses = np.full((4000, 5), 2.0, dtype=np.float32)
     losses[:, [1, 3, 4]] = 1.0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from made_up import tabled
 from project import REPOSITORY
@@ -15,6 +16,8 @@ from duo.model.transformer import Shape, forward_flops
 from duo.stats import Intervals
 from duo.studies import ablation
 from duo.studies.ablation import (
+    FROZEN_COST,
+    NEARNESS,
     AblationCosts,
     Compared,
     MeanCost,
@@ -39,17 +42,18 @@ def test_a_dense_model_stands_where_duo_does_the_same_flops():
     }
     assert chances == {"dense": {0.5: 1.0}, "duo": {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}}
     flops = {kind: {at: forward_flops(kinds[kind], 16, 3 * p) for at, p in chances[kind].items()} for kind in kinds}
-    models = [Compared(kind, kind, chances[kind], flops[kind]) for kind in kinds]
+    models = [Compared(kind, kind, 1, chances[kind], flops[kind]) for kind in kinds]
     estimates = {MeanCost(model.name, place): (0.0, 0.0, 0.0) for model in models for place in model.chances}
-    rows = tabled(ABLATION_CURVES, (AblationCosts("text", "loss", models, 3, {}, np.ones(2)), estimates)).to_pylist()
+    study = AblationCosts("text", "loss", models, 3, 0.5, {}, np.ones(2))
+    rows = tabled(ABLATION_CURVES, (study, estimates)).to_pylist()
     equal = [row["flops"] for row in rows if row["p_big"] == 0.5]
     assert len(equal) == 2 and equal[0] == equal[1] > 0
     assert [row["flops"] for row in rows if row["model"] == "duo"] == list(flops["duo"].values())
 
 
 PLACES, FLOPS = {0.0: 0.0, 1.0: 1.0}, {0.0: 1e6, 1.0: 2e6}
-FOUR = [Compared("d", "duo", PLACES, FLOPS), Compared("f", "frozen", PLACES, FLOPS)]
-FOUR += [Compared("small", "dense", {0.0: 1.0}, {0.0: 1e6}), Compared("big", "dense", {1.0: 1.0}, {1.0: 2e6})]
+FOUR = [Compared("d", "duo", 1, PLACES, FLOPS), Compared("f", "frozen", 1, PLACES, FLOPS)]
+FOUR += [Compared("small", "dense", 1, {0.0: 1.0}, {0.0: 1e6}), Compared("big", "dense", 1, {1.0: 1.0}, {1.0: 2e6})]
 MEANS = {("d", 0.0): 3.0, ("d", 1.0): 2.0, ("f", 0.0): 3.5, ("f", 1.0): 1.9, ("small", 0.0): 2.6, ("big", 1.0): 1.9}
 LAYERS = 3
 
@@ -66,12 +70,58 @@ def test_contrasts_by_hand(measure):
         frozen_against_scratch(measure, 3.0): -0.1,
         duo_against_dense(measure, 0.0): 0.4,
         duo_against_dense(measure, 3.0): 0.1,
-        nearness(measure): 0.1 - 0.2,
+        nearness(measure): 0.1 / 0.4,
     }
     found = contrasts(FOUR, measure)
     assert {key: round(value.item(), 9) for key, value in found.items()} == {
         key: pytest.approx(value) for key, value in expected.items()
     }
+
+
+def test_nearness_is_one_where_nothing_is_to_be_neared():
+    means = {MeanCost(*key): np.array([value]) for key, value in MEANS.items()} | {
+        MeanCost("small", 0.0): np.full(1, 3.5)
+    }
+    assert ablation.contrasts(means, FOUR, "loss", LAYERS)[NEARNESS].tolist() == [1]
+
+
+def test_the_frozen_cost_is_a_share_of_the_depth_at_the_chance_of_training():
+    places = {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}
+    models = [Compared(name, kind, 1, places, places) for name, kind in (("d", "duo"), ("f", "frozen"))]
+    costs = {("d", 0.0): 4.0, ("d", 0.5): 3.0, ("d", 1.0): 2.0, ("f", 0.0): 9.0, ("f", 0.5): 3.5, ("f", 1.0): 2.5}
+    sums = {MeanCost(*key): 10 * np.full(3, value) for key, value in costs.items()}
+
+    def numbers(measure: str, trained_at: float, models: list[Compared] = models) -> dict:
+        return AblationCosts("text", measure, models, LAYERS, trained_at, sums, np.full(3, 10)).numbers(np.ones((1, 3)))
+
+    assert numbers("loss", 0.5)[FROZEN_COST] == pytest.approx(0.5 / 2)
+    assert numbers("loss", 0.0)[FROZEN_COST] == pytest.approx(5 / 2)
+    assert FROZEN_COST not in numbers("loss", 0.3) and FROZEN_COST not in numbers("accuracy", 0.5)
+    assert FROZEN_COST not in numbers("loss", 0.5, models[:1])
+
+
+def test_models_are_compared_with_the_duo_of_their_seed():
+    """Seed 2's models cost 1 more, all alike: differences are the same, and each study is of its own Duo."""
+    ids = np.zeros((4, 12), int)
+    sample = EvaluationSet(["text"] * 4, list("abcd"), list("ppqq"), ids, ids)
+    models, parts = [], []
+    for seed in (1, 2):
+        for model in FOUR:
+            name = model.name if seed == 1 else f"{model.name}-2"
+            models.append(Compared(name, model.kind, seed, model.chances, model.flops))
+            losses = {place: np.full((4, 12), MEANS[model.name, place] + seed) for place in model.chances}
+            parts.append(ablation.loss_table(models[-1], sample, losses))
+    table = pa.concat_tables(parts[::-1])
+    answers = pa.table({"domain": pa.array([], pa.string())})
+    studies = list(ablation.gather(table, answers, ablation.compared(table), LAYERS, 0.5))
+    assert {study.ids["model"]: study.clusters for study in studies} == {"d": 2, "d-2": 2}
+    for study in studies:
+        numbers = study.numbers(np.ones((1, 2)))
+        assert numbers[NEARNESS] == pytest.approx(0.1 / 0.4)
+        assert numbers[duo_against_dense("loss", 0.0)] == pytest.approx(0.4)
+        assert {key.model.endswith("-2") for key in numbers if isinstance(key, MeanCost)} == {
+            study.ids["model"] == "d-2"
+        }
 
 
 def test_what_is_worse_comes_first_by_its_losses_and_second_by_its_accuracy():
@@ -94,7 +144,7 @@ def test_nearness_needs_dense_models_at_both_ends():
 
 
 def test_two_models_of_a_kind_at_one_place_are_an_error():
-    twin = Compared("f", "frozen", {1.0: 1.0}, {1.0: 2e6})
+    twin = Compared("f", "frozen", 1, {1.0: 1.0}, {1.0: 2e6})
     with pytest.raises(InputError, match="model f: another frozen one stands at p_big 1; compare one"):
         contrasts([*FOUR, twin], "loss")
 
@@ -102,7 +152,7 @@ def test_two_models_of_a_kind_at_one_place_are_an_error():
 def test_models_come_back_from_the_table_of_their_losses(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ids = np.zeros((2, 5), int)
-    sample = EvaluationSet(["text", "code"], ["a", "b"], ids, ids)
+    sample = EvaluationSet(["text", "code"], ["a", "b"], ["a", "b"], ids, ids)
     for model in FOUR:
         table = ablation.loss_table(model, sample, dict.fromkeys(model.chances, np.ones((2, 5))))
         ABLATION_LOSSES.write(table, model=model.name)
@@ -111,24 +161,26 @@ def test_models_come_back_from_the_table_of_their_losses(tmp_path, monkeypatch):
 
 def test_losses_and_choices_become_costs_of_documents():
     ids = np.zeros((4, 12), int)
-    sample = EvaluationSet(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids, ids)
+    sample = EvaluationSet(["text", "text", "code", "code"], names := ["a", "b", "c", "d"], names, ids, ids)
     losses = {place: np.random.default_rng(round(place)).gamma(4, 0.5, (4, 12)) for place in PLACES}
     table = ablation.loss_table(FOUR[0], sample, losses)
     assert set(table["kind"].to_pylist()) == {"duo"} and set(table["tokens"].to_pylist()) == {12}
-    costs = ablation.loss_costs(table, "code", FOUR[:1], LAYERS)
+    code = table.filter(pc.equal(table["domain"], "code"))
+    costs = ablation.loss_costs(code, "code", FOUR[:1], LAYERS, 0.5)
     assert costs.means(np.ones((1, 2)))[MeanCost("d", 1.0)][0] == pytest.approx(losses[1.0][2:].mean(), rel=1e-9)
     assert costs.means(np.array([[1, 0]]))[MeanCost("d", 0.0)][0] == pytest.approx(losses[0.0][2].mean(), rel=1e-9)
     answers = pa.table(
-        {"model": ["d"] * 6, "p_big": [0.0] * 3 + [1.0] * 3, "domain": ["text"] * 6, "document": ["a", "b", "a"] * 2}
+        {"model": ["d"] * 6, "p_big": [0.0] * 3 + [1.0] * 3, "domain": ["text"] * 6, "document": ["a", "b", "c"] * 2}
+        | {"cluster": ["p", "q", "p"] * 2}
         | {"correct": [True, False, False, True, True, True]}
     )
-    errors = ablation.error_costs(answers, "text", FOUR[:1], LAYERS)
+    errors = ablation.error_costs(answers, "text", FOUR[:1], LAYERS, 0.5)
     assert {key: value.tolist() for key, value in errors.sums.items()} == {
         MeanCost("d", 0.0): [1, 1],
         MeanCost("d", 1.0): [0, 0],
     }
     assert errors.counts.tolist() == [2, 1]
-    studies = list(ablation.gather(table, answers, FOUR[:1], LAYERS))
+    studies = list(ablation.gather(table, answers, FOUR[:1], LAYERS, 0.5))
     assert [(study.ids["domain"], study.measure) for study in studies] == [
         ("text", "loss"),
         ("code", "loss"),
@@ -141,7 +193,7 @@ def made_up(measure: str, domain: str = "text", models: list[Compared] = FOUR) -
     rng = np.random.default_rng(0)
     common = rng.gamma(4, 0.2, 6)
     sums = {MeanCost(*key): 10 * (common + value + 0.01 * rng.standard_normal(6)) for key, value in MEANS.items()}
-    study = AblationCosts(domain, measure, models, LAYERS, sums, np.full(6, 10))
+    study = AblationCosts(domain, measure, models, LAYERS, 0.0, sums, np.full(6, 10))
     return study, study.intervals(PARAMS.bootstrap.resamples, PARAMS.bootstrap.confidence, 1)
 
 
@@ -159,10 +211,11 @@ def test_intervals_are_paired_and_tables_fit_their_schemas(tmp_path, monkeypatch
     ABLATION_STATISTICS.write(tabled(ABLATION_STATISTICS, loss, accuracy))
     rows = ABLATION_STATISTICS.read().to_pylist()
     assert {row["family"] for row in rows} == {
-        f"{measure}_{kind}" for measure in ("loss", "accuracy") for kind in ("difference", "nearness")
+        "frozen_cost",
+        *(f"{measure}_{kind}" for measure in ("loss", "accuracy") for kind in ("difference", "nearness")),
     }
     assert {row["model"] for row in rows} == {"d"} and {row["budget"] for row in rows} == {0.0, 3.0, None}
-    assert len(rows) == 10 == len({row["words"] for row in rows}), "every statistic has words of its own"
+    assert len(rows) == 11 == len({row["words"] for row in rows}), "every statistic has words of its own"
 
 
 SETTING = base.Setting("duo", 12, 32, 128, 100, 0.95)
@@ -186,6 +239,21 @@ def test_figure_8_shows_every_kind_and_states_its_constraint():
         and "95% percentile bootstrap" in picture.caption
         and "1000 items" in picture.caption
     )
+
+
+def test_figure_8_draws_a_line_of_the_first_seed_and_marks_of_others():
+    first = made_up("loss")
+    others = [Compared(f"{model.name}-2", model.kind, 2, model.chances, model.flops) for model in FOUR]
+    study = AblationCosts("text", "loss", others, LAYERS, 0.0, {}, np.ones(6))
+    estimates = {
+        MeanCost(f"{key.model}-2", key.p_big): value for key, value in first[1].items() if isinstance(key, MeanCost)
+    }
+    curves = tabled(ABLATION_CURVES, first, (study, estimates))
+    (axes,) = figures.chances(curves, SETTING, SETTINGS).figure.axes
+    drawn = [line for line in axes.get_lines() if line.get_marker() in "os^vD"]
+    lines = [line for line in drawn if line.get_linestyle() != "None"]
+    assert len(lines) == 3 and len(drawn) == 6, "a line and as many loose marks for each of three kinds"
+    assert [len(line.get_xdata()) for line in lines] == [2, 2, 2]
 
 
 def test_a_kind_and_a_measure_that_nobody_listed_are_drawn():

@@ -9,9 +9,11 @@ from made_up import tabled
 from scipy.stats import spearmanr
 
 from duo.data import tokenizer as tokens
+from duo.errors import InputError
 from duo.stats import Intervals, Statistic
 from duo.studies import difficulty
 from duo.studies.difficulty import (
+    LINE_STARTS,
     LOSS_GAP_RANK,
     WITHOUT_GAIN,
     WITHOUT_GAIN_ALL_BIG,
@@ -40,7 +42,8 @@ def selections(losses: dict[str, np.ndarray]) -> pa.Table:
         for domain, values in losses.items():
             for document in reversed(range(len(values))):
                 for position, value in enumerate(values[document]):
-                    row = {"model": model, "domain": domain, "document": f"{domain}{document}", "position": position}
+                    name = f"{domain}{document}"
+                    row = {"model": model, "domain": domain, "document": name, "cluster": name, "position": position}
                     rows.append(row | {"oracle_loss": np.float32(value if model == "duo" else -1)})
     return pa.Table.from_pylist(rows)
 
@@ -59,12 +62,18 @@ def documents(texts: dict[str, str]) -> pa.Table:
 
 
 def table(
-    classes: np.ndarray, line_starts: np.ndarray, small: np.ndarray, oracle: np.ndarray, big: np.ndarray | None = None
+    classes: np.ndarray,
+    line_starts: np.ndarray,
+    small: np.ndarray,
+    oracle: np.ndarray,
+    big: np.ndarray | None = None,
+    together: int = 1,
 ) -> pa.Table:
-    """DIFFICULTY of arrays [documents, time]."""
+    """DIFFICULTY of arrays [documents, time]; so many documents in a row make a cluster."""
     count, time = small.shape
     columns = {
         "document": np.repeat([f"d{index}" for index in range(count)], time),
+        "cluster": np.repeat([f"c{index // together}" for index in range(count)], time),
         "position": np.tile(np.arange(time), count),
     }
     columns |= {
@@ -92,6 +101,9 @@ def test_planted_line_starts_and_classes_come_out():
     assert found[line_start("loss")].value == pytest.approx(3, abs=0.05) and found[line_start("loss")].low > 2.9
     assert found[line_start("gap")].value == pytest.approx(-1.7) and found[line_start("gap")].high < -1.6
     assert found[line_start("relative_gap")].value == pytest.approx(0.3 / 6 - 2 / 3, abs=0.01)
+    mean_loss, mean_gap = 0.25 * 6 + 0.75 * 3, 0.25 * 0.3 + 0.75 * 2
+    expected = min((6 - 3) / mean_loss, (2 / 3 - 0.3 / 6) / (mean_gap / mean_loss))
+    assert found[LINE_STARTS].value == pytest.approx(expected, abs=0.02)
     assert found[WITHOUT_GAIN].value == 1  # the highest fifth of losses are line starts, whose gap is a twentieth
     assert found[LOSS_GAP_RANK].high < 0
     rows = tabled(DIFFICULTY_CLASSES, (domain, found)).to_pylist()
@@ -99,6 +111,35 @@ def test_planted_line_starts_and_classes_come_out():
     for row, (loss, gap) in zip(rows, [(6, 0.3), (3, 2)], strict=True):
         assert row["loss_low"] <= row["loss"] <= row["loss_high"] and row["loss"] == pytest.approx(loss, abs=0.05)
         assert row["gap"] == pytest.approx(gap)
+
+
+def test_line_starts_are_compared_with_context_alone():
+    """In the first 64 positions they have ten times the loss: headers, which nothing before them could tell."""
+    documents, time = 6, 160
+    line_starts = np.tile(np.arange(time) % 4 == 0, (documents, 1))
+    header = line_starts & (np.arange(time) < 64)
+    small = np.where(header, 30.0, np.where(line_starts, 4.0, 3.0))
+    oracle = small - np.where(line_starts, 1.0, 1.5)
+    found = TokenDifficulty(table(np.full(small.shape, "name"), line_starts, small, oracle)).intervals(100, 0.95, 1)
+    assert found[line_start("loss")].value == pytest.approx(1.0)
+    relative = {"lines": 1 / 4, "rest": 1.5 / 3, "all": (0.25 * 1 + 0.75 * 1.5) / (0.25 * 4 + 0.75 * 3)}
+    expected = min(1 / 3.25, (relative["rest"] - relative["lines"]) / relative["all"])
+    assert found[LINE_STARTS].value == pytest.approx(expected)
+
+
+def test_line_starts_that_are_as_hard_as_they_are_helped_are_no_exception():
+    documents, time = 8, 64
+    line_starts = np.tile(np.arange(time) % 4 == 0, (documents, 1))
+    small = np.where(line_starts, 6.0, 3.0)
+    found = TokenDifficulty(table(np.full(small.shape, "name"), line_starts, small, small / 2)).intervals(100, 0.95, 1)
+    assert found[LINE_STARTS].value == pytest.approx(0)  # twice the loss, and the same share of it is gained
+
+
+def test_documents_of_a_cluster_are_drawn_together():
+    small = np.arange(1.0, 41).reshape(8, 5)
+    study = TokenDifficulty(table(np.full(small.shape, "name"), small < 0, small, small / 2, together=4))
+    assert study.clusters == 2
+    assert study.numbers(np.array([[2.0, 0.0]]))[ClassMean("loss", "name")] == pytest.approx(small[:4].mean())
 
 
 def test_no_gain_is_a_gap_below_a_tenth_of_a_high_loss():
@@ -158,6 +199,20 @@ def test_tokens_are_the_first_model_s_in_order():
     assert found["gap"].to_pylist() == [4] * 6
 
 
+def test_other_labels_have_the_classes_of_the_true_ones():
+    losses = {"text": np.full((2, 3), 1.0), "code": np.arange(6.0).reshape(2, 3)}
+    mine, other = (difficulty.token_losses(model, "code", *[selections(losses)] * 3) for model in ("duo", "other"))
+    kinds = pa.array(list("abcdef"))
+    full = mine.append_column("class", kinds).append_column("line_start", pa.array([True] + [False] * 5))
+    elsewhere = full.set_column(1, "domain", pa.array(["text"] * 6))
+    shuffled = pa.concat_tables([elsewhere, full]).take(np.random.default_rng(0).permutation(12))
+    found = difficulty.as_described(other, shuffled)
+    assert found["class"].to_pylist() == list("abcdef") and found["line_start"].to_pylist() == [True] + [False] * 5
+    assert set(found["model"].to_pylist()) == {"other"}
+    with pytest.raises(InputError, match="domain code: labels at other places"):
+        difficulty.as_described(other.slice(1), full)
+
+
 def described(tokenizer, texts: dict[str, str], language: str | None):
     losses = {"code": np.random.default_rng(3).gamma(2, 2, (len(texts), TIME))}
     found = difficulty.token_losses("duo", "code", *[selections(losses)] * 3)
@@ -209,4 +264,4 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch, tokenizer):
     assert {"keyword", "name", "operator"} <= set(DIFFICULTY_CLASSES.read()["class"].to_pylist())
     rows = DIFFICULTY_STATISTICS.read().to_pylist()
     assert np.isfinite([row["value"] for row in rows]).all()
-    assert len(rows) == 6 == len({row["words"] for row in rows}), "every statistic has words of its own"
+    assert len(rows) == 7 == len({row["words"] for row in rows}), "every statistic has words of its own"

@@ -8,7 +8,7 @@ from made_up import tabled
 from duo.errors import InputError
 from duo.stats import Statistic
 from duo.studies import joint
-from duo.studies.joint import ContextLoss, agreement, joint_difference
+from duo.studies.joint import ContextLoss, agreement, joint_difference, single_big
 from duo.tables.studies import JOINT_CURVES, JOINT_STATISTICS
 
 LAYERS = 4
@@ -24,6 +24,7 @@ def made_up(isolated: float, joint: float, route: int, selections=("oracle",), d
                 "model": "duo",
                 "domain": "text",
                 "document": document,
+                "cluster": document.split("/")[0],
                 "position": position,
                 "budget": budget,
                 "selection": selection,
@@ -65,6 +66,32 @@ def test_differences_between_contexts():
     row = named["joint_difference", "greedy", "shared", 2.0]
     assert (row["model"], row["domain"], row["labels"], row["value"]) == ("duo", "text", "true", pytest.approx(-0.5))
     assert row["words"] == joint_difference("greedy", "shared", 2).words
+
+
+def test_a_single_big_layer_is_measured_against_what_all_big_gain():
+    """By cluster: a has two documents, which count as two."""
+
+    def losses(budget: int, document: str) -> float:
+        return {0: 6.0, 1: 3.0, 4: 4.0}[budget] + (2.0 if document == "b" else 0.5 * budget)
+
+    rows = [
+        {"model": "duo", "domain": "text", "document": document, "cluster": document[0], "position": position}
+        | {"budget": budget, "selection": "oracle", "route": 0}
+        | {"isolated": losses(budget, document) - (budget == 1), "joint": losses(budget, document)}
+        for document in ("a/0", "a/1", "b")
+        for position in range(3)
+        for budget in (0, 1, 4)
+    ]
+    (study,) = joint.gather({"greedy": pa.Table.from_pylist(rows)}, LAYERS)
+    assert (study.clusters, study.tokens.tolist()) == (2, [6, 3])
+    by_document = {k: np.mean([losses(k, document) for document in ("a/0", "a/1", "b")]) for k in (0, 1, 4)}
+    depth = by_document[0] - by_document[4]
+    found = study.numbers(np.ones((1, 2)))
+    assert found[single_big()] == pytest.approx((by_document[4] - by_document[1]) / depth)
+    assert found[single_big(kind="isolated")] == pytest.approx((by_document[4] - by_document[1] + 1) / depth)
+    assert single_big("somebody").subject == "somebody"
+    (without,) = joint.gather({"shared": pa.Table.from_pylist(rows)}, LAYERS)
+    assert single_big() not in without.numbers(np.ones((1, 2))), "greedily chosen routes alone run together as they won"
 
 
 def test_an_agreement_is_the_share_of_equal_routes():

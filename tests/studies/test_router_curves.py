@@ -14,6 +14,7 @@ from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.studies import oracle_curves, router_curves
 from duo.studies.router_curves import RouterCurves, RouterLoss
+from duo.studies.scored_routers import shared
 from duo.tables.files import Table
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
 
@@ -22,8 +23,8 @@ TOKENS, DOCUMENTS = 6, 3
 ROUTE_LOSSES = noise(DOCUMENTS, TOKENS)
 
 
-def one(big, choices=("small", "big"), skip=None, model="duo") -> OneRouter:
-    return OneRouter(model=model, mix=MIX, choices=list(choices), big=float(big), skip=skip)
+def one(big, choices=("small", "big"), skip=None, model="duo", mix=MIX) -> OneRouter:
+    return OneRouter(model=model, mix=mix, choices=list(choices), big=float(big), skip=skip)
 
 
 def oracles(losses=ROUTE_LOSSES, budgets=range(LAYERS + 1)) -> dict[int, tuple[pa.Table, pa.Table]]:
@@ -49,6 +50,7 @@ def routed(
             "kind": [kind] * TOKENS,
             "domain": [domain] * TOKENS,
             "document": [f"d{document}"] * TOKENS,
+            "cluster": [f"d{document}"] * TOKENS,
             "position": np.arange(TOKENS),
         }
         parts.append(pa.table(ids | used | {"loss": losses[index, document], "route": space.encode(routes)}))
@@ -104,16 +106,115 @@ def test_nearer_fixed_says_which_one_the_router_is_like(like, sign):
             for domain in ("text", "code")
         ]
     )
-    winner = stacked.mean(axis=(1, 2)).argmin(axis=-1)
-    losses = {
-        "fixed": np.stack([part[..., best] for part, best in zip(stacked, winner, strict=True)]),
-        "oracle": stacked.min(axis=-1),
-    }[like]
+    winners = [stacked[:, half::2].mean(axis=(1, 2)).argmin(axis=-1) for half in (1, 0)]  # of the other half
+    fixed = [
+        [part[document][:, winners[document % 2][domain]] for document in range(DOCUMENTS)]
+        for domain, part in enumerate(stacked)
+    ]
+    losses = {"fixed": np.array(fixed), "oracle": stacked.min(axis=-1)}[like]
     assert ROUTE_LOSSES[name].shape == (TOKENS, len(SPACE))
     first, _ = studied({"a": one(2)}, {"a": routed(one(2), losses=losses)})
     once = np.ones((1, DOCUMENTS))
     distance = first.oracle.numbers(once)[oracle_curves.Loss("fixed", 2)] - stacked[0].min(axis=-1).mean()
     assert first.numbers(once)[router_curves.NEARER_TO_FIXED] == pytest.approx(sign * distance, rel=1e-5)
+    share = {"fixed": 0, "oracle": 1}[like]
+    assert first.numbers(once)[router_curves.BETWEEN_FIXED_AND_ORACLE] == pytest.approx(share, abs=1e-6)
+
+
+def test_statistics_of_a_backbone_are_means_over_its_routers():
+    """Of three routers, two lie between fixed and oracle by known shares, on each token alike."""
+    codes = {big: SPACE.with_budget(big) for big in (1, 2)}
+    oracle = {
+        big: np.stack(
+            [[ROUTE_LOSSES[name, f"d{d}"][:, codes[big]].min(axis=1) for d in range(DOCUMENTS)] for name in MIX]
+        )
+        for big in codes
+    }
+    routers = {"r1": one(1), "r2": one(2), "other": one(2, ("small", "big", "skip"), 1.0)}
+    tables = {f"r{big}": routed(routers[f"r{big}"], losses=oracle[big] + 0.25 * big) for big in (1, 2)}
+    tables["other"] = routed(routers["other"], kinds=("hard", "soft"))
+    study, _ = studied(routers, tables)
+    found = study.numbers(np.ones((1, DOCUMENTS)))
+    means = study.oracle.means(np.ones((1, DOCUMENTS)))
+    gains = [means[oracle_curves.Loss("fixed", big)] - means[oracle_curves.Loss("oracle", big)] for big in (1, 2)]
+    expected = np.mean([1 - 0.25 * big / gain for big, gain in zip((1, 2), gains, strict=True)])
+    assert found[router_curves.BETWEEN_FIXED_AND_ORACLE] == pytest.approx(expected, rel=1e-5)
+
+
+def test_improvement_is_minus_the_slope_as_a_share_of_the_depth():
+    routers = {f"r{used}": one(used) for used in (1, 2, 3)}
+    tables = {
+        name: routed(routers[name], [[1] * used + [0] * (LAYERS - used)] * TOKENS, 3 - 0.25 * used)
+        for used, name in enumerate(routers, 1)
+    }
+    deeper = {key: part - 0.5 * SPACE.counts("big") for key, part in ROUTE_LOSSES.items()}
+    study = router_curves.gather(routers, tables, oracles(deeper), LAYERS)[0]
+    found = study.numbers(np.ones((1, DOCUMENTS)))
+    every = np.concatenate([part for (domain, _), part in deeper.items() if domain == "text"])
+    depth = every[:, 0].mean() - every[:, -1].mean()
+    assert depth > 0 and found[router_curves.IMPROVEMENT] == pytest.approx(0.25 * LAYERS / depth, rel=1e-5)
+
+
+def test_routers_that_were_not_trained_on_the_text_have_no_say():
+    code = {"text": 0.0, "code": 1.0}
+    routers = {
+        "both": one(2),
+        "code": one(2, mix=code),
+        "skips": one(2, ("skip", "big"), mix=code),
+    }
+    upper, lower = [[0, 0, 1, 1]] * TOKENS, [[1, 1, 0, 0]] * TOKENS
+    tables = {"both": routed(routers["both"], upper), "code": routed(routers["code"], lower)}
+    tables["skips"] = routed(routers["skips"], upper)
+    text, code = (
+        study.numbers(np.ones((1, DOCUMENTS))) for study in router_curves.gather(routers, tables, oracles(), LAYERS)
+    )
+    assert text[router_curves.DEPTH_PREFERENCE] == [1] and router_curves.SKIP_DEPTH not in text
+    assert code[router_curves.SKIP_DEPTH] == [-1]  # skips are the zeros
+    assert router_curves.depth_bias("code") in text, "what it does there is shown all the same"
+
+
+def test_backbones_are_compared_at_the_budgets_that_all_of_them_have():
+    routers = {"a1": one(1), "a2": one(2), "b2": one(2, model="seed-2"), "b3": one(3, model="seed-2")}
+    routers["skips"] = one(2, ("skip", "big"), model="skip")
+    assert shared(routers, "text") == {"duo": ["a2"], "seed-2": ["b2"], "skip": []}
+    assert shared({"a1": one(1), "a2": one(2)}, "code") == {"duo": ["a1", "a2"]}
+    assert shared(routers, "unheard-of") == {"duo": [], "seed-2": [], "skip": []}
+
+
+def test_preferences_are_shares_of_what_tokens_could_have():
+    """Tokens that take one, two or all layers, always the uppermost, prefer depth as much as they can."""
+    steps = [1, 2, 4, 1, 2, 4]
+    routes = [[0] * (LAYERS - used) + [1] * used for used in steps]
+    early = [[0, 1, 1, 0]] * (TOKENS // 2) + [[0, 0, 0, 0]] * (TOKENS // 2)
+    routers = {"up": one(2), "early": one(1), "skip": one(2, ("small", "big", "skip"), 1.0)}
+    tables = {
+        "up": routed(routers["up"], routes),
+        "early": routed(routers["early"], early),
+        "skip": routed(routers["skip"], [[1, 1, 1, 1]] * 3 + [[1, 1, 2, 2]] * 3, kinds=("hard", "soft")),
+    }
+    found = studied(routers, tables)[0].numbers(np.ones((1, DOCUMENTS)))
+    assert found[router_curves.DEPTH_PREFERENCE] == pytest.approx((1 + 0) / 2)
+    share = [used / LAYERS for used in steps]
+    halves = np.mean(share[:3]) - np.mean(share[3:]), 0.5
+    assert found[router_curves.EARLY_TOKENS] == pytest.approx(np.mean(halves))
+    assert found[router_curves.SKIP_DEPTH] == pytest.approx(1) and found[router_curves.SKIP_LATE] == pytest.approx(0.5)
+
+
+def test_the_first_eight_positions_are_early():
+    assert router_curves.early_weights(20).tolist() == pytest.approx([1 / 8] * 8 + [-1 / 12] * 12)
+    assert router_curves.early_weights(6).tolist() == pytest.approx([1 / 3] * 3 + [-1 / 3] * 3)
+
+
+def test_documents_of_a_cluster_are_drawn_together():
+    router = one(2)
+    table = routed(router, losses=np.arange(DOCUMENTS)[:, None].repeat(TOKENS, axis=1) * 1.0)
+    clusters = pa.array(["p" if name != "d1" else "q" for name in table["document"].to_pylist()])
+    table = table.set_column(table.column_names.index("cluster"), "cluster", clusters)
+    alone = one(2, model="elsewhere")
+    study = router_curves.gather({"a": alone}, {"a": table}, oracles(), LAYERS)[0]
+    assert (study.clusters, study.tokens.tolist()) == (2, [2 * TOKENS, TOKENS])
+    drawn = study.numbers(np.array([[1.0, 0.0], [1.0, 1.0]]))[RouterLoss("a", "hard", "average", 2.0)]
+    assert drawn.tolist() == pytest.approx([(0 + 2) / 2, 1])
 
 
 def test_biases_point_where_the_layers_are():

@@ -7,7 +7,7 @@ from made_up import tabled
 
 from duo.stats import Intervals
 from duo.studies import schedules
-from duo.studies.schedules import BudgetSchedules, ScheduleLoss, difference
+from duo.studies.schedules import ORDER_COST, BudgetSchedules, ScheduleLoss, difference
 from duo.tables.studies import SCHEDULE_POSITIONS, SCHEDULE_STATISTICS, SCHEDULES
 
 BUDGETS = range(1, 6)
@@ -54,6 +54,7 @@ def tables(loss, documents: int = 6, time: int = 10) -> dict[int, pa.Table]:
                     for position in range(time):
                         value = loss(model, domain, budget, document, position)
                         row = {"model": model, "domain": domain, "document": f"d{document}", "position": position}
+                        row["cluster"] = f"c{document // 2}"
                         rows.append(row | {"oracle_loss": value, "mean_loss": 2 * value})
         by_budget[budget] = pa.Table.from_pylist(rows)
     return by_budget
@@ -80,6 +81,9 @@ def test_a_token_costs_its_loss_at_the_budget_of_its_position():
             assert numbers[ScheduleLoss(name, "oracle")].value == pytest.approx(expected)
             assert numbers[ScheduleLoss(name, "mean")].value == pytest.approx(2 * expected)
         assert study.budgets["shuffled"].sum() == study.budgets["falling"].sum()
+        assert study.clusters == 3 and study.documents.tolist() == [2, 2, 2]
+        orders = [numbers[difference("oracle", order, "shuffled")].value for order in ("falling", "rising")]
+        assert numbers[ORDER_COST].value == pytest.approx(np.mean(orders))
 
 
 def test_where_loss_is_linear_in_budget_no_schedule_matters():
@@ -126,5 +130,5 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     assert rows[0]["loss"] == pytest.approx(1.5)  # positions 0 and 1 at budget 1
     rows = SCHEDULE_STATISTICS.read().to_pylist()
     pairs = [(row["subject"], row["reference"]) for row in rows if row["family"] == "oracle_difference"]
-    assert pairs == schedules.CONTRASTS and len(rows) == 2 * len(pairs)
+    assert pairs == schedules.CONTRASTS and len(rows) == 2 * len(pairs) + 1
     assert len({row["words"] for row in rows}) == len(rows), "every statistic has words of its own"

@@ -26,7 +26,7 @@ def reached() -> dict[tuple[str, int], np.ndarray]:
 
 def test_curves_and_differences(tmp_path, monkeypatch):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
-    study = SearchCurves("duo", "a", reached())
+    study = SearchCurves("duo", "a", reached(), np.array(SAMPLE.documents))
     estimates = study.intervals(100, 0.9, seed=1)
     for table in (SEARCH_CURVES, SEARCH_STATISTICS):
         table.write(tabled(table, (study, estimates)))
@@ -42,7 +42,7 @@ def test_curves_and_differences(tmp_path, monkeypatch):
         "C(4, 1) are all routes"
     )
     (first,) = [row for row in rows if (row["method"], row["budget"], row["evaluations"]) == ("random", 1, 1)]
-    assert first["regret"] == pytest.approx(study.reached["random", 1][:, 0, 0].mean()) and first["regret"] > 0
+    assert first["regret"] == pytest.approx(reached()["random", 1][:, 0, 0].mean()) and first["regret"] > 0
     named = [
         (row["family"], row["subject"], row["reference"], row["budget"], row["labels"], row["words"])
         for row in SEARCH_STATISTICS.read().to_pylist()
@@ -69,4 +69,12 @@ def test_a_method_that_nobody_listed_is_compared_like_any_other():
 
 
 def estimated(values: dict[tuple[str, int], np.ndarray]) -> dict:
-    return SearchCurves("duo", "text", values).intervals(100, 0.9, seed=1)
+    clusters = np.arange(len(next(iter(values.values()))))
+    return SearchCurves("duo", "text", values, clusters).intervals(100, 0.9, seed=1)
+
+
+def test_documents_of_a_cluster_are_drawn_together():
+    values = {("random", 2): np.arange(12.0).reshape(3, 2, 2)}
+    study = SearchCurves("duo", "text", values, np.array(["one", "two", "one"]))
+    drawn = study.numbers(np.array([[1.0, 1.0], [1.0, 0.0]]))[SearchMean("random", 2, 2, "regret")]
+    assert drawn.tolist() == pytest.approx([(2 + 6 + 10) / 3, (2 + 10) / 2])

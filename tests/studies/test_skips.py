@@ -1,7 +1,5 @@
 """Statistics of big-or-skip routes, on made-up routes of known make."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from made_up import tabled
@@ -17,13 +15,12 @@ from duo.studies.skips import (
     CONSECUTIVE_LESS_SHUFFLED,
     CONSECUTIVE_WITHIN_LAYERS,
     CONSISTENCY,
-    CORRECTED_CONSISTENCY,
+    CONSISTENT_LAYERS,
     EARLY_EXIT,
     HALVES,
-    HALVES_LESS_SHUFFLED,
     HALVES_WITHIN_LAYERS,
-    NULL_CONSISTENCY,
     ORACLE_LESS_FIXED,
+    PERSISTENCE,
     KeptShare,
     loss,
 )
@@ -32,7 +29,7 @@ from duo.tables.studies import SKIP_HEAT_MAPS, SKIP_LAYERS, SKIP_STATISTICS
 
 LAYERS, BUDGET = 6, 3
 C19 = {  # and what measures them
-    HALVES_LESS_SHUFFLED: skips.halves,
+    PERSISTENCE: skips.halves,
     HALVES_WITHIN_LAYERS: skips.halves,
     CONSECUTIVE_LESS_SHUFFLED: skips.consecutive,
     CONSECUTIVE_WITHIN_LAYERS: skips.consecutive,
@@ -48,12 +45,15 @@ def chance(documents: int = 20, time: int = 16, seed: int = 0) -> np.ndarray:
     return draw(np.random.default_rng(seed).random((documents, time, LAYERS)))
 
 
-def value(measure, keeps: np.ndarray, name: Statistic) -> float:
-    return float(measure(keeps)(np.ones((1, len(keeps))))[name][0])
+def value(measure, keeps: np.ndarray, name: Statistic, clusters: np.ndarray | None = None) -> float:
+    """Of documents that each are a cluster of their own, or of these clusters [documents]."""
+    clusters = np.arange(len(keeps)) if clusters is None else clusters
+    return float(measure(keeps, clusters)(np.ones((1, len(np.unique(clusters)))))[name][0])
 
 
 def interval(measure, keeps: np.ndarray, name: Statistic) -> stats.Interval:
-    return stats.intervals(measure(keeps), len(keeps), 400, 0.95, np.random.default_rng(1))[name]
+    found = measure(keeps, np.arange(len(keeps)))
+    return stats.intervals(found, len(keeps), 400, 0.95, np.random.default_rng(1))[name]
 
 
 @pytest.mark.parametrize(("name", "measure"), [(CONSISTENCY, skips.consistency), *C19.items()])
@@ -84,22 +84,28 @@ def test_documents_that_each_have_layers_of_their_own_are_not_consistent():
     assert interval(skips.consistency, keeps, CONSISTENCY).low < 0
 
 
-def test_layers_that_chance_prefers_as_well_leave_no_consistency():
-    """Corrected, choices that follow the same preference as those for sampled labels have none; others keep what they
-    have beyond it.
-    """
-    rng, weights = np.random.default_rng(0), np.array([2, 1, 0.5, 0, 0, -1])
-    own, *by_chance = (draw(rng.gumbel(size=(40, 30, LAYERS)) + weights) for _ in range(4))
-    less_luck = partial(skips.corrected_consistency, sampled=np.stack(by_chance))
-    assert interval(skips.consistency, own, CONSISTENCY).low > 0
-    found = interval(less_luck, own, CORRECTED_CONSISTENCY)
-    assert found.low < 0 < found.high
-    stronger = draw(rng.gumbel(size=(40, 30, LAYERS)) + 2 * weights)
-    expected = value(skips.consistency, stronger, CONSISTENCY) - np.mean(
-        [value(skips.consistency, each, CONSISTENCY) for each in by_chance]
-    )
-    found = interval(less_luck, stronger, CORRECTED_CONSISTENCY)
-    assert found.low > 0 and found.value == pytest.approx(expected)
+def test_consistent_layers_are_the_shares_of_the_layers_that_other_clusters_prefer():
+    rng = np.random.default_rng(0)
+    keeps = draw(rng.gumbel(size=(7, 9, LAYERS)) + np.array([1.0, 0.8, 0, 0, -0.8, -1.0]))
+    clusters = np.array([0, 0, 1, 2, 2, 2, 3])
+    shares = np.stack([keeps[clusters == cluster].sum(axis=(0, 1)) for cluster in range(4)])
+    highest, lowest = 0.0, 0.0
+    for cluster in range(4):
+        others = shares[1 - cluster % 2 :: 2].sum(axis=0)
+        highest += shares[cluster, others.argmax()]
+        lowest += shares[cluster, others.argmin()]
+    expected = min(highest, 63 - lowest) / 63
+    assert value(skips.consistent_layers, keeps, CONSISTENT_LAYERS, clusters) == pytest.approx(expected)
+    always = np.broadcast_to(np.arange(LAYERS) < BUDGET, (5, 7, LAYERS))
+    assert value(skips.consistent_layers, always, CONSISTENT_LAYERS) == 1
+
+
+def test_layers_kept_by_chance_are_kept_by_half_of_the_tokens():
+    """The highest of six shares, on the tokens that it is read off, is above half."""
+    values = np.array([value(skips.consistent_layers, chance(8, 6, seed), CONSISTENT_LAYERS) for seed in range(500)])
+    naive = np.array([chance(8, 6, seed).mean(axis=(0, 1)).max() for seed in range(500)])
+    # Half, less what the lower of two noisy shares is below their mean.
+    assert 0.45 < values.mean() < 0.5 and naive.mean() > 0.55
 
 
 def test_early_exit():
@@ -125,7 +131,7 @@ def test_layers_preferred_by_all_documents_are_no_skipping_that_begets_skipping(
 def test_layers_of_a_documents_own_last_from_half_to_half():
     own = np.random.default_rng(0).normal(size=(30, 1, LAYERS)) * 0.5
     keeps = draw(own + np.random.default_rng(1).random((30, 40, LAYERS)))
-    for name in (HALVES_LESS_SHUFFLED, HALVES_WITHIN_LAYERS):
+    for name in (PERSISTENCE, HALVES_WITHIN_LAYERS):
         assert interval(skips.halves, keeps, name).low > 0.5
     assert abs(value(skips.consecutive, keeps, CONSECUTIVE_LESS_SHUFFLED)) < 0.05, (
         "shuffling a document's positions keeps its layers"
@@ -156,7 +162,7 @@ def test_shuffled_is_the_mean_over_shuffles():
         [first.repeat(3, axis=0), np.concatenate([np.delete(second, d, axis=0) for d in range(4)])], axis=1
     )
     expected = value(skips.halves, keeps, HALVES) - value(skips.halves, apart, HALVES)
-    assert value(skips.halves, keeps, HALVES_LESS_SHUFFLED) == pytest.approx(expected)
+    assert value(skips.halves, keeps, PERSISTENCE) == pytest.approx(expected)
 
 
 def test_routes_that_never_vary_have_no_correlation():
@@ -165,14 +171,28 @@ def test_routes_that_never_vary_have_no_correlation():
         assert interval(measure, always, name) == (0, 0, 0)
 
 
-def test_a_document_drawn_twice_is_no_pair():
-    """Else each replicate of the bootstrap would find consistency between a document and its copy."""
+def test_a_cluster_drawn_twice_is_no_pair():
+    """Else each replicate of the bootstrap would find consistency between a cluster and its copy."""
     keeps = chance(3, 8)
-    twice = skips.consistency(keeps)(np.array([[2.0, 1.0, 0.0]]))[CONSISTENCY]
+    twice = skips.consistency(keeps, np.arange(3))(np.array([[2.0, 1.0, 0.0]]))[CONSISTENCY]
     assert twice == pytest.approx(value(skips.consistency, keeps[:2], CONSISTENCY))
 
 
-SAMPLE = EvaluationSet(["a", "a", "b", "b"], ["d0", "d1", "d2", "d3"], np.zeros((4, 6), int), np.zeros((4, 6), int))
+def test_documents_of_one_cluster_are_no_pair():
+    """Else what files of a package have in common would look like what all tokens have."""
+    keeps, clusters = chance(5, 8), np.array([0, 0, 1, 2, 2])
+    deviations = keeps.mean(axis=1) - keeps.mean()
+    products = [
+        deviations[one] * deviations[other]
+        for one in range(5)
+        for other in range(5)
+        if clusters[one] != clusters[other]
+    ]
+    assert value(skips.consistency, keeps, CONSISTENCY, clusters) == pytest.approx(np.mean(products))
+
+
+NAMES = ["d0", "d1", "d2", "d3"]
+SAMPLE = EvaluationSet(["a", "a", "b", "b"], NAMES, NAMES, np.zeros((4, 6), int), np.zeros((4, 6), int))
 ROUTES = RouteSpace(4, skips.CHOICES).with_budget(2)
 
 
@@ -190,11 +210,14 @@ def test_selection_and_its_tables(tmp_path, monkeypatch):
 
     keeps = skips.kept(selected, 4, 4)
     assert keeps.shape == (4, 6, 4) and (keeps.sum(axis=-1) == 2).all()
-    sampled = skips.kept_on_sampled_labels(losses[None].repeat(3, axis=0), ROUTES, 4, seed=1)
-    np.testing.assert_array_equal(sampled, keeps[None].repeat(3, axis=0))  # the same labels three times, and no ties
-    study = skips.SkipPatterns("duo", "a", 2, losses[:2], keeps[:2], sampled[:, :2])
+    again = skips.kept_on(losses, ROUTES, 4, np.random.default_rng(1))
+    np.testing.assert_array_equal(again, keeps)  # the same labels, and no ties
+    sets = {"true": [keeps[:2]], "sampled": [again[:2]] * 3, "matched": [again[:2]], "placebo": [~again[:2]]}
+    study = skips.SkipPatterns("duo", "a", 2, selected.slice(0, 12), sets)
     found = study.intervals(200, 0.95, seed=1)
-    assert found[NULL_CONSISTENCY] == found[CONSISTENCY] and found[CORRECTED_CONSISTENCY] == (0, 0, 0)
+    assert found[CONSISTENCY.of("sampled")] == found[CONSISTENCY] and found[CONSISTENCY.of("excess")] == (0, 0, 0)
+    opposite = skips.SkipChoices("duo", "a", ~keeps[:2], np.arange(2)).numbers(np.ones((1, 2)))[EARLY_EXIT]
+    assert found[EARLY_EXIT.of("placebo")].value == pytest.approx(found[EARLY_EXIT].value - opposite[0])
     assert found[loss("fixed")].value == pytest.approx(losses[:2, :, 3].mean())
     gain = found[loss("oracle")].value - found[loss("fixed")].value
     assert found[ORACLE_LESS_FIXED].value == pytest.approx(gain) and gain <= 0
@@ -208,7 +231,20 @@ def test_selection_and_its_tables(tmp_path, monkeypatch):
     assert [row["share"] for row in heat if row["layer"] == 1] == keeps[:2, :, 1].mean(axis=0).tolist()
     assert {(row["model"], row["domain"], row["budget"]) for row in heat} == {("duo", "a", 2)}
     rows = SKIP_STATISTICS.read(model="duo").to_pylist()
-    assert len(rows) == 14 == len({row["words"] for row in rows}), "every statistic has words of its own"
+    # Nine of the oracle's choices, each for five labels; four of losses.
+    assert len(rows) == 9 * 5 + 4 == len({row["words"] for row in rows}), "every statistic has words of its own"
+
+
+def test_the_fixed_route_is_that_of_other_clusters():
+    losses = np.random.default_rng(0).random((4, 6, len(ROUTES))).astype(np.float32)
+    sample = EvaluationSet(["a"] * 4, NAMES, ["p", "q", "p", "r"], SAMPLE.tokens, SAMPLE.labels)
+    selected = skips.select("duo", sample, losses, ROUTES, seed=1)
+    p_and_r, q = losses[[0, 2, 3]].sum(axis=(0, 1)).argmin(), losses[1].sum(axis=0).argmin()
+    expected = [ROUTES[q], ROUTES[p_and_r], ROUTES[q], ROUTES[q]]
+    assert selected["fixed_route"].to_pylist() == np.repeat(expected, 6).tolist()
+    at = {0: q, 1: p_and_r, 2: q, 3: q}
+    paid = np.concatenate([losses[row, :, route] for row, route in at.items()])
+    np.testing.assert_array_equal(selected["fixed_loss"].to_numpy(), paid)
 
 
 def test_ties_are_drawn_and_models_share_the_draw():

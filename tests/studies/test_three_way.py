@@ -23,7 +23,7 @@ def table() -> pa.Table:
         for position, (big, skip) in ((position, pair) for position in range(length) for pair in PAIRS):
             routes = int(rng.integers(1, 5))
             losses = 10 - big + 2 * skip + rng.random(routes) / 10
-            row = {"model": "duo", "domain": "text", "document": document, "position": position}
+            row = {"model": "duo", "domain": "text", "document": document, "cluster": document, "position": position}
             row |= {"big": big, "skip": skip, "routes": routes, "oracle_route": 0}
             rows.append(row | {"oracle_loss": losses.min(), "loss_sum": losses.sum()})
     return pa.Table.from_pylist(rows)

@@ -12,7 +12,8 @@ def main() -> None:
     params = load_params()
     losses = pa.concat_tables([ABLATION_LOSSES.read(model=name) for name in params.ablation.models])
     answers = pa.concat_tables([HARNESS.read(model=name) for name in params.ablation.models])
-    gathered = ablation.gather(losses, answers, ablation.compared(losses), params.model.layers)
+    models = ablation.compared(losses)
+    gathered = ablation.gather(losses, answers, models, params.model.layers, params.pretrain.p_big)
     studies.write(gathered, params.bootstrap, params.seed)
 
 

@@ -1,6 +1,4 @@
-"""Routes chosen by one model's oracle and scored by another; and the fixed route on other documents than it was
-chosen on.
-"""
+"""Routes chosen by one model's oracle and scored by another; and a fixed route where it was chosen, and elsewhere."""
 
 from itertools import product
 
@@ -16,10 +14,10 @@ def main() -> None:
     space = RouteSpace(params.model.layers)
     tables = {k: (SELECTIONS.read(budget=k), ROUTE_SUMS.read(budget=k)) for k in params.oracle.budgets}
     chosen = cross_seed.choices({budget: selections for budget, (selections, _) in tables.items()})
-    scores, columns = {}, ["domain", "document", "losses"]
+    scores, columns = {}, ["domain", "document", "cluster", "losses"]
     for scorer, shard in product(params.route_losses.models, params.route_losses.shards):  # one in memory at a time
         scores |= cross_seed.score(scorer, ROUTE_LOSSES.read(columns, model=scorer, shard=shard), chosen, space)
-    gathered = cross_seed.gather(oracle_curves.gather(tables, space), scores, params.seed)
+    gathered = cross_seed.gather(oracle_curves.gather(tables, space), scores)
     studies.write(gathered, params.bootstrap, params.seed)
 
 

@@ -11,15 +11,15 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    model, budgets = params.route_losses.models[0], (0, params.model.layers, params.difficulty.budget)
+    models, budgets = params.route_losses.models, (0, params.model.layers, params.difficulty.budget)
     small, big, oracle = (SELECTIONS.read(budget=budget) for budget in budgets)
     tokenizer = tokens.load()
     gathered, passages = [], []
     for domain, source in params.corpus.items():
         documents = DOCUMENTS.read(domain=domain)
-        losses = difficulty.token_losses(model, domain, small, big, oracle)
-        table, described = difficulty.describe(losses, documents, tokenizer, source.language)
-        gathered.append(difficulty.TokenDifficulty(table))
+        losses = [difficulty.token_losses(model, domain, small, big, oracle) for model in models]
+        table, described = difficulty.describe(losses[0], documents, tokenizer, source.language)
+        gathered += [difficulty.TokenDifficulty(difficulty.as_described(each, table)) for each in losses]
         passages.append(difficulty.passage(table, described, documents, params.difficulty.passage, params.seed))
     studies.write(gathered, params.bootstrap, params.seed)
     PASSAGES.write(passages)

@@ -8,7 +8,7 @@ from duo.data import evaluation_set
 from duo.data import tokenizer as tokens
 from duo.model import transformer
 from duo.model.device import Device
-from duo.tables.data import MULTIPLE_CHOICE, TEST_TOKENS
+from duo.tables.data import HELD_OUT, MULTIPLE_CHOICE
 from duo.tables.training import HARNESS, MODEL
 from duo.training import variants
 from workflow import compute, stage
@@ -23,7 +23,7 @@ def main(name: str) -> None:
 
     compute.prepare(params.runtime)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    bos = evaluation_set.bos_id(TEST_TOKENS.read(columns=["tokens"]))
+    bos = evaluation_set.bos_id(HELD_OUT.read(columns=["tokens"]))
     dense = variants.kind(params.models[name], params.pretrain.p_big) == "dense"
     tokenizer, items, answers = tokens.load(), MULTIPLE_CHOICE.read(), []
     for p_big in [1.0] if dense else params.ablation.p_big:

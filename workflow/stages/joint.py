@@ -10,7 +10,7 @@ from duo.oracle import joint, tree
 from duo.tables.oracle import JOINT_LOSSES, ROUTE_LOSSES
 from duo.tables.routers import ROUTED
 from duo.tables.training import MODEL
-from workflow import compute, inputs, stage
+from workflow import compute, stage
 from workflow.params import load_params
 
 
@@ -19,8 +19,8 @@ def main(kind: str) -> None:
     compute.prepare(params.runtime)
     name, budgets, chunk = params.route_losses.models[0], params.joint.budgets, params.route_losses.chunk
     where = Device.of(params.runtime, params.route_losses.precision)
-    common = inputs.evaluation_set(params.evaluation_set, params.seed)
-    sample = common.truncate(params.joint.documents, params.evaluation_set.tokens)
+    common = evaluation_set.read("test")
+    sample = common.truncate(params.joint.documents)
     duo, space = transformer.load(MODEL.path(model=name), params.runtime.device), routes.RouteSpace(params.model.layers)
     if kind == terms.GREEDY:
         choices = joint.greedy(duo, space, sample, budgets, where, chunk, params.seed)

@@ -1,7 +1,7 @@
 """Multiple-choice items from held-out documents."""
 
 from duo.data import tasks, tokenizer
-from duo.tables.data import MULTIPLE_CHOICE, TEST_TOKENS
+from duo.tables.data import MULTIPLE_CHOICE, held_out
 from workflow import stage
 from workflow.params import load_params
 
@@ -9,7 +9,7 @@ from workflow.params import load_params
 def main() -> None:
     params = load_params()
     with stage.advice("ablation in params.yaml asks for them"):
-        items = tasks.make_items(TEST_TOKENS.read(), tokenizer.load(), params.ablation, params.seed)
+        items = tasks.make_items(held_out("test"), tokenizer.load(), params.ablation, params.seed)
     MULTIPLE_CHOICE.write(items)
 
 

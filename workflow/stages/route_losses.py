@@ -3,20 +3,21 @@
 import torch
 
 from duo import routes
+from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import tree
 from duo.tables import files
 from duo.tables.oracle import ROUTE_LOSSES
 from duo.tables.training import MODEL
-from workflow import compute, inputs, stage
+from workflow import compute, stage
 from workflow.params import load_params
 
 
 def main(name: str, shard: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
+    sample = evaluation_set.read("test")
     mine = sample.take(slice(int(shard), None, len(params.route_losses.shards)))
     space = routes.RouteSpace(params.model.layers)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)

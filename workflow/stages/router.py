@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
 from duo.routers import gate
@@ -12,7 +13,7 @@ from duo.tables.data import packed
 from duo.tables.routers import ROUTED, ROUTER, ROUTER_HISTORY, ROUTER_METRICS
 from duo.tables.training import CHECKPOINT, MODEL
 from duo.training import loop
-from workflow import compute, inputs, stage, track
+from workflow import compute, stage, track
 from workflow.params import load_params
 
 
@@ -32,7 +33,7 @@ def main(name: str) -> None:
         gate.save(routed, temporary, settings.backbone == "trained")
     ROUTER_HISTORY.write(loop.history_columns(history, settings.batch * params.tokens.sequence), router=name)
 
-    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
+    sample = evaluation_set.read("test")
     found = gate.score(
         routed,
         one,

@@ -3,20 +3,21 @@
 import numpy as np
 
 from duo import routes
+from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import null, tree
 from duo.studies import skips
 from duo.tables.oracle import SKIPS
 from duo.tables.training import MODEL
-from workflow import compute, inputs, stage, studies
+from workflow import compute, stage, studies
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    sample = inputs.evaluation_set(params.evaluation_set, params.seed)
+    sample = evaluation_set.read("test")
     space, budget = routes.RouteSpace(params.model.layers, skips.CHOICES), params.skips.big
     where = Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)

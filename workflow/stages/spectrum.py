@@ -9,7 +9,11 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    space, budgets, columns = RouteSpace(params.model.layers), params.oracle.budgets, ["domain", "document", "losses"]
+    space, budgets, columns = (
+        RouteSpace(params.model.layers),
+        params.oracle.budgets,
+        ["domain", "document", "cluster", "losses"],
+    )
     gathered = []
     for model in params.route_losses.models:
         sums = {}

@@ -10,7 +10,7 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
+    corpora = {domain: DOCUMENTS.read(["id", "cluster", "split", "text"], domain=domain) for domain in params.corpus}
     settings = params.tokens
     with stage.advice("tokens in params.yaml asks for it, and corpus says what text there is"):
         tokenizer.tokenize(corpora, settings.vocabulary, settings.sequence, params.seed, settings.pretrained)

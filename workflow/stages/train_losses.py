@@ -1,5 +1,5 @@
-"""The loss of every route of training and validation documents, which routers with exact supervision learn from; one
-domain.
+"""The loss of every route of documents that the backbone has not seen, which routers with exact supervision learn from;
+one domain.
 """
 
 import pyarrow as pa
@@ -11,7 +11,6 @@ from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import tree
 from duo.tables import files
-from duo.tables.data import TEST_TOKENS, packed
 from duo.tables.oracle import TRAIN_LOSSES
 from duo.tables.training import MODEL
 from workflow import compute, stage
@@ -25,16 +24,9 @@ def main(domain: str) -> None:
     space = routes.RouteSpace(params.model.layers)
     where = Device.of(params.runtime, params.route_losses.precision)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
-    bos, parts = evaluation_set.bos_id(TEST_TOKENS.read(columns=["tokens"])), []
-    for split, documents in {
-        "train": params.policies.train_documents,
-        "validation": params.policies.validation_documents,
-    }.items():
-        rows = packed(split)[domain]
-        with stage.advice(f"policies.{split}_documents in params.yaml asks for them"):
-            sample = evaluation_set.from_packed(
-                domain, rows, bos, documents, params.evaluation_set.tokens, params.seed, split
-            )
+    parts = []
+    for split in ("routing", "validation"):
+        sample = evaluation_set.read(split).of(domain)
         losses = enumerator.documents(torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels))
         columns = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
         columns |= {

@@ -15,7 +15,7 @@ def main(vocabulary: str) -> None:
             tokenizer.of_training(corpora, size) for size in (int(vocabulary), params.trend.vocabularies[0])
         )
         chosen = spans.choose(
-            spans.first(EVALUATION_SET.read(), params.trend.windows),
+            spans.first(EVALUATION_SET.read(split="test"), params.trend.windows),
             spans.texts(corpora),
             tokenizer.load(),
             finest,

@@ -1,0 +1,45 @@
+"""What can be asked of any curve of losses over budgets, whoever chose the routes: the oracle, or who knows less.
+
+Answers are shares of a difference that the model itself has, so that models and kinds of text compare. The best of
+many options, on the tokens that it is scored on, looks better than it is; so an option is chosen for each half of the
+clusters on the other (duo.stats.cross_fitted), and its choice stays as it is in the bootstrap.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from duo import stats
+
+
+def taken(sums: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """[clusters] sums [clusters, options] of the option that each cluster has, an index [clusters]."""
+    return np.take_along_axis(sums, chosen[:, None], axis=1)[:, 0]
+
+
+def stacked(curve: Mapping[int, np.ndarray]) -> np.ndarray:
+    """[clusters, budgets] of sums [clusters] by budget."""
+    return np.stack([*curve.values()], axis=1)
+
+
+def share_of_depth(weights: np.ndarray, part: np.ndarray, small: np.ndarray, big: np.ndarray) -> np.ndarray:
+    """[replicates] part over what all layers big gain over all layers small, sums of losses [clusters] each.
+
+    0 where they gain nothing.
+    """
+    part, depth = stats.weighted_sums(weights, part), stats.weighted_sums(weights, small - big)
+    return np.divide(part, depth, out=np.zeros_like(part), where=depth > 0)
+
+
+def distance_from_lowest(
+    weights: np.ndarray, curve: Mapping[int, np.ndarray], tokens: np.ndarray, layers: int
+) -> np.ndarray:
+    """[replicates] how far half of the layers big lies above the best budget, over how far the better end does.
+
+    curve: sums of losses [clusters] over tokens [clusters], by budget. Which budget is best, and which end is better,
+    the other half of the clusters says. At most 1, and 1 where no end lies above the best budget: the curve then has no
+    lowest point between them.
+    """
+    best, end = (stats.kept(stacked(part), tokens) for part in (curve, {k: curve[k] for k in (0, layers)}))
+    half, rise = (stats.weighted_sums(weights, sums - best) for sums in (curve[layers // 2], end))
+    return np.minimum(np.divide(half, rise, out=np.ones_like(half), where=rise > 0), 1)
