@@ -389,4 +389,8 @@ class Groups(Group):
 
 
 REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names of routers
-NAMED = {"models": Variant, "routers": OneRouter, "trend.points": TrendPoint}  # groups whose keys are names that the user gives
+NAMED = {
+    "models": Variant,
+    "routers": OneRouter,
+    "trend.points": TrendPoint,
+}  # groups whose keys are names that the user gives

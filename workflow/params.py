@@ -168,7 +168,10 @@ class Params(Groups):
             return
         remedy = f"is above evaluation_set.documents ({most})"
         require(trend.windows <= most, "trend.windows", trend.windows, remedy)
-        for key, model in {"tokens.pretrained": self.tokens.pretrained, "model.pretrained": self.model.pretrained}.items():
+        for key, model in {
+            "tokens.pretrained": self.tokens.pretrained,
+            "model.pretrained": self.model.pretrained,
+        }.items():
             require(not model, key, model, "has one vocabulary and one size: leave trend.points empty")
         remedy = f"is none of trend.points: {list(trend.points)}"
         require(trend.teacher in trend.points, "trend.teacher", trend.teacher, remedy)
@@ -186,7 +189,7 @@ class Params(Groups):
         except ValueError as error:
             raise ValueError(f"{key}.{error}") from None
         budgets = [points.budget(share, point.layers) for share in self.trend.shares]
-        apart = budgets == sorted(set(budgets)) and 0 < budgets[0] and budgets[-1] < point.layers
+        apart = budgets == sorted(set(budgets)) and budgets[0] > 0 and budgets[-1] < point.layers
         remedy = f"are too few for trend.shares {self.trend.shares}, which would be budgets {budgets}"
         require(apart, f"{key}.layers", point.layers, remedy)
 
@@ -199,7 +202,9 @@ class Params(Groups):
             remedy = f"differs from {names[0]!r} in {', '.join(unlike)} too, but only {factor} may vary along this line"
             require(not unlike, key, name, remedy)
         places = [points.place(whole[name], factor) for name in names]
-        require(places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}")
+        require(
+            places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}"
+        )
 
     def _check_models(self) -> None:
         uses = {

@@ -56,7 +56,9 @@ def texts(corpora: Mapping[str, pa.Table]) -> Texts:
 def first(windows: pa.Table, count: int) -> pa.Table:
     """The first windows of every domain of an evaluation set."""
     domains = windows["domain"].to_numpy(zero_copy_only=False)
-    return windows.take(np.concatenate([np.flatnonzero(domains == domain)[:count] for domain in dict.fromkeys(domains)]))
+    return windows.take(
+        np.concatenate([np.flatnonzero(domains == domain)[:count] for domain in dict.fromkeys(domains)])
+    )
 
 
 def choose(windows: pa.Table, texts: Texts, own: Tokenizer, finest: Tokenizer, sequence: int) -> list[Span]:

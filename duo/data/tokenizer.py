@@ -187,7 +187,7 @@ def _check_lengths(ids: BySplit, corpora: dict[str, pa.Table]) -> None:
 
 
 def packed_columns(ids: BySplit, sequence: int, seed: int) -> dict:
-    """Columns of PACKED, of documents that begin with the BOS token. InputError for a split that does not fill a row."""
+    """Columns of PACKED, of documents with their BOS tokens. InputError for a split that does not fill a row."""
     rows = {
         key: pack(part, sequence, stream(seed, "tokens", *key)) for key, part in ids.items() if key[1] in PACKED_SPLITS
     }

@@ -59,6 +59,8 @@ TABLES = {
     studies.SCHEDULES: "Budgets that change along the sequence",
     studies.DIFFICULTY_CLASSES: "Loss and gap by kind of token",
     studies.ABLATION_CURVES: "Ablations",
+    studies.TREND_POINTS: "The trend over scale, point by point",
+    studies.TREND_SLOPES: "Slopes of the trend, per doubling",
     studies.ORACLE_STATISTICS: "Statistics of the oracle",
     studies.SKIP_STATISTICS: "Statistics of routes that skip",
     studies.SCHEDULE_STATISTICS: "Statistics of budgets along the sequence",

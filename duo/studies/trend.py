@@ -32,7 +32,7 @@ Sums = Mapping[str, np.ndarray]  # by column of TREND_LOSSES
 
 
 class Measure(NamedTuple):
-    """What is measured at every point, from its sums: at a share of big layers, and of a chooser, where it is of one."""
+    """What is measured at every point, from its sums; whether at a share of big layers, and of a chooser."""
 
     words: str
     unit: str
@@ -66,7 +66,11 @@ MEASURES = {
     "luck": Measure("luck by the chooser's own prediction", _SHARE, True, True, _luck),
     "foreseeable": Measure("foreseeable by the chooser", _SHARE, True, True, _foreseeable),
     "unexplained": Measure(
-        "neither foreseeable by the chooser nor luck", _SHARE, True, True, lambda sums: 1 - _luck(sums) - _foreseeable(sums)
+        "neither foreseeable by the chooser nor luck",
+        _SHARE,
+        True,
+        True,
+        lambda sums: 1 - _luck(sums) - _foreseeable(sums),
     ),
     "excess": Measure(
         "matched excess: above words as surprising in the same context",
@@ -81,9 +85,7 @@ MEASURES = {
     "all_big_per_token": Measure(
         "loss with all layers big", _NATS, False, False, _per_token(lambda sums: sums["reference"])
     ),
-    "surprisal": Measure(
-        "cross entropy of the chooser", _BITS, False, True, _per_byte(lambda sums: sums["surprisal"])
-    ),
+    "surprisal": Measure("cross entropy of the chooser", _BITS, False, True, _per_byte(lambda sums: sums["surprisal"])),
 }
 
 
@@ -182,7 +184,7 @@ def _study(domain: str, tables: Mapping[str, pa.Table], factor: str, places: Map
         for cluster in sorted(set(expected) | set(found)):
             if expected.get(cluster) != found.get(cluster):
                 raise InputError(
-                    f"point {point!r}, domain {domain!r}, cluster {cluster!r}: {found.get(cluster, 0)} bytes are scored, "
-                    f"of another point {expected.get(cluster, 0)}; all points should be scored on the same text"
+                    f"point {point!r}, domain {domain!r}, cluster {cluster!r}: {found.get(cluster, 0)} bytes are "
+                    f"scored, of another point {expected.get(cluster, 0)}; all points should be scored on the same text"
                 )
     return TrendLine(domain, factor, places, sums, len(expected))

@@ -3,9 +3,11 @@
 It takes settings alone, so that params, studies and pages can ask without loading a network.
 """
 
+from collections.abc import Mapping
+
 from pydantic import ValidationError
 
-from duo.settings import Model, Pretrain, Trend, TrendPoint
+from duo.settings import Model, Pretrain, TrendPoint
 from duo.terms import LAYERS, RATIO, TOKENS, VOCABULARY, WIDTH
 
 _SIZES = ("width", "heads", "layers", "big", "small")
@@ -49,7 +51,6 @@ def budget(share: float, layers: int) -> int:
     return round(share * layers)
 
 
-def choosers(name: str, trend: Trend) -> list[str]:
-    """Points beside itself whose predictions choose routes for a point: the teacher, where their tokens are the same."""
-    teacher, points = trend.teacher, trend.points
+def teachers(name: str, teacher: str, points: Mapping[str, TrendPoint]) -> list[str]:
+    """Other points whose predictions choose routes for a point: the teacher, where both have the same tokens."""
     return [teacher] if name != teacher and points[name].vocabulary == points[teacher].vocabulary else []

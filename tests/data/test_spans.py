@@ -9,7 +9,19 @@ from duo.errors import InputError
 
 SEQUENCE = 24
 # Words, umlauts, characters of three and four bytes, runs of blanks, punctuation.
-PARTS = ["the cat ", "sät on ", "Straße ", "日本語の文 ", "😀😀 ", "def f(x):\n    return x\n", "   ", "1234 ", "it's ", "naïve ", "!?… "]
+PARTS = [
+    "the cat ",
+    "sät on ",
+    "Straße ",
+    "日本語の文 ",
+    "😀😀 ",
+    "def f(x):\n    return x\n",
+    "   ",
+    "1234 ",
+    "it's ",
+    "naïve ",
+    "!?… ",
+]
 
 
 def documents(count: int, seed: int = 0) -> dict[tuple[str, str], str]:
@@ -72,7 +84,10 @@ def test_they_lie_in_their_windows_and_fit_the_context_length():
     for name, encoder in zip(tokens, (OWN, FINEST, COARSE), strict=True):
         tokens[name] = [len(ids) for ids in spans.encode(list(found.values()), TEXTS, encoder)["tokens"]]
     assert max(tokens["finest"]) <= SEQUENCE + 1
-    assert all(finest >= own >= coarse for finest, own, coarse in zip(*(tokens[name] for name in ("finest", "own", "coarse")), strict=True))
+    assert all(
+        finest >= own >= coarse
+        for finest, own, coarse in zip(*(tokens[name] for name in ("finest", "own", "coarse")), strict=True)
+    )
     for window in windows().to_pylist():
         if span := found.get(window["document"]):
             text = OWN.decode([id for id in window["tokens"] if id != tokenizer.BOS_ID])

@@ -62,7 +62,9 @@ def test_measures_by_brute_force():
         }
         for (measure, share, chooser), value in expected.items():
             assert numbers[Measured(measure, share, chooser, "a", 1e6)][replicate] == pytest.approx(value)
-        parts = [numbers[Measured(name, 0.5, "own", "a", 1e6)][replicate] for name in ("luck", "foreseeable", "unexplained")]
+        parts = [
+            numbers[Measured(name, 0.5, "own", "a", 1e6)][replicate] for name in ("luck", "foreseeable", "unexplained")
+        ]
         assert sum(parts) == pytest.approx(1)
 
 

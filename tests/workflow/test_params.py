@@ -347,7 +347,10 @@ TREND = {
             "trend.points.coarse.vocabulary: 512 is not in trend.vocabularies [2048]",
         ),
         ({"trend.vocabularies": [2048, 512]}, "trend.vocabularies: [2048, 512] must be ascending, each once"),
-        ({"trend.teacher": "big"}, "trend.teacher: 'big' is none of trend.points: ['base', 'half', 'narrow', 'coarse']"),
+        (
+            {"trend.teacher": "big"},
+            "trend.teacher: 'big' is none of trend.points: ['base', 'coarse', 'half', 'narrow']",
+        ),
         ({"trend.windows": 9999}, "trend.windows: 9999 is above evaluation_set.documents"),
         ({"trend.shares": [0.25]}, "trend.shares: [0.25] lack 0.5, which figures show"),
         (
@@ -355,12 +358,13 @@ TREND = {
             "trend.points.half.layers: 2 are too few for trend.shares [0.3333, 0.5, 0.6667], "
             "which would be budgets [1, 1, 1]",
         ),
-        ({"trend.points.half.heads": 3}, "trend.points.half.heads: 3: width: 128 must be divisible by heads (3)"),
+        ({"trend.points.half.heads": 3}, "trend.points.half.width: 128 must be divisible by heads (3)"),
         ({"trend.lines.tokens": ["half", "all"]}, "trend.lines.tokens: 'all' is none of trend.points"),
         ({"trend.lines.tokens": ["half", "half"]}, "trend.lines.tokens: ['half', 'half'] must name each once"),
         (
             {"trend.lines.tokens": ["base", "half"]},
-            "trend.lines.tokens: ['base', 'half'] must be in ascending order of tokens, which are [4200000.0, 2100000.0]",
+            "trend.lines.tokens: ['base', 'half'] must be in ascending order of tokens, which are [4200000.0, "
+            "2100000.0]",
         ),
         (
             {"trend.lines.width": ["narrow", "half"]},
@@ -372,7 +376,7 @@ TREND = {
         ),
         ({"trend.lines.depth": ["half", "base"]}, "trend.lines.depth"),
         ({"figures.trends.trend": ["layers"]}, "figures.trends.trend: 'layers' is none of trend.lines"),
-        ({"trend.points": {}}, "trend.lines: ['tokens', 'width', 'vocabulary'] have no points (trend.points)"),
+        ({"trend.points": {}}, "trend.lines: ['tokens', 'vocabulary', 'width'] have no points (trend.points)"),
         ({"tokens.pretrained": "opt"}, "tokens.pretrained: 'opt'"),
     ],
 )
