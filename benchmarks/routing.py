@@ -20,7 +20,6 @@ from duo.errors import InputError
 from duo.model import transformer
 from duo.model.device import Device
 from duo.routers import gate
-from duo.tables.data import TEST_TOKENS
 from duo.tables.routers import ROUTER
 from duo.tables.training import MODEL
 from duo.terms import BIG, SKIP, SMALL
@@ -37,7 +36,7 @@ def main() -> None:
         parser.error("--router: a trained router has the size of params.yaml; leave out --size tiny")
     params = shared.load(arguments.size)
     routed = trained_router(params, arguments.router) if arguments.router else random_router(params)
-    tokens, labels = held_out_tokens(params) if arguments.router else random_tokens(params)
+    tokens, labels = held_out_tokens() if arguments.router else random_tokens(params)
 
     def run(weigh: gate.Weigh) -> dict[str, np.ndarray]:
         device = Device.of(params.runtime, params.route_losses.precision)
@@ -75,10 +74,9 @@ def trained_router(params: Params, name: str) -> gate.Routed:
     return gate.load(ROUTER.path(router=name), model).to(params.runtime.device)
 
 
-def held_out_tokens(params: Params) -> tuple[np.ndarray, np.ndarray]:
+def held_out_tokens() -> tuple[np.ndarray, np.ndarray]:
     """Tokens and labels [documents, time] int64 of the first documents of the evaluation set."""
-    settings = params.evaluation_set
-    chosen = evaluation_set.choose(TEST_TOKENS.read(), settings.documents, settings.tokens, params.seed)
+    chosen = evaluation_set.read("test")
     return chosen.tokens[: gate.BATCH], chosen.labels[: gate.BATCH]
 
 

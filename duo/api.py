@@ -134,7 +134,8 @@ def null(
         raise InputError(f"temperature {temperature}: should be above 0 and finite")
     if samples < 1:
         raise InputError(f"samples {samples}: should be 1 or more")
-    documents = EvaluationSet(["tokens"] * len(ids), [str(row) for row in range(len(ids))], ids, ids)
+    names = [str(row) for row in range(len(ids))]
+    documents = EvaluationSet(["tokens"] * len(ids), names, names, ids, ids)
     labels = null_labels(model, space, documents, code, temperature, samples, seed, where, scope)
     for part, part_labels, new, on_leaves in batches(enumerator, documents, labels):
         judge = reference_predictions(model, space, part.tokens, code, temperature, where, scope)

@@ -228,6 +228,7 @@ class SampledLabels(Group):
     reference: str | Annotated[int, Field(ge=0)]
     temperature: Positive
     samples: Count
+    within: Positive
     teachers: Names
     others: bool
 

@@ -48,7 +48,6 @@ BASELINES = (FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM)
 # What varies along a line of the trend over scale: training tokens, width, layers, inner width of the big FFN over that
 # of the small one, entries of the tokenizer.
 TOKENS, WIDTH, LAYERS, RATIO, VOCABULARY = "tokens", "width", "layers", "ratio", "vocabulary"
-FACTORS = (TOKENS, WIDTH, LAYERS, RATIO, VOCABULARY)
 # The share of the layers that are big where the trend is drawn.
 TREND_SHARE = 0.5
 # The chooser that is the model itself, by its own prediction.

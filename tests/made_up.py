@@ -118,7 +118,8 @@ def corpora(**texts):
     """Columns of DOCUMENTS for the domain `notes`; its splits' texts as given."""
     rows = [(split, text) for split, each in texts.items() for text in each]
     columns = {name: [""] * len(rows) for name in ("source", "licence")}
-    columns |= {"id": [f"{split}{index}" for index, (split, _) in enumerate(rows)], "domain": ["notes"] * len(rows)}
+    names = [f"{split}{index}" for index, (split, _) in enumerate(rows)]
+    columns |= {"id": names, "cluster": names, "domain": ["notes"] * len(rows)}
     DOCUMENTS.write(
         columns | {"split": [split for split, _ in rows], "text": [text for _, text in rows]}, domain="notes"
     )

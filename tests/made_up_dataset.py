@@ -32,9 +32,8 @@ def dataset(documents: int, seed: int, noise: float = 0.5) -> RouterDataset:
     losses = 4.0 - np.where(sign[:, None] == 1, half[0], half[1]) + noise * rng.normal(size=(count, len(SPACE)))
     ids = np.where(rng.random(count) < 0.9, sign, 1 - sign) + 2 * rng.integers(3, size=count)
     domains = [DOMAINS[index % 2] for index in range(documents)]
-    sample = EvaluationSet(
-        domains, [f"d{index}" for index in range(documents)], ids.reshape(documents, TIME), ids.reshape(documents, TIME)
-    )
+    names = [f"d{index}" for index in range(documents)]
+    sample = EvaluationSet(domains, names, names, ids.reshape(documents, TIME), ids.reshape(documents, TIME))
     return RouterDataset(
         sample, DOMAINS, torch.tensor(inputs, dtype=torch.float32), torch.tensor(losses, dtype=torch.float32)
     )

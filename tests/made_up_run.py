@@ -31,13 +31,21 @@ def write(root: Path) -> None:
             rows = {
                 "domain": np.repeat(["text", "code"], LENGTH),
                 "document": np.repeat(documents, LENGTH),
+                "cluster": np.repeat(documents, LENGTH),
                 "position": np.tile(np.arange(LENGTH), 2),
                 "token": rng.integers(0, len(WORDS), 2 * LENGTH),
                 "label": rng.integers(0, len(WORDS), 2 * LENGTH),
                 "losses": files.fixed_lists(rng.random((2 * LENGTH, 8), np.float32)),
             }
             ROUTE_LOSSES.write(rows, model="duo", shard=shard)
-        best = {"model": ["duo"], "domain": ["text"], "document": ["a"], "position": [0], "oracle_route": [1]}
+        best = {
+            "model": ["duo"],
+            "domain": ["text"],
+            "document": ["a"],
+            "cluster": ["a"],
+            "position": [0],
+            "oracle_route": [1],
+        }
         losses = {name: [0.5] for name in ("oracle_loss", "mean_loss")}
         SELECTIONS.write(best | losses, budget=1)
     finally:

@@ -59,7 +59,7 @@ def test_ones_own_router_reads_the_entropies_of_the_logit_lens():
     rng = np.random.default_rng(0)
     inputs = torch.tensor(rng.normal(size=(12, TINY.layers, TINY.width)), dtype=torch.float32)
     losses = torch.tensor(rng.random((12, 2**TINY.layers)), dtype=torch.float32)
-    sample = EvaluationSet(["text"], ["d"], np.zeros((1, 12), np.int64), np.zeros((1, 12), np.int64))
+    sample = EvaluationSet(["text"], ["d"], ["d"], np.zeros((1, 12), np.int64), np.zeros((1, 12), np.int64))
     data = RouterDataset(sample, ["text"], inputs, losses)
     router.fit(data, data, model, seed=1)
     entropies = router.entropies(data)

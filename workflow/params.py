@@ -158,14 +158,18 @@ class Params(Groups):
         require(searched <= documents, "search.documents", searched, f"is above evaluation_set.documents ({documents})")
 
     def _check_trend(self) -> None:
-        trend, most = self.trend, self.evaluation_set.documents
+        trend = self.trend
         for figure, factors in self.figures.trends.items():
             for factor in factors:
                 remedy = f"is none of trend.lines: {list(trend.lines)}"
                 require(factor in trend.lines, f"figures.trends.{figure}", factor, remedy)
-        if not trend.points:
+        if trend.points:
+            self._check_points()
+        else:
             require(not trend.lines, "trend.lines", list(trend.lines), "have no points (trend.points)")
-            return
+
+    def _check_points(self) -> None:
+        trend, most = self.trend, self.evaluation_set.documents
         remedy = f"is above evaluation_set.documents ({most})"
         require(trend.windows <= most, "trend.windows", trend.windows, remedy)
         for key, model in {

@@ -11,7 +11,7 @@ from duo.training import loop, pretrain
 from workflow import stage, track
 
 
-class Training(NamedTuple):
+class Backbone(NamedTuple):
     """What is trained: the model as errors call it, its seed, its shape, and how."""
 
     name: str
@@ -29,13 +29,13 @@ class Outs(NamedTuple):
 
 
 def run(
-    words: tuple[str, ...], training: Training, device: Device, data: loop.Data, outs: Outs, **options: Any
+    words: tuple[str, ...], backbone: Backbone, device: Device, data: loop.Data, outs: Outs, **options: Any
 ) -> None:
     """Train a model on the splits train and validation of data, and write its outs.
 
     words: of the stage instance, for its checkpoint and its live curves; options: of duo.training.pretrain.train.
     """
-    name, seed, shape, settings = training
+    name, seed, shape, settings = backbone
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint(*words))
     with track.live("@".join(words)) as live, stage.advice("pretrain and model in params.yaml hold its settings"):
         run = loop.TrainingRun(name, seed, checkpoint, live.log)

@@ -76,7 +76,7 @@ class EvaluationSet:
         }
 
 
-class Chosen(NamedTuple):
+class Windows(NamedTuple):
     """Windows of a split, and what there is to say of them."""
 
     windows: pa.Table  # EVALUATION_SET
@@ -103,11 +103,11 @@ def choose(
     tokenizer: Tokenizer,
     seed: int,
     purpose: str,
-) -> Chosen:
+) -> Windows:
     """Windows of `documents` documents of every domain.
 
-    table: columns of HELD_OUT, of one split. trained: by domain, `grams_of` what training has read. purpose: the split's
-    name, and that of its random numbers. A smaller number of documents gives the first windows of a larger one.
+    table: columns of HELD_OUT, of one split. trained: by domain, `grams_of` what training has read. purpose: the
+    split's name, and that of its random numbers. A smaller number of documents gives the first windows of a larger one.
     InputError where a domain has too few documents that are long enough and not passed over.
     """
     parts, counts = [], {}
@@ -136,7 +136,7 @@ def choose(
             "bytes": sum(window["bytes"] for window in chosen),
             **{f"passed_over_{reason}": candidates.passed[reason] for reason in ("short", "like_training", "repeated")},
         }
-    return Chosen(pa.Table.from_pylist(parts, schema=EVALUATION_SET.schema), counts)
+    return Windows(pa.Table.from_pylist(parts, schema=EVALUATION_SET.schema), counts)
 
 
 class _Candidates:

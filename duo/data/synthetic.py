@@ -135,4 +135,5 @@ def held_out(count: int, length: int, seed: int) -> tuple[np.ndarray, Evaluation
     """Sequences [count, length + 1] of TOKEN that no training sees, and the evaluation set that they make."""
     sequences = draw(count, length + 1, seed, "test")
     ids = sequences["id"].astype(np.int64)
-    return sequences, EvaluationSet([NAME] * count, [str(index) for index in range(count)], ids[:, :-1], ids[:, 1:])
+    names = [str(index) for index in range(count)]
+    return sequences, EvaluationSet([NAME] * count, names, names, ids[:, :-1], ids[:, 1:])

@@ -41,6 +41,7 @@ def make_items(table: pa.Table, tokenizer: Tokenizer, settings: Ablation, seed: 
     rows = []
     for domain in dict.fromkeys(domains.tolist()):
         held_out = table.filter(pa.array(domains == domain))
+        clusters = dict(zip(*(held_out[name].to_pylist() for name in ("document", "cluster")), strict=True))
         candidates = windows(held_out["document"].to_pylist(), held_out["tokens"].to_pylist(), tokenizer, settings)
         random = stream(seed, "choices", domain)
         chosen = _spread(candidates, settings.items, random)
@@ -50,6 +51,7 @@ def make_items(table: pa.Table, tokenizer: Tokenizer, settings: Ablation, seed: 
             label = int(random.integers(ENDINGS))
             endings.insert(label, window.ending)
             row = {"domain": domain, "document": window.document, "item": item, "position": window.position}
+            row["cluster"] = clusters[window.document]
             rows.append(row | {"context": window.context, "endings": endings, "label": label})
     return pa.Table.from_pylist(rows)
 

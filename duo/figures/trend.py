@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from duo.figures import base
 from duo.settings import Trend
-from duo.tables.studies import TREND_POINTS
+from duo.tables.trend import TREND_POINTS
 from duo.terms import LAYERS, OWN, RATIO, TOKENS, TREND_SHARE, VOCABULARY, WIDTH
 
 # By row: the measure, and the words at its axis.

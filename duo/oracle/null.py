@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import torch
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from torch import Tensor
 from tqdm import tqdm
 
@@ -36,7 +36,7 @@ from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.settings import SampledLabels
 from duo.tables import files
-from duo.terms import ALL_BIG, BIG
+from duo.terms import ALL_BIG, BIG, MATCHED, PLACEBO, SAMPLED
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,12 @@ def sample_labels(log_probabilities: Tensor, temperature: float, rng: np.random.
 
     Above 1 the predictions are made flatter, below 1 sharper: probabilities to the power 1 / temperature, scaled anew.
     """
-    cumulative = softmax(log_probabilities.numpy().astype(np.float64) / temperature, axis=1).cumsum(axis=1)
+    return _draw(softmax(log_probabilities.numpy().astype(np.float64) / temperature, axis=1), rng)
+
+
+def _draw(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[length] a word of each row of chances [length, vocabulary], whatever they add up to."""
+    cumulative = chances.cumsum(axis=1)
     height = rng.random((len(cumulative), 1)) * cumulative[:, -1:]
     return np.minimum((cumulative <= height).sum(axis=1), cumulative.shape[1] - 1)
 
@@ -74,6 +79,44 @@ def null_labels(
         for index in range(samples):
             labels[index, row] = sample_labels(predicted, temperature, stream(seed, "luck", *document, index))
     return labels
+
+
+def label_sets(
+    model: Routable,
+    space: RouteSpace,
+    sample: EvaluationSet,
+    reference: int,
+    temperature: float,
+    samples: int,
+    within: float,
+    seed: int,
+    device: Device,
+    scope: str = "ffn",
+) -> dict[str, np.ndarray]:
+    """Labels [sets, documents, length] that the model could have drawn, by their name in duo.studies.excess.
+
+    SAMPLED, `samples` sets, are null_labels; MATCHED and PLACEBO, one set each, are `matched_labels` to the true ones
+    and to the first of SAMPLED. within: nats; the rest as null_labels.
+    """
+    sampled = null_labels(model, space, sample, reference, temperature, samples, seed, device, scope)
+    sets = {SAMPLED: sampled, MATCHED: np.empty_like(sampled[:1]), PLACEBO: np.empty_like(sampled[:1])}
+    for row, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
+        predicted = log_probabilities(model, space, sample.tokens[row], reference, device, scope)
+        for labels, truth in ((MATCHED, sample.labels[row]), (PLACEBO, sampled[0, row])):
+            rng = stream(seed, labels, *document)
+            sets[labels][0, row] = matched_labels(predicted, temperature, truth, within, rng)
+    return sets
+
+
+def matched_labels(
+    log_probabilities: Tensor, temperature: float, labels: np.ndarray, within: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Labels [length] sampled as sample_labels does, among the words whose surprisal is that of labels [length], give
+    or take `within` nats. The label itself is one of them.
+    """
+    chances = log_softmax(log_probabilities.numpy().astype(np.float64) / temperature, axis=1)
+    own = np.take_along_axis(chances, labels[:, None], axis=1)
+    return _draw(np.where(abs(chances - own) <= within, np.exp(chances), 0), rng)
 
 
 def reference_predictions(

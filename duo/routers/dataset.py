@@ -115,7 +115,8 @@ def from_losses(table: pa.Table, domains: Sequence[str], backbone: Duo, device: 
     named = table["domain"].to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(table["position"].to_numpy() == 0)
     tokens, labels = (table[name].to_numpy().astype(np.int64).reshape(len(starts), -1) for name in ("token", "label"))
-    sample = EvaluationSet(list(named[starts]), list(documents[starts]), tokens, labels)
+    clusters = table["cluster"].to_numpy(zero_copy_only=False)
+    sample = EvaluationSet(list(named[starts]), list(documents[starts]), list(clusters[starts]), tokens, labels)
     inputs = hidden(backbone, tokens, device).flatten(0, 1)
     losses = torch.tensor(files.matrix(table["losses"]))  # a copy: Arrow's memory is read-only
     if losses.shape[1] != 2 ** inputs.shape[1]:

@@ -93,29 +93,32 @@ def as_described(losses: pa.Table, described: pa.Table) -> pa.Table:
 
 
 def describe(
-    losses: pa.Table, documents: pa.Table, tokenizer: Tokenizer, language: str | None
+    losses: pa.Table, windows: pa.Table, documents: pa.Table, tokenizer: Tokenizer, language: str | None
 ) -> tuple[pa.Table, dict[str, token_classes.DescribedTokens]]:
-    """DIFFICULTY, from `token_losses`, and every document's described tokens by its id.
+    """DIFFICULTY, from `token_losses`, and every window's described tokens by the id of its document.
 
-    documents as DOCUMENTS of the domain. One that isn't of its language gets the classes of text, and the log says how
-    many.
+    windows as EVALUATION_SET, documents as DOCUMENTS, of the domain. A document that isn't of its language gets the
+    classes of text, and the log says how many.
     """
     counts = pc.value_counts(losses["document"])  # in order of appearance
     texts = dict(zip(documents["id"].to_pylist(), documents["text"].to_pylist(), strict=True))
+    starts = dict(zip(windows["document"].to_pylist(), windows["start"].to_pylist(), strict=True))
     described, foreign = {}, 0
     for document, count in zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True):
-        text = texts[document]
-        offsets = tokenizer.encode(text, add_special_tokens=False).offsets[:count]
+        text, start = texts[document], starts[document]  # the first that is predicted is the text's token `start`
+        offsets = tokenizer.encode(text, add_special_tokens=False).offsets[: start + count]
         try:
-            described[document] = token_classes.describe(text, offsets, language)
+            until = token_classes.describe(text, offsets, language)
         except token_classes.NotPython:
-            described[document] = token_classes.describe(text, offsets, None)
+            until = token_classes.describe(text, offsets, None)
             foreign += 1
+        kinds = (until.pieces, until.classes, until.line_starts)
+        described[document] = token_classes.DescribedTokens(*(values[start:] for values in kinds))
     if foreign:
         words = "%s: %d of %d documents are not %s; their tokens get the classes of text"
         log.info(words, losses["domain"][0].as_py(), foreign, len(described), language)
     classes = [name for tokens in described.values() for name in tokens.classes]
-    line_starts = [starts for tokens in described.values() for starts in tokens.line_starts]
+    line_starts = [starts_line for tokens in described.values() for starts_line in tokens.line_starts]
     table = losses.append_column("class", pa.array(classes)).append_column("line_start", pa.array(line_starts))
     return table, described
 
@@ -213,8 +216,8 @@ def _part(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def passage(
     table: pa.Table, described: dict[str, token_classes.DescribedTokens], documents: pa.Table, length: int, seed: int
 ) -> dict[str, Any]:
-    """An entry of PASSAGES: the first `length` tokens of a document drawn by seed, one with several line starts if
-    there are any.
+    """An entry of PASSAGES: the first `length` tokens of a window drawn by seed, one with several line starts if there
+    are any.
 
     table and `described` as `describe` gives them, documents as DOCUMENTS.
     """

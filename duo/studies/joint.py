@@ -63,17 +63,13 @@ class JointCurves(Study):
         return means | differences(means, self.layers) | shares | self._single_big(weights)
 
     def _single_big(self, weights: np.ndarray) -> stats.Numbers:
-        """`single_big` of the oracle, isolated and joint, where the context greedy has budgets 0, 1 and all layers."""
-        at = {
-            (kind, budget): self.losses.get(ContextLoss(GREEDY, ORACLE, kind, budget))
-            for kind, budget in product((ISOLATED, JOINT), (0, 1, self.layers))
-        }
-        if any(sums is None for sums in at.values()):
-            return {}
-        ends = [at[JOINT, budget] for budget in (0, self.layers)]
-        return {
-            single_big(kind=kind): share_of_depth(weights, ends[1] - at[kind, 1], *ends) for kind in (JOINT, ISOLATED)
-        }
+        """`single_big` of the oracle, joint in context greedy and isolated in shared, where the losses are there."""
+        numbers = {}
+        for context, kind in ((GREEDY, JOINT), (SHARED, ISOLATED)):
+            small, one, big = (self.losses.get(ContextLoss(context, ORACLE, kind, k)) for k in (0, 1, self.layers))
+            if all(sums is not None for sums in (small, one, big)):
+                numbers[single_big(kind=kind)] = share_of_depth(weights, big - one, small, big)
+        return numbers
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         curves = [row | {"perplexity": exp(row["loss"])} for row in self.rows(estimates, ContextLoss, "loss")]
@@ -107,7 +103,8 @@ def differences(means: Mapping[ContextLoss, np.ndarray], layers: int) -> stats.N
 def single_big(subject: str = ORACLE, kind: str = JOINT) -> Statistic:
     """How much better than all layers big routes with a single big layer are.
 
-    subject: who chose them, the oracle in context greedy or a chooser by its name; kind: by which loss.
+    subject: who chose them, the oracle or a chooser by its name; kind: by which loss, of the oracle the joint one in
+    context greedy or the isolated one in context shared.
     """
     whose = {ORACLE: "the oracle"}.get(subject, subject)
     words = f"all layers big, less the {kind} loss of {whose} with a single big layer, as a share of what all layers "

@@ -23,8 +23,7 @@ import pyarrow.compute as pc
 from duo import stats
 from duo.errors import InputError
 from duo.stats import Intervals, Study
-from duo.tables.studies import TREND_POINTS, TREND_SLOPES
-from duo.tables.trend import TREND_LOSSES
+from duo.tables.trend import TREND_LOSSES, TREND_POINTS, TREND_SLOPES
 
 _IDS = ("point", "domain", "cluster", "share", "budget", "chooser")
 _SUMMED = [name for name in TREND_LOSSES.schema.names if name not in _IDS]

@@ -86,6 +86,7 @@ MULTIPLE_CHOICE = table(
     "multiple_choice/items.parquet",
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     _ITEM,
     field("position", pa.int32(), "index in the document of the context's first token"),
     field("context", pa.string(), "the beginning, ablation.context tokens of the document"),

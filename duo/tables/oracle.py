@@ -9,6 +9,7 @@ ROUTE_LOSSES = table(
     "route_losses/{model}-{shard}.parquet",
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     field("token", pa.int32(), "id of the context's last token"),
     field("label", pa.int32(), "id of the predicted token"),
@@ -21,6 +22,7 @@ SELECTIONS = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     field("oracle_route", pa.int32(), "the token's best route of this budget"),
     field("oracle_loss", pa.float32(), "its loss", "nats"),
@@ -34,6 +36,7 @@ STRATEGY_SUMS = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.STRATEGY,
     field("tokens", pa.int32(), "tokens of the document"),
     field("loss_sum", pa.float64(), "sum of the tokens' losses", "nats"),
@@ -46,6 +49,7 @@ ROUTE_SUMS = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     field("route", pa.int32(), "code"),
     field("drawn", pa.bool_(), "one of the n random routes that are tried for all tokens alike"),
     field("tokens", pa.int32(), "tokens of the document"),
@@ -59,6 +63,7 @@ SKIPS = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     field("oracle_route", pa.int32(), "the token's best route"),
     field("oracle_loss", pa.float32(), "its loss", "nats"),
@@ -78,6 +83,7 @@ THREE_WAY = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     *_BIG_AND_SKIP,
     field("routes", pa.int32(), "how many routes those are"),
@@ -98,6 +104,7 @@ SAMPLED_LABELS = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     fields.BUDGET,
     field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on the true label"),
@@ -136,13 +143,39 @@ SAMPLED_LABELS = table(
     field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
 )
 
-# Losses of all routes on training and validation documents, as ROUTE_LOSSES: what routers with exact supervision
-# learn from.
+# What the oracle chooses on labels that the model itself could have drawn, as SELECTIONS. One row per token, budget and
+# label.
+LABEL_SELECTIONS = table(
+    "sampled_labels/{model}-{shard}/selections.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.CLUSTER,
+    fields.POSITION,
+    fields.BUDGET,
+    field(
+        "labels",
+        pa.string(),
+        "sampled: from the model's own tempered prediction; matched: from it, among words that surprise the model as "
+        "much as the true label does; placebo: the same, with sample 0 in place of the true label",
+    ),
+    field("sample", pa.int32(), "which of the labels of this kind, from 0"),
+    field("label", pa.int32(), "id of the token"),
+    field("surprisal", pa.float32(), "of this label under the prediction that it is sampled from", "nats"),
+    field("reference_loss", pa.float32(), "its loss under the reference route", "nats"),
+    field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on it"),
+    field("oracle_loss", pa.float32(), "that loss", "nats"),
+    field("mean_loss", pa.float32(), "mean over all routes of this budget", "nats"),
+)
+
+# Losses of all routes on documents that the backbone has not seen and that nothing is judged on, as ROUTE_LOSSES: what
+# routers with exact supervision learn from.
 TRAIN_LOSSES = table(
     "train_losses/{domain}.parquet",
     fields.DOMAIN,
     field("split", pa.string(), "routing or validation"),
-    field("document", pa.string(), "index of the document in its domain's packed split"),
+    fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     field("token", pa.int32(), "id of the context's last token"),
     field("label", pa.int32(), "id of the predicted token"),
@@ -161,6 +194,7 @@ JOINT_LOSSES = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     fields.BUDGET,
     SELECTION,
@@ -194,6 +228,7 @@ MEASURED = {
 SYNTHETIC_TOKENS = table(
     "synthetic/tokens.parquet",
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     field("token", pa.int32(), "id of the context's last token"),
     field("label", pa.int32(), "id of the predicted token"),

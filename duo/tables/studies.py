@@ -92,6 +92,7 @@ DIFFICULTY = table(
     fields.MODEL,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     fields.POSITION,
     _CLASS,
     field(
@@ -388,33 +389,3 @@ JOINT_CURVES = table(
 )
 
 JOINT_STATISTICS = Table("joint_curves/statistics.parquet", fields.STATISTICS)
-
-# The trend over scale, a file for each factor.
-_TREND = [
-    fields.DOMAIN,
-    field("factor", pa.string(), "what varies: tokens, width, layers, ratio or vocabulary"),
-    field("measure", pa.string(), "what is measured, in short"),
-    field("words", pa.string(), "the measure in plain English"),
-    field("unit", pa.string(), "of the measure"),
-    pa.field("share", pa.float64(), metadata={"meaning": "of the layers that are big; empty where it plays no part"}),
-    field("chooser", pa.string(), "whose prediction it is: own, or a teacher's name; empty where nobody's"),
-]
-
-TREND_POINTS = table(
-    "results/trend/{factor}/points.parquet",
-    *_TREND,
-    field("point", pa.string(), "a key of params trend.points"),
-    field("x", pa.float64(), "the point's value of the factor"),
-    *fields.VALUE_INTERVAL,
-    fields.ERROR,
-    fields.CLUSTERS,
-)
-
-TREND_SLOPES = table(
-    "results/trend/{factor}/slopes.parquet",
-    *_TREND,
-    field("points", pa.int32(), "that the line goes through"),
-    *interval("value", "slope per doubling of the factor, by least squares", ends="bare"),
-    fields.ERROR,
-    fields.CLUSTERS,
-)

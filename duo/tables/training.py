@@ -34,6 +34,7 @@ HARNESS = table(
     field("p_big", pa.float64(), "chance of the big FFN"),
     field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
     fields.DOCUMENT,
+    fields.CLUSTER,
     _ITEM,
     _LABEL,
     field("choice", pa.int32(), "index of the ending with the highest log-likelihood per character"),
@@ -63,6 +64,7 @@ ABLATION_LOSSES = table(
     FLOPS,
     fields.DOMAIN,
     fields.DOCUMENT,
+    fields.CLUSTER,
     field("tokens", pa.int32(), "of the document in the evaluation set"),
     field("loss_sum", pa.float64(), "sum of the tokens' losses, each the mean over the random routings", "nats"),
 )

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from duo.tables import data, fields, training
-from duo.tables.fields import field, table
+from duo.tables.fields import field, interval, table
 from duo.tables.files import File, Metrics, Table
 
 # Tokens of each vocabulary: what its points are trained on, as PACKED, and the same spans of the test split for all.
@@ -50,4 +50,34 @@ TREND_LOSSES = table(
     field("surprisal", pa.float64(), "of the true labels under the chooser's prediction", "nats"),
     field("gain", pa.float64(), "reference loss less oracle loss", "nats"),
     field("matched_gain", pa.float64(), "mean of that gain over words as surprising in the same context", "nats"),
+)
+
+# What the study of a line finds, a file for each factor.
+_TREND = [
+    fields.DOMAIN,
+    field("factor", pa.string(), "what varies: tokens, width, layers, ratio or vocabulary"),
+    field("measure", pa.string(), "what is measured, in short"),
+    field("words", pa.string(), "the measure in plain English"),
+    field("unit", pa.string(), "of the measure"),
+    pa.field("share", pa.float64(), metadata={"meaning": "of the layers that are big; empty where it plays no part"}),
+    field("chooser", pa.string(), "whose prediction it is: own, or a teacher's name; empty where nobody's"),
+]
+
+TREND_POINTS = table(
+    "results/trend/{factor}/points.parquet",
+    *_TREND,
+    POINT,
+    field("x", pa.float64(), "the point's value of the factor"),
+    *fields.VALUE_INTERVAL,
+    fields.ERROR,
+    fields.CLUSTERS,
+)
+
+TREND_SLOPES = table(
+    "results/trend/{factor}/slopes.parquet",
+    *_TREND,
+    field("points", pa.int32(), "that the line goes through"),
+    *interval("value", "slope per doubling of the factor, by least squares", ends="bare"),
+    fields.ERROR,
+    fields.CLUSTERS,
 )

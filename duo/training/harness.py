@@ -181,6 +181,7 @@ def _row(name: str, answer: dict, task: Task) -> dict:
     return {
         "domain": name,
         "document": str(answer["doc"].get("document", answer["doc_id"])),
+        "cluster": str(answer["doc"].get("cluster", answer["doc_id"])),
         "item": answer["doc_id"],
         "label": answer["target"],
         "choice": int(np.argmax(np.array(likelihoods) / lengths)),

@@ -22,7 +22,7 @@ from duo.model.transformer import Duo, Shape
 from duo.oracle import tree
 from duo.routers import gate
 from duo.routes import RouteSpace
-from duo.tables.data import TEST_TOKENS
+from duo.tables.data import EVALUATION_SET
 from duo.tables.routers import ROUTER
 from duo.tables.training import MODEL
 from workflow.params import load_params
@@ -115,7 +115,8 @@ def test_trained_router_on_the_evaluation_set(bare, monkeypatch):
     transformer.save(model, MODEL.path(model="duo"))
     gate.save(routed, ROUTER.path(router="both-2"), backbone=False)
     domains, documents = zip(*rows, strict=True)
-    TEST_TOKENS.write({"domain": domains, "document": documents, "tokens": list(rows.values())})
+    columns = {"domain": domains, "document": documents, "cluster": documents, "tokens": list(rows.values())}
+    EVALUATION_SET.write(columns | {"start": [0] * len(rows), "bytes": [1] * len(rows)}, split="test")
 
     output = bare.run("python -m benchmarks.routing --router both-2").stdout
     assert [line["name"] for line in lines(output)] == ["hard", "all big", "all small"]

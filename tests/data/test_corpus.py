@@ -21,7 +21,7 @@ from duo.tables.data import CACHE, DOCUMENTS, SPLITS
 from workflow.params import Params, read_yaml
 
 LEGAL = {"licence": "MIT", "attribution": "its author"}
-SHARES = {"validation": 0.1, "test": 0.2}
+SHARES = {"validation": 0.1, "test": 0.2, "routing": 0.1}
 
 
 @pytest.fixture(autouse=True)
@@ -285,7 +285,7 @@ def documents(count, split=None):
 
 def test_shares_by_document_are_exact_and_drawn_by_seed():
     columns = corpus.split(documents(50), files("a.txt"), "notes", seed=1)
-    assert Counter(columns["split"]) == {"train": 35, "validation": 5, "test": 10}
+    assert Counter(columns["split"]) == {"train": 30, "validation": 5, "test": 10, "routing": 5}
     assert columns["id"] == ids(documents(50))
     assert corpus.split(documents(50), files("a.txt"), "notes", seed=1) == columns
     assert corpus.split(documents(50), files("a.txt"), "notes", seed=2)["split"] != columns["split"]
@@ -295,11 +295,13 @@ def test_limit_draws_by_seed_and_keeps_the_order():
     kept = corpus.split(documents(50), files("a.txt", limit=20), "notes", seed=1)
     numbers = [int(text.split()[1]) for text in kept["text"]]
     assert len(numbers) == 20 and numbers == sorted(numbers) and numbers != list(range(20))
-    assert Counter(kept["split"]) == {"train": 14, "validation": 2, "test": 4}
+    assert Counter(kept["split"]) == {"train": 12, "validation": 2, "test": 4, "routing": 2}
 
 
 def test_split_by_package_is_the_wheels_own(index):
-    entries = [wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyz", SPLITS, strict=True)]
+    entries = [
+        wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyzr", SPLITS, strict=True)
+    ]
     domain = wheels(*entries, split_by="package")
     columns = corpus.split(corpus.read(domain, "code"), domain, "code", seed=1)
     DOCUMENTS.write(columns, domain="code")
@@ -308,7 +310,9 @@ def test_split_by_package_is_the_wheels_own(index):
         "x/x/a.py": "train",
         "y/y/a.py": "validation",
         "z/z/a.py": "test",
+        "r/r/a.py": "routing",
     }
+    assert written["cluster"] == ["x", "y", "z", "r"]
 
 
 def test_too_few_documents_for_a_split():
@@ -340,5 +344,5 @@ def test_examples_in_the_docs_work(tmp_path, monkeypatch):
     Path("my-text/a.jsonl").write_text("".join(f'{{"body": "letter {number}"}}\n' for number in range(10)))
     for name in ("notes", "letters"):
         columns = corpus.split(corpus.read(examples[name], name), examples[name], name, seed=1)
-        assert Counter(columns["split"]) == {"train": 8, "validation": 1, "test": 1}
+        assert Counter(columns["split"]) == {"train": 7, "validation": 1, "test": 1, "routing": 1}
     assert columns["id"][0] == "a.jsonl#1"

@@ -36,6 +36,7 @@ def table(texts: dict[str, str], tokenizer, domains=("text", "code")) -> pa.Tabl
         {
             "domain": [domain for domain in domains for _ in texts],
             "document": list(texts) * len(domains),
+            "cluster": list(texts) * len(domains),
             "tokens": pa.array(ids * len(domains), pa.list_(pa.uint16())),
         }
     )

@@ -13,7 +13,7 @@ from duo.data import tokenizer as tokens
 from duo.errors import InputError
 from duo.seeds import stream
 from duo.tables import files
-from duo.tables.data import PACKED, TEST_TOKENS, TOKEN_METRICS, TOKENIZER
+from duo.tables.data import PACKED, TOKEN_METRICS, TOKENIZER, held_out
 
 HARD = [
     "",
@@ -94,18 +94,21 @@ def test_less_than_a_row_packs_to_none():
 
 
 def test_tables_and_counts():
-    tokens.tokenize(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=TEXTS[170:]), 300, 16, seed=1)
+    given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": TEXTS[170:190], "routing": TEXTS[190:]}
+    tokens.tokenize(corpora(**given), 300, 16, seed=1)
     tokenizer = tokens.load()
-    packed, tested, counts = PACKED.read(), TEST_TOKENS.read(), TOKEN_METRICS.read()
+    packed, tested, counts = PACKED.read(), held_out("test"), TOKEN_METRICS.read()
     assert files.matrix(packed["tokens"]).shape[1] == 17
     assert set(packed["split"].to_pylist()) == {"train", "validation"}
-    assert tested["document"].to_pylist() == [f"test{index}" for index in range(170, 200)]
+    assert tested["document"].to_pylist() == tested["cluster"].to_pylist() == [f"test{i}" for i in range(170, 190)]
+    assert [len(held_out(split)) for split in ("train", "validation", "routing")] == [0, 20, 10]
     assert {ids[0] for ids in tested["tokens"].to_pylist()} == {tokens.BOS_ID}
-    assert [tokenizer.decode(ids[1:]) for ids in tested["tokens"].to_pylist()] == TEXTS[170:]
+    assert [tokenizer.decode(ids[1:]) for ids in tested["tokens"].to_pylist()] == TEXTS[170:190]
     assert {split: each["documents"] for split, each in counts["notes"].items()} == {
         "train": 150,
         "validation": 20,
-        "test": 30,
+        "test": 20,
+        "routing": 10,
     }
     assert counts["notes"]["test"]["tokens"] == sum(len(ids) - 1 for ids in tested["tokens"].to_pylist())
     assert counts["notes"]["train"]["bytes"] == len("".join(TEXTS[:150]).encode())
@@ -115,7 +118,8 @@ def test_tables_and_counts():
 
 def test_held_out_text_does_not_shape_the_tokenizer():
     def digests(test):
-        tokens.tokenize(corpora(train=TEXTS[:150], validation=TEXTS[150:170], test=test), 300, 16, seed=1)
+        given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": test, "routing": test[::-1]}
+        tokens.tokenize(corpora(**given), 300, 16, seed=1)
         return TOKENIZER.digest(), PACKED.digest()
 
     assert digests(TEXTS[170:]) == digests(["zebra zebra zebra zebra"] * 30)
@@ -135,7 +139,7 @@ def test_held_out_text_does_not_shape_the_tokenizer():
     ],
 )
 def test_too_little_text_writes_nothing(texts, message):
-    given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": TEXTS[170:]} | texts
+    given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": TEXTS[170:], "routing": TEXTS[:1]} | texts
     with pytest.raises(InputError, match=message):
         tokens.tokenize(corpora(**given), 300, 16, seed=1)
     assert not (files.ROOT / "tokens").exists()

@@ -17,7 +17,7 @@ from duo.tables.studies import GAIN_CURVES, GAIN_STATISTICS
 
 LAYERS, BUDGETS = 4, range(5)
 SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
-SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=2, teachers=["teacher"], others=True)
+SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=True)
 STRATEGIES = [
     ("oracle", ""),
     ("null", ""),

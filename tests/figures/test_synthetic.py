@@ -13,7 +13,7 @@ from duo.studies.recovery import Recovery
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 SETTING = base.Setting(model="synthetic", layers=4, documents=12, tokens=41, random_routes=7, confidence=0.9)
-NULL = SampledLabels(reference="all_big", temperature=1.0, samples=2, teachers=["teacher"], others=False)
+NULL = SampledLabels(reference="all_big", temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=False)
 
 
 @pytest.fixture(scope="module")
@@ -68,5 +68,5 @@ def test_a_measure_that_nobody_listed_is_drawn_in_a_style_of_its_own(tables):
 
 
 def test_the_route_that_labels_are_sampled_from_goes_by_its_code_where_it_has_no_name(tables):
-    null = SampledLabels(reference=5, temperature=1.0, samples=2, teachers=["teacher"], others=False)
+    null = SampledLabels(reference=5, temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=False)
     assert "the predictions of the route with code 5 (" in synthetic.recovery(*tables, 2, null, SETTING).caption

@@ -7,7 +7,7 @@ import pytest
 from duo.figures import trend
 from duo.settings import Trend
 from duo.studies.trend import MEASURES
-from duo.tables.studies import TREND_POINTS
+from duo.tables.trend import TREND_POINTS
 from duo.terms import OWN
 
 PLACES = {

@@ -23,9 +23,9 @@ from duo.model.transformer import Duo, Shape
 from duo.oracle.tree import Enumerator
 from duo.routers import gate
 from duo.routes import RouteSpace
-from duo.settings import OneRouter, Pretrain
+from duo.settings import EvaluationSize, OneRouter, Pretrain
 from duo.tables import files
-from duo.tables.data import PACKED, TEST_TOKENS
+from duo.tables.data import PACKED, held_out
 from duo.training import loop, pretrain
 from workflow.__main__ import merge
 from workflow.params import Params, load_params, read_yaml
@@ -249,13 +249,16 @@ def test_its_tokenizer_and_bos_token(checkpoint, tmp_path, monkeypatch):
     """Documents come back whole behind </s>, id 2, also one that spells it out; the evaluation set begins with it."""
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
     texts = {"train": TEXTS[:100], "validation": TEXTS[100:120], "test": [*TEXTS[120:130], "what </s> says"]}
+    texts["routing"] = TEXTS[130:132]
     tokens.tokenize(corpora(**texts), 304, 16, 1, str(checkpoint))
-    tested, tokenizer = TEST_TOKENS.read(), tokens.load()
+    tested, tokenizer = held_out("test"), tokens.load()
     ids = tested["tokens"].to_pylist()
     assert [tokenizer.decode(each[1:]) for each in ids] == texts["test"]
     assert {each[0] for each in ids} == {2} and not any(2 in each[1:] for each in ids)
     assert (files.matrix(PACKED.read()["tokens"])[:, :-1] == 2).sum() >= 110
-    sample = evaluation_set.choose(tested, 3, 8, seed=1)
+    size, known = EvaluationSize(documents=3, tokens=8, inside=0.0, shared=1.0), np.empty(0, np.uint64)
+    chosen = evaluation_set.choose(tested, {"notes": known}, size, 3, tokenizer, 1, "test")
+    sample = evaluation_set.of_windows(chosen.windows)
     assert (sample.tokens[:, 0] == 2).all()
     np.testing.assert_array_equal(sample.tokens[:, 1:], sample.labels[:, :-1])
 

@@ -25,7 +25,9 @@ def tiny() -> Duo:
 @pytest.mark.parametrize("labels", ["all_big", "all_small", 5])
 def test_measured_losses_equal_brute_force(tiny, labels, tmp_path, monkeypatch):
     monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
-    settings = SampledLabels(reference=labels, temperature=1.0, samples=2, teachers=["teacher"], others=False)
+    settings = SampledLabels(
+        reference=labels, temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=False
+    )
     space = RouteSpace(3)
     sequences, sample = synthetic.held_out(5, 24, seed=1)  # more than a batch
     measured = difficulty.measure(Enumerator(tiny, space, DEVICE, 500), sequences, sample, 2, settings, seed=1)

@@ -19,7 +19,9 @@ from duo.tables.files import matrix
 from duo.tables.oracle import SAMPLED_LABELS
 
 DEVICE = Device()
-SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=3, teachers=["teacher"], others=False)
+SETTINGS = SampledLabels(
+    reference="all_big", temperature=1.0, samples=3, within=0.1, teachers=["teacher"], others=False
+)
 SPACE = RouteSpace(TINY.layers)
 ALL_BIG = SPACE.named("all_big")
 BUDGETS = range(TINY.layers + 1)
@@ -30,7 +32,7 @@ def sample(documents: int = 5, tokens: int = 6) -> EvaluationSet:
     """Documents of two domains."""
     names, half = [f"d{index}" for index in range(documents)], documents // 2
     ids = random_tokens(documents, tokens + 1).numpy()
-    return EvaluationSet(["text"] * half + ["code"] * (documents - half), names, ids[:, :-1], ids[:, 1:])
+    return EvaluationSet(["text"] * half + ["code"] * (documents - half), names, names, ids[:, :-1], ids[:, 1:])
 
 
 def test_labels_are_drawn_as_often_as_predicted():
@@ -70,6 +72,41 @@ def test_labels_come_from_the_route_asked_for():
         likeliest = duo(torch.from_numpy(whole.tokens), torch.from_numpy(big)).argmax(dim=-1)
         sampled = null.null_labels(duo, SPACE, whole, route, 1e-4, 1, 1, DEVICE)
         np.testing.assert_array_equal(sampled[0], likeliest.numpy())
+
+
+def test_matched_labels_are_drawn_among_words_of_like_surprisal():
+    """Two words are as likely as the label 0, one is a little less so, and two far more and far less."""
+    chances = np.array([0.1, 0.1, 0.095, 0.1, 0.6, 0.005])
+    rows = torch.from_numpy(np.log(np.tile(chances, (30_000, 1))))
+    labels = np.zeros(len(rows), np.int64)
+    rng = np.random.default_rng(0)
+    for within, allowed in ((1e-6, [0, 1, 3]), (0.1, [0, 1, 2, 3])):
+        drawn = null.matched_labels(rows, 1.0, labels, within, rng)
+        expected = np.where(np.isin(np.arange(6), allowed), chances, 0)
+        np.testing.assert_allclose(np.bincount(drawn, minlength=6) / len(rows), expected / expected.sum(), atol=0.01)
+    assert (null.matched_labels(rows, 1.0, labels + 5, 0.1, rng) == 5).all(), "nothing else is as unlikely"
+    flat = null.matched_labels(rows, 1e9, labels, 0.1, rng)  # at such a temperature all words are alike
+    np.testing.assert_allclose(np.bincount(flat, minlength=6) / len(rows), 1 / 6, atol=0.01)
+
+
+def test_label_sets_are_matched_to_the_true_labels_and_to_the_first_sample():
+    duo, whole = make(scale=1.0), sample()
+    sets = null.label_sets(duo, SPACE, whole, ALL_BIG, 1.0, 2, 0.3, 7, DEVICE)
+    assert {name: labels.shape for name, labels in sets.items()} == {
+        "sampled": (2, *whole.labels.shape),
+        "matched": (1, *whole.labels.shape),
+        "placebo": (1, *whole.labels.shape),
+    }
+    np.testing.assert_array_equal(sets["sampled"], null.null_labels(duo, SPACE, whole, ALL_BIG, 1.0, 2, 7, DEVICE))
+    for row, tokens in enumerate(whole.tokens):
+        surprisal = -log_probabilities(duo, SPACE, tokens, ALL_BIG, DEVICE).numpy()
+        places = np.arange(len(tokens))
+        for name, truth in (("matched", whole.labels[row]), ("placebo", sets["sampled"][0, row])):
+            assert (abs(surprisal[places, sets[name][0, row]] - surprisal[places, truth]) <= 0.3 + 1e-5).all()
+    assert (sets["matched"][0] != whole.labels).any() and (sets["placebo"][0] != sets["sampled"][0]).any()
+    part = null.label_sets(duo, SPACE, whole.take(np.array([3, 1])), ALL_BIG, 1.0, 1, 0.3, 7, DEVICE)
+    for name in ("matched", "placebo"):
+        np.testing.assert_array_equal(part[name], sets[name][:, [3, 1]])
 
 
 def test_several_teachers_predict_the_mean_of_their_probabilities():

@@ -80,7 +80,7 @@ def test_in_a_reference_run_each_token_is_tried_behind_the_routes_of_the_others(
 
 def test_what_is_greedy_is_joint_for_it_too():
     space, tokens = RouteSpace(DEPTH, ("skip", "big")), ids(3, 8).numpy()
-    sample = EvaluationSet(["text"] * 3, ["a", "b", "c"], tokens[:, :-1], tokens[:, 1:])
+    sample = EvaluationSet(["text"] * 3, ["a", "b", "c"], ["a", "b", "c"], tokens[:, :-1], tokens[:, 1:])
     chosen = joint.greedy(RoutedDecoder(DECODER), space, sample, [1], DEVICE, 64, seed=1)[1, "oracle"]
     assert space.big(chosen.routes).sum(-1).tolist() == np.ones_like(sample.tokens).tolist()
     together = joint.run_jointly(RoutedDecoder(DECODER), space, sample.tokens, chosen.routes, sample.labels, DEVICE)

@@ -170,7 +170,8 @@ def test_lens_at_full_depth_is_the_loss():
 
 
 SETTINGS = Search(methods=list(METHODS), documents=3, budgets=[1, 3], evaluations=8)
-SAMPLE = EvaluationSet(["a"] * 3 + ["b"] * 3, [f"d{i}" for i in range(6)], np.zeros((6, 5), int), np.zeros((6, 5), int))
+NAMES = [f"d{i}" for i in range(6)]
+SAMPLE = EvaluationSet(["a"] * 3 + ["b"] * 3, NAMES, NAMES, np.zeros((6, 5), int), np.zeros((6, 5), int))
 
 
 def made_up(layers: int = 4) -> tuple[dict, list[np.ndarray]]:

@@ -17,7 +17,11 @@ from duo.terms import BIG, SKIP
 
 SPACE = RouteSpace(4, CHOICES)
 SAMPLE = EvaluationSet(
-    ["text"] * 3, ["d0", "d1", "d2"], random_tokens(3, 5).numpy(), random_tokens(3, 5, seed=1).numpy()
+    ["text"] * 3,
+    ["d0", "d1", "d2"],
+    ["d0", "d1", "d2"],
+    random_tokens(3, 5).numpy(),
+    random_tokens(3, 5, seed=1).numpy(),
 )
 PAIRS = [(big, skip) for big in range(5) for skip in range(5 - big)]
 

@@ -63,10 +63,12 @@ def test_neighbours_are_the_nearest_of_the_standardised_inputs():
 
 
 def test_the_token_table_draws_means_towards_the_domains():
-    one = EvaluationSet(["text"], ["d"], np.array([[5, 5, 7]]), np.zeros((1, 3), np.int64))
+    one = EvaluationSet(["text"], ["d"], ["d"], np.array([[5, 5, 7]]), np.zeros((1, 3), np.int64))
     losses = torch.tensor([[0.0, 3.0], [2.0, 1.0], [4.0, 2.0]])
     known = RouterDataset(one, DOMAINS, torch.zeros(3, 1, 1), losses)
-    asked = EvaluationSet(["text", "code"], ["a", "b"], np.array([[5, 99], [5, 6]]), np.zeros((2, 2), np.int64))
+    asked = EvaluationSet(
+        ["text", "code"], ["a", "b"], ["a", "b"], np.array([[5, 99], [5, 6]]), np.zeros((2, 2), np.int64)
+    )
     (predicted,) = baselines.by_token(known, [2])(
         RouterDataset(asked, DOMAINS, torch.zeros(4, 1, 1), torch.zeros(4, 2))
     )

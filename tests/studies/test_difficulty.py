@@ -213,10 +213,11 @@ def test_other_labels_have_the_classes_of_the_true_ones():
         difficulty.as_described(other.slice(1), full)
 
 
-def described(tokenizer, texts: dict[str, str], language: str | None):
+def described(tokenizer, texts: dict[str, str], language: str | None, start: int = 0):
     losses = {"code": np.random.default_rng(3).gamma(2, 2, (len(texts), TIME))}
     found = difficulty.token_losses("duo", "code", *[selections(losses)] * 3)
-    return *difficulty.describe(found, documents(texts), tokenizer, language), losses["code"]
+    windows = pa.table({"document": list(texts), "start": [start] * len(texts)})
+    return *difficulty.describe(found, windows, documents(texts), tokenizer, language), losses["code"]
 
 
 def test_classes_follow_the_language_and_the_log_counts_what_is_not_of_it(tokenizer, caplog):
@@ -229,6 +230,18 @@ def test_classes_follow_the_language_and_the_log_counts_what_is_not_of_it(tokeni
     assert "code: 1 of 3 documents are not python" in caplog.text
     plain, _, _ = described(tokenizer, texts, None)
     assert set(plain["class"].to_pylist()) <= {"word start", "continuation", "punctuation", "digit", "whitespace"}
+
+
+def test_tokens_are_those_of_the_window(tokenizer):
+    """Inside a document, as at its beginning: what stands before the window is known all the same."""
+    texts = {"code0": CODE * 3, "code1": "x = 1\n" + CODE * 3}
+    whole = described(tokenizer, texts, "python")[1]
+    assert len(tokenizer.encode(texts["code0"]).ids) > TIME + 5
+    table, inside, _ = described(tokenizer, texts, "python", start=5)
+    for name in texts:
+        for kind in ("pieces", "classes", "line_starts"):
+            assert getattr(inside[name], kind)[: TIME - 5] == getattr(whole[name], kind)[5:]
+    assert table["class"].to_pylist() == [kind for name in texts for kind in inside[name].classes]
 
 
 def test_passage_is_the_beginning_of_a_document_with_its_losses_and_origin(tokenizer, tmp_path, monkeypatch):

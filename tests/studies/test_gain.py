@@ -36,6 +36,7 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Inte
     everyone = EvaluationSet(
         ["text"] * DOCUMENTS,
         [f"d{index:02}" for index in range(DOCUMENTS)],
+        [f"d{index:02}" for index in range(DOCUMENTS)],
         *np.zeros((2, DOCUMENTS, TOKENS), np.int64),
     )
     source, tables, plain = SPACE.named(labels), [], {}
@@ -65,13 +66,17 @@ def made_up(known: bool, labels: str | int = "all_big") -> tuple[gain.Gain, Inte
         )
         plain["text", name] = losses[0]
     (curves,) = oracle_curves.gather(selected(plain), SPACE)
-    settings = SampledLabels(reference=labels, temperature=1.0, samples=SAMPLES, teachers=["teacher"], others=False)
+    settings = SampledLabels(
+        reference=labels, temperature=1.0, samples=SAMPLES, within=0.1, teachers=["teacher"], others=False
+    )
     study = gain.gather(pa.concat_tables(tables), curves, SPACE, settings, HALF)
     return study, study.intervals(200, 0.95, seed=1)
 
 
 def test_the_mean_of_the_other_models_is_a_teacher_behind_those_by_name():
-    settings = SampledLabels(reference="all_big", temperature=1.0, samples=1, teachers=["b", "a"], others=False)
+    settings = SampledLabels(
+        reference="all_big", temperature=1.0, samples=1, within=0.1, teachers=["b", "a"], others=False
+    )
     assert gain.teachers(settings) == ["b", "a"]
     assert gain.teachers(settings.model_copy(update={"others": True})) == ["b", "a", "others"]
 

@@ -88,10 +88,12 @@ def test_a_single_big_layer_is_measured_against_what_all_big_gain():
     depth = by_document[0] - by_document[4]
     found = study.numbers(np.ones((1, 2)))
     assert found[single_big()] == pytest.approx((by_document[4] - by_document[1]) / depth)
+    assert single_big(kind="isolated") not in found
+    (shared,) = joint.gather({"shared": pa.Table.from_pylist(rows)}, LAYERS)
+    found = shared.numbers(np.ones((1, 2)))
     assert found[single_big(kind="isolated")] == pytest.approx((by_document[4] - by_document[1] + 1) / depth)
+    assert single_big() not in found, "greedily chosen routes alone run together as they won"
     assert single_big("somebody").subject == "somebody"
-    (without,) = joint.gather({"shared": pa.Table.from_pylist(rows)}, LAYERS)
-    assert single_big() not in without.numbers(np.ones((1, 2))), "greedily chosen routes alone run together as they won"
 
 
 def test_an_agreement_is_the_share_of_equal_routes():

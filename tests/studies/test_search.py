@@ -13,7 +13,7 @@ from duo.tables.studies import SEARCH_CURVES, SEARCH_STATISTICS
 
 METHODS = list(searches.METHODS)
 SETTINGS = Search(methods=METHODS, documents=3, budgets=[1, 3], evaluations=8)
-SAMPLE = EvaluationSet(["a"] * 3, ["d0", "d1", "d2"], np.zeros((3, 5), int), np.zeros((3, 5), int))
+SAMPLE = EvaluationSet(["a"] * 3, ["d0", "d1", "d2"], ["d0", "d1", "d2"], np.zeros((3, 5), int), np.zeros((3, 5), int))
 
 
 def reached() -> dict[tuple[str, int], np.ndarray]:

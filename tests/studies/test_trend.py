@@ -9,8 +9,7 @@ import pytest
 from duo.errors import InputError
 from duo.studies import trend
 from duo.studies.trend import Measured, Slope
-from duo.tables.studies import TREND_POINTS, TREND_SLOPES
-from duo.tables.trend import TREND_LOSSES
+from duo.tables.trend import TREND_LOSSES, TREND_POINTS, TREND_SLOPES
 
 CLUSTERS = 16
 PLACES = {"a": 1e6, "b": 4e6, "c": 16e6}

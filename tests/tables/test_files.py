@@ -21,6 +21,7 @@ from duo.tables.studies import ORACLE_METRICS
 COLUMNS = {
     "domain": ["text"] * 5,
     "document": ["a", "a", "a", "b", "b"],
+    "cluster": ["a", "a", "a", "b", "b"],
     "position": [0, 1, 2, 0, 1],
     "token": [7, 8, 9, 7, 8],
     "label": [8, 9, 10, 8, 9],

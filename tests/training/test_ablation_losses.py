@@ -22,7 +22,9 @@ def model() -> Duo:
 @pytest.fixture(scope="module")
 def sample() -> EvaluationSet:
     ids = np.random.default_rng(0).integers(0, 300, (4, 13))
-    return EvaluationSet(["text", "text", "code", "code"], ["a", "b", "c", "d"], ids[:, :-1], ids[:, 1:])
+    return EvaluationSet(
+        ["text", "text", "code", "code"], ["a", "b", "c", "d"], ["a", "b", "c", "d"], ids[:, :-1], ids[:, 1:]
+    )
 
 
 def plain(model: Duo, sample: EvaluationSet, big: torch.Tensor) -> torch.Tensor:

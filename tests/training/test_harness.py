@@ -36,6 +36,7 @@ def items(tokenizer) -> pa.Table:
     texts = ["\n".join(" ".join(rng.choice(WORDS, 9)) for _ in range(6)) for _ in range(6)]
     ids = [np.insert(each, 0, tokens.BOS_ID) for each in tokens.encode(tokenizer, texts)]
     columns = {"domain": ["text"] * 6 + ["code"] * 6, "document": [f"d{index}" for index in range(6)] * 2}
+    columns["cluster"] = columns["document"]
     return tasks.make_items(
         pa.table(columns | {"tokens": pa.array(ids * 2, pa.list_(pa.uint16()))}), tokenizer, SETTINGS, 1
     )

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from project import Project
+from made_up import word_tokenizer
+from project import REPOSITORY, Project
 from ruamel.yaml import YAML
 
+from duo.data import tokenizer
 from duo.errors import InputError
-from duo.settings import EvaluationSize, Runtime
-from duo.tables.data import TEST_TOKENS
-from workflow import compute, inputs
+from duo.settings import Runtime
+from duo.tables.data import HELD_OUT, PACKED
+from duo.tables.files import fixed_lists
+from workflow import compute
+from workflow.stages import evaluation_set
 
 
 def test_a_device_that_is_not_there(monkeypatch):
@@ -27,20 +31,26 @@ def test_a_device_that_is_there_is_set_up(monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
-def test_a_test_split_that_holds_less_than_is_asked_for(tmp_path, monkeypatch):
+def test_a_split_that_holds_less_than_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tokens = [np.arange(1, 9, dtype=np.uint16) for _ in range(3)]
-    TEST_TOKENS.write({"domain": ["text"] * 3, "document": ["a", "b", "c"], "tokens": tokens})
-    assert inputs.evaluation_set(EvaluationSize(documents=2, tokens=4), seed=1).tokens.shape == (2, 4)
-    with pytest.raises(InputError, match=r"^domain 'text': 4 .*; evaluation_set in params.yaml asks for them$"):
-        inputs.evaluation_set(EvaluationSize(documents=4, tokens=4), seed=1)
+    for name in ("params.yaml", "params"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    ids = [np.arange(1, 9, dtype=np.uint16)] * 3
+    rows = {"domain": ["text"] * 3, "document": ["a", "b", "c"], "cluster": ["a", "b", "c"], "split": ["test"] * 3}
+    HELD_OUT.write(rows | {"tokens": ids})
+    PACKED.write({"domain": ["text"], "split": ["train"], "tokens": fixed_lists(np.zeros((1, 9), np.uint16))})
+    tokenizer.save(word_tokenizer())
+    with pytest.raises(
+        InputError, match=r"^domain 'text': 48 windows .*; evaluation_set in params.yaml asks for them$"
+    ):
+        evaluation_set.main()
 
 
 def test_a_corpus_that_is_not_there(real: Project):
     yaml = YAML()
     params = yaml.load(real.root / "params.yaml")
     params["corpus"]["text"] = {"source": "files", "glob": "mine/*.txt", "licence": "MIT", "attribution": "me"}
-    params["corpus"]["text"] |= {"validation": 0.1, "test": 0.1}
+    params["corpus"]["text"] |= {"validation": 0.1, "test": 0.1, "routing": 0.1}
     yaml.dump(params, real.root / "params.yaml")
     failed = real.run("python -m workflow.stages.corpus text", check=False)
     told = "error: domain 'text': no file matches 'mine/*.txt'; corpus.text in params.yaml says what is read\n"

@@ -26,7 +26,7 @@ from duo.routers import own
 from duo.routers.dataset import RouterDataset
 from duo.routers.own import OwnPolicy
 from duo.routes import BIG, RouteSpace
-from duo.tables.data import PACKED, TEST_TOKENS
+from duo.tables.data import EVALUATION_SET
 from duo.tables.files import Table, fixed_lists
 from duo.tables.oracle import ROUTE_LOSSES
 from duo.tables.routers import BASELINE_ROUTES, BASELINE_SETTINGS, POLICY_ROUTES, POLICY_SETTINGS
@@ -195,10 +195,12 @@ def inputs() -> None:
     length = params.tokens.sequence + 1
     ids = generator.integers(1, params.tokens.vocabulary, (2 * 8, length))
     ids[:, 0] = 0  # the BOS token
-    names = {"domain": np.repeat(["text", "code"], 8)}
-    TEST_TOKENS.write(names | {"document": [f"d{row}" for row in range(16)], "tokens": list(ids.astype(np.uint16))})
-    splits = {"domain": np.repeat(["text", "code"], 16), "split": np.tile(np.repeat(["train", "validation"], 8), 2)}
-    PACKED.write(splits | {"tokens": fixed_lists(np.concatenate([ids, ids[::-1]]).astype(np.uint16))})
+    names = [f"d{row}" for row in range(16)]
+    columns = {"domain": np.repeat(["text", "code"], 8), "document": names, "cluster": names}
+    columns |= {"start": [0] * 16, "bytes": [length] * 16}
+    for split, rows in {"test": ids, "routing": ids[::-1], "validation": np.roll(ids, 3, axis=0)}.items():
+        kept = rows[:, : params.evaluation_set.tokens + 1].astype(np.uint16)
+        EVALUATION_SET.write(columns | {"tokens": fixed_lists(kept)}, split=split)
 
 
 def run() -> None:

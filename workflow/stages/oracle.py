@@ -21,7 +21,9 @@ def main(budget: str) -> None:
         with stage.advice(words):
             strategies[name] = plugins.load(kind, plugins.STRATEGY) if ":" in kind else None
     for model, shard in product(params.route_losses.models, params.route_losses.shards):
-        losses = ROUTE_LOSSES.read(columns=["domain", "document", "position", "losses"], model=model, shard=shard)
+        losses = ROUTE_LOSSES.read(
+            columns=["domain", "document", "cluster", "position", "losses"], model=model, shard=shard
+        )
         tries, seed = params.oracle.random_routes, params.seed
         with stage.advice(advice):
             parts.append(select.apply(model, losses, space, int(budget), tries, seed, strategies))

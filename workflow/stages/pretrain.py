@@ -20,7 +20,7 @@ def main(name: str) -> None:
     outs = pretraining.Outs(*(file.instance(model=name) for file in (MODEL, HISTORY, PRETRAIN_METRICS)))
     pretraining.run(
         ("pretrain", name),
-        pretraining.Training(f"model {name}", variant.seed, shape, settings),
+        pretraining.Backbone(f"model {name}", variant.seed, shape, settings),
         Device.of(params.runtime, settings.precision),
         {split: packed(split) for split in ("train", "validation")},
         outs,

@@ -1,8 +1,9 @@
 """Figure 2d: every route of big layers and skipped ones at one budget; one model."""
 
 import numpy as np
+import pyarrow.compute as pc
 
-from duo import routes
+from duo import routes, seeds
 from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
@@ -10,6 +11,7 @@ from duo.oracle import null, tree
 from duo.studies import skips
 from duo.tables.oracle import SKIPS
 from duo.tables.training import MODEL
+from duo.terms import TRUE
 from workflow import compute, stage, studies
 from workflow.params import load_params
 
@@ -23,24 +25,29 @@ def main(name: str) -> None:
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope, budget)
     small_or_big = routes.RouteSpace(space.layers)
-    null_labels = null.null_labels(
+    sets = null.label_sets(
         duo,
         small_or_big,
         sample,
         small_or_big.named(params.sampled_labels.reference),
         params.sampled_labels.temperature,
         params.sampled_labels.samples,
+        params.sampled_labels.within,
         params.seed,
         where,
     )
-    losses, *null_losses = null.losses(enumerator, sample, np.concatenate([sample.labels[None], null_labels]))
+    losses, *others = null.losses(enumerator, sample, np.concatenate([sample.labels[None], *sets.values()]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
-    keeps = skips.kept(selected, space.layers, len(sample.documents))
-    sampled = skips.kept_on_sampled_labels(np.stack(null_losses), enumerator.routes, space.layers, params.seed)
+    keeps = {TRUE: [skips.kept(selected, space.layers, len(sample.documents))]}
+    left = iter(others)
+    for labels, each in sets.items():
+        rng = seeds.stream(params.seed, "skips", labels)
+        keeps[labels] = [skips.kept_on(next(left), enumerator.routes, space.layers, rng) for _ in each]
     gathered = []
     for domain in dict.fromkeys(sample.domains):
-        rows = np.array(sample.domains) == domain
-        gathered.append(skips.SkipPatterns(name, domain, budget, losses[rows], keeps[rows], sampled[:, rows]))
+        rows, part = np.array(sample.domains) == domain, selected.filter(pc.equal(selected["domain"], domain))
+        of_domain = {labels: [each[rows] for each in several] for labels, several in keeps.items()}
+        gathered.append(skips.SkipPatterns(name, domain, budget, part, of_domain))
     SKIPS.write(selected, model=name)
     studies.write(gathered, params.bootstrap, params.seed, model=name)
 

@@ -23,7 +23,7 @@ def main() -> None:
     }
     pretraining.run(
         ("synthetic_model",),
-        pretraining.Training("synthetic model", seed, shape, settings),
+        pretraining.Backbone("synthetic model", seed, shape, settings),
         Device.of(params.runtime, settings.precision),
         data,
         pretraining.Outs(SYNTHETIC_MODEL, SYNTHETIC_HISTORY, SYNTHETIC_METRICS),

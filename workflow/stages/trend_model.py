@@ -20,7 +20,7 @@ def main(name: str) -> None:
     table = TREND_PACKED.instance(vocabulary=point.vocabulary)
     pretraining.run(
         ("trend_model", name),
-        pretraining.Training(f"point {name}", params.trend.seed, replace(shape, vocabulary=point.vocabulary), settings),
+        pretraining.Backbone(f"point {name}", params.trend.seed, replace(shape, vocabulary=point.vocabulary), settings),
         Device.of(params.runtime, settings.precision),
         {split: packed(split, table) for split in ("train", "validation")},
         pretraining.Outs(*(file.instance(point=name) for file in (TREND_MODEL, TREND_HISTORY, TREND_TRAINING))),
