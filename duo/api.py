@@ -17,8 +17,8 @@ from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable, check
-from duo.oracle import select
-from duo.oracle.null import batches, null_labels, reference_predictions
+from duo.oracle import choosers, select
+from duo.oracle.null import batches
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.terms import ALL_BIG, BIG
@@ -36,11 +36,10 @@ class Best(NamedTuple):
 
 
 class Null(NamedTuple):
-    """What an oracle gains on labels that no route can foresee, because they are sampled from the model itself."""
+    """What an oracle would gain if the model's own prediction were all that can be known of the label; exact."""
 
-    labels: Array  # [samples, documents, length] the sampled labels
-    gain: Array  # [documents, length, budgets] nats: loss of the reference route less the oracle's, mean over samples
-    bias: Array  # [documents, length, budgets] nats: loss of the best route without a label less the oracle's
+    gain: Array  # [documents, length, budgets] nats: expected loss of the reference route less the oracle's
+    bias: Array  # [documents, length, budgets] nats: expected loss of the best route without a label less the oracle's
 
 
 def losses(
@@ -108,59 +107,44 @@ def null(
     *,
     reference: str | int = ALL_BIG,
     temperature: float = 1.0,
-    samples: int = 2,
-    seed: int = 0,
     scope: str = "ffn",
     device: str = "cpu",
     precision: str = "fp32",
     compile: bool = False,
     chunk: int = CHUNK,
 ) -> Null:
-    """What the oracle gains on labels sampled from the model's own predictions under the reference route, per token.
+    """What the oracle gains, per token, if labels come as the model itself predicts them under the reference route.
 
-    On these labels no route is better than the reference route in expectation, so `gain`, over that route, is
-    selection bias: compare it with the oracle's gain on the true labels. The gain also includes what a small budget
-    costs. `bias` does not: it is the gain over the route of lowest expected loss within the budget. So much does
-    selection bias take off the true oracle's loss: duo.oracle(...).losses + null.bias is the loss without it.
+    On such labels no route is better than the reference route in expectation, so `gain`, over that route, is selection
+    bias: compare it with the oracle's gain on the true labels. The gain also includes what a small budget costs. `bias`
+    does not: it is the gain over the route of lowest expected loss within the budget. Both are exact sums over the
+    vocabulary, so nothing is sampled.
 
     budget: one number of big layers or several; for one, gain and bias are [documents, length]. reference: all_big,
-    all_small or the code of a route. temperature: above 1 labels are sampled from flatter predictions than the model's.
-    samples: labels sampled per token, whose mean is given. The rest as in `losses`.
+    all_small or the code of a route. temperature: labels come as the predictions to the power 1 / temperature say; the
+    one that makes true labels likeliest, on text that nothing is judged on, is the right one. The rest as in `losses`.
     """
     where, budgets = Device(device, precision, compile), _budgets(budget, space)
-    enumerator, parts = Enumerator(model, space, where, chunk, scope), []
+    enumerator, gains, biases = Enumerator(model, space, where, chunk, scope), [], []
     code, ids = space.named(reference), _ids(tokens, "tokens", model)
     if not 0 < temperature < math.inf:
         raise InputError(f"temperature {temperature}: should be above 0 and finite")
-    if samples < 1:
-        raise InputError(f"samples {samples}: should be 1 or more")
     names = [str(row) for row in range(len(ids))]
     documents = EvaluationSet(["tokens"] * len(ids), names, names, ids, ids)
-    labels = null_labels(model, space, documents, code, temperature, samples, seed, where, scope)
-    for part, part_labels, new, on_leaves in batches(enumerator, documents, labels):
-        judge = reference_predictions(model, space, part.tokens, code, temperature, where, scope)
-        scores = enumerator.everything(torch.from_numpy(part.tokens), part_labels, judge[None], [], on_leaves)
-        sampled = _finite(scores.losses[:, :new].numpy(), "losses of the model")
-        expected = scores.expected[0, :new].numpy()
-        parts.append([_gains(sampled, expected, space.with_budget(k), code) for k in budgets])
-    gain, bias = (
-        np.concatenate([np.stack([pair[which] for pair in part], axis=-1) for part in parts]) for which in (0, 1)
-    )
+    predict = choosers.by_route(model, space, code, where, scope)
+    for _, part, labels, new, on_leaves in batches(enumerator, documents, ids[None]):
+        plain = torch.stack([predict(document) for document in part.tokens])
+        judge = (plain / temperature).log_softmax(-1)
+        scores = enumerator.everything(torch.from_numpy(part.tokens), labels, judge[None], budgets, on_leaves)
+        chances, expected = judge.double().exp(), scores.expected[0].numpy()
+        oracle = -(chances * scores.highest).sum(-1)  # [budgets, batch, length]
+        foreseen = np.stack([expected[..., space.with_budget(k)].min(axis=-1) for k in budgets])
+        gains.append((-(chances * plain).sum(-1) - oracle).permute(1, 2, 0)[:new].numpy())
+        biases.append((foreseen - oracle.numpy()).transpose(1, 2, 0)[:new])
+    gain, bias = (_finite(np.concatenate(each), "losses of the model").astype(np.float32) for each in (gains, biases))
     if np.ndim(budget) == 0:
         gain, bias = gain[..., 0], bias[..., 0]
-    return Null(*(_like(tokens, values) for values in (labels, gain, bias)))
-
-
-def _gains(sampled: np.ndarray, expected: np.ndarray, routes: np.ndarray, reference: int) -> tuple[np.ndarray, ...]:
-    """Null's gain and bias [documents, length] at one budget, whose routes have the codes [routes].
-
-    sampled [samples, documents, length, all routes] losses of the sampled labels; expected [documents, length, all
-    routes] losses expected of them.
-    """
-    best = sampled[..., routes].min(axis=-1)
-    label_free = routes[expected[..., routes].argmin(axis=-1)]
-    without_label = np.take_along_axis(sampled, label_free[None, ..., None], axis=-1)[..., 0]
-    return (sampled[..., reference] - best).mean(axis=0), (without_label - best).mean(axis=0)
+    return Null(_like(tokens, gain), _like(tokens, bias))
 
 
 def bootstrap(

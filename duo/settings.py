@@ -223,10 +223,9 @@ class Ablation(Group):
 
 
 class SampledLabels(Group):
-    """The label-resampling null of the oracle's gain; `duo.oracle.null` reads it."""
+    """The null of the oracle's gain; `duo.oracle.null` reads it."""
 
     reference: str | Annotated[int, Field(ge=0)]
-    temperature: Positive
     samples: Count
     within: Positive
     teachers: Names

@@ -24,8 +24,9 @@ ISOLATED, JOINT = "isolated", "joint"
 # Labels of the text, labels sampled from a model's predictions, the first less the second; less selection bias.
 TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "corrected"
 MATCHED, EXCESS, PLACEBO = "matched", "excess", "placebo"
-# The teacher that is the mean of all other models.
-OTHERS = "others"
+# Choosers that don't see the label, by whose prediction they choose: the model's own, the mean of all other models, and
+# the stack of all choosers.
+OWN, OTHERS, STACK = "own", "others", "stack"
 
 # How a router of the paper is scored, beside EXACT: its likeliest choices, or the mix of all.
 HARD, SOFT = "hard", "soft"
@@ -50,5 +51,3 @@ BASELINES = (FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM)
 TOKENS, WIDTH, LAYERS, RATIO, VOCABULARY = "tokens", "width", "layers", "ratio", "vocabulary"
 # The share of the layers that are big where the trend is drawn.
 TREND_SHARE = 0.5
-# The chooser that is the model itself, by its own prediction.
-OWN = "own"

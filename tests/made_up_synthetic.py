@@ -25,7 +25,9 @@ def synthetic_tokens(documents: int = 12) -> pa.Table:
         "oracle": gap * 0 + 1,
         "gap": gap,
         "selection_bias": bias,
+        "known_bias": bias,
         "corrected_gap": known["difficulty"].astype(float),
+        "known_corrected_gap": known["difficulty"].astype(float),
     }
     columns |= {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
-    return pa.table({name: sample.columns()[name] for name in ("document", "position")} | columns)
+    return pa.table({name: sample.columns()[name] for name in ("document", "cluster", "position")} | columns)

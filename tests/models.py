@@ -11,9 +11,9 @@ DEVICE = Device()
 TINY = Shape(vocabulary=50, sequence=16, layers=3, width=24, heads=2, big=40, small=8)
 
 
-def make(shape: Shape = TINY, scale: float = 2.0) -> Duo:
+def make(shape: Shape = TINY, scale: float = 2.0, seed: int = 3) -> Duo:
     """A random model; its weights scaled up so that every part of it matters to the logits."""
-    duo = Duo(shape).initialise(torch.Generator().manual_seed(3)).eval().requires_grad_(False)
+    duo = Duo(shape).initialise(torch.Generator().manual_seed(seed)).eval().requires_grad_(False)
     for name, weight in duo.named_parameters():
         weight *= (
             1.0 + 0.3 * torch.rand(len(weight), generator=torch.Generator().manual_seed(len(name)))

@@ -110,6 +110,43 @@ def carry_columns(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.where(shown, np.minimum(columns, 1), columns)
 
 
+def chances(sequences: np.ndarray) -> np.ndarray:
+    """[count, length, VOCABULARY] the true chance of every token given all before it, fp32.
+
+    sequences [count, length] of TOKEN, from their beginning.
+
+    Most tokens are certain. Letters of copies' originals and of noise are uniform, and so is which segment of a block
+    comes next among those that have not come; columns are as `_sum` draws them.
+    """
+    ids, kinds = sequences["id"].astype(np.int64), sequences["kind"]
+    found = np.eye(VOCABULARY, dtype=np.float32)[ids]
+    found[kinds == KINDS.index("noise")] = _uniform_letters()
+    found[kinds == KINDS.index("column")] = _column_chances()
+    left = np.ones((len(ids), VOCABULARY), np.float32)  # segments that may begin, where one does
+    starts = np.isin(np.arange(VOCABULARY), (COPY, SUM, NOISE))
+    for position in range(1, ids.shape[1]):
+        if (position - 1) % BLOCK == 0:
+            left[:] = starts
+        rows = np.flatnonzero(starts[ids[:, position]])
+        found[rows, position] = left[rows] / left[rows].sum(axis=1, keepdims=True)
+        left[rows, ids[rows, position]] = 0
+    return found
+
+
+def _uniform_letters() -> np.ndarray:
+    letters = np.arange(VOCABULARY) >= FIRST_LETTER
+    return letters / letters.sum()
+
+
+def _column_chances() -> np.ndarray:
+    """[VOCABULARY] the chance of every column of a sum."""
+    first, second = np.divmod(np.arange(BASE**2), BASE)
+    given_first = np.where(first + second == BASE - 1, PASS, (1 - PASS) / (BASE - 1))
+    found = np.zeros(VOCABULARY)
+    found[FIRST_COLUMN : FIRST_COLUMN + BASE**2] = given_first / BASE
+    return found
+
+
 def _below(limit: int, uniform: np.ndarray) -> np.ndarray:
     """Integers from 0 to limit - 1, all equally likely, from numbers uniform between 0 and 1."""
     return (uniform * limit).astype(np.int64)
@@ -131,9 +168,9 @@ def _joined(*parts: np.ndarray | int) -> np.ndarray:
     return np.concatenate(arrays, axis=-1)
 
 
-def held_out(count: int, length: int, seed: int) -> tuple[np.ndarray, EvaluationSet]:
-    """Sequences [count, length + 1] of TOKEN that no training sees, and the evaluation set that they make."""
-    sequences = draw(count, length + 1, seed, "test")
+def held_out(count: int, length: int, seed: int, split: str = "test") -> tuple[np.ndarray, EvaluationSet]:
+    """Sequences [count, length + 1] of TOKEN of a split, which is not for training, and the evaluation set of them."""
+    sequences = draw(count, length + 1, seed, split)
     ids = sequences["id"].astype(np.int64)
     names = [str(index) for index in range(count)]
     return sequences, EvaluationSet([NAME] * count, names, names, ids[:, :-1], ids[:, 1:])

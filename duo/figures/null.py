@@ -1,4 +1,4 @@
-"""How much of the oracle's gain is selection bias: perplexities, where big layers go, and which claims are left."""
+"""How much of the oracle's gain is selection bias: perplexities, and where big layers go."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -14,32 +14,18 @@ from duo.figures import base, maps
 from duo.routes import route_name
 from duo.settings import SampledLabels
 from duo.studies.gain import route_words
-from duo.tables.report import CORRECTED_CLAIMS
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
 from duo.terms import OTHERS
 
 _LABELS = {
     "true": base.Line("true labels", "#0072B2", "o", "-"),
     "null": base.Line("sampled labels", "#56B4E9", "D", "--"),
-    "corrected": base.Line("selection bias taken off", "#009E73", "P", "-"),
 }
 _DIFFERENCE = base.Line("true less sampled labels", "#000000", "x", ":")
-# What statistics measure, by their family; families of one unit share a row of panels.
-_UNITS = {
-    "difference": "difference, nats per token",
-    "difference_at_best_budget": "difference, nats per token",
-    "difference_from_other_budgets": "less others, nats per token",
-    "depth_bias": "depth bias, share of big",
-    "consistency": "variance of the share kept",
-    "share_without_gain": "share of tokens of high loss",
-}
 
 
-def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int], others: list[str]) -> Iterator[base.Drawn]:
-    """The figures of selection bias: the gain taken apart, where big layers go, and which claims are left.
-
-    budgets: of the heat maps; others: models that were trained otherwise, of which claims are tested too.
-    """
+def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int]) -> Iterator[base.Drawn]:
+    """The figures of selection bias: the gain taken apart, and where big layers go; budgets: of the heat maps."""
     used = setting.used("random_routes", sampled_labels=null.model_dump())
     picture = decomposition(GAIN_CURVES.read(), GAIN_STATISTICS.read(), null, setting)
     yield base.Drawn("null", picture, used, [GAIN_CURVES, GAIN_STATISTICS])
@@ -47,11 +33,6 @@ def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int], oth
     inputs = [GAIN_HEAT_MAPS, GAIN_LAYERS]
     picture = heat_maps(*(table.read() for table in inputs), budgets, null, setting)
     yield base.Drawn("null-heat-maps", picture, used | {"heat_maps": budgets}, inputs)
-
-    rows = CORRECTED_CLAIMS.read()
-    rows = rows.filter([model in (setting.model, *others) for model in rows["model"].to_pylist()])
-    picture = corrected_claims(rows, null, setting)
-    yield base.Drawn("corrected-claims", picture, used | {"others": others}, [CORRECTED_CLAIMS])
 
 
 def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:
@@ -138,39 +119,6 @@ def heat_maps(
     return base.Picture(figure, "Where the oracle spends big layers, and where by selection bias", caption)
 
 
-def corrected_claims(rows: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:
-    """The statistics of CORRECTED_CLAIMS on true and sampled labels, and corrected; a column of panels per domain."""
-    domains, listed = rows["domain"].unique().to_pylist(), rows.to_pylist()
-    by_unit: dict[str, list[dict]] = {}
-    for row in listed:
-        by_unit.setdefault(_UNITS.get(row["family"], row["family"]), []).append(row)
-    labels = {unit: list(dict.fromkeys(_label(row, setting) for row in group)) for unit, group in by_unit.items()}
-    heights = [0.15 + 0.3 * len(group) for group in labels.values()]
-    with base.style():
-        figure = Figure(figsize=(base.WIDTH, 0.8 + 0.45 * len(heights) + sum(heights)), layout="constrained")
-        shape = {"squeeze": False, "sharex": "row", "sharey": "row", "height_ratios": heights}
-        panels = figure.subplots(len(heights), len(domains), **shape)
-        for across, (unit, group) in zip(panels, by_unit.items(), strict=True):
-            for axes, domain in zip(across, domains, strict=True):
-                by_label = {_label(row, setting): row for row in group if row["domain"] == domain}
-                axes.axvline(0, color="#777777", linewidth=0.8, linestyle="--")
-                _three_marks(axes, by_label, labels[unit])
-                axes.set_yticks(range(len(labels[unit])), labels[unit])
-                axes.set_ylim(len(labels[unit]) - 0.5, -0.5)
-                axes.xaxis.set_major_locator(MaxNLocator(5))
-                axes.set_xlabel(unit)
-        for axes, domain in zip(panels[0], domains, strict=True):
-            axes.set_title(domain)
-        base.legend_below(figure, panels[0, 0])
-    caption = (
-        "What the paper's claims on the oracle rest on: on the true labels; on sampled ones, where nothing but the "
-        "model's own prediction can be known; and with selection bias taken off. C10 is of routes of big and skipped "
-        f"layers; all else of small and big. {_null(null)} {_described(setting)} "
-        f"{base.interval(setting, 'Horizontal lines')}"
-    )
-    return base.Picture(figure, "Which claims on the oracle are more than selection bias", caption)
-
-
 def _lines(curves: pa.Table) -> dict[tuple[str, str], base.Line]:
     """The style of every strategy and teacher in the curves."""
     pairs = dict.fromkeys(zip(curves["strategy"].to_pylist(), curves["teacher"].to_pylist(), strict=True))
@@ -246,23 +194,3 @@ def _both_shares(axes: Axes, shares: pa.Table, expected: float) -> None:
         axes.hlines(layer + 1 + offset, low, high, color=line.colour, linewidth=0.8)
         axes.plot(share, layer + 1 + offset, line.marker, color=line.colour, markersize=2.5, label=line.label)
     axes.xaxis.set_major_locator(MaxNLocator(3))
-
-
-def _three_marks(axes: Axes, rows: dict[str, dict], labels: Sequence[str]) -> None:
-    """Each label's row on true labels, on sampled ones, and corrected, where the domain has it."""
-    for (kind, line), offset in zip(_LABELS.items(), (-0.22, 0.0, 0.22), strict=True):
-        places = [index for index, label in enumerate(labels) if label in rows]
-        value, low, high = (
-            np.array([rows[labels[index]][f"{kind}{end}"] for index in places]) for end in ("", "_low", "_high")
-        )
-        axes.hlines(np.array(places) + offset, low, high, color=line.colour, linewidth=1)
-        axes.plot(value, np.array(places) + offset, line.marker, color=line.colour, label=line.label)
-
-
-def _label(row: dict, setting: base.Setting) -> str:
-    """A statistic in few words, beside its marks."""
-    words = f"{row['subject']} − {row['reference']}" if row["reference"] else f"{row['subject']} {row['family']}"
-    words = words.replace("_", " ")
-    if row["budget"] is not None:
-        words += f", k = {row['budget']:g}"
-    return f"{row['claim']}: {words}" + ("" if row["model"] == setting.model else f", model {row['model']}")

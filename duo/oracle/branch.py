@@ -106,11 +106,11 @@ def label_losses(model: Routable, x: Tensor, labels: Tensor) -> Tensor:
 def leaf_scores(
     model: Routable, x: Tensor, labels: Tensor, means: Tensor, groups: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Losses and expected losses [routes, tokens, sets + teachers], and highest log-probabilities [groups, tokens,
+    """Losses and expected losses [routes, tokens, sets + judges], and highest log-probabilities [groups, tokens,
     vocabulary], of streams x [routes, tokens, width].
 
-    labels [tokens, sets]. means [tokens, teachers, width]: each teacher's mean of the rows of the output matrix, whose
-    product with a stream is the teacher's mean of its logits. groups: how many routes, one after the other, share each
+    labels [tokens, sets]. means [tokens, judges, width]: each judge's mean of the rows of the output matrix, whose
+    product with a stream is the judge's mean of its logits. groups: how many routes, one after the other, share each
     maximum.
     """
     streams = model.final(x)

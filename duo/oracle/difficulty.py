@@ -1,60 +1,52 @@
-"""What is measured on tokens of the synthetic domain, whose difficulty is known by construction."""
+"""What is measured on tokens of the synthetic domain, whose difficulty and whose true distribution are known."""
 
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from duo.data import synthetic
 from duo.data.evaluation_set import EvaluationSet
-from duo.oracle.null import batches, null_labels, reference_predictions
-from duo.oracle.tree import Enumerator
-from duo.settings import SampledLabels
+from duo.oracle.choosers import Choosers
+from duo.oracle.null import batches, own_predictions
+from duo.oracle.tree import Enumerator, Scores
 from duo.tables.oracle import MEASURED
 
 
 def measure(
-    enumerator: Enumerator,
-    sequences: np.ndarray,
-    sample: EvaluationSet,
-    budget: int,
-    settings: SampledLabels,
-    seed: int,
+    enumerator: Enumerator, sequences: np.ndarray, sample: EvaluationSet, budget: int, chooser: Choosers
 ) -> pa.Table:
     """SYNTHETIC_TOKENS of sequences and sample as `synthetic.held_out` gives them; the enumerator's routes are all of
     small and big.
 
-    Selection bias is measured on labels sampled from the predictions of one route of the model, as the settings say.
-    The best choice without a label is there the route of lowest expected loss, so all that the oracle gains over it is
-    selection bias, as in duo.studies.gain. The gap without it is the corrected gap.
+    Selection bias is what the oracle gains over the best choice of the chooser that the model is to itself, if its
+    prediction were right. Here the true distribution of every token is known, and so the true selection bias: that of a
+    chooser who knows all that can be known. The one is judged by the other.
     """
-    reference = enumerator.space.named(settings.reference)
-    model, space, device = enumerator.model, enumerator.space, enumerator.device
-    sampled = null_labels(model, space, sample, reference, settings.temperature, settings.samples, seed, device)
-    routes = enumerator.space.with_budget(budget)
-    parts = []
-    for part, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
-        predicted = reference_predictions(model, space, part.tokens, reference, settings.temperature, device)
-        scores = enumerator.everything(torch.from_numpy(part.tokens), labels, predicted[None], [], on_leaves)
-        parts.append(_measures(scores.losses[:, :new].numpy(), scores.expected[0, :new].numpy(), routes))
+    own, known = own_predictions(chooser, sample), torch.from_numpy(synthetic.chances(sequences)[:, 1:]).log()
+    routes, parts = enumerator.space.with_budget(budget), []
+    for rows, part, labels, new, on_leaves in batches(enumerator, sample, sample.labels[None]):
+        judges = torch.stack([own[rows], known[rows]])
+        scores = enumerator.everything(torch.from_numpy(part.tokens), labels, judges, [budget], on_leaves)
+        parts.append(_measures(scores, judges, routes)[:, :new])
     measured = dict(zip(MEASURED, np.concatenate(parts, axis=1).reshape(len(MEASURED), -1), strict=True))
     ids = sample.columns() | {"token": sample.tokens.ravel(), "label": sample.labels.ravel()}
     del ids["domain"]
     return pa.table(ids | _known(sequences) | measured)
 
 
-def _measures(losses: np.ndarray, expected: np.ndarray, routes: np.ndarray) -> list[np.ndarray]:
-    """The columns MEASURED, each [documents, length] nats.
+def _measures(scores: Scores, judges: Tensor, routes: np.ndarray) -> np.ndarray:
+    """[measures, batch, length] nats: the columns MEASURED of a batch, at the budget of the routes with these codes.
 
-    losses [1 + samples, documents, length, all routes] on the true label, then on the sampled ones; expected
-    [documents, length, all routes] under the predictions that these are sampled from; routes: codes of the budget.
+    judges [2, batch, length, vocabulary]: log-probabilities of the model's own prediction, and of the truth.
     """
-    all_small, all_big = losses[0, ..., 0], losses[0, ..., -1]
-    oracle, *null = losses[..., routes].min(axis=-1)
-    label_free = routes[expected[..., routes].argmin(axis=-1)]
-    label_free_losses = np.take_along_axis(losses[1:], label_free[None, ..., None], axis=-1)[..., 0]
-    selection_bias = (label_free_losses - null).mean(axis=0)
+    losses = scores.losses[0].numpy()
+    all_small, all_big, oracle = losses[..., 0], losses[..., -1], losses[..., routes].min(axis=-1)
+    foreseen = scores.expected.numpy()[..., routes].min(axis=-1)
+    null = -(judges.double().exp() * scores.highest[0]).sum(-1).numpy()
+    bias, known_bias = foreseen - null
     gap = all_small - oracle
-    return [all_small, all_big, oracle, gap, selection_bias, gap - selection_bias]
+    return np.stack([all_small, all_big, oracle, gap, bias, known_bias, gap - bias, gap - known_bias])
 
 
 def _known(sequences: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,146 +1,113 @@
-"""The null of sampled labels: how much of an oracle's gain is selection bias (docs/gain.md).
+"""The null: what an oracle would gain where a stated chooser knew all that can be known (docs/gain.md).
 
 An oracle picks each token's route by the loss on the true label, and the lowest of hundreds of numbers is low whether
 or not routes differ in anything but noise. The paper, whose oracle has the true label in hand, does not ask how much of
-the gain that is. Here labels are sampled from the predictions of one route of the model itself, the reference route, at
-the same positions of the same text. On such labels no route is better than the reference route in expectation, whatever
-it computes. So all that an oracle gains on them over that route is selection bias: that is the null.
+the gain that is. Here the label is taken to come from a chooser's prediction q (duo.oracle.choosers), at the same
+positions of the same text. The chooser then takes, of a budget's routes, that of lowest expected loss, and nobody can
+do better without the label. What the oracle still gains over it is luck, or selection bias. None of it need be sampled:
 
-Within a budget, the best choice without a label is the route of lowest expected loss under the predictions that labels
-are sampled from. Whatever the oracle gains over it on sampled labels is the selection bias of that budget, no more and
-no less.
+    expected loss of the oracle     - sum over the vocabulary of q(v) max over routes of log p_route(v)
 
-Two more numbers come from the same walk of the tree. Routes of lowest expected loss under a teacher's predictions give
-a ceiling: what a router as good as the teacher could get. And the highest probability that any route gives to a word,
-divided by the sum of these over all words, is a proper distribution: the normalised oracle.
+and the walk of the tree keeps that maximum for every word anyway. It gives the matched null too: how much the oracle
+gains, in the same context, on the words that surprise the model as much as the true label does. Where the true label is
+one of these words like any other, true and matched gain agree in expectation, however well or badly the prediction is
+calibrated; a true gain above the matched one says that some route knows which of them comes.
+
+Words surprise alike that fall in one bin of surprisal, `within` nats wide. Bins and not a distance, for then the words
+of a bin are exchangeable: each has the same bin.
+
+Labels are sampled where single choices are looked at, such as which layers the oracle picks: from the model's own
+prediction (SAMPLED), within the bin of the true label (MATCHED), and within that of a sampled one (PLACEBO).
 """
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
-from scipy.special import log_softmax, softmax
 from torch import Tensor
 from tqdm import tqdm
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
-from duo.model.device import Device
-from duo.model.routable import Routable
-from duo.oracle import select as oracle
-from duo.oracle.branch import log_probabilities
+from duo.oracle import choosers, select
+from duo.oracle.choosers import Choosers
 from duo.oracle.tree import BATCH, Enumerator
 from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.settings import SampledLabels
-from duo.tables import files
-from duo.terms import ALL_BIG, BIG, MATCHED, PLACEBO, SAMPLED
+from duo.terms import MATCHED, OWN, PLACEBO, SAMPLED
 
 log = logging.getLogger(__name__)
 
+# Cells of labels that are alike across contexts: by surprisal and by the entropy of the prediction, in nats. Narrow
+# where most labels are; few enough that every cell of a run of some thousand tokens has labels.
+SURPRISAL_EDGES = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+ENTROPY_EDGES = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0)
 
-def sample_labels(log_probabilities: Tensor, temperature: float, rng: np.random.Generator) -> np.ndarray:
-    """Labels [length], one sampled from each row of log_probabilities [length, vocabulary] at a temperature.
-
-    Above 1 the predictions are made flatter, below 1 sharper: probabilities to the power 1 / temperature, scaled anew.
-    """
-    return _draw(softmax(log_probabilities.numpy().astype(np.float64) / temperature, axis=1), rng)
+Labels = dict[str, np.ndarray]  # by their name in duo.terms: [sets, documents, length]
 
 
-def _draw(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[length] a word of each row of chances [length, vocabulary], whatever they add up to."""
+class Tables(NamedTuple):
+    """What one walk of the tree of a model says of the sample; each of its name in duo.tables.oracle."""
+
+    label_selections: pa.Table
+    choices: pa.Table
+    predictions: pa.Table
+    matched: pa.Table
+    cells: pa.Table
+
+
+def sample_labels(log_probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Labels [length], one sampled from each row of log_probabilities [length, vocabulary], of any scale."""
+    chances = np.exp(log_probabilities - log_probabilities.max(axis=1, keepdims=True), dtype=np.float64)
     cumulative = chances.cumsum(axis=1)
     height = rng.random((len(cumulative), 1)) * cumulative[:, -1:]
     return np.minimum((cumulative <= height).sum(axis=1), cumulative.shape[1] - 1)
 
 
-def null_labels(
-    model: Routable,
-    space: RouteSpace,
-    sample: EvaluationSet,
-    reference: int,
-    temperature: float,
-    samples: int,
-    seed: int,
-    device: Device,
-    scope: str = "ffn",
-) -> np.ndarray:
-    """Labels [samples, documents, length] from the predictions of the model under the reference route, a code of the
-    space.
+def matched(log_probabilities: np.ndarray, labels: np.ndarray, within: float) -> np.ndarray:
+    """[length, vocabulary] bool: the words in the bin of each label's surprisal, the label among them.
 
-    Documents are run one at a time and a label's random number belongs to its document, so neither shards nor batches
-    change a label. scope: what a skip of the reference route leaves out, as in Enumerator.
+    log_probabilities [length, vocabulary], labels [length]; within: width of the bins in nats.
     """
-    labels = np.empty((samples, *sample.labels.shape), np.int64)
+    bins = np.floor(-log_probabilities / within)
+    return bins == bins[np.arange(len(labels)), labels][:, None]
+
+
+def label_sets(predicted: Tensor, sample: EvaluationSet, samples: int, within: float, seed: int) -> Labels:
+    """Labels that the model could have drawn: SAMPLED, `samples` sets of them, one MATCHED to the true labels, and one
+    PLACEBO, matched to the first that is sampled.
+
+    predicted [documents, length, vocabulary]: the log-probabilities that they are sampled from. A label's random number
+    belongs to its document, so neither shards nor batches change it. within: nats, as in `matched`.
+    """
+    sets = {SAMPLED: np.empty((samples, *sample.labels.shape), np.int64)}
+    sets |= {labels: np.empty((1, *sample.labels.shape), np.int64) for labels in (MATCHED, PLACEBO)}
     for row, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
-        predicted = log_probabilities(model, space, sample.tokens[row], reference, device, scope)
+        log_q = predicted[row].numpy()
         for index in range(samples):
-            labels[index, row] = sample_labels(predicted, temperature, stream(seed, "luck", *document, index))
-    return labels
-
-
-def label_sets(
-    model: Routable,
-    space: RouteSpace,
-    sample: EvaluationSet,
-    reference: int,
-    temperature: float,
-    samples: int,
-    within: float,
-    seed: int,
-    device: Device,
-    scope: str = "ffn",
-) -> dict[str, np.ndarray]:
-    """Labels [sets, documents, length] that the model could have drawn, by their name in duo.studies.excess.
-
-    SAMPLED, `samples` sets, are null_labels; MATCHED and PLACEBO, one set each, are `matched_labels` to the true ones
-    and to the first of SAMPLED. within: nats; the rest as null_labels.
-    """
-    sampled = null_labels(model, space, sample, reference, temperature, samples, seed, device, scope)
-    sets = {SAMPLED: sampled, MATCHED: np.empty_like(sampled[:1]), PLACEBO: np.empty_like(sampled[:1])}
-    for row, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
-        predicted = log_probabilities(model, space, sample.tokens[row], reference, device, scope)
-        for labels, truth in ((MATCHED, sample.labels[row]), (PLACEBO, sampled[0, row])):
-            rng = stream(seed, labels, *document)
-            sets[labels][0, row] = matched_labels(predicted, temperature, truth, within, rng)
+            sets[SAMPLED][index, row] = sample_labels(log_q, stream(seed, SAMPLED, *document, index))
+        for labels, truth in {MATCHED: sample.labels[row], PLACEBO: sets[SAMPLED][0, row]}.items():
+            among = np.where(matched(log_q, truth, within), log_q, -np.inf)
+            sets[labels][0, row] = sample_labels(among, stream(seed, labels, *document))
     return sets
 
 
-def matched_labels(
-    log_probabilities: Tensor, temperature: float, labels: np.ndarray, within: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Labels [length] sampled as sample_labels does, among the words whose surprisal is that of labels [length], give
-    or take `within` nats. The label itself is one of them.
-    """
-    chances = log_softmax(log_probabilities.numpy().astype(np.float64) / temperature, axis=1)
-    own = np.take_along_axis(chances, labels[:, None], axis=1)
-    return _draw(np.where(abs(chances - own) <= within, np.exp(chances), 0), rng)
-
-
-def reference_predictions(
-    model: Routable,
-    space: RouteSpace,
-    tokens: np.ndarray,
-    reference: int,
-    temperature: float,
-    device: Device,
-    scope: str = "ffn",
-) -> Tensor:
-    """Log-probabilities [documents, length, vocabulary] that null_labels samples with.
-
-    tokens [documents, length]; the rest as there.
-    """
-    predicted = [log_probabilities(model, space, document, reference, device, scope) for document in tokens]
-    return (torch.stack(predicted) / temperature).log_softmax(-1)
+def own_predictions(chooser: Choosers, sample: EvaluationSet) -> Tensor:
+    """Log-probabilities [documents, length, vocabulary] of the chooser that the model is to itself."""
+    own = chooser.names.index(OWN)
+    documents = zip(sample.tokens, sample.domains, strict=True)
+    return torch.stack([chooser.predict(tokens, domain)[own] for tokens, domain in documents])
 
 
 def batches(
     enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray
-) -> Iterator[tuple[EvaluationSet, Tensor, int, Callable[[int], None]]]:
-    """Parts of the sample for the enumerator, with their labels [sets, batch, length], and how many of their documents
-    are new.
+) -> Iterator[tuple[np.ndarray, EvaluationSet, Tensor, int, Callable[[int], None]]]:
+    """Parts of the sample for the enumerator: their rows, themselves, their labels [sets, batch, length], and how many
+    of their documents are new.
 
     labels [sets, documents, length]. The last part is filled up with one of its documents, so that compiled code sees
     one shape. With each part goes the function that the enumerator reports its leaves to, which shows the progress.
@@ -150,7 +117,7 @@ def batches(
         for start in range(0, documents, BATCH):
             rows = np.arange(start, min(documents, start + BATCH))
             filled = np.concatenate([rows, np.full(BATCH - len(rows), start)])
-            yield sample.take(filled), torch.from_numpy(labels[:, filled]), len(rows), progress.update
+            yield filled, sample.take(filled), torch.from_numpy(labels[:, filled]), len(rows), progress.update
             if progress.disable:
                 log.info("documents %d of %d", rows[-1] + 1, documents)
 
@@ -161,7 +128,7 @@ def losses(enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray) ->
     """
     parts = [
         enumerator.losses(torch.from_numpy(part.tokens), part_labels, on_leaves)[:, :new]
-        for part, part_labels, new, on_leaves in batches(enumerator, sample, labels)
+        for _, part, part_labels, new, on_leaves in batches(enumerator, sample, labels)
     ]
     return torch.cat(parts, dim=1).numpy()
 
@@ -170,102 +137,167 @@ def run(
     name: str,
     enumerator: Enumerator,
     sample: EvaluationSet,
-    teachers: Sequence[Sequence[Routable]],
+    chooser: Choosers,
     settings: SampledLabels,
     budgets: Sequence[int],
     seed: int,
-) -> pa.Table:
-    """SAMPLED_LABELS of the model called `name`, which the enumerator holds, on the sample, in one walk of its tree.
+) -> Tables:
+    """The tables of the model called `name`, which the enumerator holds, on the sample, in one walk of its tree.
 
-    A teacher is one model or several, whose mean probabilities, all layers big, are then its predictions. Beside what
-    the enumerator takes, (1 + teachers) * batch * length * vocabulary numbers of 4 bytes. InputError where a loss is
-    not finite.
+    Beside what the enumerator takes, it holds (budgets + choosers) * batch * length * vocabulary numbers of 4 bytes.
+    InputError where a loss is not finite.
     """
-    model, space, device = enumerator.model, enumerator.space, enumerator.device
-    reference = space.named(settings.reference)
-    sampled = null_labels(model, space, sample, reference, settings.temperature, settings.samples, seed, device)
+    space, reference = enumerator.space, enumerator.space.named(settings.reference)
+    sets = label_sets(own_predictions(chooser, sample), sample, settings.samples, settings.within, seed)
+    names = [(labels, index) for labels, each in sets.items() for index in range(len(each))]
+    own = choosers.by_route(enumerator.model, space, reference, enumerator.device)
     parts = []
-    for part, labels, new, on_leaves in batches(enumerator, sample, np.concatenate([sample.labels[None], sampled])):
-        predicted = [
-            torch.stack([mean_prediction(models, tokens, device) for tokens in part.tokens]) for models in teachers
-        ]
-        judges = [
-            *predicted,
-            reference_predictions(model, space, part.tokens, reference, settings.temperature, device),
-        ]
-        scores = enumerator.everything(torch.from_numpy(part.tokens), labels, torch.stack(judges), budgets, on_leaves)
+    for _, part, labels, new, on_leaves in batches(
+        enumerator, sample, np.concatenate([sample.labels[None], *sets.values()])
+    ):
+        documents = list(zip(part.tokens, part.domains, strict=True))
+        predicted = torch.stack([chooser.predict(*document) for document in documents], dim=1)
+        scores = enumerator.everything(torch.from_numpy(part.tokens), labels, predicted, budgets, on_leaves)
         for row in range(new):
-            by_route = (
+            document = Document(
+                part.take(slice(row, row + 1)),
+                names,
+                labels[:, row].numpy(),
                 scores.losses[:, row].numpy(),
                 scores.expected[:, row].numpy(),
-                scores.log_normaliser[row].numpy(),
+                predicted[:, row].numpy(),
+                scores.highest[:, row].numpy(),
+                own(part.tokens[row]).numpy(),
             )
-            parts.append(select(name, part.take(slice(row, row + 1)), *by_route, space, reference, budgets, seed))
-    return pa.concat_tables(parts)
+            parts.append(document.tables(name, chooser.names, space, reference, settings.within, budgets, seed))
+    return Tables(*map(pa.concat_tables, zip(*parts, strict=True)))
 
 
-def mean_prediction(models: Sequence[Routable], tokens: np.ndarray, device: Device) -> Tensor:
-    """Log of the mean over models of their probabilities, all layers big, [length, vocabulary], after each of one
-    document's tokens.
-    """
-    space = RouteSpace(len(models[0].layers), (BIG,))  # of one route
-    predicted = [log_probabilities(model, space, tokens, space.named(ALL_BIG), device) for model in models]
-    return torch.stack(predicted).logsumexp(dim=0) - np.log(len(models))
+class Document(NamedTuple):
+    """What the walk says of one document, by route in order of the codes, in nats."""
+
+    sample: EvaluationSet  # of this document alone
+    sets: list[tuple[str, int]]  # name and number of each set of labels but the first, that of the true ones
+    labels: np.ndarray  # [1 + sets, length]
+    losses: np.ndarray  # [1 + sets, length, routes]
+    expected: np.ndarray  # [choosers, length, routes] under the choosers' predictions
+    predicted: np.ndarray  # [choosers, length, vocabulary] log-probabilities of the choosers
+    highest: np.ndarray  # [budgets, length, vocabulary] highest log-probability that any route of the budget gives
+    reference: np.ndarray  # [length, vocabulary] log-probabilities under the reference route
+
+    def tables(
+        self,
+        model: str,
+        choosers: Sequence[str],
+        space: RouteSpace,
+        reference: int,
+        within: float,
+        budgets: Sequence[int],
+        seed: int,
+    ) -> Tables:
+        """The document's part of every table; reference: code of the reference route, within as in `matched`."""
+        (domain,), (name,) = self.sample.domains, self.sample.documents
+        if not np.isfinite(self.losses).all():
+            raise InputError(f"model {model}, domain {domain}, document {name}: a loss is not finite")
+        ids = {"model": [model] * self.losses.shape[1]} | self.sample.columns()
+        own = self.predicted[choosers.index(OWN)].astype(np.float64)
+        among = matched(own, self.labels[0], within)
+        selections, choices, gains, cells = [], [], [], []
+        for index, budget in enumerate(budgets):
+            at = ids | {"budget": np.full(len(ids["model"]), budget)}
+            routes, rng = space.with_budget(budget), select.ties(seed, budget, domain, name)
+            selections += [pa.table(at | columns) for columns in self._selections(routes, reference, own, rng)]
+            choices += [pa.table(at | columns) for columns in self._choices(choosers, routes, index, rng)]
+            gain = self.highest[index].astype(np.float64) - self.reference
+            gains.append(pa.table(at | self._matched(gain, own, among, index, reference)))
+            cells.append(self._cells(model, budget, gain, own))
+        predictions = [pa.table(ids | columns) for columns in self._predictions(choosers)]
+        return Tables(*map(pa.concat_tables, (selections, choices, predictions, gains, cells)))
+
+    def _selections(
+        self, routes: np.ndarray, reference: int, own: np.ndarray, rng: np.random.Generator
+    ) -> Iterator[dict]:
+        """Columns of LABEL_SELECTIONS, one set of labels after the other, at the budget of these routes."""
+        tokens = np.arange(self.losses.shape[1])
+        for (labels, sample), ids, losses in zip(self.sets, self.labels[1:], self.losses[1:], strict=True):
+            best = select.lowest(losses[:, routes], rng)
+            yield {
+                "labels": [labels] * len(tokens),
+                "sample": np.full(len(tokens), sample),
+                "label": ids,
+                "surprisal": -own[tokens, ids],
+                "reference_loss": losses[:, reference],
+                "oracle_route": routes[best],
+                "oracle_loss": losses[tokens, routes[best]],
+                "mean_loss": losses[:, routes].mean(axis=1, dtype=np.float64),
+            }
+
+    def _choices(
+        self, choosers: Sequence[str], routes: np.ndarray, index: int, rng: np.random.Generator
+    ) -> Iterator[dict]:
+        """Columns of CHOICES, one chooser after the other, at the budget of these routes, which is that of `index`."""
+        tokens, sampled = np.arange(self.losses.shape[1]), 1 + self.sets.index((SAMPLED, 0))
+        for chooser, expected, predicted in zip(choosers, self.expected, self.predicted, strict=True):
+            chosen = routes[select.lowest(expected[:, routes], rng)]
+            yield {
+                "chooser": [chooser] * len(tokens),
+                "route": chosen,
+                "loss": self.losses[0, tokens, chosen],
+                "sampled_loss": self.losses[sampled, tokens, chosen],
+                "expected": expected[tokens, chosen],
+                "null": _expected(predicted, -self.highest[index]),
+            }
+
+    def _predictions(self, choosers: Sequence[str]) -> Iterator[dict]:
+        """Columns of PREDICTIONS, one chooser after the other."""
+        tokens, sampled = np.arange(self.losses.shape[1]), 1 + self.sets.index((SAMPLED, 0))
+        for chooser, predicted in zip(choosers, self.predicted, strict=True):
+            yield {
+                "chooser": [chooser] * len(tokens),
+                "surprisal": -predicted[tokens, self.labels[0]],
+                "entropy": _expected(predicted, -predicted),
+                "sampled_surprisal": -predicted[tokens, self.labels[sampled]],
+            }
+
+    def _matched(self, gain: np.ndarray, own: np.ndarray, among: np.ndarray, index: int, reference: int) -> dict:
+        """Columns of MATCHED at the budget of `index`.
+
+        gain [length, vocabulary]: what the oracle gains on each word; own [length, vocabulary]: the model's own
+        log-probabilities; among [length, vocabulary]: the words that are matched to the true label.
+        """
+        tokens, labels = np.arange(len(gain)), self.labels[0]
+        weights = np.where(among, np.exp(own), 0)
+        total = weights.sum(axis=1)
+        highest = self.highest[index].astype(np.float64)
+        return {
+            "reference_loss": self.losses[0, :, reference],
+            "gain": gain[tokens, labels],
+            "matched_gain": (weights * gain).sum(axis=1) / total,
+            "other_mass": 1 - weights[tokens, labels] / total,
+            "log_normaliser": np.logaddexp.reduce(highest, axis=1),
+        }
+
+    def _cells(self, model: str, budget: int, gain: np.ndarray, own: np.ndarray) -> pa.Table:
+        """CELLS of the document at a budget; gain and own as in _matched."""
+        tokens, labels, chances = np.arange(len(gain)), self.labels[0], np.exp(own)
+        entropies = np.digitize(-(chances * own).sum(axis=1), ENTROPY_EDGES)
+        cell = np.digitize(-own, SURPRISAL_EDGES) + (len(SURPRISAL_EDGES) + 1) * entropies[:, None]
+        count = (len(SURPRISAL_EDGES) + 1) * (len(ENTROPY_EDGES) + 1)
+        true = cell[tokens, labels]
+        sums = {
+            "weight": np.bincount(cell.ravel(), chances.ravel(), count),
+            "null_gain": np.bincount(cell.ravel(), (chances * gain).ravel(), count),
+            "count": np.bincount(true, minlength=count),
+            "gain": np.bincount(true, gain[tokens, labels], count),
+        }
+        present = np.flatnonzero(sums["weight"])
+        entropy_cell, surprisal_cell = np.divmod(present, len(SURPRISAL_EDGES) + 1)
+        ids = {"model": model, "domain": self.sample.domains[0], "cluster": self.sample.clusters[0], "budget": budget}
+        columns = {name: [value] * len(present) for name, value in ids.items()}
+        columns |= {"surprisal_cell": surprisal_cell, "entropy_cell": entropy_cell}
+        return pa.table(columns | {name: values[present] for name, values in sums.items()})
 
 
-def select(
-    model: str,
-    document: EvaluationSet,
-    losses: np.ndarray,
-    expected: np.ndarray,
-    log_normaliser: np.ndarray,
-    space: RouteSpace,
-    reference: int,
-    budgets: Sequence[int],
-    seed: int,
-) -> pa.Table:
-    """SAMPLED_LABELS of one document, from the scores of all routes in order of their codes; among equal ones by
-    chance.
-
-    losses [1 + samples, length, routes] of the true labels, then of the sampled ones; expected [teachers + 1, length,
-    routes] under the teachers' predictions, then under those that labels are sampled from; log_normaliser [length,
-    budgets]; all in nats. reference: code of the reference route.
-    """
-    (domain,), (name,) = document.domains, document.documents
-    if not np.isfinite(losses).all():
-        raise InputError(f"model {model}, domain {domain}, document {name}: a loss is not finite")
-    tables = []
-    ids = {"model": [model] * losses.shape[1]} | document.columns()
-    ids |= {
-        "reference_loss": losses[0, :, reference],
-        "null_reference_loss": files.fixed_lists(losses[1:, :, reference].T),
-    }
-    for index, budget in enumerate(budgets):
-        routes = space.with_budget(budget)
-        rng = oracle.ties(seed, budget, domain, name)
-        columns = {"budget": np.full(losses.shape[1], budget), "log_normaliser": log_normaliser[:, index]}
-        tables.append(pa.table(ids | columns | _select(losses[..., routes], expected[..., routes], routes, rng)))
-    return pa.concat_tables(tables)
-
-
-def _select(
-    losses: np.ndarray, expected: np.ndarray, routes: np.ndarray, rng: np.random.Generator
-) -> dict[str, np.ndarray | pa.Array]:
-    """The columns of SAMPLED_LABELS that routes with codes [routes], the last axis of losses and expected, decide at
-    one budget.
-    """
-    tokens = np.arange(losses.shape[1])
-    true, *null = (oracle.lowest(labels, rng) for labels in losses)
-    *ceiling, label_free = (oracle.lowest(judge, rng) for judge in expected)
-    null_losses = [labels[tokens, best] for labels, best in zip(losses[1:], null, strict=True)]
-    codes = routes.astype(np.int32)
-    return {
-        "oracle_route": codes[true],
-        "oracle_loss": losses[0, tokens, true],
-        "null_route": files.fixed_lists(codes[np.stack(null, axis=1)]),
-        "null_loss": files.fixed_lists(np.stack(null_losses, axis=1)),
-        "label_free_route": codes[label_free],
-        "null_label_free_loss": files.fixed_lists(losses[1:, tokens, label_free].T),
-        "ceiling_route": files.fixed_lists(codes[np.stack(ceiling, axis=1)]),
-        "ceiling_loss": files.fixed_lists(np.stack([losses[0, tokens, best] for best in ceiling], axis=1)),
-    }
+def _expected(log_probabilities: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """[length] mean of values [length, vocabulary] where words come by log_probabilities [length, vocabulary]."""
+    return (np.exp(log_probabilities, dtype=np.float64) * values).sum(axis=1)

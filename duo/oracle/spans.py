@@ -28,6 +28,15 @@ def padded(spans: pa.Table) -> EvaluationSet:
     return EvaluationSet(*names, ids[:, :-1], ids[:, 1:])
 
 
+def of_rows(packed: Mapping[str, np.ndarray], count: int) -> EvaluationSet:
+    """The first rows [rows, sequence length + 1] of every domain as an evaluation set, for calibration."""
+    rows = {domain: table[:count].astype(np.int64) for domain, table in packed.items()}
+    domains = [domain for domain, table in rows.items() for _ in table]
+    names = [f"row {index}" for table in rows.values() for index in range(len(table))]
+    ids = np.concatenate(list(rows.values()))
+    return EvaluationSet(domains, names, names, ids[:, :-1], ids[:, 1:])
+
+
 def scored(spans: pa.Table) -> pa.Table:
     """Columns domain, document and position of every token that is scored, as the tables of `padded` name it."""
     rows = spans.select(["domain", "document", "context", "tokens"]).to_pylist()
@@ -47,7 +56,7 @@ def sums(
 ) -> pa.Table:
     """TREND_LOSSES of a point.
 
-    spans: columns of SPANS; choices, predictions, matched: of CHOICES, PREDICTIONS and MATCHED, of the evaluation set
+    spans: columns of SPANS; choices, predictions, matched: of CHOICES, PREDICTIONS and MATCHED_GAINS, of the evaluation set
     that `padded` makes of them. shares: of the layers, by budget.
     """
     tokens = scored(spans)

@@ -52,9 +52,8 @@ class Scores(NamedTuple):
     """What one walk of the tree gives, fp32 on the CPU, in nats."""
 
     losses: Tensor  # [sets, batch, length, routes] of the labels
-    expected: Tensor  # [teachers, batch, length, routes] mean loss where the label is sampled from the teacher
-    # [batch, length, budgets] log of the sum over the vocabulary of the highest probability among the budget's routes
-    log_normaliser: Tensor
+    expected: Tensor  # [judges, batch, length, routes] mean loss where the label comes from the judge's prediction
+    highest: Tensor  # [budgets, batch, length, vocabulary] highest log-probability among the budget's routes
 
 
 class Enumerator:
@@ -163,21 +162,21 @@ class Enumerator:
         self,
         tokens: Tensor,
         labels: Tensor,
-        teachers: Tensor | None,
+        judges: Tensor | None,
         budgets: Sequence[int],
         on_leaves: Callable[[int], None] = lambda count: None,
         reference: Tensor | None = None,
     ) -> Scores:
-        """Losses, expected losses under teachers, and normalisers (docs/gain.md), all in one walk of the tree.
+        """Losses, expected losses under judges, and the highest probabilities (docs/gain.md), all in one walk.
 
-        tokens, labels, on_leaves, reference as in `losses`; teachers [teachers, batch, length, vocabulary],
-        log-probabilities; budgets: numbers of big layers whose normalisers to give. Beside what `losses` takes, it
-        holds batch * length * vocabulary numbers of 4 bytes for every budget and teacher: of (route, vocabulary entry)
-        pairs no more than LEAF_ROWS * vocabulary are there at once.
+        tokens, labels, on_leaves, reference as in `losses`; judges [judges, batch, length, vocabulary],
+        log-probabilities; budgets: numbers of big layers whose highest probabilities to give. Beside what `losses`
+        takes, it holds batch * length * vocabulary numbers of 4 bytes for every budget and judge: of (route, vocabulary
+        entry) pairs no more than LEAF_ROWS * vocabulary are there at once.
         """
         sets, batch, length = labels.shape
         labels = labels.to(self.device.name).flatten(1).T
-        means = self._mean_outputs(teachers, len(labels))
+        means = self._mean_outputs(judges, len(labels))
         scores = torch.empty(len(self.routes), len(labels), sets + means.shape[1])
         highest = torch.full((len(budgets), len(labels), len(self.model.outputs)), -torch.inf, device=labels.device)
         # Chunks that are whole subtrees: the counts of big layers in all of them differ by a constant, so one
@@ -193,8 +192,7 @@ class Enumerator:
                 done += len(codes)
                 on_leaves(len(codes) * len(labels))
         scores = scores.view(-1, batch, length, sets + means.shape[1]).permute(3, 1, 2, 0)
-        normaliser = highest.logsumexp(-1).T.view(batch, length, len(budgets)).cpu()
-        return Scores(scores[:sets], scores[sets:], normaliser)
+        return Scores(scores[:sets], scores[sets:], highest.cpu().unflatten(1, (batch, length)))
 
     def roots(self, tokens: Tensor, reference: Tensor | None = None) -> Roots:
         """Where the tree of tokens [batch, length] begins: in the context `shared`, or, with reference [batch, length],
@@ -291,25 +289,25 @@ class Enumerator:
         ]
         return torch.cat(losses).view(routes, *labels.shape[1:], sets).movedim(-1, 1).cpu()
 
-    def _mean_outputs(self, teachers: Tensor | None, tokens: int) -> Tensor:
-        """[tokens, teachers, width]: each teacher's mean of the rows of the output matrix.
+    def _mean_outputs(self, judges: Tensor | None, tokens: int) -> Tensor:
+        """[tokens, judges, width]: each judge's mean of the rows of the output matrix.
 
-        The mean of the logits under a teacher is the product of this and the final stream: no sum over the vocabulary
+        The mean of the logits under a judge is the product of this and the final stream: no sum over the vocabulary
         for every route.
         """
         outputs = self.model.outputs.float()
-        if teachers is None:
+        if judges is None:
             return outputs.new_empty(tokens, 0, outputs.shape[1])
-        means = [teacher.flatten(0, 1).to(outputs.device).float().exp() @ outputs for teacher in teachers]
+        means = [judge.flatten(0, 1).to(outputs.device).float().exp() @ outputs for judge in judges]
         return torch.stack(means, dim=1)
 
     def _score_everything(
         self, codes: np.ndarray, x: Tensor, labels: Tensor, means: Tensor, highest: dict[int, Tensor], whole: bool
     ) -> Tensor:
-        """Losses and expected losses [routes, tokens, sets + teachers] of finished routes x [routes, batch, length,
+        """Losses and expected losses [routes, tokens, sets + judges] of finished routes x [routes, batch, length,
         width].
 
-        labels [tokens, sets]; means [tokens, teachers, width]. Raises highest [tokens, vocabulary], by budget, where
+        labels [tokens, sets]; means [tokens, judges, width]. Raises highest [tokens, vocabulary], by budget, where
         a log-probability is higher. whole: the chunk is a full one.
         """
         score = self._compiled_leaf if whole else leaf_scores

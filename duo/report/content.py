@@ -14,11 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from duo.errors import InputError
 from duo.report import sentences
-from duo.report.claims import FAILS, HOLDS, UNDECIDED
 from duo.tables import studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
-from duo.terms import FIXED, ISOLATED, JOINT, ORACLE
+from duo.terms import FIXED, ISOLATED, JOINT, ORACLE, PLACEBO
+from duo.verdicts import BEYOND, BEYOND_LUCK, CLAIMED, LOOKS, NOT_JUDGED, SHOWN, VERDICTS
 
 # The order of the pages; a figure that is not here comes last. By the paper's numbers, then what the paper doesn't
 # have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7 is one of params figures.patterns.
@@ -39,9 +39,9 @@ PAPER_FIGURES = (
 )
 # Of the second part, whether the oracle's gain is real.
 GAIN_FIGURES = (
+    "claims",
     "null",
     "null-heat-maps",
-    "corrected-claims",
     "order-statistics",
     "cross-seed",
     "joint",
@@ -94,8 +94,6 @@ NO_TABLES = (
     *(studies.SCHEDULE_POSITIONS, studies.DIFFICULTY, studies.DIFFICULTY_HISTOGRAM, studies.SEARCH_CURVES),
 )
 COLOURED = "figure-6"
-# Verdicts of CORRECTED_CLAIMS, as classes of the style.
-SURVIVES = {"survives": HOLDS, "does not": FAILS, UNDECIDED: UNDECIDED}
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 
 
@@ -112,13 +110,21 @@ class Embedded:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """One claim of the paper: its verdict on each domain, and the rows of CLAIMS or CORRECTED_CLAIMS behind them."""
+    """One claim of the paper, from its rows of CLAIMS."""
 
     name: str
     words: str
-    figure: str  # name of its picture; of CORRECTED_CLAIMS none
-    verdicts: dict[str, str]
-    rows: list[dict]
+    figure: str  # name of its picture
+    judged: dict[str, dict[str, dict]]  # by domain and role: what it was claimed by, whether that is more than luck
+    beside: list[dict]  # the placebo, and what is shown
+
+    def verdict(self, domain: str, role: str = CLAIMED) -> str:
+        """On a domain; empty where the claim has none of this role."""
+        return self.judged.get(domain, {}).get(role, {}).get("verdict", "")
+
+    def rows(self) -> list[dict]:
+        """All of them: what judges first."""
+        return [*(row for roles in self.judged.values() for row in roles.values()), *self.beside]
 
 
 @dataclass(frozen=True)
@@ -143,19 +149,24 @@ def rows(table: pa.Table) -> list[dict]:
 
 
 def judged(rows: Iterable[dict]) -> list[JudgedClaim]:
-    """Rows of CLAIMS or CORRECTED_CLAIMS by claim, in their order."""
+    """Rows of CLAIMS by claim, in their order."""
     claims: dict[str, JudgedClaim] = {}
     for row in rows:
-        claim = claims.setdefault(row["claim"], JudgedClaim(row["claim"], row["words"], row.get("figure", ""), {}, []))
-        claim.verdicts[row["domain"]] = row["claim_verdict"]
-        claim.rows.append(row)
+        claim = claims.setdefault(row["claim"], JudgedClaim(row["claim"], row["words"], row["figure"], {}, []))
+        if row["role"] in (PLACEBO, SHOWN):
+            claim.beside.append(row)
+        else:
+            claim.judged.setdefault(row["domain"], {})[row["role"]] = row
     return list(claims.values())
 
 
-def tally(claims: Iterable[JudgedClaim], kinds: Iterable[str] = (HOLDS, FAILS, UNDECIDED)) -> dict[str, int]:
-    """How many verdicts of each kind, over claims and domains."""
-    verdicts = [verdict for claim in claims for verdict in claim.verdicts.values()]
-    return {kind: verdicts.count(kind) for kind in kinds}
+def tallies(claims: Sequence[JudgedClaim]) -> dict[str, dict[str, int]]:
+    """How many verdicts of each kind were given, over claims and domains; by role."""
+    found = {}
+    for role, kinds in {CLAIMED: (*VERDICTS, NOT_JUDGED), BEYOND: BEYOND_LUCK}.items():
+        given = [claim.verdict(domain, role) for claim in claims for domain in claim.judged]
+        found[role] = {kind: given.count(kind) for kind in kinds if kind in given}
+    return found
 
 
 def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
@@ -246,13 +257,19 @@ def environment(folder: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"exp": math.exp, "rows": rows, "signed": signed, "key": statistic_key}
+    templates.filters |= {"exp": math.exp, "rows": rows, "signed": signed, "key": statistic_key, "p": p_value}
+    templates.globals |= {"LOOKS": LOOKS, "CLAIMED": CLAIMED, "BEYOND": BEYOND}
     return templates
 
 
 def signed(value: float | None) -> str:
     """A number with its sign and three decimals; nothing where there is none."""
     return "" if value is None else f"{value:+.3f}"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with two significant digits; nothing where there is none."""
+    return "" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def statistic_key(row: Mapping[str, Any]) -> str:

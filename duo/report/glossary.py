@@ -12,7 +12,7 @@ TERMS = {
     },
     "Ways to choose a route": {
         "oracle": "The best route of each token, chosen with the true next token in hand: no router can do that.",
-        "fixed": "The one route that serves all tokens of a domain best.",
+        "fixed": "The one route for all tokens of a domain; for each half of the clusters, the best of the other half.",
         "sequence": "The best single route of each document.",
         "random_all, random_token": "The best of n random routes, tried for all tokens alike or for each token anew.",
         "router": "A small network that chooses from what the model itself has computed.",

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from duo.figures.base import LINES
 from duo.report import content, glossary
-from duo.report.content import COLOURED, SURVIVES, Embedded, GainAtBudget, rows
+from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
 from duo.studies.gain import route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
@@ -80,12 +80,12 @@ def render(
     params: the whole experiment. verdicts, metrics, statistics, curves and passages as CLAIMS, ORACLE_METRICS,
     ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas say what columns
     mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with: GAIN_STATISTICS,
-    GAIN_CURVES, CORRECTED_CLAIMS and JOINT_CURVES as statistics, curves, corrected_claims and joint.
+    GAIN_CURVES and JOINT_CURVES as statistics, curves and joint.
     """
     main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
     best = {domain: shown["oracle_budget"] for domain, shown in metrics[main].items()}
-    claims, survived = (content.judged(rows(table)) for table in (verdicts, gain["corrected_claims"]))
+    claims = content.judged(rows(verdicts))
     gains = content.gains(rows(gain["statistics"]))
     templates = content.environment("templates")
     templates.filters |= {"meaning": _meaning, "alignment": _alignment}
@@ -93,7 +93,7 @@ def render(
         params=params,
         params_text=_yaml(params),
         claims=claims,
-        tally=content.tally(claims),
+        tallies=content.tallies(claims),
         main=main,
         metrics=metrics,
         headline=_headline(grids[main], best, params["model"]["layers"]),
@@ -109,9 +109,6 @@ def render(
         numbers={title: list(flatten(values)) for title, values in numbers.items()},
         gains=gains,
         apart=_apart(gain["curves"], [each for each in gains if each.model == main]),
-        survival=survived,
-        survived=content.tally(survived, SURVIVES),
-        survives=SURVIVES,
         joint=content.joint(rows(gain["joint"])),
         gain_figures=content.second_part([figure.name for figure in figures]),
         glossary=glossary.TERMS,

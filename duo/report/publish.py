@@ -10,7 +10,7 @@ from typing import Any
 from duo.errors import InputError
 from duo.report import content, glossary
 from duo.tables import files
-from duo.tables.report import CLAIMS, CORRECTED_CLAIMS, FIGURE
+from duo.tables.report import CLAIMS, FIGURE
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 
 DOCS, README = Path("docs"), Path("README.md")
@@ -30,7 +30,6 @@ def collect(params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (
         "claims": content.rows(CLAIMS.read()),
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
-        "corrected_claims": content.rows(CORRECTED_CLAIMS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": dict(params),
@@ -80,14 +79,12 @@ def publish(params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (
 def _render(template: str, results: Mapping[str, Any]) -> str:
     environment = content.environment("docs")
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    claims, survived = (content.judged(results[part]) for part in ("claims", "corrected_claims"))
+    claims = content.judged(results["claims"])
     return environment.get_template(template).render(
         results,
         found=claims,
-        tally=content.tally(claims),
+        tallies=content.tallies(claims),
         gains=content.gains(results["gain"]),
         joint=content.joint(results["joint"]),
-        survived=survived,
-        survival_tally=content.tally(survived, content.SURVIVES),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
     )

@@ -1,33 +1,28 @@
-"""What the oracle gains, and what is left of it once selection bias is taken off; with intervals over documents.
+"""What the oracle gains, and how much of that anybody could foresee; with intervals over clusters.
 
-The oracle chooses by the loss on the true label, so part of its gain is selection bias: the lowest of many losses is
-low even where routes differ by chance alone. Labels that are sampled from the model's own predictions under a reference
-route measure it. In nats per token, at budget k, with L the loss of the reference route:
+The oracle chooses by the loss on the true label. How much of its gain is luck depends on who is asked: for a chooser
+(duo.oracle.choosers), whose prediction of the next token is q, at budget k, in nats per token, with L the loss of the
+reference route, O the oracle's and F that of the route which the chooser expects to be best:
 
-    gain(k)             L on the true labels, less the oracle's loss on them
-    gain(k), sampled    L on the sampled labels, less the oracle's loss on them, mean over the samples
-    selection bias(k)   on the sampled labels, loss of the route of lowest expected loss, less the oracle's loss
-    corrected loss(k)   the oracle's loss on the true labels, plus the selection bias
-    normalised loss(k)  the oracle's loss plus log Z, Z being the sum over the vocabulary of the highest probability of
-                        any route of the budget
-    ceiling(k)          loss, on the true labels, of the route of lowest expected loss under a teacher's predictions
-    calibration         L on the sampled labels, less L on the true ones: below 0 where the model is overconfident; the
-                        sampled labels are then easier to foresee than the true ones, and show less selection bias
+    gain(k)         L - O
+    foreseeable(k)  L - F: no label was used to choose, so it is a lower bound of what can be foreseen by somebody who
+                    knows as much, however well or badly the prediction is calibrated
+    beyond(k)       F - O, the rest of the gain
+    luck(k)         what the rest would be in expectation if labels came as q says; exact, nothing is sampled
+    unexplained(k)  beyond - luck: 0 in expectation where q is right. Else q is miscalibrated, or some route knows more
+                    than the chooser; this number can't tell which
+    matched(k)      what the oracle gains, in the same context, on words that surprise the model as much as the true
+                    label does; gain - matched is 0 in expectation where these words are exchangeable, whatever q is
+    cells(k)        the same across contexts, on words of like surprisal in contexts of like entropy
 
-On sampled labels no route is better in expectation than the reference route, so the gain there is all selection bias
-and the price of the budget. True less sampled gain is 0 in expectation if the true labels came from the same
-predictions; but the reference route has no budget to keep to, so both hold what fewer big layers cost. The selection
-bias is of choosing alone, 0 where there is no choice. The corrected loss is no bound for a router: who knows more owes
-less to selection bias, so the two don't add up. All numbers are of the same documents, replicate by replicate.
-
-A statistic that a claim rests on stands here for true, for sampled labels, and corrected: for what is read off the
-oracle's curve the same read off the corrected loss (`contrasts`), for the depth bias the difference of the two, for
-tokens without gain see `without_gain`.
+Nobody knows how good a prediction can get, so there is no upper bound on what is foreseeable. The placebo asks
+the same of labels that were sampled from the model's own prediction: there nothing is foreseeable, and nothing beyond
+luck. All numbers are of the same tokens, replicate by replicate.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from itertools import product
 from math import exp
 from typing import Any
 
@@ -37,265 +32,333 @@ import pyarrow.compute as pc
 
 from duo import stats
 from duo.routes import RouteSpace, route_name
-from duo.settings import SampledLabels
 from duo.stats import Intervals, Statistic, Study
-from duo.studies import oracle_curves
-from duo.studies.difficulty import HIGH, NO_GAIN, WITHOUT_GAIN
-from duo.tables import files
+from duo.studies import curves as shapes
+from duo.studies import joint
+from duo.studies.documents import part
+from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import BIG, CORRECTED, DIFFERENCE, OTHERS, SAMPLED, TRUE
+from duo.terms import BIG, EXCESS, FIXED, ISOLATED, MATCHED, MEAN, ORACLE, OTHERS, OWN, PLACEBO, SAMPLED, STACK, TRUE
 
-# What is said of a statistic's other labels.
-ON_SAMPLED, WITHOUT_BIAS = "on sampled labels", "selection bias taken off"
-BANDS = 20  # of equally many sampled labels, by loss: a true label's selection bias is that of the sampled in its band
-SHOWN = ("oracle", "null", "corrected", "normalised", "fixed", "ceiling")  # strategies of GAIN_CURVES, in order
+FORESEEN, NULL, NORMALISED = "foreseen", "null", "normalised"
+Mean = Callable[[np.ndarray], np.ndarray]  # [replicates, ...] mean over tokens of sums [clusters, ...]
+SHOWN = (ORACLE, FORESEEN, NULL, FIXED, NORMALISED)  # strategies of GAIN_CURVES, in order
 
 
 @dataclass(frozen=True)
 class GainLoss:
-    """Key of a mean loss at a budget; teacher: whose predictions choose, where the strategy is ceiling."""
+    """Key of a mean loss at a budget; chooser: whose prediction chooses or is taken to be right, if anybody's."""
 
     strategy: str
     budget: int
-    teacher: str = ""
+    chooser: str = ""
 
 
 @dataclass(frozen=True)
 class LabelShare:
-    """Key of the share of tokens (and samples) whose oracle route is big at a layer, or of a difference of shares."""
+    """Key of the share of tokens (and sets of labels) whose oracle route is big at a layer, or a difference of them."""
 
     labels: str
     budget: int
     layer: int
 
 
-class Gain(Study):
-    """One model's gain on one domain: losses and big layers summed by document, documents in order of id."""
+@dataclass(frozen=True)
+class Places:
+    """Where the oracle is big at one budget, on labels of one kind: true, sampled or matched."""
 
-    stream = oracle_curves.OracleCurves.stream  # of the same replicates as the numbers that the claims rest on
+    big: np.ndarray  # [clusters, layers] tokens, a mean over sets of labels
+    heat: np.ndarray  # [layers, positions] share of windows and sets
+
+
+@dataclass(frozen=True)
+class AtChoice:
+    """What one chooser does at one budget, as sums [clusters] in nats."""
+
+    foreseen: np.ndarray  # loss of the routes that it chooses, on the true labels
+    placebo: np.ndarray  # on the first sampled labels
+    expected: np.ndarray  # what it expects of them
+    null: np.ndarray  # what it expects of the oracle
+
+
+@dataclass(frozen=True)
+class AtGain:
+    """What the oracle does at one budget, as sums [clusters] in nats; gains are over the reference route."""
+
+    matched: np.ndarray  # gain on the matched words
+    other_mass: np.ndarray  # share of their chance that is not the true label's
+    normaliser: np.ndarray  # log Z
+    placebo: np.ndarray  # gain on the first sampled labels
+    placebo_matched: np.ndarray  # gain on labels matched to these
+    # [clusters, cells] of labels that are alike across contexts
+    cell_weight: np.ndarray  # chance of all words
+    cell_null: np.ndarray  # their gain, by their chance
+    cell_count: np.ndarray  # true labels
+    cell_gain: np.ndarray  # their gain
+
+
+@dataclass(frozen=True)
+class Known:
+    """How well one chooser knows the labels, as sums [clusters] in nats."""
+
+    surprisal: np.ndarray
+    entropy: np.ndarray
+
+
+class Gain(Study):
+    """One model's gain on one domain: sums by cluster, clusters in order of id.
+
+    reference: the reference route, as params give it; references: sums of its losses, on true labels and on the first
+    sampled ones (PLACEBO).
+    """
+
+    stream = OracleCurves.stream  # of the same replicates as the numbers that the claims rest on
 
     def __init__(
         self,
-        curves: oracle_curves.OracleCurves,
-        settings: SampledLabels,
-        losses: dict[GainLoss, np.ndarray],
-        references: dict[str, np.ndarray],
-        big: dict[tuple[str, int], np.ndarray],
-        heat: dict[tuple[str, int], np.ndarray],
-        without_gain: dict[Statistic, Callable[[np.ndarray], np.ndarray]],
+        curves: OracleCurves,
+        reference: str | int,
+        references: Mapping[str, np.ndarray],
+        choices: Mapping[tuple[str, int], AtChoice],
+        gains: Mapping[int, AtGain],
+        known: Mapping[str, Known],
+        places: Mapping[tuple[str, int], Places],
     ) -> None:
-        """losses: [documents] nats by key. references: [documents] nats of the reference route, by labels. big:
-        [documents, layers] tokens whose oracle route is big, by labels and budget; heat: [layers, positions] shares of
-        documents, likewise. without_gain: functions of weights by statistic.
-        """
         self.ids, self.clusters = curves.ids, curves.clusters
-        self.curves, self.settings, self.losses, self.references = curves, settings, losses, references
-        self.big, self.heat, self.without_gain = big, heat, without_gain
-        self.budgets, self.layers = list(curves.budgets), curves.layers
+        self.curves, self.reference, self.references = curves, route_name(reference), references
+        space = RouteSpace(curves.layers)
+        self._reference_budget = int(space.counts(BIG)[space.named(reference)])
+        self.choices, self.gains, self.known, self.places = choices, gains, known, places
+        self.layers, self.choosers = curves.layers, list(known)
+        self.budgets = [k for k in curves.budgets if 0 < k < curves.layers]  # that leave a choice
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         tokens = stats.weighted_sums(weights, self.curves.tokens)
-        losses = {key: stats.weighted_sums(weights, sums) / tokens for key, sums in self.losses.items()}
-        references = {labels: stats.weighted_sums(weights, sums) / tokens for labels, sums in self.references.items()}
-        means = self.curves.means(weights)
-        for k in self.budgets:
-            losses[GainLoss("fixed", k)] = means[oracle_curves.Loss("fixed", k)]
-            corrected = losses[GainLoss("oracle", k)] + losses[GainLoss("label_free", k)] - losses[GainLoss("null", k)]
-            losses[GainLoss("corrected", k)] = corrected
-        shares = {key: stats.weighted_sums(weights, sums).T / tokens for key, sums in self.big.items()}
-        for k in self.budgets:
-            shares[DIFFERENCE, k] = shares[TRUE, k] - shares[SAMPLED, k]
-        numbers = losses | {GainLoss(route_name(self.settings.reference), self._reference_budget): references[TRUE]}
-        numbers |= {
-            LabelShare(labels, budget, layer): values
-            for (labels, budget), by_layer in shares.items()
-            for layer, values in enumerate(by_layer)
-        }
-        numbers |= self._gains(losses, references) | self._contrasts(losses) | depth_biases(shares)
-        return numbers | {statistic: share(weights) for statistic, share in self.without_gain.items()}
+
+        def mean(sums: np.ndarray) -> np.ndarray:
+            totals = stats.weighted_sums(weights, sums)
+            return totals / tokens.reshape(-1, *[1] * (totals.ndim - 1))
+
+        losses = self._losses(mean)
+        numbers = losses | self._known(mean) | self._relative(weights) | self._shares(mean)
+        for budget in self.budgets:
+            numbers |= self._of_gain(budget, losses, mean) | self._of_cells(budget, weights)
+            for chooser in self.choosers:
+                numbers |= self._of_chooser(chooser, budget, losses, mean)
+        return numbers
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
-        order = {strategy: index for index, strategy in enumerate((*SHOWN, route_name(self.settings.reference)))}
-        curves = [row for row in self.rows(estimates, GainLoss, "loss") if row["strategy"] in order]
-        curves.sort(key=lambda row: order[row["strategy"]])
+        order = {strategy: index for index, strategy in enumerate((*SHOWN, self.reference))}
+        curves = sorted(self.rows(estimates, GainLoss, "loss"), key=lambda row: order[row["strategy"]])
         return {
             GAIN_CURVES: [row | {"perplexity": exp(row["loss"])} for row in curves],
             GAIN_STATISTICS: self.rows(estimates, Statistic),
-            GAIN_HEAT_MAPS: [row for key, heat in self.heat.items() for row in self._cells(*key, heat)],
+            GAIN_HEAT_MAPS: [row for budget in self.curves.budgets for row in self._heat_maps(budget)],
             GAIN_LAYERS: self.rows(estimates, LabelShare, "share"),
         }
 
-    @property
-    def _reference_budget(self) -> int:
-        """Big layers of the reference route."""
-        space = RouteSpace(self.layers)
-        return int(space.counts(BIG)[space.named(self.settings.reference)])
-
-    def _gains(self, losses: Mapping[GainLoss, np.ndarray], references: Mapping[str, np.ndarray]) -> stats.Numbers:
-        """Gains, selection bias and ceilings at the budgets that leave a choice; and the calibration."""
-        route = route_name(self.settings.reference)
-        numbers = {calibration(route): references[SAMPLED] - references[TRUE]}
-        for k in (budget for budget in self.budgets if 0 < budget < self.layers):
-            true = references[TRUE] - losses[GainLoss("oracle", k)]
-            null = references[SAMPLED] - losses[GainLoss("null", k)]
-            numbers |= {gain(route, k): true, gain(route, k, SAMPLED): null, gain(route, k, DIFFERENCE): true - null}
-            numbers[null_share(route, k)] = null / true
-            numbers[selection_bias(k)] = losses[GainLoss("label_free", k)] - losses[GainLoss("null", k)]
-            for strategy in ("corrected", "fixed", "normalised"):
-                numbers[difference(strategy, route, k)] = losses[GainLoss(strategy, k)] - references[TRUE]
-            for teacher in teachers(self.settings):
-                ceiling = losses[GainLoss("ceiling", k, teacher)]
-                numbers[ceiling_difference(teacher, "fixed", k)] = ceiling - losses[GainLoss("fixed", k)]
-                numbers[ceiling_difference(teacher, route, k)] = ceiling - references[TRUE]
-        return numbers
-
-    def _contrasts(self, losses: Mapping[GainLoss, np.ndarray]) -> stats.Numbers:
-        """`contrasts` of the true labels, of the sampled ones and of the corrected loss."""
-        curves = {
-            name: {k: losses[GainLoss(name, k)] for k in self.budgets} for name in ("oracle", "null", "corrected")
-        }
-        best = np.stack(list(curves["oracle"].values())).argmin(axis=0)
-        labels = {"oracle": TRUE, "null": SAMPLED, "corrected": CORRECTED}
-        return {
-            labelled(statistic, labels[name]): values
-            for name, curve in curves.items()
-            for statistic, values in contrasts(curve, best, self.layers).items()
-        }
-
-    def _cells(self, labels: str, budget: int, heat: np.ndarray) -> list[dict[str, Any]]:
-        """Rows of GAIN_HEAT_MAPS of some labels at a budget."""
+    def _heat_maps(self, budget: int) -> list[dict[str, Any]]:
+        """Rows of GAIN_HEAT_MAPS at a budget."""
+        maps = {labels: self.places[labels, budget].heat for labels in (TRUE, SAMPLED, MATCHED)}
+        maps[EXCESS] = maps[TRUE] - maps[MATCHED]
         return [
             self.ids | {"labels": labels, "budget": budget, "layer": layer, "position": position, "share": share}
+            for labels, heat in maps.items()
             for layer, shares in enumerate(heat)
             for position, share in enumerate(shares.tolist())
         ]
 
+    def _shares(self, mean: Mean) -> stats.Numbers:
+        """Shares of big by LabelShare."""
+        shares = {key: mean(places.big).T for key, places in self.places.items()}
+        for budget in self.curves.budgets:
+            shares[EXCESS, budget] = shares[TRUE, budget] - shares[MATCHED, budget]
+        return {
+            LabelShare(labels, budget, layer): values
+            for (labels, budget), by_layer in shares.items()
+            for layer, values in enumerate(by_layer)
+        }
+
+    def _losses(self, mean: Mean) -> stats.Numbers:
+        """Losses by GainLoss."""
+        losses = {GainLoss(self.reference, self._reference_budget): mean(self.references[TRUE])}
+        for budget in self.curves.budgets:
+            oracle, fixed = (mean(self.curves.budgets[budget].losses[name]) for name in (ORACLE, FIXED))
+            losses |= {GainLoss(ORACLE, budget): oracle, GainLoss(FIXED, budget): fixed}
+            losses[GainLoss(NORMALISED, budget)] = oracle + mean(self.gains[budget].normaliser)
+            for chooser in self.choosers:
+                choice = self.choices[chooser, budget]
+                losses[GainLoss(FORESEEN, budget, chooser)] = mean(choice.foreseen)
+                losses[GainLoss(NULL, budget, chooser)] = mean(choice.null)
+        return losses
+
+    def _known(self, mean: Mean) -> stats.Numbers:
+        """Cross entropy and entropy of every chooser, and their difference."""
+        numbers = {}
+        for chooser, known in self.known.items():
+            surprisal, entropy = mean(known.surprisal), mean(known.entropy)
+            numbers |= {cross_entropy(chooser): surprisal, calibration(chooser): entropy - surprisal}
+        return numbers
+
+    def _relative(self, weights: np.ndarray) -> stats.Numbers:
+        """What claims compare on the oracle's curve (C1 to C3), of the routes that the best chooser foresees."""
+        best, numbers = best_chooser(self.choosers), {}
+        budgets = self.curves.budgets
+        numbers |= self.curves.relative(weights, best, {k: self.choices[best, k].foreseen for k in budgets})
+        if {0, 1, self.layers} <= set(budgets):
+            ends = [budgets[k].losses[MEAN] for k in (0, self.layers)]
+            chosen = self.choices[best, 1]
+            for labels, sums in {TRUE: chosen.foreseen, PLACEBO: chosen.placebo}.items():
+                part = self.references[labels] - sums
+                numbers[single_big(best, labels)] = shapes.share_of_depth(weights, part, *ends)
+        return numbers
+
+    def _of_gain(self, budget: int, losses: stats.Numbers, mean: Mean) -> stats.Numbers:
+        """The gain and what it is compared with, without a chooser."""
+        reference, at = mean(self.references[TRUE]), self.gains[budget]
+        gained = reference - losses[GainLoss(ORACLE, budget)]
+        matched, placebo, placebo_matched = map(mean, (at.matched, at.placebo, at.placebo_matched))
+        return {
+            gain(self.reference, budget): gained,
+            gain(self.reference, budget, MATCHED): matched,
+            matched_excess(self.reference, budget): gained - matched,
+            matched_excess(self.reference, budget, PLACEBO): placebo - placebo_matched,
+            other_mass(budget): mean(at.other_mass),
+            difference(FIXED, self.reference, budget): losses[GainLoss(FIXED, budget)] - reference,
+            difference(NORMALISED, self.reference, budget): losses[GainLoss(NORMALISED, budget)] - reference,
+        }
+
+    def _of_cells(self, budget: int, weights: np.ndarray) -> stats.Numbers:
+        """The gain less that of words alike in other contexts; of cells where the null has words, and their share."""
+        at = self.gains[budget]
+        weight, null, count, gained = (
+            stats.weighted_sums(weights, each) for each in (at.cell_weight, at.cell_null, at.cell_count, at.cell_gain)
+        )
+        covered = np.where(weight > 0, count, 0)
+        per_word = np.divide(null, weight, out=np.zeros_like(null), where=weight > 0)
+        total = covered.sum(axis=1)
+        excess = (np.where(weight > 0, gained, 0) - covered * per_word).sum(axis=1) / total
+        return {cells_excess(self.reference, budget): excess, cells_covered(budget): total / count.sum(axis=1)}
+
+    def _of_chooser(self, chooser: str, budget: int, losses: stats.Numbers, mean: Mean) -> stats.Numbers:
+        """The gain taken apart by what the chooser foresees."""
+        reference, choice = mean(self.references[TRUE]), self.choices[chooser, budget]
+        oracle, foreseen = losses[GainLoss(ORACLE, budget)], losses[GainLoss(FORESEEN, budget, chooser)]
+        gained, foresees, rest = reference - oracle, reference - foreseen, foreseen - oracle
+        by_chance = mean(choice.expected) - mean(choice.null)
+        placebo = mean(self.references[PLACEBO]) - mean(choice.placebo)
+
+        def share(part: np.ndarray) -> np.ndarray:
+            return np.divide(part, gained, out=np.full_like(part, np.nan), where=gained > 0)
+
+        return {
+            foreseeable(chooser, self.reference, budget): foresees,
+            foreseeable(chooser, self.reference, budget, PLACEBO): placebo,
+            share_foreseeable(chooser, budget): share(foresees),
+            beyond(chooser, budget): rest,
+            luck(chooser, budget): by_chance,
+            share_of_luck(chooser, budget): share(by_chance),
+            unexplained(chooser, budget): rest - by_chance,
+            difference(chooser, FIXED, budget): foreseen - losses[GainLoss(FIXED, budget)],
+        }
+
+
+def best_chooser(choosers: Iterable[str]) -> str:
+    """The chooser that knows most: all of them pooled, or the only one."""
+    names = list(choosers)
+    return STACK if STACK in names else names[0]
+
 
 def gather(
-    tokens: pa.Table,
-    curves: oracle_curves.OracleCurves,
-    space: RouteSpace,
-    settings: SampledLabels,
-    gap_budget: int,
+    curves: OracleCurves,
+    reference: str | int,
+    choices: pa.Table,
+    predictions: pa.Table,
+    matched: pa.Table,
+    cells: pa.Table,
+    labels: pa.Table,
+    selections: Mapping[int, pa.Table],
 ) -> Gain:
-    """The gain of the curves' model and domain, from SAMPLED_LABELS; gap_budget: of the oracle of C15's gap."""
-    model, domain = curves.ids["model"], curves.ids["domain"]
-    part = tokens.filter(pc.and_(pc.equal(tokens["model"], model), pc.equal(tokens["domain"], domain)))
-    part = part.sort_by([("budget", "ascending"), ("document", "ascending"), ("position", "ascending")])
-    by_budget = {budget: part.filter(pc.equal(part["budget"], budget)) for budget in curves.budgets}
-    names = by_budget[0]["document"].to_numpy()
-    clusters = stats.Clusters(names)
-    losses, big, heat = {}, {}, {}
-    for budget, rows in by_budget.items():
-        losses |= {key: clusters.sums(values) for key, values in _losses(rows, budget, teachers(settings)).items()}
-        routes = {TRUE: rows["oracle_route"].to_numpy()[:, None], SAMPLED: files.matrix(rows["null_route"])}
-        position = rows["position"].to_numpy()
-        for labels, codes in routes.items():
-            chosen = space.big(codes).mean(axis=1)
-            big[labels, budget] = np.stack([clusters.sums(layer) for layer in chosen.T], axis=1)
-            counts = np.stack([np.bincount(position, layer) for layer in chosen.T])
-            heat[labels, budget] = counts / np.bincount(position)
-        heat[DIFFERENCE, budget] = heat[TRUE, budget] - heat[SAMPLED, budget]
-    true, sampled = (
-        [_by_label(by_budget[budget], column) for budget in (0, gap_budget)] for column in ("oracle_loss", "null_loss")
+    """The gain of the curves' model and domain, from CHOICES, PREDICTIONS, MATCHED_GAINS, CELLS, LABEL_SELECTIONS, and
+    SELECTIONS by budget; reference: the reference route, as params give it.
+    """
+    ids, space = (curves.ids["model"], curves.ids["domain"]), RouteSpace(curves.layers)
+    choices, predictions, matched, labels = (part(table, *ids) for table in (choices, predictions, matched, labels))
+    cells = cells.filter(pc.and_(pc.equal(cells["model"], ids[0]), pc.equal(cells["domain"], ids[1])))
+    first = matched.filter(pc.equal(matched["budget"], next(iter(curves.budgets))))
+    sampled = labels.filter(pc.and_(pc.equal(labels["budget"], next(iter(curves.budgets))), _is(labels, SAMPLED)))
+    references = {TRUE: _sums(first, "reference_loss"), PLACEBO: _sums(sampled, "reference_loss")}
+    by_choice = {
+        (chooser, budget): AtChoice(*(_sums(rows, name) for name in ("loss", "sampled_loss", "expected", "null")))
+        for chooser, of_chooser in _by(choices, "chooser")
+        for budget, rows in _by(of_chooser, "budget")
+    }
+    gains = {
+        budget: _gain(
+            matched.filter(pc.equal(matched["budget"], budget)),
+            labels.filter(pc.equal(labels["budget"], budget)),
+            cells.filter(pc.equal(cells["budget"], budget)),
+        )
+        for budget in curves.budgets
+    }
+    known = {
+        chooser: Known(_sums(rows, "surprisal"), _sums(rows, "entropy"))
+        for chooser, rows in _by(predictions, "chooser")
+    }
+    places = {(TRUE, budget): _places([part(table, *ids)], space) for budget, table in selections.items()}
+    for name, budget in product((SAMPLED, MATCHED), curves.budgets):
+        rows = labels.filter(pc.and_(pc.equal(labels["labels"], name), pc.equal(labels["budget"], budget)))
+        places[name, budget] = _places([each for _, each in _by(rows, "sample")], space)
+    return Gain(curves, reference, references, by_choice, gains, known, places)
+
+
+def _places(sets: list[pa.Table], space: RouteSpace) -> Places:
+    """Where the oracle's routes are big, from SELECTIONS of one budget on one set of labels each."""
+    clusters, position = stats.Clusters(sets[0]["cluster"].to_numpy()), sets[0]["position"].to_numpy()
+    big = np.mean([space.big(rows["oracle_route"].to_numpy()) for rows in sets], axis=0)  # [tokens, layers]
+    heat = np.stack([np.bincount(position, layer) for layer in big.T]) / np.bincount(position)
+    return Places(np.stack([clusters.sums(layer) for layer in big.T], axis=1), heat)
+
+
+def _gain(matched: pa.Table, labels: pa.Table, cells: pa.Table) -> AtGain:
+    """One budget's sums."""
+    sampled, placebo = (labels.filter(_is(labels, name)) for name in (SAMPLED, PLACEBO))
+    clusters, row = np.unique(cells["cluster"].to_numpy(), return_inverse=True)
+    surprisal, entropy = (cells[name].to_numpy() for name in ("surprisal_cell", "entropy_cell"))
+    cell = np.unique(np.stack([surprisal, entropy]), axis=1, return_inverse=True)[1].ravel()
+    sums = np.zeros((4, len(clusters), cell.max() + 1))
+    for values, name in zip(sums, ("weight", "null_gain", "count", "gain"), strict=True):
+        np.add.at(values, (row, cell), cells[name].to_numpy())
+    return AtGain(
+        *(_sums(matched, name) for name in ("matched_gain", "other_mass", "log_normaliser")),
+        *(_sums(part, "reference_loss") - _sums(part, "oracle_loss") for part in (sampled, placebo)),
+        *sums,
     )
-    reference, null_reference = (_by_label(by_budget[0], name) for name in ("reference_loss", "null_reference_loss"))
-    references = {TRUE: clusters.sums(reference[:, 0]), SAMPLED: clusters.sums(null_reference.mean(axis=1))}
-    bias = _by_label(by_budget[gap_budget], "null_label_free_loss") - sampled[1]
-    return Gain(curves, settings, losses, references, big, heat, without_gain(true, sampled, bias, names))
 
 
-def _losses(rows: pa.Table, budget: int, names: Sequence[str]) -> dict[GainLoss, np.ndarray]:
-    """Losses [tokens] in nats, from SAMPLED_LABELS at one budget."""
-    oracle = rows["oracle_loss"].to_numpy().astype(np.float64)
-    losses = {
-        "oracle": oracle,
-        "null": files.matrix(rows["null_loss"]).mean(axis=1, dtype=np.float64),
-        "label_free": files.matrix(rows["null_label_free_loss"]).mean(axis=1, dtype=np.float64),
-        "normalised": oracle + rows["log_normaliser"].to_numpy(),
+def _is(table: pa.Table, labels: str) -> pa.ChunkedArray:
+    """Whether rows of LABEL_SELECTIONS are of the first set of these labels."""
+    return pc.and_(pc.equal(table["labels"], labels), pc.equal(table["sample"], 0))
+
+
+def _by(table: pa.Table, column: str) -> list[tuple[Any, pa.Table]]:
+    """The rows of each value of a column, in order of appearance."""
+    return [(value, table.filter(pc.equal(table[column], value))) for value in table[column].unique().to_pylist()]
+
+
+def _sums(table: pa.Table, column: str) -> np.ndarray:
+    """[clusters] sums of a column, in order of id."""
+    return stats.Clusters(table["cluster"].to_numpy()).sums(table[column].to_numpy().astype(np.float64))
+
+
+def chooser_words(chooser: str) -> str:
+    """A chooser in words."""
+    known = {
+        OWN: "the model's own prediction",
+        OTHERS: "the mean prediction of other seeds",
+        STACK: "all predictions pooled",
     }
-    keyed = {GainLoss(strategy, budget): values for strategy, values in losses.items()}
-    ceilings = files.matrix(rows["ceiling_loss"]).T
-    return keyed | {
-        GainLoss("ceiling", budget, teacher): ceiling for teacher, ceiling in zip(names, ceilings, strict=True)
-    }
-
-
-def _by_label(rows: pa.Table, column: str) -> np.ndarray:
-    """A column of losses of SAMPLED_LABELS, [tokens, labels]: one true label per token, or its samples."""
-    listed = pa.types.is_fixed_size_list(rows[column].type)
-    return (files.matrix(rows[column]) if listed else rows[column].to_numpy()[:, None]).astype(np.float64)
-
-
-def without_gain(
-    true: Sequence[np.ndarray], sampled: Sequence[np.ndarray], bias: np.ndarray, documents: np.ndarray
-) -> dict[Statistic, Callable[[np.ndarray], np.ndarray]]:
-    """C15: share of the labels of high loss that have no gain, as functions of weights [replicates, documents].
-
-    true and sampled: losses with all layers small and of the oracle, nats, [tokens, labels] each; bias, of sampled's
-    shape: selection bias of each sampled label; documents [tokens] ids. High is the top fifth of the losses, and a gap
-    between the two below a tenth of the loss is no gain, as in duo.studies.difficulty. Corrected takes off a true
-    label's gap the selection bias that sampled labels of like loss have: its loss times their mean bias over their mean
-    loss. All of this is settled on the full sample.
-    """
-    small, oracle = true
-    corrected = small, oracle + small * _bias_of_like(small, sampled[0], bias)
-    shares = {}
-    for labels, (loss, best) in {TRUE: true, SAMPLED: sampled, CORRECTED: corrected}.items():
-        clusters = stats.Clusters(np.repeat(documents, loss.shape[1]))
-        high = (loss >= np.percentile(loss, HIGH)).ravel()
-        none = (loss - best < NO_GAIN * loss).ravel()
-        shares[labelled(WITHOUT_GAIN, labels)] = partial(clusters.mean, values=none, tokens=high)
-    return shares
-
-
-def _bias_of_like(loss: np.ndarray, sampled_loss: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Mean selection bias over mean loss of the sampled labels in the band of each loss, of loss's shape."""
-    edges = np.quantile(sampled_loss, np.arange(1, BANDS) / BANDS)
-    band = np.searchsorted(edges, sampled_loss.ravel())
-    losses, biases = (np.bincount(band, values.ravel(), minlength=BANDS) for values in (sampled_loss, bias))
-    return np.divide(biases, losses, out=np.zeros(BANDS), where=losses > 0)[np.searchsorted(edges, loss)]
-
-
-def contrasts(curve: Mapping[int, np.ndarray], best: np.ndarray, layers: int) -> dict[Statistic, np.ndarray]:
-    """What claims C2 and C3 compare, the statistics of oracle_curves, on a curve of losses [replicates] by budget.
-
-    best: index [replicates] of the budget at which the oracle is best on true labels. Were it sought on the corrected
-    loss itself, the lowest of what is left would lie below both ends by chance alone.
-    """
-    budgets, losses = list(curve), np.stack(list(curve.values()))
-    at_best, half = losses[best, np.arange(len(best))], layers // 2
-    numbers = {
-        oracle_curves.BEST_BUDGET: np.array(budgets, np.float64)[losses.argmin(axis=0)],
-        oracle_curves.at_best_budget("all_small"): at_best - curve[0],
-        oracle_curves.at_best_budget("all_big"): at_best - curve[layers],
-    }
-    if 1 in curve:
-        numbers[oracle_curves.less_all_big("oracle", 1)] = curve[1] - curve[layers]
-    if half in curve:
-        less_others = oracle_curves.less_best_other(losses, budgets.index(half))
-        numbers[oracle_curves.less_other_budgets("oracle", half)] = less_others
-    return numbers
-
-
-def depth_biases(shares: Mapping[tuple[str, int], np.ndarray]) -> dict[Statistic, np.ndarray]:
-    """Depth bias [replicates] of C7 to C9, from shares of big [layers, replicates] by (labels, budget)."""
-    kinds = {TRUE: TRUE, SAMPLED: SAMPLED, DIFFERENCE: CORRECTED}
-    return {
-        labelled(oracle_curves.depth_bias(k), kinds[labels]): oracle_curves.upper_less_lower(share)
-        for (labels, k), share in shares.items()
-        if 0 < k < len(share)
-    }
-
-
-def labelled(statistic: Statistic, labels: str) -> Statistic:
-    """The statistic of these labels, with words that say so."""
-    return statistic.of(labels, {TRUE: "", SAMPLED: ON_SAMPLED, CORRECTED: WITHOUT_BIAS}[labels])
-
-
-def teachers(settings: SampledLabels) -> list[str]:
-    """Names of the teachers, in the order that SAMPLED_LABELS has them in."""
-    return [*settings.teachers, OTHERS] if settings.others else settings.teachers
+    return known.get(chooser, f"the prediction of {chooser}")
 
 
 def route_words(name: str) -> str:
@@ -304,46 +367,93 @@ def route_words(name: str) -> str:
     return known.get(name) or f"the route with code {name.removeprefix('route_')}"
 
 
+_OF_LABELS = {TRUE: "", PLACEBO: "on sampled labels", MATCHED: "on words of like surprisal in the same context"}
+
+
 def gain(route: str, budget: int, labels: str = TRUE) -> Statistic:
-    """What the oracle gains over the reference route, on true or sampled labels, or the difference of both gains."""
+    """What the oracle gains over the reference route, on true labels or on matched words."""
     words = f"gain of the oracle at budget {budget} over {route_words(route)}"
-    more = {TRUE: "", SAMPLED: ON_SAMPLED, DIFFERENCE: "on true less on sampled labels"}[labels]
-    return Statistic("gain", "oracle", route, budget, words=words).of(labels, more)
+    return Statistic("gain", ORACLE, route, budget, words=words).of(labels, _OF_LABELS[labels])
 
 
-def null_share(route: str, budget: int) -> Statistic:
-    """The gain on sampled labels as a share of that on true ones."""
-    words = f"gain of the oracle at budget {budget} on sampled labels, as a share of that on true ones"
-    return Statistic("null_share", "oracle", route, budget, words=words)
+def foreseeable(chooser: str, route: str, budget: int, labels: str = TRUE) -> Statistic:
+    """What a chooser gains over the reference route without the label."""
+    words = f"gain over {route_words(route)} of the routes that {chooser_words(chooser)} expects to be best"
+    words += f", at budget {budget}"
+    return Statistic("foreseeable", chooser, route, budget, words=words).of(labels, _OF_LABELS[labels])
 
 
-def selection_bias(budget: int) -> Statistic:
-    """What choosing by the label alone gives on sampled labels."""
-    words = (
-        f"selection bias of the oracle at budget {budget}: on sampled labels, the route of lowest expected loss, "
-        "less the oracle"
-    )
-    return Statistic("selection_bias", "oracle", budget=budget, labels=SAMPLED, words=words)
+def share_foreseeable(chooser: str, budget: int) -> Statistic:
+    """The same as a share of the oracle's gain."""
+    words = f"share of the oracle's gain at budget {budget} that {chooser_words(chooser)} foresees"
+    return Statistic("foreseeable_share", chooser, ORACLE, budget, words=words)
 
 
-def difference(strategy: str, route: str, budget: int) -> Statistic:
-    """Loss of a strategy at a budget, less that of the reference route."""
-    words = {
-        "corrected": "oracle at budget {}, selection bias taken off",
-        "fixed": "best fixed route at budget {}",
-        "normalised": "oracle at budget {}, made a proper distribution",
-    }[strategy]
-    return Statistic("difference", strategy, route, budget, words=f"{words.format(budget)}, less {route_words(route)}")
+def beyond(chooser: str, budget: int) -> Statistic:
+    """What the oracle gains over a chooser's routes."""
+    words = f"loss at budget {budget} of the routes that {chooser_words(chooser)} expects to be best, less the oracle's"
+    return Statistic("beyond_foreseeable", chooser, ORACLE, budget, words=words)
 
 
-def ceiling_difference(teacher: str, reference: str, budget: int) -> Statistic:
-    """Loss of the routes that a teacher's predictions choose without the label, less that of `reference`."""
-    less = "the best fixed route there" if reference == "fixed" else route_words(reference)
-    words = f"routes of lowest expected loss at budget {budget} by teacher {teacher}, less {less}"
-    return Statistic("ceiling_difference", teacher, reference, budget, words=words)
+def luck(chooser: str, budget: int) -> Statistic:
+    """What it would in expectation if the chooser's prediction were right."""
+    words = f"what that is in expectation at budget {budget} where labels come as {chooser_words(chooser)} says"
+    return Statistic("luck", chooser, ORACLE, budget, words=words)
 
 
-def calibration(route: str) -> Statistic:
-    """Whether the reference route's predictions are as sure as they are right."""
-    words = f"loss of {route_words(route)} on sampled labels, less that on true ones"
-    return Statistic("calibration", route, words=words)
+def share_of_luck(chooser: str, budget: int) -> Statistic:
+    """The same as a share of the oracle's gain."""
+    words = f"luck by {chooser_words(chooser)} as a share of the oracle's gain at budget {budget}"
+    return Statistic("luck_share", chooser, ORACLE, budget, words=words)
+
+
+def unexplained(chooser: str, budget: int) -> Statistic:
+    """The rest of the gain that is neither foreseen nor luck."""
+    words = f"oracle's gain at budget {budget} that {chooser_words(chooser)} neither foresees nor counts as luck"
+    return Statistic("unexplained", chooser, ORACLE, budget, words=words)
+
+
+def matched_excess(route: str, budget: int, labels: str = TRUE) -> Statistic:
+    """The gain on the true label less that on words of like surprisal in the same context."""
+    words = f"gain of the oracle at budget {budget} on the label less on words of like surprisal in the same context"
+    return Statistic("matched_excess", ORACLE, route, budget, words=words).of(labels, _OF_LABELS[labels])
+
+
+def cells_excess(route: str, budget: int) -> Statistic:
+    """The same across contexts."""
+    words = f"gain of the oracle at budget {budget} on the label less on words of like surprisal in like contexts"
+    return Statistic("cells_excess", ORACLE, route, budget, words=words)
+
+
+def cells_covered(budget: int) -> Statistic:
+    """Share of the true labels whose cell has words to compare with."""
+    return Statistic("cells_covered", ORACLE, budget=budget, words=f"share of labels so compared at budget {budget}")
+
+
+def other_mass(budget: int) -> Statistic:
+    """How much of the matched words' chance is not the label's own."""
+    words = f"share of the matched words' chance that is not the label's, budget {budget}"
+    return Statistic("matched_other_mass", ORACLE, budget=budget, words=words)
+
+
+def difference(strategy: str, reference: str, budget: int) -> Statistic:
+    """Loss of fixed, normalised or a chooser's routes at a budget, less that of a reference."""
+    subject = {FIXED: "best fixed route", NORMALISED: "oracle made a proper distribution"}.get(strategy)
+    subject = subject or f"routes that {chooser_words(strategy)} expects to be best"
+    less = "the best fixed route" if reference == FIXED else route_words(reference)
+    return Statistic("difference", strategy, reference, budget, words=f"{subject} at budget {budget}, less {less}")
+
+
+def cross_entropy(chooser: str) -> Statistic:
+    """How well a chooser knows the labels."""
+    return Statistic("cross_entropy", chooser, words=f"cross entropy of {chooser_words(chooser)}")
+
+
+def calibration(chooser: str) -> Statistic:
+    """Whether its prediction is as sure as it is right; below 0 it is too sure."""
+    return Statistic("calibration", chooser, words=f"entropy of {chooser_words(chooser)}, less its cross entropy")
+
+
+def single_big(chooser: str = STACK, labels: str = TRUE) -> Statistic:
+    """What a single big layer gains over all of them, where a chooser takes it without the label."""
+    return joint.single_big(chooser, ISOLATED).of(labels, _OF_LABELS[labels])

@@ -22,7 +22,6 @@ from duo.routers.whole_budgets import comparable, oracle_budget
 from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.stats import Interval, Intervals, Statistic, Study
-from duo.tables import files
 from duo.tables.studies import GAP_CLOSED_CURVES, GAP_CLOSED_STATISTICS
 from duo.terms import AVERAGE, BASELINE, BIG, CEILING, EXACT, FIXED, HARD, ISOLATED, JOINT, LEARNED, NONE, PAPER
 
@@ -261,7 +260,8 @@ def gather(
     routers: Mapping[str, OneRouter],
     routed: Mapping[str, pa.Table],
 ) -> list[GapClosed]:
-    """The study of every domain of a model, from POLICY_ROUTES, POLICY_SETTINGS, SAMPLED_LABELS, and ROUTED by router.
+    """The study of every domain of a model, from POLICY_ROUTES, POLICY_SETTINGS, CHOICES of the first teacher, and
+    ROUTED by router.
 
     Of the routers, which the paper's way trained, those are taken that compare with the oracle. InputError where
     anything was scored on other documents than the rest.
@@ -277,7 +277,7 @@ def gather(
 
 
 def _policy_rows(table: pa.Table, big: np.ndarray) -> pa.Table:
-    """Sums of POLICY_ROUTES by document; big [routes]: how many big layers."""
+    """Sums of POLICY_ROUTES by cluster; big [routes]: how many big layers."""
     table = table.append_column("big", pa.array(big[table["route"].to_numpy()].astype(np.float64)))
     return pa.concat_tables([_sums(table, "loss", ISOLATED), _sums(table, "joint", JOINT)])
 
@@ -285,8 +285,8 @@ def _policy_rows(table: pa.Table, big: np.ndarray) -> pa.Table:
 def _ceiling_rows(sampled: pa.Table, model: str) -> pa.Table:
     """The same of the first teacher's choices."""
     sampled = sampled.filter(pc.equal(sampled["model"], model))
-    columns = {"loss": files.matrix(sampled["ceiling_loss"])[:, 0], "big": sampled["budget"].cast(pa.float64())}
-    table = sampled.select(["domain", "document", "budget"])
+    columns = {"loss": sampled["loss"], "big": sampled["budget"].cast(pa.float64())}
+    table = sampled.select(["domain", "cluster", "budget"])
     return _sums(_with(table, asdict(CEILING_ROUTES) | {"constraint": EXACT} | columns), "loss", ISOLATED)
 
 
@@ -297,7 +297,7 @@ def _paper_rows(table: pa.Table, budget: int) -> pa.Table:
         scored = table.filter(pc.equal(table["kind"], kind))
         columns = {"constraint": constraint, "budget": pa.scalar(budget, pa.int32())}
         columns |= {"big": scored["big"].cast(pa.float64())}
-        part = _with(scored.select(["domain", "document", "loss"]), asdict(PAPER_ROUTER) | columns)
+        part = _with(scored.select(["domain", "cluster", "loss"]), asdict(PAPER_ROUTER) | columns)
         parts.append(_sums(part, "loss", JOINT))
     return pa.concat_tables(parts)
 
@@ -313,8 +313,8 @@ def _with(table: pa.Table, columns: Mapping[str, object]) -> pa.Table:
 
 
 def _sums(table: pa.Table, column: str, kind: str) -> pa.Table:
-    """Tokens, sums of losses and of big layers by document and policy, of one kind of loss."""
-    keys = [*KEYS, "domain", "document"]
+    """Tokens, sums of losses and of big layers by cluster and policy, of one kind of loss."""
+    keys = [*KEYS, "domain", "cluster"]
     grouped = table.select([*keys, column, "big"]).group_by(keys, use_threads=False)
     sums = grouped.aggregate([(column, "sum"), ("big", "sum"), (column, "count")])
     columns = dict(zip([*keys, "loss", "big", "tokens"], sums.columns, strict=True))
@@ -334,10 +334,10 @@ def _best(settings: Iterable[pa.Table]) -> set[PolicyVariant]:
 
 def _study(model: str, domain: str, rows: pa.Table, chosen: set[PolicyVariant]) -> GapClosed:
     by_key: dict[PolicyLoss, list[dict]] = {}
-    for row in rows.sort_by("document").to_pylist():
+    for row in rows.sort_by("cluster").to_pylist():
         variant = PolicyVariant(*(row[name] for name in VARIANT))
         by_key.setdefault(PolicyLoss(variant, row["constraint"], row["budget"], row["kind"]), []).append(row)
-    documents = {key: [(row["document"], row["tokens"]) for row in part] for key, part in by_key.items()}
+    documents = {key: [(row["cluster"], row["tokens"]) for row in part] for key, part in by_key.items()}
     first = next(iter(documents.values()))
     for key, scored in documents.items():
         if scored != first:

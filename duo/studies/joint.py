@@ -100,12 +100,13 @@ def differences(means: Mapping[ContextLoss, np.ndarray], layers: int) -> stats.N
     return numbers
 
 
-def single_big(subject: str = ORACLE, kind: str = JOINT) -> Statistic:
+def single_big(subject: str = ORACLE, kind: str = "") -> Statistic:
     """How much better than all layers big routes with a single big layer are.
 
     subject: who chose them, the oracle or a chooser by its name; kind: by which loss, of the oracle the joint one in
-    context greedy or the isolated one in context shared.
+    context greedy, if nothing is said, or the isolated one in context shared; of others the isolated one.
     """
+    kind = kind or (JOINT if subject == ORACLE else ISOLATED)
     whose = {ORACLE: "the oracle"}.get(subject, subject)
     words = f"all layers big, less the {kind} loss of {whose} with a single big layer, as a share of what all layers "
     return Statistic("single_big", subject, kind, 1, words=f"{words}big gain over all small")

@@ -309,18 +309,6 @@ def less_all_big(strategy: str, budget: int) -> Statistic:
     )
 
 
-def less_other_budgets(strategy: str, budget: int) -> Statistic:
-    """A strategy's loss at a budget, less its lowest at any other."""
-    words = {"oracle": "oracle", "fixed": "best fixed route"}[strategy]
-    return Statistic(
-        "difference_from_other_budgets",
-        strategy,
-        "other_budgets",
-        budget,
-        words=f"{words} at budget {budget}, less the same at the best of the other budgets",
-    )
-
-
 def depth_bias(budget: int) -> Statistic:
     """The oracle's share of big in the upper half of the layers, less that in the lower half."""
     return Statistic(
@@ -341,11 +329,6 @@ def largest_depth_bias(budget: int | np.ndarray, layers: int) -> float | np.ndar
     """Depth bias of the route of this budget whose big layers are the uppermost."""
     half = layers // 2
     return (np.minimum(budget, half) - np.maximum(0, budget - (layers - half))) / half
-
-
-def less_best_other(losses: np.ndarray, index: int) -> np.ndarray:
-    """[replicates] losses [budgets, replicates] of one budget less the lowest of all others."""
-    return losses[index] - np.delete(losses, index, axis=0).min(axis=0)
 
 
 def upper_less_lower(shares: np.ndarray) -> np.ndarray:

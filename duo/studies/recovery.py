@@ -18,9 +18,20 @@ from duo.tables.oracle import MEASURED
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 # Measures of difficulty, with their columns in SYNTHETIC_TOKENS.
-MEASURES = {"loss": "all_small", "gap": "gap", "corrected_gap": "corrected_gap"}
-COMPARED = (("gap", "loss"), ("corrected_gap", "gap"))  # a measure with one that knows less
-_WORDS = {"loss": "loss with all layers small", "gap": "gap", "corrected_gap": "corrected gap"}
+MEASURES = {
+    "loss": "all_small",
+    "gap": "gap",
+    "corrected_gap": "corrected_gap",
+    "known_corrected_gap": "known_corrected_gap",
+}
+# A measure with one that knows less.
+COMPARED = (("gap", "loss"), ("corrected_gap", "gap"), ("known_corrected_gap", "corrected_gap"))
+_WORDS = {
+    "loss": "loss with all layers small",
+    "gap": "gap",
+    "corrected_gap": "corrected gap",
+    "known_corrected_gap": "gap corrected by the true selection bias",
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Recovery(Study):
             for (kind, steps), tokens in self.classes.items()
             for name, values in self.values.items()
         }
-        return means | self._correlations(weights) | self._false_alarms(weights)
+        return means | self._bias_errors(weights) | self._correlations(weights) | self._false_alarms(weights)
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         rows = []
@@ -75,6 +86,12 @@ class Recovery(Study):
                 row |= stats.ends(name, estimates[SyntheticMean(name, kind, steps)])
             rows.append(row)
         return {SYNTHETIC_CLASSES: rows, SYNTHETIC_STATISTICS: self.rows(estimates, Statistic)}
+
+    def _bias_errors(self, weights: np.ndarray) -> stats.Numbers:
+        """By how much the selection bias is over- or underestimated, over all tokens and by kind."""
+        error = self.values["selection_bias"] - self.values["known_bias"]
+        every = {"": np.ones(len(error), bool)} | self.kinds
+        return {bias_error(kind): self.by_cluster.mean(weights, error, tokens) for kind, tokens in every.items()}
 
     def _correlations(self, weights: np.ndarray) -> stats.Numbers:
         """Rank correlations of every measure with what is known, and their differences."""
@@ -131,3 +148,10 @@ def false_alarms(measure: str) -> Statistic:
     """
     words = f"share of the noise whose {_WORDS[measure]} is at least the median of copies and sums"
     return Statistic("false_alarms", measure, words=words)
+
+
+def bias_error(kind: str = "") -> Statistic:
+    """Selection bias by the model's own calibrated prediction, less the true one; of all tokens or of a kind."""
+    of = f"tokens of kind {kind}" if kind else "all tokens"
+    words = f"selection bias that the model's own prediction gives, less the true one, {of}"
+    return Statistic("bias_error", "own", kind, words=words)

@@ -96,51 +96,80 @@ THREE_WAY = table(
     field("loss_sum", pa.float64(), "sum over the routes", "nats"),
 )
 
-# How much of the oracle's gain is selection bias (duo.oracle.null). One row per token and budget. Samples are labels
-# sampled for the token from the predictions of the route in params sampled_labels.reference; lists over teachers are in
-# the order of params sampled_labels.teachers.
-SAMPLED_LABELS = table(
-    "sampled_labels/{model}-{shard}.parquet",
+# How the choosers' predictions are calibrated (duo.oracle.choosers). One row per domain, chooser and member; what is
+# said of a chooser is repeated.
+_CHOOSER = field("chooser", pa.string(), "own, others, stack, or a key of params sampled_labels.teachers")
+
+CALIBRATION = table(
+    "calibration/{model}.parquet",
     fields.MODEL,
     fields.DOMAIN,
-    fields.DOCUMENT,
-    fields.CLUSTER,
-    fields.POSITION,
+    _CHOOSER,
+    field("member", pa.string(), "whose log-probabilities it is pooled of"),
+    field("weight", pa.float64(), "of them; of a single member, one over the temperature"),
+    field("plain_cross_entropy", pa.float64(), "on validation text, with equal weights of sum 1", "nats per token"),
+    field("plain_entropy", pa.float64(), "of the predictions, likewise", "nats per token"),
+    field("cross_entropy", pa.float64(), "on validation text, which the weights are fitted on", "nats per token"),
+    field("entropy", pa.float64(), "of the predictions, likewise", "nats per token"),
+)
+
+_IDS = [fields.MODEL, fields.DOMAIN, fields.DOCUMENT, fields.CLUSTER, fields.POSITION]
+
+# What choosers choose without the label. One row per token, budget and chooser.
+CHOICES = table(
+    "sampled_labels/{model}-{shard}/choices.parquet",
+    *_IDS,
     fields.BUDGET,
-    field("oracle_route", pa.int32(), "the route of this budget with the lowest loss on the true label"),
-    field("oracle_loss", pa.float32(), "that loss", "nats"),
+    _CHOOSER,
+    field("route", pa.int32(), "the route of this budget of lowest expected loss under the chooser's prediction"),
+    field("loss", pa.float32(), "its loss on the true label", "nats"),
+    field("sampled_loss", pa.float32(), "its loss on the first sampled label", "nats"),
+    field("expected", pa.float32(), "its expected loss under the chooser's prediction", "nats"),
+    field("null", pa.float32(), "expected loss of the oracle, which knows the label, under that prediction", "nats"),
+)
+
+# How well choosers know the labels. One row per token and chooser.
+PREDICTIONS = table(
+    "sampled_labels/{model}-{shard}/predictions.parquet",
+    *_IDS,
+    _CHOOSER,
+    field("surprisal", pa.float32(), "of the true label under the chooser's prediction", "nats"),
+    field("entropy", pa.float32(), "of that prediction", "nats"),
+    field("sampled_surprisal", pa.float32(), "of the first sampled label", "nats"),
+)
+
+# What the oracle gains over the reference route on the true label, and on the words of the same context that surprise
+# the model as much. One row per token and budget.
+MATCHED_GAINS = table(
+    "sampled_labels/{model}-{shard}/matched.parquet",
+    *_IDS,
+    fields.BUDGET,
+    field("reference_loss", pa.float32(), "loss of the reference route on the true label", "nats"),
+    field("gain", pa.float32(), "that, less the oracle's loss", "nats"),
+    field("matched_gain", pa.float32(), "mean of the same over the matched words, each by its chance", "nats"),
+    field("other_mass", pa.float32(), "share of the matched words' chance that is not the true label's"),
     field(
         "log_normaliser",
         pa.float32(),
-        "log of the sum over the vocabulary of the highest probability that any route gives",
+        "log of the sum over the vocabulary of the highest probability that any route of the budget gives",
         "nats",
     ),
-    field(
-        "reference_loss",
-        pa.float32(),
-        "loss, on the true label, of the route whose predictions the others are sampled from",
-        "nats",
-    ),
-    field("null_reference_loss", pa.list_(pa.float32()), "for each sample, its loss on the sampled label", "nats"),
-    field("null_route", pa.list_(pa.int32()), "for each sample, the route with the lowest loss on the sampled label"),
-    field("null_loss", pa.list_(pa.float32()), "for each sample, that loss", "nats"),
-    field(
-        "label_free_route",
-        pa.int32(),
-        "the route of lowest expected loss under the predictions that labels are sampled from",
-    ),
-    field(
-        "null_label_free_loss",
-        pa.list_(pa.float32()),
-        "for each sample, the loss of that route on the sampled label",
-        "nats",
-    ),
-    field(
-        "ceiling_route",
-        pa.list_(pa.int32()),
-        "for each teacher, the route of lowest expected loss under its predictions",
-    ),
-    field("ceiling_loss", pa.list_(pa.float32()), "for each teacher, the loss of that route on the true label", "nats"),
+)
+
+# The same across contexts: sums over all words of all contexts of a cluster whose surprisal and whose context's entropy
+# fall in one cell (duo.oracle.null), by their chances, and over the true labels.
+CELLS = table(
+    "sampled_labels/{model}-{shard}/cells.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.CLUSTER,
+    fields.BUDGET,
+    field("surprisal_cell", pa.int32(), "index among the cells of surprisal, the lowest first"),
+    field("entropy_cell", pa.int32(), "index among the cells of entropy, the lowest first"),
+    field("weight", pa.float64(), "sum of the chances of its words under the model's own prediction"),
+    field("null_gain", pa.float64(), "sum of these chances times what the oracle gains on the words", "nats"),
+    field("count", pa.float64(), "how many true labels it has"),
+    field("gain", pa.float64(), "sum of what the oracle gains on these", "nats"),
 )
 
 # What the oracle chooses on labels that the model itself could have drawn, as SELECTIONS. One row per token, budget and
@@ -220,9 +249,11 @@ MEASURED = {
     "all_big": "loss with all layers big",
     "oracle": "loss under the token's best route of the budget",
     "gap": "all_small less oracle",
-    "selection_bias": "on labels sampled from the model's predictions, loss of the route of this budget with the "
-    "lowest expected loss, less the oracle's; mean over samples",
+    "selection_bias": "expected loss of the route that the model's own calibrated prediction chooses at this budget, "
+    "less that of the oracle, both under this prediction",
+    "known_bias": "the same under the true distribution, which is known here",
     "corrected_gap": "gap less selection_bias",
+    "known_corrected_gap": "gap less known_bias",
 }
 
 SYNTHETIC_TOKENS = table(

@@ -6,7 +6,8 @@ from duo.tables import fields
 from duo.tables.fields import field, table
 from duo.tables.files import File, Metrics
 
-# The paper's claims and what became of them: one row per claim, domain, test and model.
+# The paper's claims and what became of them: one row per claim, domain and role; of the role shown, per statistic and
+# model.
 CLAIMS = table(
     "results/claims.parquet",
     field("claim", pa.string(), "C1 to C19"),
@@ -14,19 +15,34 @@ CLAIMS = table(
     field("figure", pa.string(), "name of the picture that the claim rests on"),
     field("link", pa.string(), "that picture's place in the report"),
     fields.DOMAIN,
-    fields.MODEL,
-    field("seed", pa.int32(), "of that model's training"),
+    field(
+        "role",
+        pa.string(),
+        "claimed: judges the claim; beyond luck: whether that is more than luck; placebo: the same test where all is "
+        "luck; shown: stands beside, not judged",
+    ),
+    field("models", pa.string(), "that the estimate is a mean over, which differ by their seed alone"),
+    field("seeds", pa.string(), "of their training"),
     *fields.STATISTIC,
     field("statistic", pa.string(), "the statistic in plain English"),
-    field("estimate", pa.float64(), "no number where the statistic is missing"),
-    field("low", pa.float64(), "lower end of the interval over documents"),
-    field("high", pa.float64(), "upper end of the interval over documents"),
-    field("supports", pa.string(), "where the interval must lie for the claim to hold, or why there is none"),
-    field("verdict", pa.string(), "of this row: holds, fails or undecided"),
-    field("claim_verdict", pa.string(), "of the claim on this domain, over all its rows"),
-    field("seeds", pa.string(), "of the models that differ from this one by their seed alone, itself included"),
-    field("seed_low", pa.float64(), "lowest estimate over these seeds"),
-    field("seed_high", pa.float64(), "highest estimate over these seeds"),
+    field("estimate", pa.float64(), "mean over the models; no number where the statistic is missing"),
+    field("low", pa.float64(), "lower end of the interval over clusters and seeds, of this statistic alone"),
+    field("high", pa.float64(), "upper end of the interval over clusters and seeds, of this statistic alone"),
+    field("error", pa.float64(), "standard error over clusters and, of several models, seeds"),
+    field("clusters", pa.int32(), "how many clusters the error is over"),
+    field("seed_error", pa.float64(), "the part of it that is over seeds; 0 of one model"),
+    field("kind", pa.string(), "effect, above, below or within: where the statistic must lie, seen from delta"),
+    field("delta", pa.float64(), "smallest effect of interest, bound or margin"),
+    field("supports", pa.string(), "where the statistic must lie for the claim to hold, or what is missing"),
+    field("p", pa.float64(), "of the verdict that is shown best, adjusted for the number of tests of this role"),
+    field(
+        "verdict",
+        pa.string(),
+        "of claimed: holds, no such effect, fails, undecided, not applicable or not judged; of the others more than, "
+        "no more than, or less than luck, not foreseen, undecided or not judged; of shown none",
+    ),
+    field("seed_low", pa.float64(), "lowest estimate over the models"),
+    field("seed_high", pa.float64(), "highest estimate over the models"),
 )
 
 # Every statistic of a run, of all its studies: what a reader may filter, pivot and compare with another run's.
@@ -49,30 +65,3 @@ CLAIM_METRICS = Metrics("results/metrics.json")
 FIGURE = File("figures/{name}.{format}")
 
 REPORT = File("report/index.html")
-
-# Which claims on the oracle are more than selection bias: one row per claim, domain, test and model.
-CORRECTED_CLAIMS = table(
-    "gain/corrected_claims.parquet",
-    field("claim", pa.string(), "as in CLAIMS"),
-    field("words", pa.string(), "what the paper says, in our words"),
-    fields.DOMAIN,
-    fields.MODEL,
-    *fields.STATISTIC[:-1],
-    field("statistic", pa.string(), "the statistic in plain English"),
-    field("supports", pa.string(), "where an interval must lie for the claim"),
-    *(
-        field(f"{name}{end}", pa.float64(), f"{words}{meaning}")
-        for name, meaning in {
-            "true": "the statistic on the true labels, as the claim has it",
-            "null": "the statistic on the sampled labels",
-            "corrected": "the statistic with selection bias taken off",
-        }.items()
-        for end, words in {
-            "": "",
-            "_low": "lower end of the interval of ",
-            "_high": "upper end of the interval of ",
-        }.items()
-    ),
-    field("verdict", pa.string(), "of this row, on true labels and corrected: survives, does not, or undecided"),
-    field("claim_verdict", pa.string(), "of the claim on this domain, over all its rows"),
-)

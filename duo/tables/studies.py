@@ -202,17 +202,17 @@ GAIN_CURVES = table(
     field(
         "strategy",
         pa.string(),
-        "oracle, null (the oracle on sampled labels), corrected (selection bias taken off), normalised, fixed, "
-        "ceiling, or the name of the reference route",
+        "oracle; foreseen: the routes that a chooser expects to be best; null: the oracle, where labels come as a "
+        "chooser predicts; fixed; normalised: the oracle as a proper distribution; or the name of the reference route",
     ),
-    field("teacher", pa.string(), "whose predictions choose the route, where the strategy is ceiling; else empty"),
+    field("chooser", pa.string(), "whose prediction that is; empty where nobody's"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
 )
 
 GAIN_STATISTICS = Table("gain/statistics.parquet", fields.STATISTICS)
 
-_LABELS = field("labels", pa.string(), "true, sampled, or difference: the former less the latter")
+_LABELS = field("labels", pa.string(), "true, sampled, matched, or excess: true less matched")
 
 GAIN_HEAT_MAPS = table(
     "gain/heat_maps.parquet",
@@ -225,7 +225,7 @@ GAIN_HEAT_MAPS = table(
     field(
         "share",
         pa.float64(),
-        "share of documents (and samples) whose oracle route is big here, or difference of such shares",
+        "share of windows (and sets of labels) whose oracle route is big here, or difference of such shares",
     ),
 )
 
@@ -238,7 +238,7 @@ GAIN_LAYERS = table(
     fields.LAYER,
     *interval(
         "share",
-        "share of tokens (and samples) whose oracle route is big here, or difference of such shares",
+        "share of tokens (and sets of labels) whose oracle route is big here, or difference of such shares",
         ends="bare",
     ),
 )

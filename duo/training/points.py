@@ -3,8 +3,6 @@
 It takes settings alone, so that params, studies and pages can ask without loading a network.
 """
 
-from collections.abc import Mapping
-
 from pydantic import ValidationError
 
 from duo.settings import Model, Pretrain, TrendPoint
@@ -49,8 +47,3 @@ def rest(point: TrendPoint, factor: str) -> dict[str, float]:
 def budget(share: float, layers: int) -> int:
     """Big layers per token at this share of the layers, rounded."""
     return round(share * layers)
-
-
-def teachers(name: str, teacher: str, points: Mapping[str, TrendPoint]) -> list[str]:
-    """Other points whose predictions choose routes for a point: the teacher, where both have the same tokens."""
-    return [teacher] if name != teacher and points[name].vocabulary == points[teacher].vocabulary else []

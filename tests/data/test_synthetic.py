@@ -135,3 +135,27 @@ def test_the_held_out_evaluation_set_predicts_all_but_the_bos_token(sequences):
     np.testing.assert_array_equal(sample.tokens, sequences["id"][:3, :-1])
     np.testing.assert_array_equal(sample.labels, sequences["id"][:3, 1:])
     assert sample.domains == ["synthetic"] * 3 and sample.documents == ["0", "1", "2"]
+
+
+def test_true_chances_are_those_that_tokens_come_by():
+    """Their entropy is the token's, the tokens have them, and over many sequences each word is as frequent as said."""
+    sequences = synthetic.draw(400, 130, 3, "test")
+    chances = synthetic.chances(sequences)
+    np.testing.assert_allclose(chances.sum(-1), 1, rtol=1e-5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(chances > 0, chances * np.log(chances), 0).sum(-1)
+    np.testing.assert_allclose(entropy, sequences["entropy"], atol=1e-5)
+    own = np.take_along_axis(chances, sequences["id"].astype(np.int64)[..., None], -1)[..., 0]
+    assert (own > 0).all()
+    seen = np.bincount(sequences["id"].ravel(), minlength=synthetic.VOCABULARY)
+    expected = chances.sum((0, 1))
+    assert (np.abs(seen - expected) < 4 * np.sqrt(expected) + 1e-3).all()
+    # Of the tokens that a chance of a half is given to, half come.
+    halves = np.abs(chances - 0.5) < 1e-6
+    came = np.eye(synthetic.VOCABULARY, dtype=bool)[sequences["id"]][halves]
+    assert 0.47 < came.mean() < 0.53 and len(came) > 1000
+
+
+def test_a_shorter_sequence_has_the_same_chances():
+    sequences = synthetic.draw(5, 90, 3, "test")
+    np.testing.assert_array_equal(synthetic.chances(sequences[:, :50]), synthetic.chances(sequences)[:, :50])

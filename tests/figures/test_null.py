@@ -32,7 +32,7 @@ STATISTICS = {
     "C2": [
         oracle_curves.at_best_budget("all_small"),
         oracle_curves.at_best_budget("all_big"),
-        oracle_curves.less_other_budgets("oracle", HALF),
+        oracle_curves.lowest_at_half(),
     ],
     "C3": [oracle_curves.less_all_big("oracle", 1)],
     "C7": [oracle_curves.depth_bias(1)],

@@ -180,7 +180,7 @@ def probabilities(duo, space, tokens) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("rows", [40, 200, 10_000])
-def test_one_walk_gives_losses_expectations_and_normalisers(rows):
+def test_one_walk_gives_losses_expectations_and_highest_chances(rows):
     """Each against its definition on all routes' probabilities; chunks from one route to all."""
     duo, space = make(replace(TINY, layers=4), scale=1.5), RouteSpace(4)
     tokens, labels = random_tokens(3, 11), torch.stack([random_tokens(3, 11, seed=1), random_tokens(3, 11, seed=2)])
@@ -191,10 +191,10 @@ def test_one_walk_gives_losses_expectations_and_normalisers(rows):
     every = probabilities(duo, space, tokens)
     expected = torch.einsum("nbtv,btrv->nbtr", teachers.exp(), -every.log())
     torch.testing.assert_close(found.expected, expected, rtol=1e-4, atol=1e-4)
-    best = torch.stack([every[:, :, space.with_budget(budget)].amax(dim=2).sum(-1).log() for budget in budgets], dim=-1)
-    torch.testing.assert_close(found.log_normaliser, best, rtol=1e-4, atol=1e-5)
-    assert found.log_normaliser[..., 0].abs().max() < 1e-5, "one route alone is a distribution"
-    assert found.log_normaliser[..., 1:].min() > 0.01
+    best = torch.stack([every[:, :, space.with_budget(budget)].amax(dim=2).log() for budget in budgets])
+    torch.testing.assert_close(found.highest, best, rtol=1e-4, atol=1e-4)
+    assert found.highest[0].logsumexp(-1).abs().max() < 1e-5, "one route alone is a distribution"
+    assert found.highest[1:].logsumexp(-1).min() > 0.01
     assert enumerator.everything(tokens, labels, None, []).expected.shape == (0, 3, 11, 16)
 
 
@@ -206,7 +206,7 @@ def test_one_walk_serves_trees_of_one_budget_and_any_context():
         enumerator = Enumerator(duo, space, DEVICE, 4 * 5, budget=2)
         found = enumerator.everything(tokens, labels, None, [2], reference=reference)
         torch.testing.assert_close(found.losses, enumerator.losses(tokens, labels, reference=reference))
-        assert found.log_normaliser.min() > 0
+        assert found.highest.logsumexp(-1).min() > 0
 
 
 def test_normalised_oracle_is_the_loss_of_a_distribution():
@@ -216,7 +216,7 @@ def test_normalised_oracle_is_the_loss_of_a_distribution():
     found = Enumerator(duo, space, DEVICE, 64).everything(tokens, every_label, None, [1, 2])
     for column, budget in enumerate((1, 2)):
         lowest = found.losses[..., space.with_budget(budget)].amin(-1)
-        torch.testing.assert_close((-lowest - found.log_normaliser[..., column]).exp().sum(0), torch.ones(1, 6))
+        torch.testing.assert_close((-lowest - found.highest[column].logsumexp(-1)).exp().sum(0), torch.ones(1, 6))
 
 
 @pytest.mark.parametrize("family", ["llama", "opt"])

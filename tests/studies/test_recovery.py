@@ -67,7 +67,7 @@ def test_every_statistic_is_a_row_with_words(planted):
     _, estimates = planted
     rows = tabled(SYNTHETIC_STATISTICS, planted).to_pylist()
     named = {(row["family"], row["subject"], row["reference"]): row for row in rows}
-    assert len(named) == len(rows) == sum(isinstance(key, Statistic) for key in estimates) == 18
+    assert len(named) == len(rows) == sum(isinstance(key, Statistic) for key in estimates) == 31
     row = named["rank_correlation", "gap", "carry"]
     assert (row["value"], row["low"], row["high"]) == tuple(estimates[rank_correlation("gap", "carry")])
     assert row["words"] == "rank correlation of the gap with the known carry" and row["budget"] is None

@@ -90,6 +90,7 @@ def test_where_loss_is_linear_in_budget_no_schedule_matters():
     _, numbers = estimated(lambda model, domain, budget, document, position: 9 - budget + document)["one", "text"]
     for schedule, reference in schedules.CONTRASTS:
         assert numbers[difference("oracle", schedule, reference)] == pytest.approx((0, 0, 0))
+    assert numbers[ORDER_COST] == pytest.approx((0, 0, 0))
 
 
 def test_where_big_layers_help_early_tokens_the_falling_budget_wins():
@@ -113,6 +114,16 @@ def test_a_loss_convex_in_budget_costs_every_uneven_schedule_and_its_shuffle_ali
     gains = {pair: numbers[difference("oracle", *pair)].value for pair in schedules.CONTRASTS}
     assert gains["falling", "constant"] == gains["rising", "constant"] == pytest.approx(2)  # the mean of 4, 1, 0, 1, 4
     assert gains["falling", "shuffled"] == gains["rising", "shuffled"] == pytest.approx(0)
+    assert numbers[ORDER_COST].value == pytest.approx(0), "unequal budgets cost the same in every order"
+
+
+def test_an_order_costs_where_unequal_budgets_stand_where_they_harm():
+    def loss(model, domain, budget, document, position):
+        return (budget - 3) ** 2 * (position in (0, 1, 8, 9)) + document * 0.1
+
+    _, numbers = estimated(loss)["one", "text"]
+    # Budgets 5 and 1, whose squares are 4, at those four of ten positions; in random order the squares are 2.
+    assert numbers[ORDER_COST] == pytest.approx((0.8, 0.8, 0.8))
 
 
 def test_tables_fit_their_schemas(tmp_path, monkeypatch):

@@ -3,12 +3,14 @@
 from typing import Any
 
 from duo.data.synthetic import NAME
-from duo.report import claims
-from duo.routers.whole_budgets import comparable
+from duo.report import claims, judge
+from duo.report.claim import SKIPPING, STUDIED
+from duo.studies.scored_routers import shared
 from duo.tables import fields
 from duo.tables import studies as tables
 from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
+from duo.terms import GREEDY, SKIP
 from duo.training import variants
 from workflow import stage, studies
 from workflow.params import Params, load_params
@@ -16,38 +18,65 @@ from workflow.params import Params, load_params
 
 def scope(params: Params) -> claims.Scope:
     """What this experiment has."""
-    sizes, ablation = params.model, params.ablation
+    sizes, ablation, groups = params.model, params.ablation, whose(params)
     compared = {name: params.models[name] for name in ablation.models}
     kinds = {name: variants.kind(variant, params.pretrain.p_big) for name, variant in compared.items()}
     widths = [variant.big or sizes.big for name, variant in compared.items() if kinds[name] == "dense"]
-    by_model = [
-        {name: router for name, router in params.routers.items() if router.model == model}
-        for model in params.route_losses.models
+    trained = {0.0, 1.0, params.pretrain.p_big} <= set(ablation.p_big)
+    skipping = [
+        router for router in params.routers.values() if SKIP in router.choices and router.model in groups[SKIPPING]
     ]
     return claims.Scope(
         layers=sizes.layers,
         budgets=params.oracle.budgets,
-        routers=max(len(comparable(routers)) for routers in by_model),
-        skipping=any("skip" in router.choices for router in params.routers.values()),
+        greedy=params.joint.budgets if GREEDY in params.joint.contexts else [],
+        routers=_budgets(params),
+        skipping_routers=all(any(router.mix.get(domain) for router in skipping) for domain in params.corpus),
+        skips=any(model in groups[SKIPPING] for model in params.skips.models),
         dense=[variants.equal_chance(ablation.p_big, width, sizes.small, sizes.big) for width in widths],
-        frozen="frozen" in kinds.values(),
+        frozen="frozen" in kinds.values() and trained,
     )
+
+
+def _budgets(params: Params) -> list[float]:
+    """Budgets of the studied model's routers that compare, in the domain that has fewest of them."""
+    by_domain = [
+        [params.routers[name].big for name in shared(params.routers, domain).get(params.route_losses.models[0], [])]
+        for domain in params.corpus
+    ]
+    return min(by_domain, key=len)
+
+
+def whose(params: Params) -> dict[str, list[str]]:
+    """Models that claims are of, which differ by their seed alone: the studied one's, and those that saw skips."""
+    skipped = [name for name in params.skips.models if saw_skips(params, name)]
+    return {
+        STUDIED: alike(params, params.route_losses.models[0]),
+        SKIPPING: alike(params, skipped[0]) if skipped else [],
+    }
+
+
+def alike(params: Params, model: str) -> list[str]:
+    """The models that differ from this one by their seed alone, itself included."""
+    same = {name: variants.without_seed(variant) for name, variant in params.models.items()}
+    return [name for name in same if same[name] == same[model]]
+
+
+def saw_skips(params: Params, model: str) -> bool:
+    """Whether a model was trained with skipped FFNs."""
+    own = params.models[model].p_skip
+    return (params.pretrain.p_skip if own is None else own) > 0
 
 
 def main() -> None:
     params = load_params()
     every = {table: studies.whole(table) for table in vars(tables).values() if is_of_statistics(table)}
     statistics = {table: rows for table, rows in every.items() if rows is not None}
-    same = {name: variants.without_seed(variant) for name, variant in params.models.items()}
-    models = {
-        name: claims.Trained(variant.seed, tuple(other for other in same if same[other] == same[name]))
-        for name, variant in params.models.items()
-    }
-    verdicts = claims.judge(claims.claims(scope(params)), statistics, models)
-    CLAIMS.write(verdicts)
-    CLAIM_METRICS.write(claims.summary(verdicts))
     seeds = {name: variant.seed for name, variant in params.models.items()} | {NAME: params.synthetic.seed}
-    RUN_STATISTICS.write(claims.of_the_run(statistics, seeds))
+    judged = judge.judge(claims.claims(scope(params)), statistics, whose(params), seeds, params.bootstrap.confidence)
+    CLAIMS.write(judged)
+    CLAIM_METRICS.write(judge.summary(judged))
+    RUN_STATISTICS.write(judge.of_the_run(statistics, seeds))
 
 
 def is_of_statistics(table: Any) -> bool:

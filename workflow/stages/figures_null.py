@@ -1,4 +1,4 @@
-"""Figures of selection bias: the oracle's gain taken apart, where it puts big layers, and which claims are left."""
+"""Figures of selection bias: the oracle's gain taken apart, and where it puts big layers."""
 
 from duo.figures import base, null
 from workflow import stage
@@ -8,9 +8,7 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    # Trained otherwise, for C10.
-    others = [model for model in params.skips.models if model not in params.route_losses.models]
-    base.save_all(null.pictures(setting(), params.sampled_labels, params.figures.heat_maps, others), "figures_null")
+    base.save_all(null.pictures(setting(), params.sampled_labels, params.figures.heat_maps), "figures_null")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """How much of the attainable gap routers close, with intervals."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from duo.studies import gap_closed
-from duo.tables.oracle import SAMPLED_LABELS
+from duo.tables.oracle import CHOICES
 from duo.tables.routers import BASELINE_ROUTES, BASELINE_SETTINGS, POLICY_ROUTES, POLICY_SETTINGS, ROUTED
 from duo.tables.studies import GAP_CLOSED_METRICS
 from workflow import stage, studies
@@ -18,9 +19,10 @@ def main() -> None:
     settings = [POLICY_SETTINGS.read(router=name) for name in routers]
     settings += [BASELINE_SETTINGS.read(baseline=name) for name in baselines]
     shards = params.route_losses.shards
-    sampled = pa.concat_tables([SAMPLED_LABELS.read(model=model, shard=shard) for shard in shards])
+    choices = pa.concat_tables([CHOICES.read(model=model, shard=shard) for shard in shards])
+    choices = choices.filter(pc.equal(choices["chooser"], params.sampled_labels.teachers[0]))
     routed = {name: ROUTED.read(router=name) for name, router in params.routers.items() if router.model == model}
-    gathered = gap_closed.gather(model, params.model.layers, routes, settings, sampled, params.routers, routed)
+    gathered = gap_closed.gather(model, params.model.layers, routes, settings, choices, params.routers, routed)
     finished = studies.write(gathered, params.bootstrap, params.seed)
     GAP_CLOSED_METRICS.write({study.ids["domain"]: study.headline(estimates) for study, estimates in finished})
 

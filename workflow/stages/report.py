@@ -2,7 +2,7 @@
 
 from duo.report import content, page
 from duo.tables.data import TOKEN_METRICS
-from duo.tables.report import CLAIMS, CORRECTED_CLAIMS, FIGURE
+from duo.tables.report import CLAIMS, FIGURE
 from duo.tables.routers import ROUTER_METRICS
 from duo.tables.studies import (
     GAIN_CURVES,
@@ -22,8 +22,7 @@ def main() -> None:
     params = load_params()
     tables = {title: studies.whole(table) for table, title in content.study_tables().items()}
     drawn = dict.fromkeys(keys["name"] for keys in instance.made(FIGURE.template))
-    gain = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
-    gain |= {"corrected_claims": CORRECTED_CLAIMS, "joint": JOINT_CURVES}
+    gain = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES, "joint": JOINT_CURVES}
     gain = {name: table.read() for name, table in gain.items()}
     html = page.render(
         params=params.model_dump(mode="json", exclude_none=True),

@@ -1,5 +1,5 @@
-"""Losses of true labels, of sampled labels, and of routes chosen without a label; one model, one
-shard of documents.
+"""What the choosers choose without the label, and what the oracle gains on labels that they could foresee; one model,
+one shard of documents.
 """
 
 from duo import routes
@@ -7,32 +7,26 @@ from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import null, tree
-from duo.tables.oracle import SAMPLED_LABELS
+from duo.oracle.choosers import Choosers
+from duo.tables.oracle import CALIBRATION, CELLS, CHOICES, LABEL_SELECTIONS, MATCHED_GAINS, PREDICTIONS
 from duo.tables.training import MODEL
-from workflow import compute, stage
+from workflow import choosers, compute, stage
 from workflow.params import load_params
 
 
 def main(name: str, shard: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    sample = evaluation_set.read("test")
-    mine = sample.take(slice(int(shard), None, len(params.route_losses.shards)))
-
-    def load(names: list[str]) -> list[transformer.Duo]:
-        return [transformer.load(MODEL.path(model=each), params.runtime.device) for each in names]
-
-    others = [other for other in params.route_losses.models if other != name]
-    teachers = [load([teacher]) for teacher in params.sampled_labels.teachers]
-    if params.sampled_labels.others:
-        teachers.append(load(others))
-    (duo,) = load([name])
-    space = routes.RouteSpace(params.model.layers)
+    mine = evaluation_set.read("test").take(slice(int(shard), None, len(params.route_losses.shards)))
+    chooser = Choosers(CALIBRATION.read(model=name), choosers.members(params, name))
+    duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     where = Device.of(params.runtime, params.route_losses.precision)
-    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
+    enumerator = tree.Enumerator(duo, routes.RouteSpace(params.model.layers), where, params.route_losses.chunk)
     with stage.advice(stage.DIVERGED):
-        table = null.run(name, enumerator, mine, teachers, params.sampled_labels, params.oracle.budgets, params.seed)
-    SAMPLED_LABELS.write(table, model=name, shard=shard)
+        found = null.run(name, enumerator, mine, chooser, params.sampled_labels, params.oracle.budgets, params.seed)
+    tables = (LABEL_SELECTIONS, CHOICES, PREDICTIONS, MATCHED_GAINS, CELLS)
+    for table, rows in zip(tables, found, strict=True):
+        table.write(rows, model=name, shard=shard)
 
 
 if __name__ == "__main__":

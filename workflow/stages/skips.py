@@ -7,7 +7,7 @@ from duo import routes, seeds
 from duo.data import evaluation_set
 from duo.model import transformer
 from duo.model.device import Device
-from duo.oracle import null, tree
+from duo.oracle import choosers, null, tree
 from duo.studies import skips
 from duo.tables.oracle import SKIPS
 from duo.tables.training import MODEL
@@ -25,17 +25,11 @@ def main(name: str) -> None:
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope, budget)
     small_or_big = routes.RouteSpace(space.layers)
-    sets = null.label_sets(
-        duo,
-        small_or_big,
-        sample,
-        small_or_big.named(params.sampled_labels.reference),
-        params.sampled_labels.temperature,
-        params.sampled_labels.samples,
-        params.sampled_labels.within,
-        params.seed,
-        where,
-    )
+    reference = small_or_big.named(params.sampled_labels.reference)
+    own = choosers.by_route(duo, small_or_big, reference, where)
+    predicted = null.own_predictions(choosers.alone(name, own, evaluation_set.read("validation")), sample)
+    samples, within = params.sampled_labels.samples, params.sampled_labels.within
+    sets = null.label_sets(predicted, sample, samples, within, params.seed)
     losses, *others = null.losses(enumerator, sample, np.concatenate([sample.labels[None], *sets.values()]))
     selected = skips.select(name, sample, losses, enumerator.routes, params.seed)
     keeps = {TRUE: [skips.kept(selected, space.layers, len(sample.documents))]}

@@ -4,7 +4,7 @@ from duo import routes
 from duo.data import synthetic
 from duo.model import transformer
 from duo.model.device import Device
-from duo.oracle import difficulty, tree
+from duo.oracle import choosers, difficulty, tree
 from duo.studies.recovery import Recovery
 from duo.tables.oracle import SYNTHETIC_TOKENS
 from duo.tables.training import SYNTHETIC_MODEL
@@ -20,9 +20,10 @@ def main() -> None:
     space = routes.RouteSpace(params.model.layers)
     where = Device.of(params.runtime, params.route_losses.precision)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
-    table = difficulty.measure(
-        enumerator, sequences, sample, params.difficulty.budget, params.sampled_labels, params.seed
-    )
+    settings, reference = params.synthetic, space.named(params.sampled_labels.reference)
+    _, validation = synthetic.held_out(settings.documents, params.tokens.sequence, settings.seed, "validation")
+    chooser = choosers.alone(synthetic.NAME, choosers.by_route(duo, space, reference, where), validation)
+    table = difficulty.measure(enumerator, sequences, sample, params.difficulty.budget, chooser)
     SYNTHETIC_TOKENS.write(table)
     studies.write([Recovery(table)], params.bootstrap, params.seed)
 
