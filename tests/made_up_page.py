@@ -9,10 +9,10 @@ import pyarrow as pa
 from made_up import LAYERS, SPACE, noise, selected, tabled
 
 from duo.report import content
-from duo.stats import Intervals
+from duo.stats import Intervals, Statistic
 from duo.studies import difficulty, oracle_curves
 from duo.studies import gain as gains
-from duo.tables.report import CLAIMS, CORRECTED_CLAIMS
+from duo.tables.report import CLAIMS
 from duo.tables.studies import (
     GAIN_CURVES,
     GAIN_STATISTICS,
@@ -23,7 +23,6 @@ from duo.tables.studies import (
 )
 from workflow.studies import as_table
 
-C3 = oracle_curves.less_all_big("oracle", 1)
 HOSTILE = "<script>alert('x') & more</script>"
 FIGURES = content.figure_names(["figure-7"])
 MODELS = {"duo": 1, "seed-2": 2}
@@ -61,91 +60,88 @@ def evaluated() -> list[tuple[oracle_curves.OracleCurves, Intervals]]:
 
 
 def claims() -> pa.Table:
-    """CLAIMS with each verdict, two seeds, and a statistic that a domain doesn't have."""
+    """CLAIMS with each verdict, two seeds, what stands beside, and a statistic that a domain doesn't have."""
     rows = []
-    for claim, figure, statistic, estimates in (
-        ("C1", "figure-4a", oracle_curves.at_best_budget("fixed"), (-0.5, -0.4)),
-        ("C2", "figure-4b", oracle_curves.lowest_at_half(), (0.25, 0.125)),
-        ("C16", content.COLOURED, difficulty.line_start("gap"), (float("nan"), float("nan"))),
+    for (claim, figure, statistic, estimate), domain in product(
+        (
+            ("C1", "figure-4a", oracle_curves.random_gap(), 0.75),
+            ("C2", "figure-4b", oracle_curves.lowest_at_half(), 0.25),
+            ("C16", content.COLOURED, difficulty.LINE_STARTS, float("nan")),
+        ),
+        ("text", "code"),
     ):
-        for domain, (model, seed) in ((domain, item) for domain in ("text", "code") for item in MODELS.items()):
-            estimate = estimates[seed - 1]
-            verdict = "holds" if estimate < 0 else "fails" if estimate > 0 else "undecided"
-            row = {
-                "claim": claim,
-                "words": f"words of {claim} | {HOSTILE}",
-                "figure": figure,
-                "link": "",
-                "domain": domain,
-                "model": model,
-            }
-            row |= {
-                "seed": seed,
-                "statistic": statistic.words,
-                **{name: value for name, value in asdict(statistic).items() if name != "words"},
-                "estimate": estimate,
-                "low": estimate - 0.0625,
-                "high": estimate + 0.0625,
-            }
-            row |= {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict, "seeds": "1, 2"}
-            rows.append(row | {"seed_low": min(estimates), "seed_high": max(estimates)})
+        about = {
+            "claim": claim,
+            "words": f"words of {claim} | {HOSTILE}",
+            "figure": figure,
+            "link": "",
+            "domain": domain,
+        }
+        about |= {"models": "duo, seed-2", "seeds": "1, 2", "clusters": 24, "error": 0.03125, "seed_error": 0.015625}
+        about |= {"kind": "effect", "delta": 0.5, "supports": "> 0.5", "p": 0.0125}
+        verdict = {"C1": "holds", "C2": "fails"}.get(claim, "not applicable")
+        luck = {"C1": "more than luck", "C2": "not foreseen"}.get(claim, "not applicable")
+        missing = {"p": float("nan"), "clusters": 0, "seeds": ""} if claim == "C16" else {}
+        rows.append(about | _judged(statistic, "claimed", estimate, verdict) | missing)
+        rows.append(about | _judged(statistic.of("excess", "on luck"), "beyond luck", estimate - 0.25, luck) | missing)
+        if claim == "C2":
+            rows.append(about | _judged(statistic.of("placebo", "placebo"), "placebo", 0.0, "no more than luck"))
+            beside = _judged(oracle_curves.BEST_BUDGET, "shown", 2.0, "")
+            rows.append(about | beside | {"kind": "", "supports": "", "delta": float("nan"), "p": float("nan")})
     return pa.Table.from_pylist(rows, schema=CLAIMS.schema)
 
 
+def _judged(statistic: Statistic, role: str, estimate: float, verdict: str) -> dict:
+    ends = {"low": estimate - 0.0625, "high": estimate + 0.0625}
+    ends |= {"seed_low": estimate - 0.03125, "seed_high": estimate + 0.03125}
+    names = {name: value for name, value in asdict(statistic).items() if name != "words"}
+    return names | ends | {"role": role, "statistic": statistic.words, "estimate": estimate, "verdict": verdict}
+
+
 def gain() -> dict[str, pa.Table]:
-    """GAIN_STATISTICS of two models, GAIN_CURVES, CORRECTED_CLAIMS with each verdict, and JOINT_CURVES of one; most
-    is gained at budget 2.
+    """GAIN_STATISTICS of two models with two choosers, GAIN_CURVES, and JOINT_CURVES of one.
+
+    On text the stack foresees a quarter of a gain of 1, luck is half of it, and a quarter is not explained; on code
+    nothing is foreseen that an interval tells from 0, and luck is all.
     """
     losses = {
         ("oracle", ""): {1: 2.25, 2: 2.0},
-        ("null", ""): {1: 2.5, 2: 2.375},
-        ("ceiling", "others"): {1: 2.75, 2: 2.625},
+        ("foreseen", "own"): {1: 3.0, 2: 3.0},
+        ("null", "own"): {1: 2.5, 2: 2.375},
         ("all_big", ""): {LAYERS: 3.0},
     }
     statistics, curves, contexts = [], [], []
     for model, domain in product(MODELS, ("text", "code")):
         ids = {"model": model, "domain": domain}
-        bias_share = 0.75 if domain == "text" else 1.0  # of a gain of 1, so that nothing is left on code
+        foresees, lucky = (0.25, 0.5) if domain == "text" else (0.03125, 0.96875)  # shares of the gain
+        values = {}
+        for chooser, entropy in (("own", 3.0), ("stack", 2.75)):
+            values |= {gains.cross_entropy(chooser): entropy, gains.calibration(chooser): -0.5}
         for k in (1, 2):
             gain = 3 - losses["oracle", ""][k]
-            values = {
+            values |= {
                 gains.gain("all_big", k): gain,
-                gains.gain("all_big", k, "sampled"): gain * bias_share,
-                gains.gain("all_big", k, "difference"): gain * (1 - bias_share),
-                gains.null_share("all_big", k): bias_share,
-                gains.selection_bias(k): gain * bias_share,
-                gains.difference("corrected", "all_big", k): gain * (bias_share - 1),
+                gains.matched_excess("all_big", k): 0.25 if domain == "text" else 0.0,
                 gains.difference("normalised", "all_big", k): 0.5,
-                gains.ceiling_difference("others", "fixed", k): -0.125,
-                gains.ceiling_difference("others", "all_big", k): -0.25,
             }
-            statistics += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
-        statistics.append(ids | asdict(gains.calibration("all_big")) | _ends("value", -0.5))
-        for (strategy, teacher), at in losses.items():
-            row = ids | {"strategy": strategy, "teacher": teacher}
+            for chooser, share in (("own", 0.0), ("stack", foresees)):
+                values |= {
+                    gains.foreseeable(chooser, "all_big", k): gain * share,
+                    gains.share_foreseeable(chooser, k): share,
+                    gains.luck(chooser, k): gain * lucky,
+                    gains.unexplained(chooser, k): gain * (1 - share - lucky),
+                }
+        statistics += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
+        for (strategy, chooser), at in losses.items():
+            row = ids | {"strategy": strategy, "chooser": chooser}
             curves += [row | {"budget": budget} | _loss(loss) for budget, loss in at.items()]
     for domain, context, budget in product(("text", "code"), ("shared", "greedy"), (1, 2)):
         ids = {"model": "duo", "domain": domain, "context": context, "selection": "oracle", "budget": budget}
         isolated = losses["oracle", ""][budget]
         joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
         contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]
-    corrected_claims = []
-    for (claim, verdict), domain in product(
-        {"C1": "does not", "C2": "survives", "C16": "undecided"}.items(), ("text", "code")
-    ):
-        row = {
-            "claim": claim,
-            "words": f"words of {claim} | {HOSTILE}",
-            "domain": domain,
-            "model": "duo",
-            "statistic": C3.words,
-            **{name: value for name, value in asdict(C3).items() if name not in ("words", "labels")},
-        }
-        row |= _ends("true", -0.75) | _ends("null", -0.5) | _ends("corrected", -0.25)
-        corrected_claims.append(row | {"supports": "< 0", "verdict": verdict, "claim_verdict": verdict})
-    schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES}
-    schemas |= {"corrected_claims": CORRECTED_CLAIMS, "joint": JOINT_CURVES}
-    found = {"statistics": statistics, "curves": curves, "corrected_claims": corrected_claims, "joint": contexts}
+    schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES, "joint": JOINT_CURVES}
+    found = {"statistics": statistics, "curves": curves, "joint": contexts}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
 
 

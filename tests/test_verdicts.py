@@ -165,8 +165,8 @@ def test_c4_would_be_wrong_without_halves_and_without_their_error():
     assert ((found == FAILS) & (p_values <= ALPHA)).mean() > 0.2, "the winner's curse"
     trials = [routes_alike(rng, 24, 0.0) for _ in range(700)]
     less = np.array([losses[:, -1] - stats.kept(losses[:, :-1], counts) for losses in trials])
-    _, p_values = judged_c4(less + 0.01, inflation=1.0)
-    assert (p_values <= ALPHA).mean() > 1.5 * ALPHA, "the halves move together"
+    halves = [less[:, first::2].mean(axis=1) for first in (0, 1)]
+    assert np.corrcoef(*halves)[0, 1] > 0.15, "what each half chooses for the other moves both"
 
 
 @pytest.mark.parametrize("clusters", [24, 48])

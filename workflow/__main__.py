@@ -95,9 +95,10 @@ def publish() -> None:
     import torch
 
     from duo.model.transformer import Duo, Shape
+    from duo.report import content
     from duo.report import publish as results
     from duo.tables.report import FIGURE
-    from workflow import dag, instance
+    from workflow import dag, instance, studies
     from workflow.params import load_params
 
     known = dag.Dag()
@@ -113,7 +114,9 @@ def publish() -> None:
         params.model_dump(mode="json", exclude_none=True),
         [keys["name"] for keys in instance.made(FIGURE.template)],
     )
-    for path in results.publish(values, sum(w.numel() for w in weights), dict.fromkeys(drawn)):
+    found = {title: studies.whole(table) for table, title in content.study_tables().items()}
+    tables = {title: table for title, table in found.items() if table is not None}
+    for path in results.publish(values, sum(w.numel() for w in weights), dict.fromkeys(drawn), tables):
         print(path)
 
 

@@ -104,8 +104,6 @@ LINES = {
     "exact": Line("router, exactly its budget", "#009E73", "P", "-"),
     "hard": Line("router, hard, at the layers used", "#000000", "*", ""),
     "soft": Line("router, soft mix", "#009E73", "x", ""),
-    "null": Line("oracle on sampled labels", "#56B4E9", "D", "--"),
-    "corrected": Line("oracle, selection bias taken off", "#009E73", "P", "-"),
     "normalised": Line("oracle, normalised", "#CC79A7", "v", "-."),
     "all_big": Line("all layers big", "#000000", "", (0, (1, 2))),
     "all_small": Line("all layers small", "#999999", "", (0, (4, 2))),
@@ -134,6 +132,8 @@ LINES = {
     "gap": Line("gap", "#0072B2", "o", "-"),
     "selection_bias": Line("selection bias", "#D55E00", "v", "-"),
     "corrected_gap": Line("corrected gap", "#009E73", "D", "-"),
+    "known_bias": Line("true selection bias", "#E69F00", "^", ":"),
+    "known_corrected_gap": Line("gap corrected by the true bias", "#000000", "x", ":"),
     # Strategies of other seeds and documents, and of independent noise.
     "predicted": Line("as many independent normal losses", "#D55E00", "D", "--"),
     "effective": Line("independent routes, effectively", "#009E73", "P", "-."),

@@ -26,7 +26,7 @@ _WORDS = {
 
 def pictures(setting: base.Setting) -> Iterator[base.Drawn]:
     """The figure of all claims."""
-    yield base.Drawn("claims", scaled(CLAIMS.read(), setting), setting.used("random_routes"), [CLAIMS])
+    yield base.Drawn("verdicts", scaled(CLAIMS.read(), setting), setting.used("random_routes"), [CLAIMS])
 
 
 def scaled(claims: pa.Table, setting: base.Setting) -> base.Picture:

@@ -1,11 +1,10 @@
-"""How much of the oracle's gain is selection bias: perplexities, and where big layers go."""
+"""How much of the oracle's gain anybody could foresee, and where it puts big layers for luck's sake."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,75 +12,148 @@ from matplotlib.ticker import MaxNLocator
 from duo.figures import base, maps
 from duo.routes import route_name
 from duo.settings import SampledLabels
-from duo.studies.gain import route_words
-from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import OTHERS
+from duo.studies.gain import best_chooser, chooser_words, route_words
+from duo.tables.data import EVALUATION_SET_METRICS
+from duo.tables.studies import GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
 
 _LABELS = {
     "true": base.Line("true labels", "#0072B2", "o", "-"),
-    "null": base.Line("sampled labels", "#56B4E9", "D", "--"),
+    "matched": base.Line("matched labels", "#56B4E9", "D", "--"),
 }
-_DIFFERENCE = base.Line("true less sampled labels", "#000000", "x", ":")
+SHADES = ("#08519C", "#3182BD", "#6BAED6", "#9ECAE1", "#C6DBEF")  # of one colour: choosers, who knows least first
 
 
 def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int]) -> Iterator[base.Drawn]:
-    """The figures of selection bias: the gain taken apart, and where big layers go; budgets: of the heat maps."""
-    used = setting.used("random_routes", sampled_labels=null.model_dump())
-    picture = decomposition(GAIN_CURVES.read(), GAIN_STATISTICS.read(), null, setting)
-    yield base.Drawn("null", picture, used, [GAIN_CURVES, GAIN_STATISTICS])
+    """The figures of the gain: who could foresee it, and where big layers go; budgets: of the heat maps."""
+    used, statistics = setting.used("random_routes", sampled_labels=null.model_dump()), GAIN_STATISTICS.read()
+    yield base.Drawn("gain-split", split(statistics, null, setting), used, [GAIN_STATISTICS])
+
+    counts = EVALUATION_SET_METRICS.read()["test"]
+    bytes_per_token = {domain: count["bytes"] / count["tokens"] for domain, count in counts.items()}
+    inputs = [GAIN_STATISTICS, EVALUATION_SET_METRICS]
+    yield base.Drawn("choosers", choosers(statistics, bytes_per_token, null, setting), used, inputs)
 
     inputs = [GAIN_HEAT_MAPS, GAIN_LAYERS]
     picture = heat_maps(*(table.read() for table in inputs), budgets, null, setting)
     yield base.Drawn("null-heat-maps", picture, used | {"heat_maps": budgets}, inputs)
 
 
-def decomposition(curves: pa.Table, statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:
-    """Figure 4b taken apart: perplexity against budget, and below it the gain over the reference route, by domain.
-
-    curves as GAIN_CURVES, statistics as GAIN_STATISTICS.
-    """
-    curves, statistics = (base.of(table, model=setting.model) for table in (curves, statistics))
-    domains = curves["domain"].unique().to_pylist()
+def split(statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:
+    """The oracle's gain by budget, split by what can be foreseen, and by whom; statistics as GAIN_STATISTICS."""
+    statistics = base.of(statistics, model=setting.model)
+    domains = statistics["domain"].unique().to_pylist()
     with base.style():
-        figure = Figure(figsize=(base.WIDTH, 6.4), layout="constrained")
-        panels = figure.subplots(2, len(domains), squeeze=False, sharex=True, sharey="row")
-        for (above, below), domain in zip(panels.T, domains, strict=True):
-            lines = _lines(base.of(curves, domain=domain))
-            _perplexities(above, base.of(curves, domain=domain), lines, route_name(null.reference))
-            _gains(below, base.of(statistics, domain=domain), lines, route_name(null.reference))
-            above.set_title(domain)
-            below.set_xlabel("big layers per token")
-            below.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
-        panels[0, 0].set_ylabel("perplexity")
-        panels[1, 0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
-        base.legend_below(figure, panels[0, 0], panels[1, 0])
-    reference = route_words(route_name(null.reference))
+        figure = Figure(figsize=(base.WIDTH, 3.6), layout="constrained")
+        panels = figure.subplots(1, len(domains), squeeze=False, sharex=True, sharey=True)[0]
+        for axes, domain in zip(panels, domains, strict=True):
+            _split(axes, base.of(statistics, domain=domain))
+            axes.set_title(domain)
+            axes.set_xlabel("big layers per token")
+            axes.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
+        panels[0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
+        base.legend_below(figure, *panels)
+    best = _knows_most(statistics)
     caption = (
-        "Above, perplexity (logarithmic) against the number of big layers per token; below, what each gains over "
-        f"{reference} on the same labels, token by token, so that the bands are narrower. {_null(null)} "
-        "True less sampled labels: the difference of these gains, 0 in expectation if the true labels came from the "
-        "same predictions. Selection bias is what the oracle gains on sampled labels over the routes of lowest "
-        "expected loss; with it taken off the oracle's loss on true labels is that much higher, which is no bound for "
-        "a router. Normalised: every word has the highest probability that any route of the budget gives it, divided "
-        "by their sum. Routes that a teacher chooses by its predictions, without the label, are scored on the true "
-        f"ones: what a router that knows as much could get. {_described(setting)} {base.interval(setting, 'Bands')}"
+        "Line: what the oracle gains. Areas from below: what choosers gain without the label, each as far as it is "
+        f"more than the ones before; what {chooser_words(best)} counts as luck, which is the oracle's further gain if "
+        "labels came as that prediction says; and hatched what is left up to the line. Where the line runs inside the "
+        f"luck, less is gained than luck alone would give. {_described(setting)} "
+        f"{base.interval(setting, 'Band', '')}"
     )
-    return base.Picture(figure, "The oracle's gain, taken apart", caption)
+    return base.Picture(figure, "The oracle's gain, by who could foresee it", caption)
+
+
+def _split(axes: Axes, statistics: pa.Table) -> None:
+    """One domain's areas, and its gain."""
+    axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
+    budgets, gained, low, high = _series(base.of(statistics, family="gain", labels="true"))
+    level = np.zeros(len(budgets))
+    choosers = base.of(statistics, family="foreseeable", labels="true")["subject"].unique().to_pylist()
+    for chooser, colour in zip(choosers, SHADES, strict=False):
+        foreseen = _series(base.of(statistics, family="foreseeable", subject=chooser, labels="true"))[1]
+        above = np.maximum(level, foreseen)
+        axes.fill_between(
+            budgets, level, above, color=colour, linewidth=0, label=f"foreseen by {chooser_words(chooser)}"
+        )
+        level = above
+    lucky = level + _series(base.of(statistics, family="luck", subject=_knows_most(statistics)))[1]
+    axes.fill_between(budgets, level, lucky, color="#DDDDDD", linewidth=0, label="luck")
+    more = np.maximum(gained, lucky)
+    axes.fill_between(
+        budgets, lucky, more, facecolor="none", edgecolor="#D55E00", hatch="////", linewidth=0, label="not explained"
+    )
+    axes.fill_between(budgets, low, high, color="#000000", alpha=0.2, linewidth=0)
+    axes.plot(budgets, gained, color="#000000", marker="o", label="oracle's gain")
+
+
+def choosers(
+    statistics: pa.Table, bytes_per_token: Mapping[str, float], null: SampledLabels, setting: base.Setting
+) -> base.Picture:
+    """What each chooser foresees at half of the layers big, against how well it knows the labels.
+
+    statistics as GAIN_STATISTICS; bytes_per_token: of the labels, by domain.
+    """
+    statistics, budget = base.of(statistics, model=setting.model), setting.layers // 2
+    domains = statistics["domain"].unique().to_pylist()
+    with base.style():
+        figure = Figure(figsize=(base.WIDTH, 3.2), layout="constrained")
+        panels = figure.subplots(1, len(domains), squeeze=False, sharey=True)[0]
+        for axes, domain in zip(panels, domains, strict=True):
+            rows = base.of(statistics, domain=domain)
+            _choosers(axes, rows, budget)
+            per_byte = bytes_per_token[domain] * np.log(2)
+            above = axes.secondary_xaxis("top", functions=(lambda x, c=per_byte: x / c, lambda x, c=per_byte: x * c))
+            above.set_xlabel(f"{domain}: cross entropy, bits per byte")
+            axes.set_xlabel("cross entropy of the chooser, nats per token")
+        panels[0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
+        base.legend_below(figure, panels[0])
+    caption = (
+        f"What routes with {budget} big layers gain that a chooser takes without the label, against its cross entropy: "
+        "who predicts better is further to the left. Nobody knows how far to the left a prediction can get, so the "
+        f"points are lower bounds of what can be foreseen. {_described(setting)} {base.interval(setting, 'Bars', '')}"
+    )
+    return base.Picture(figure, "What can be foreseen, by how well the chooser predicts", caption)
+
+
+def _choosers(axes: Axes, statistics: pa.Table, budget: int) -> None:
+    """One domain's points, and the oracle's gain."""
+    axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
+    _, (gained,), (low,), (high,) = _series(base.of(statistics, family="gain", labels="true", budget=budget))
+    axes.axhspan(low, high, color=base.LINES["oracle"].colour, alpha=0.12, linewidth=0)
+    axes.axhline(gained, color=base.LINES["oracle"].colour, label="oracle, which knows the label")
+    rows = base.of(statistics, family="foreseeable", labels="true", budget=budget)
+    for chooser in rows["subject"].to_pylist():
+        _, (value,), (below,), (above,) = _series(base.of(rows, subject=chooser))
+        (entropy,) = base.of(statistics, family="cross_entropy", subject=chooser)["value"].to_pylist()
+        axes.errorbar(entropy, value, [[value - below], [above - value]], color="#000000", marker="o", capsize=2)
+        axes.annotate(chooser, (entropy, value), (4, 5), textcoords="offset points")
+    axes.margins(x=0.25)
+
+
+def _knows_most(statistics: pa.Table) -> str:
+    """The chooser that knows most, of rows of GAIN_STATISTICS."""
+    return best_chooser(base.of(statistics, family="cross_entropy")["subject"].unique().to_pylist())
+
+
+def _series(rows: pa.Table) -> list[np.ndarray]:
+    """budget, value, low and high, by budget."""
+    rows = rows.sort_by("budget")
+    return [rows[name].to_numpy() for name in ("budget", "value", "low", "high")]
 
 
 def heat_maps(
     cells: pa.Table, shares: pa.Table, budgets: Sequence[int], null: SampledLabels, setting: base.Setting
 ) -> base.Picture:
-    """Figure 2 on true labels, on sampled ones, and the difference; a row per domain and budget.
+    """Figure 2 on true labels, on matched ones, and the difference; a row per domain and budget.
 
     cells as GAIN_HEAT_MAPS, shares as GAIN_LAYERS.
     """
     cells, shares = (base.of(table, model=setting.model) for table in (cells, shares))
     rows = list(product(cells["domain"].unique().to_pylist(), budgets))
-    differences = [base.of(cells, labels="difference", budget=budget)["share"].to_numpy() for budget in budgets]
+    differences = [base.of(cells, labels="excess", budget=budget)["share"].to_numpy() for budget in budgets]
     reach = max(float(np.abs(each).max()) for each in differences) or 1.0
-    titles = {"true": "true labels", "sampled": "sampled labels", "difference": "true less sampled"}
-    looks = {"true": ("cividis", (0, 1)), "sampled": ("cividis", (0, 1)), "difference": ("PuOr", (-reach, reach))}
+    titles = {"true": "true labels", "matched": "matched labels", "excess": "true less matched"}
+    looks = {"true": ("cividis", (0, 1)), "matched": ("cividis", (0, 1)), "excess": ("PuOr", (-reach, reach))}
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 0.9 + 1.35 * len(rows)), layout="constrained")
         panels = figure.subplots(len(rows), 4, squeeze=False, sharey=True, width_ratios=[3, 3, 3, 2])
@@ -99,7 +171,7 @@ def heat_maps(
             axes.set_xlabel("share of big" if axes is panels[-1, 3] else "position")
         for labels, columns, words in (
             ("true", slice(0, 2), "share of big"),
-            ("difference", slice(2, 3), "difference of shares"),
+            ("excess", slice(2, 3), "difference of shares"),
         ):
             bar = figure.colorbar(
                 images[labels],
@@ -113,72 +185,12 @@ def heat_maps(
         base.legend_below(figure, panels[0, 3])
     caption = (
         "How often the oracle takes the big FFN, by layer (1 is next to the input) and position, on the true labels, "
-        "on sampled ones, and the difference; and by layer alone, where the dashed line is the share that a route "
-        f"without preference has. {_null(null)} {_described(setting)} {base.interval(setting, 'Horizontal lines')}"
+        "on others that surprise the model as much, and the difference; and by layer alone, where the dashed line is "
+        "the share that a route without preference has. Matched labels are sampled from the model's own prediction "
+        f"among the words in the true one's bin of surprisal, {null.within:g} nats wide. {_described(setting)} "
+        f"{base.interval(setting, 'Horizontal lines', '')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers, and where by selection bias", caption)
-
-
-def _lines(curves: pa.Table) -> dict[tuple[str, str], base.Line]:
-    """The style of every strategy and teacher in the curves."""
-    pairs = dict.fromkeys(zip(curves["strategy"].to_pylist(), curves["teacher"].to_pylist(), strict=True))
-    words = {teacher: f"routes chosen by {_teacher(teacher)}" for _, teacher in pairs if teacher}
-    words |= {"oracle": "oracle, true labels", "null": "oracle, sampled labels"}
-    shared = base.lines([teacher or strategy for strategy, teacher in pairs], words)
-    return {(strategy, teacher): shared[teacher or strategy] for strategy, teacher in pairs}
-
-
-def _teacher(name: str) -> str:
-    return "the other seeds" if name == OTHERS else f"model {name}"
-
-
-def _perplexities(axes: Axes, curves: pa.Table, lines: dict, route: str) -> None:
-    """One domain's lines by strategy, and the reference route."""
-    (reference,) = base.of(curves, strategy=route)["perplexity"].to_pylist()
-    axes.axhline(reference, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label=route_words(route))
-    for (strategy, teacher), line in lines.items():
-        if strategy != route:
-            rows = base.of(curves, strategy=strategy, teacher=teacher).sort_by("budget")
-            _band(axes, line, *(rows["budget"].to_numpy(), *(np.exp(rows[end]) for end in ("loss", "low", "high"))))
-    base.logarithmic(axes)
-
-
-def _gains(axes: Axes, statistics: pa.Table, lines: dict, route: str) -> None:
-    """One domain's gains over the reference route, with the paired intervals of the statistics."""
-    axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
-    for (strategy, teacher), line in lines.items():
-        if strategy == route:
-            continue
-        labels = {"oracle": "true", "null": "sampled"}.get(strategy)
-        if labels:
-            rows = base.of(statistics, family="gain", labels=labels)
-        elif teacher:
-            rows = base.of(statistics, family="ceiling_difference", subject=teacher, reference=route)
-        else:
-            rows = base.of(statistics, family="difference", subject=strategy, reference=route)
-            rows = rows.filter(pc.equal(rows["labels"], "true"))
-        _gain_band(axes, line, rows, 1 if labels else -1)
-    _gain_band(axes, _DIFFERENCE, base.of(statistics, family="gain", labels="difference"), 1)
-
-
-def _gain_band(axes: Axes, line: base.Line, rows: pa.Table, sign: int) -> None:
-    rows = rows.sort_by("budget")
-    _band(axes, line, rows["budget"].to_numpy(), *(sign * rows[end].to_numpy() for end in ("value", "low", "high")))
-
-
-def _band(axes: Axes, line: base.Line, x: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    axes.fill_between(x, low, high, color=line.colour, alpha=0.12, linewidth=0)
-    axes.plot(x, value, color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label)
-
-
-def _null(null: SampledLabels) -> str:
-    reference = route_words(route_name(null.reference))
-    tempered = "" if null.temperature == 1 else f" at temperature {null.temperature:g}"
-    return (
-        f"Sampled labels, {null.samples} per token, come from the model's own predictions with "
-        f"{reference}{tempered}, so that no route is better than that one in expectation, and all "
-        "that the oracle gains on them is selection bias."
-    )
 
 
 def _described(setting: base.Setting) -> str:
@@ -186,9 +198,9 @@ def _described(setting: base.Setting) -> str:
 
 
 def _both_shares(axes: Axes, shares: pa.Table, expected: float) -> None:
-    """Share of big by layer alone, on true and on sampled labels, with intervals."""
+    """Share of big by layer alone, on true and on matched labels, with intervals."""
     axes.axvline(expected, color="#777777", linewidth=0.8, linestyle="--")
-    for labels, line, offset in (("true", _LABELS["true"], 0.15), ("sampled", _LABELS["null"], -0.15)):
+    for labels, line, offset in (("true", _LABELS["true"], 0.15), ("matched", _LABELS["matched"], -0.15)):
         rows = base.of(shares, labels=labels).sort_by("layer")
         layer, share, low, high = (rows[name].to_numpy() for name in ("layer", "share", "low", "high"))
         axes.hlines(layer + 1 + offset, low, high, color=line.colour, linewidth=0.8)

@@ -17,7 +17,7 @@ from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 # Columns of SYNTHETIC_CLASSES that are drawn, with their names in base.LINES.
 _LOSSES = {"all_small": "loss"}
-_GAPS = {name: name for name in ("gap", "selection_bias", "corrected_gap")}
+_GAPS = {name: name for name in ("gap", "selection_bias", "known_bias", "corrected_gap")}
 _KNOWN = {"difficulty": "difficulty,\nall tokens", "carry": "carry,\ndigits of sums", "entropy": "entropy,\nall tokens"}
 
 
@@ -27,8 +27,7 @@ def pictures(
     """The figure of the synthetic domain, which has documents and a model of its own."""
     setting = replace(setting, model=synthetic.NAME, documents=documents, tokens=tokens)
     picture = recovery(SYNTHETIC_CLASSES.read(), SYNTHETIC_STATISTICS.read(), budget, null, setting)
-    sampled = {"reference": null.reference, "temperature": null.temperature, "samples": null.samples}
-    used = setting.used("random_routes", budget=budget, **sampled)
+    used = setting.used("random_routes", budget=budget, reference=null.reference)
     yield base.Drawn("synthetic", picture, used, [SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS])
 
 
@@ -59,9 +58,9 @@ def recovery(
         "Made-up sequences of copies, sums with carries and noise, and a model trained on them alone. Left: mean loss "
         "with all layers small; the black line is the entropy that no mean loss can be below; how many tokens in "
         "brackets; columns are those that must be read beside a digit's own to know its carry. Middle: gap, that loss "
-        f"less the oracle's at {budget} of {setting.layers} big; selection bias, what the oracle gains on labels "
-        f"sampled from the predictions of {reference} ({null.samples} per token, temperature "
-        f"{null.temperature:g}) over the route of this budget with the lowest expected loss; corrected gap, the gap "
+        f"less the oracle's at {budget} of {setting.layers} big; selection bias, what the oracle gains over the route "
+        f"that the model's own prediction, with {reference}, expects to be best, if labels come as it says; the true "
+        "one, where they come as they are known to; corrected gap, the gap "
         "without it. Right: Spearman's correlation of each measure with what is known; below, the share of noise, "
         "which nothing helps to predict, where a measure is at least its median over the tokens that something must be "
         f"looked up for. Held out: {setting.documents} sequences of {setting.tokens} tokens. "

@@ -17,7 +17,7 @@ from duo.report import sentences
 from duo.tables import studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
-from duo.terms import FIXED, ISOLATED, JOINT, ORACLE, PLACEBO
+from duo.terms import FIXED, ISOLATED, JOINT, ORACLE, PLACEBO, TRUE
 from duo.verdicts import BEYOND, BEYOND_LUCK, CLAIMED, LOOKS, NOT_JUDGED, SHOWN, VERDICTS
 
 # The order of the pages; a figure that is not here comes last. By the paper's numbers, then what the paper doesn't
@@ -40,7 +40,8 @@ PAPER_FIGURES = (
 # Of the second part, whether the oracle's gain is real.
 GAIN_FIGURES = (
     "claims",
-    "null",
+    "gain-split",
+    "choosers",
     "null-heat-maps",
     "order-statistics",
     "cross-seed",
@@ -129,14 +130,14 @@ class JudgedClaim:
 
 @dataclass(frozen=True)
 class GainAtBudget:
-    """What is left of the oracle's gain on one model and domain, at the budget where it gains most."""
+    """Who could foresee the oracle's gain on one model and domain, at the middle one of its budgets."""
 
     model: str
     domain: str
     budget: int
-    parts: list[dict]  # rows of GAIN_STATISTICS: gain, gain on sampled labels, their difference, selection bias
+    parts: list[dict]  # rows of GAIN_STATISTICS: gain; foreseen, luck and unexplained by who knows most; matched excess
+    foreseen: list[dict]  # what each chooser foresees (duo.report.sentences.foreseen)
     sentences: list[str]
-    ceilings: list[dict]  # rows of routes that teachers choose without the label, less the best fixed route
 
 
 def rows(table: pa.Table) -> list[dict]:
@@ -176,13 +177,12 @@ def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
         by_domain.setdefault((row["model"], row["domain"]), []).append(row)
     shown = []
     for (model, domain), listed in by_domain.items():
-        at = {row["budget"]: row["value"] for row in listed if (row["family"], row["labels"]) == ("gain", "true")}
-        if at:
-            budget = max(at, key=at.get)
-            parts = sentences.parts(listed, budget)
+        budgets = sorted({row["budget"] for row in listed if (row["family"], row["labels"]) == ("gain", TRUE)})
+        if budgets:
+            budget = budgets[len(budgets) // 2]
+            found = sentences.parts(listed, budget), sentences.foreseen(listed, budget)
             told = sentences.of_the_gain(listed, domain, budget)
-            ceilings = sentences.ceilings(listed, budget, sentences.reference(listed))
-            shown.append(GainAtBudget(model, domain, int(budget), parts, told, ceilings))
+            shown.append(GainAtBudget(model, domain, int(budget), *found, told))
     return shown
 
 

@@ -28,21 +28,27 @@ TERMS = {
         "context": "What the other tokens do during a trial. shared: take the same route. reference: keep those of one "
         "run. greedy: chosen left to right, earlier tokens keep the route that won.",
         "expected loss": "A route's mean loss over labels as a prediction gives them, rather than on the true label.",
-        "evaluation set": "The first tokens of held-out documents that every comparison is made on.",
-        "domain": "A kind of text, such as text or code; documents are the unit of the bootstrap.",
+        "evaluation set": "Windows of held-out documents, one of each, that every comparison is made on.",
+        "domain": "A kind of text, such as text or code.",
+        "cluster": "What is independent of the rest, and what the bootstrap draws: a document, or a package of many.",
         "BOS token": "The token that stands before every document, so that its first word is predicted too.",
         "gap": "Loss with all layers small, less the oracle's: how much computation could help a token. Not the gap "
-        "of gap closed, which is fixed less ceiling.",
+        "of gap closed, which is fixed less teacher-informed.",
     },
     "Is the gain real?": {
-        "reference route": "The route that gains are measured from, and whose predictions labels are sampled from.",
-        "sampled labels, null": "Labels from the model's own predictions. On them nothing beyond these can be known: "
-        "what an oracle gains there over the reference route is selection bias and the price of the budget.",
-        "selection bias, winner's curse": "What choosing by the label gains by chance alone: the lowest of many losses "
-        "is low even where routes differ by nothing but noise.",
-        "corrected": "With the selection bias of sampled labels taken off; no bound for a router.",
+        "reference route": "The route that gains are measured from, and whose predictions are the model's own.",
+        "chooser": "Who chooses routes without the label, by a prediction of it: the model's own, other seeds', a "
+        "larger model's, or all pooled, each calibrated on validation text.",
+        "foreseeable gain": "What a chooser's routes gain, scored on the true label: a lower bound on what can be "
+        "known.",
+        "luck, selection bias, winner's curse": "What the oracle gains over a chooser's routes if labels come as that "
+        "chooser predicts. The lowest of many losses is low even where routes differ by nothing but noise.",
+        "unexplained": "What is left of the gain: the chooser's prediction is off, or some route knows more than it.",
+        "matched words": "Those that surprise the model as much as the true label does, in the same context.",
+        "excess": "A number on the true labels less the same on labels sampled among matched words.",
+        "placebo": "The same analysis where a sampled label plays the truth, so that all is luck.",
         "normalised oracle": "The best probability of any route for each word, divided by their sum: a distribution.",
-        "calibration": "Loss on sampled labels less loss on true ones; below 0 the model is overconfident.",
+        "calibration": "A prediction's entropy less its cross entropy; below 0 it is too sure of itself.",
         "transfer": "What one seed's choices gain on another seed's model, as a share of what they gain on their own.",
         "gap closed": "(fixed - policy) / (fixed - ceiling), of losses at an exact budget.",
     },
@@ -54,9 +60,11 @@ TERMS = {
         "regret": "The lowest loss that a search has met, less the lowest that there is.",
     },
     "Verdicts": {
-        "holds, fails, undecided": "Where the whole interval of a claim's statistics lies: on its side, on the other, "
-        "or neither.",
-        "survives": "The claim's test holds on the true labels and with selection bias taken off.",
+        "smallest effect of interest": "How large an effect must be for a claim to hold; docs/claims.md sets it "
+        "beforehand.",
+        "holds, no such effect, fails": "A claim's statistic is shown to lie beyond the smallest effect of interest, "
+        "within it, or on the other side; else it is undecided.",
+        "more than luck": "The same of what the statistic has beyond luck, or of a chooser that sees no label.",
     },
 }
 

@@ -6,6 +6,8 @@ p-values of all claims and kinds of text are adjusted together, those of `beyond
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from math import nan
 from typing import Any
 
@@ -14,7 +16,7 @@ import pyarrow as pa
 
 from duo import verdicts
 from duo.errors import InputError
-from duo.report.claim import COLUMNS, Claim, Test
+from duo.report.claim import COLUMNS, Beside, Claim, Test
 from duo.tables.files import Table
 from duo.tables.report import CLAIMS, REPORT, RUN_STATISTICS
 from duo.terms import EXCESS, PLACEBO
@@ -36,6 +38,33 @@ from duo.verdicts import (
 )
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured on one kind of text, and on which models.
+
+    statistics: rows by table. models: by duo.report.claim's STUDIED and SKIPPING, those that differ by their seed
+    alone; seeds: of training, by model.
+    """
+
+    domain: str
+    statistics: Mapping[Table, list[dict]]
+    models: Mapping[str, Sequence[str]]
+    seeds: Mapping[str, int]
+
+    def rows(self, wanted: Test | Beside, whose: str) -> list[dict]:
+        """Of a table of statistics, those that a claim wants, of these models."""
+        return [
+            row
+            for row in self.statistics.get(wanted.table, [])
+            if row["domain"] == self.domain and row["model"] in self.models[whose] and wanted.concerns(row)
+        ]
+
+    def of(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Columns of CLAIMS that say which models rows are of."""
+        models = [row["model"] for row in rows]
+        return {"models": ", ".join(models), "seeds": ", ".join(str(self.seeds[model]) for model in models)}
+
+
 def judge(
     claims: Iterable[Claim],
     statistics: Mapping[Table, pa.Table],
@@ -43,103 +72,60 @@ def judge(
     seeds: Mapping[str, int],
     confidence: float,
 ) -> pa.Table:
-    """CLAIMS, from the tables of statistics, over the domains of the first.
+    """CLAIMS, from the tables of statistics, over the domains of the first; models and seeds as in Evidence.
 
-    models: by STUDIED and SKIPPING, those that differ by their seed alone; seeds: of training, by model. 1 - confidence
-    is the chance of any false verdict, of all claims and domains together. InputError, naming claim, statistic and
-    domain, where a statistic is missing that the experiment should have.
+    1 - confidence is the chance of any false verdict, of all claims and domains together. InputError, naming claim,
+    statistic and domain, where a statistic is missing that the experiment should have.
     """
     domains = next(iter(statistics.values()))["domain"].unique().to_pylist()
     by_table = {table: found.to_pylist() for table, found in statistics.items()}
     rows = []
-    for claim in claims:
-        for domain in domains:
-            of_domain = {table: [row for row in found if row["domain"] == domain] for table, found in by_table.items()}
-            about = {
-                "claim": claim.name,
-                "words": claim.words,
-                "figure": claim.figure,
-                "link": f"{REPORT.place()}#{claim.figure}",
-                "domain": domain,
-            }
-            found = [
-                _tested(claim, role, test, of_domain, models[test.whose], seeds, confidence)
-                for role, test in claim.tests.items()
-            ]
-            found += _shown(claim, of_domain, models[claim.primary.whose], seeds)
-            rows += [about | row for row in found]
+    for claim, domain in product(claims, domains):
+        evidence = Evidence(domain, by_table, models, seeds)
+        about = {"claim": claim.name, "words": claim.words, "figure": claim.figure, "domain": domain}
+        about["link"] = f"{REPORT.place()}#{claim.figure}"
+        found = [_tested(claim, role, test, evidence, confidence) for role, test in claim.tests.items()]
+        rows += [about | row for row in [*found, *_shown(claim, evidence)]]
     _decide(rows, 1 - confidence)
     return pa.Table.from_pylist(rows, schema=CLAIMS.schema)
 
 
-def _tested(
-    claim: Claim,
-    role: str,
-    test: Test,
-    statistics: Mapping[Table, list[dict]],
-    models: Sequence[str],
-    seeds: Mapping[str, int],
-    confidence: float,
-) -> dict[str, Any]:
+def _tested(claim: Claim, role: str, test: Test, evidence: Evidence, confidence: float) -> dict[str, Any]:
     """A row of CLAIMS of one test, with the verdict of the region that is shown best, and its own p-value."""
-    rows = [row for row in statistics.get(test.table, []) if row["model"] in models and test.concerns(row)]
-    row = {name: getattr(test.statistic, name) for name in COLUMNS} | {
-        "role": role,
-        "statistic": test.words,
-        "kind": test.kind,
-        "delta": test.delta,
-        "supports": test.supports,
-    }
+    rows = evidence.rows(test, test.whose)
+    about = {"role": role, "statistic": test.words, "kind": test.kind, "delta": test.delta, "supports": test.supports}
+    about |= {name: getattr(test.statistic, name) for name in COLUMNS} | evidence.of(rows)
+    if not rows and test.there:
+        names = ", ".join(f"{name} {getattr(test.statistic, name)}" for name in COLUMNS)
+        raise InputError(
+            f"{test.table.template}: no statistic for {test.words!r} ({names}) of model "
+            f"{' or '.join(evidence.models[test.whose])} in domain {evidence.domain!r}, which claim {claim.name} rests "
+            "on"
+        )
     if not rows:
-        if test.there:
-            names = ", ".join(f"{name} {getattr(test.statistic, name)}" for name in COLUMNS)
-            raise InputError(
-                f"{test.table.template}: no statistic for {test.words!r} ({names}) of model {' or '.join(models)}, "
-                f"which claim {claim.name} rests on"
-            )
         missing = dict.fromkeys(("estimate", "low", "high", "error", "seed_error", "p", "seed_low", "seed_high"), nan)
-        empty = {"models": "", "seeds": "", "clusters": 0}
-        return row | missing | empty | {"supports": f"needs {test.needs}", "verdict": NOT_APPLICABLE}
-    values, errors = (
-        test.sign * np.array([row["value"] for row in rows]),
-        test.inflation * np.array([row["error"] for row in rows]),
-    )
-    clusters = rows[0]["clusters"]
+        return about | missing | {"clusters": 0, "supports": f"needs {test.needs}", "verdict": NOT_APPLICABLE}
+    values, errors = (np.array([row[name] for row in rows]) for name in ("value", "error"))
+    values, errors, clusters = test.sign * values, test.inflation * errors, rows[0]["clusters"]
     estimate = verdicts.pooled(values, errors, clusters)
     verdict, p_value = verdicts.best_shown(estimate, test.kind, test.delta)
     low, high = verdicts.ends(estimate, confidence)
-    numbers = {"estimate": estimate.value, "low": low, "high": high, "error": estimate.error}
-    numbers |= {
-        "seed_error": np.sqrt(estimate.of_seeds),
-        "p": p_value,
-        "seed_low": values.min(),
-        "seed_high": values.max(),
-    }
-    return (
-        row
-        | _of_models([row["model"] for row in rows], seeds)
-        | {name: float(number) for name, number in numbers.items()}
-        | {"clusters": clusters, "verdict": str(verdict)}
-    )
+    numbers = {"estimate": estimate.value, "low": low, "high": high, "error": estimate.error, "p": p_value}
+    numbers |= {"seed_error": np.sqrt(estimate.of_seeds), "seed_low": values.min(), "seed_high": values.max()}
+    numbers = {name: float(number) for name, number in numbers.items()}
+    return about | numbers | {"clusters": clusters, "verdict": str(verdict)}
 
 
-def _of_models(models: Sequence[str], seeds: Mapping[str, int]) -> dict[str, str]:
-    return {"models": ", ".join(models), "seeds": ", ".join(str(seeds[model]) for model in models)}
-
-
-def _shown(
-    claim: Claim, statistics: Mapping[Table, list[dict]], models: Sequence[str], seeds: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def _shown(claim: Claim, evidence: Evidence) -> list[dict[str, Any]]:
     """Rows of CLAIMS of what stands beside a claim: one per statistic and model."""
     return [
         {name: row[name] for name in (*COLUMNS, "low", "high", "error", "clusters")}
-        | _of_models([row["model"]], seeds)
+        | evidence.of([row])
         | {"role": SHOWN, "statistic": row["words"], "estimate": row["value"], "kind": "", "supports": ""}
         | dict.fromkeys(("delta", "seed_error", "p"), nan)
         | {"seed_low": row["value"], "seed_high": row["value"], "verdict": ""}
-        for shown in claim.shown
-        for row in statistics.get(shown.table, [])
-        if row["model"] in models and shown.concerns(row)
+        for beside in claim.shown
+        for row in evidence.rows(beside, claim.primary.whose)
     ]
 
 

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from duo.figures.base import LINES
 from duo.report import content, glossary
 from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
-from duo.studies.gain import route_words
+from duo.studies.gain import FORESEEN, NULL, chooser_words, route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
 from duo.tables.report import REPORT
@@ -26,8 +26,6 @@ GAINS = {
     "all_big": "all layers big",
     "fixed": "fixed: best, one for all",
     "oracle": "oracle, isolated",
-    "null": "oracle on sampled labels",
-    "corrected": "oracle, selection bias taken off",
     "normalised": "oracle as a proper distribution",
 }
 
@@ -180,8 +178,11 @@ def _apart(curves: pa.Table, gains: Sequence[GainAtBudget]) -> list[tuple[str, l
 
 
 def _gain_words(row: Mapping[str, Any]) -> str:
-    if row["strategy"] == "ceiling":
-        return f"route of lowest expected loss by {row['teacher']}"
+    if row["chooser"]:
+        words = {FORESEEN: "routes that {} expects to be best", NULL: "oracle, if labels came as {} says"}[
+            row["strategy"]
+        ]
+        return words.format(chooser_words(row["chooser"]))
     return GAINS.get(row["strategy"]) or route_words(row["strategy"])
 
 

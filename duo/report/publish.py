@@ -1,39 +1,59 @@
 """The pages with the results in docs/: pictures, numbers and verdicts of one run, without a word of its corpus."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from duo.errors import InputError
 from duo.report import content, glossary
 from duo.tables import files
-from duo.tables.report import CLAIMS, FIGURE
+from duo.tables.data import EVALUATION_SET_METRICS
+from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 
 DOCS, README = Path("docs"), Path("README.md")
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
-def collect(params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = ()) -> dict[str, Any]:
-    """All that the pages say, from the artifacts and the params that made them.
+def collect(
+    params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (), tables: Mapping[str, pa.Table] | None = None
+) -> dict[str, Any]:
+    """All that the pages say, and every number of the run that they or docs/log.md may quote, from the artifacts and
+    the params that made them.
 
-    parameters: how many the backbone has; drawn: the names of all figures of the run. InputError where an artifact is
-    missing.
+    parameters: how many the backbone has; drawn: the names of all figures of the run; tables: of its studies, by title.
+    InputError where an artifact is missing.
     """
     figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"], drawn)]
     return {
         "parameters": parameters,
         "metrics": ORACLE_METRICS.read(),
         "claims": content.rows(CLAIMS.read()),
+        "evaluation": EVALUATION_SET_METRICS.read()["test"],
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": dict(params),
+        "statistics": _compact(RUN_STATISTICS.read()),
+        "tables": {title: _compact(table) for title, table in (tables or {}).items()},
     }
+
+
+def _compact(table: pa.Table) -> dict[str, list]:
+    """A table as columns' names and rows of values: without the names in each row it is a fifth as long."""
+    return {"columns": table.column_names, "rows": [list(row.values()) for row in content.rows(table)]}
+
+
+def bits_per_nat(evaluation: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
+    """Bits per byte of a nat per token, by domain, from EVALUATION_SET_METRICS of one split."""
+    return {domain: counts["tokens"] / counts["bytes"] / math.log(2) for domain, counts in evaluation.items()}
 
 
 def page(results: Mapping[str, Any]) -> str:
@@ -51,14 +71,16 @@ def readme(text: str, results: Mapping[str, Any]) -> str:
     return _BLOCK.sub(lambda match: match[1] + block + match[2], text)
 
 
-def publish(params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = ()) -> list[Path]:
+def publish(
+    params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (), tables: Mapping[str, pa.Table] | None = None
+) -> list[Path]:
     """Write docs/results.md, docs/results.json, README's part and every picture under docs/figures; the files written.
 
     All is read before anything is written.
     """
-    results = collect(params, parameters, drawn)
+    results = collect(params, parameters, drawn, tables)
     texts = {
-        DOCS / "results.json": json.dumps(results, indent=1, ensure_ascii=False) + "\n",
+        DOCS / "results.json": _lines(results),
         DOCS / "results.md": page(results),
         DOCS / "glossary.md": glossary.page(),
         README: readme(README.read_text(encoding="utf-8"), results),
@@ -76,6 +98,21 @@ def publish(params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (
     return [*texts, *(DOCS / "figures" / picture.name for picture in pictures)]
 
 
+def _lines(results: Mapping[str, Any]) -> str:
+    """As JSON, a line for each row of a table, so that a change can be read."""
+    rows: list[str] = []
+
+    def marked(value: Any) -> Any:
+        if isinstance(value, dict) and value.keys() == {"columns", "rows"}:
+            first = len(rows)
+            rows.extend(json.dumps(row, ensure_ascii=False) for row in value["rows"])
+            return value | {"rows": [f"@{number}@" for number in range(first, len(rows))]}
+        return {key: marked(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+    text = json.dumps(marked(dict(results)), indent=1, ensure_ascii=False)
+    return re.sub(r'"@(\d+)@"', lambda match: rows[int(match[1])], text) + "\n"
+
+
 def _render(template: str, results: Mapping[str, Any]) -> str:
     environment = content.environment("docs")
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
@@ -86,5 +123,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         tallies=content.tallies(claims),
         gains=content.gains(results["gain"]),
         joint=content.joint(results["joint"]),
+        bits_per_nat=(per_nat := bits_per_nat(results["evaluation"])),
+        bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
     )

@@ -1,54 +1,73 @@
-"""What a page says of the oracle's gain, in sentences with their intervals."""
+"""What a page says of the oracle's gain, in sentences with their intervals.
+
+Every sentence follows from the numbers: where an interval holds 0 it says so, and where a chooser foresees nothing it
+does not say that it does.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from duo.stats import Statistic
 from duo.studies import gain
-from duo.studies.gain import route_words
-from duo.terms import FIXED
+from duo.studies.gain import chooser_words, route_words
 
 Row = Mapping[str, Any]
 
 
 def parts(rows: Iterable[Row], budget: float) -> list[Row]:
-    """Rows of GAIN_STATISTICS at a budget: gain, gain on sampled labels, their difference, and selection bias."""
+    """Rows of GAIN_STATISTICS at a budget: the gain; what the best chooser foresees of it, counts as luck and does not
+    explain; and the matched excess.
+    """
+    rows = list(rows)
+    route, best = reference(rows), gain.best_chooser(choosers(rows))
+    wanted = [
+        gain.gain(route, budget),
+        gain.foreseeable(best, route, budget),
+        gain.luck(best, budget),
+        gain.unexplained(best, budget),
+        gain.matched_excess(route, budget),
+    ]
+    return [find(rows, statistic) for statistic in wanted]
+
+
+def foreseen(rows: Iterable[Row], budget: float) -> list[dict[str, Any]]:
+    """What each chooser foresees at a budget, in their order: its rows of GAIN_STATISTICS by what they measure."""
     rows = list(rows)
     route = reference(rows)
-    wanted = [gain.gain(route, budget, labels) for labels in (gain.TRUE, gain.SAMPLED, gain.DIFFERENCE)]
-    return [_row(rows, statistic) for statistic in (*wanted, gain.selection_bias(budget))]
+    return [
+        {
+            "chooser": chooser,
+            "words": chooser_words(chooser),
+            "cross_entropy": find(rows, gain.cross_entropy(chooser)),
+            "calibration": find(rows, gain.calibration(chooser)),
+            "foreseeable": find(rows, gain.foreseeable(chooser, route, budget)),
+            "share": find(rows, gain.share_foreseeable(chooser, budget)),
+            "luck": find(rows, gain.luck(chooser, budget)),
+            "unexplained": find(rows, gain.unexplained(chooser, budget)),
+        }
+        for chooser in choosers(rows)
+    ]
 
 
 def of_the_gain(rows: Sequence[Row], domain: str, budget: float) -> list[str]:
-    """What is left of the oracle's gain on a domain at a budget; rows of GAIN_STATISTICS of one model and domain."""
+    """Who could foresee the oracle's gain on a domain at a budget; rows of GAIN_STATISTICS of one model and domain."""
     route = reference(rows)
-    words = route_words(route)
-    true, null, left, bias = parts(rows, budget)
-    share = _row(rows, gain.null_share(route, budget))
-    corrected = _row(rows, gain.difference("corrected", route, budget))
-    normalised = _row(rows, gain.difference("normalised", route, budget))
-    sentences = [
-        f"On {domain} the oracle at budget {budget:g} gains {nats(true)} over {words}.",
-        f"On labels sampled from the predictions of {words}, which no route can beat in expectation, it gains "
-        f"{nats(null)}{_as_share(share)}.",
-        f"The difference is {nats(left)}: {_left(left)}.",
-        f"Selection bias alone, its gain there over the routes of lowest expected loss, is {nats(bias)}; taken off, "
-        f"the oracle is at {nats(corrected)} from {words}: {_verdict(corrected)}.",
-        f"The loss of {words} on the sampled labels is {nats(_row(rows, gain.calibration(route)))} from that on the "
-        "true ones, where calibrated predictions lose as much on both; the null is only as good as they are.",
-        f"Made a proper distribution, the oracle is at {nats(normalised)} from {words}.",
+    gained, _, luck, rest, excess = parts(rows, budget)
+    best = chooser_words(gain.best_chooser(choosers(rows)))
+    told = [
+        f"On {domain} the oracle at budget {budget:g} gains {nats(gained)} over {route_words(route)}.",
+        *(_foreseen(each) for each in foreseen(rows, budget)),
+        f"If labels came as {best} says, the oracle would gain a further {nats(luck)} by luck alone; what is left, "
+        f"neither foreseen nor luck, is {nats(rest)}: {_left(rest)}.",
+        "On words that surprise the model as much as the label does, in the same context, the oracle gains as much "
+        f"less {nats(excess)}: {_excess(excess)}.",
     ]
-    return sentences + [
-        f"Routes that teacher {row['subject']!r} chooses without the label are at {nats(row)} from the best fixed "
-        "route there."
-        for row in ceilings(rows, budget, FIXED)
-    ]
+    return told
 
 
-def ceilings(rows: Iterable[Row], budget: float, reference: str) -> list[Row]:
-    """Rows of what teachers choose without the label at a budget, less the reference."""
-    wanted = ("ceiling_difference", reference, budget)
-    return [row for row in rows if (row["family"], row["reference"], row["budget"]) == wanted]
+def choosers(rows: Iterable[Row]) -> list[str]:
+    """Names of the choosers, in order."""
+    return list(dict.fromkeys(row["subject"] for row in rows if row["family"] == "cross_entropy"))
 
 
 def reference(rows: Iterable[Row]) -> str:
@@ -61,25 +80,30 @@ def nats(row: Row) -> str:
     return f"{row['value']:+.3f} nats per token ({row['low']:+.3f} to {row['high']:+.3f})"
 
 
-def _row(rows: Iterable[Row], statistic: Statistic) -> Row:
+def find(rows: Iterable[Row], statistic: Statistic) -> Row:
+    """The row of a statistic."""
     names = ("family", "subject", "reference", "budget", "labels")
     return next(row for row in rows if all(row[name] == getattr(statistic, name) for name in names))
 
 
-def _as_share(share: Row) -> str:
-    if None in (share["value"], share["low"], share["high"]):
-        return ""
-    words = "{value:.0%} as much ({low:.0%} to {high:.0%})".format_map(share)
-    return f": {words.replace('%', ' %')}"
+def _foreseen(each: Mapping[str, Any]) -> str:
+    """One chooser's sentence."""
+    row, share = each["foreseeable"], each["share"]
+    entropy = f"cross entropy {each['cross_entropy']['value']:.3f}"
+    words = f"Without the label, {each['words']} ({entropy}) chooses routes that gain {nats(row)}"
+    if row["low"] > 0 and share["value"] is not None:
+        part = "{value:.0%} of the oracle's gain ({low:.0%} to {high:.0%})".format_map(share).replace("%", " %")
+        return f"{words}: {part}."
+    return f"{words}: {'less than nothing' if row['high'] < 0 else 'not told apart from nothing'}."
 
 
 def _left(row: Row) -> str:
     if row["low"] > 0:
-        return "more than those predictions explain"
-    return "less" if row["high"] < 0 else "not significant"
+        return "the prediction is too sure of itself, or some route knows more than it"
+    return "the prediction is less sure than it could be" if row["high"] < 0 else "not told apart from nothing"
 
 
-def _verdict(row: Row) -> str:
-    if row["high"] < 0:
-        return "below it"
-    return "above it" if row["low"] > 0 else "not significant"
+def _excess(row: Row) -> str:
+    if row["low"] > 0:
+        return "some route knows which of them comes"
+    return "they gain more" if row["high"] < 0 else "not told apart"

@@ -38,7 +38,7 @@ from duo.studies import joint
 from duo.studies.documents import part
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import BIG, EXCESS, FIXED, ISOLATED, MATCHED, MEAN, ORACLE, OTHERS, OWN, PLACEBO, SAMPLED, STACK, TRUE
+from duo.terms import BIG, EXCESS, FIXED, MATCHED, MEAN, ORACLE, OTHERS, OWN, PLACEBO, SAMPLED, STACK, TRUE
 
 FORESEEN, NULL, NORMALISED = "foreseen", "null", "normalised"
 Mean = Callable[[np.ndarray], np.ndarray]  # [replicates, ...] mean over tokens of sums [clusters, ...]
@@ -210,7 +210,9 @@ class Gain(Study):
             chosen = self.choices[best, 1]
             for labels, sums in {TRUE: chosen.foreseen, PLACEBO: chosen.placebo}.items():
                 part = self.references[labels] - sums
-                numbers[single_big(best, labels)] = shapes.share_of_depth(weights, part, *ends)
+                numbers[joint.single_big(best).of(labels, _OF_LABELS[labels])] = shapes.share_of_depth(
+                    weights, part, *ends
+                )
         return numbers
 
     def _of_gain(self, budget: int, losses: stats.Numbers, mean: Mean) -> stats.Numbers:
@@ -452,8 +454,3 @@ def cross_entropy(chooser: str) -> Statistic:
 def calibration(chooser: str) -> Statistic:
     """Whether its prediction is as sure as it is right; below 0 it is too sure."""
     return Statistic("calibration", chooser, words=f"entropy of {chooser_words(chooser)}, less its cross entropy")
-
-
-def single_big(chooser: str = STACK, labels: str = TRUE) -> Statistic:
-    """What a single big layer gains over all of them, where a chooser takes it without the label."""
-    return joint.single_big(chooser, ISOLATED).of(labels, _OF_LABELS[labels])

@@ -29,7 +29,7 @@ SELECTIONS = table(
     field("mean_loss", pa.float32(), "mean over all routes of this budget", "nats"),
 )
 
-# One row per strategy and document: what a strategy's mean loss, and its interval over documents, need. A file of its
+# One row per strategy and document: what a strategy's mean loss, and its interval over clusters, need. A file of its
 # own, so that one more strategy changes no other table.
 STRATEGY_SUMS = table(
     "strategies/{budget}.parquet",

@@ -9,10 +9,7 @@ import pytest
 
 from duo.figures import base, null
 from duo.settings import SampledLabels
-from duo.stats import Statistic
-from duo.studies import gain, oracle_curves
-from duo.studies.difficulty import WITHOUT_GAIN
-from duo.tables.report import CORRECTED_CLAIMS
+from duo.studies import gain
 from duo.tables.studies import GAIN_CURVES, GAIN_STATISTICS
 
 LAYERS, BUDGETS = 4, range(5)
@@ -27,20 +24,6 @@ STRATEGIES = [
     ("ceiling", "teacher"),
     ("ceiling", "others"),
 ]
-HALF = LAYERS // 2
-STATISTICS = {
-    "C2": [
-        oracle_curves.at_best_budget("all_small"),
-        oracle_curves.at_best_budget("all_big"),
-        oracle_curves.lowest_at_half(),
-    ],
-    "C3": [oracle_curves.less_all_big("oracle", 1)],
-    "C7": [oracle_curves.depth_bias(1)],
-    "C8": [oracle_curves.depth_bias(2)],
-    "C9": [oracle_curves.depth_bias(3)],
-    "C10": [Statistic("consistency", "oracle")],
-    "C15": [WITHOUT_GAIN],
-}
 
 
 def curves(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2")) -> pa.Table:
@@ -80,19 +63,6 @@ def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
     layers = [{key: value for key, value in row.items() if key != "position"} for row in cells if row["position"] == 0]
     layers = [row | {"low": row["share"] - 0.1, "high": row["share"] + 0.1} for row in layers]
     return pa.Table.from_pylist(cells), pa.Table.from_pylist(layers)
-
-
-def corrected(domains: list[str]) -> pa.Table:
-    """CORRECTED_CLAIMS: 3 on true labels, 2 on sampled ones, 1 left."""
-    rows = []
-    for domain, (claim, listed) in product(domains, STATISTICS.items()):
-        for statistic, model in product(listed, ["duo", "skip"] if claim == "C10" else ["duo"]):
-            row = {"claim": claim, "words": "words", "domain": domain, "model": model, "supports": "> 0"}
-            row |= asdict(statistic) | {"words": "words", "statistic": statistic.words}
-            for kind, value in {"true": 3.0, "null": 2.0, "corrected": 1.0}.items():
-                row |= {kind: value, f"{kind}_low": value - 0.5, f"{kind}_high": value + 0.5}
-            rows.append(row | {"verdict": "survives", "claim_verdict": "survives"})
-    return pa.Table.from_pylist(rows, schema=CORRECTED_CLAIMS.schema)
 
 
 def says(picture: base.Picture) -> None:
@@ -140,25 +110,4 @@ def test_maps_of_true_and_sampled_labels_and_their_difference(domains):
     for image, slope in zip(maps[:3], (0.2, 0.1, 0.1), strict=True):
         np.testing.assert_allclose(image.get_array()[:, 0], slope * np.arange(LAYERS))
     assert maps[0].get_clim() == (0, 1) and maps[2].get_clim() == pytest.approx((-0.3, 0.3))
-    says(picture)
-
-
-def test_statistics_that_need_other_units_stand_apart():
-    picture = null.corrected_claims(corrected(["text", "code"]), SETTINGS, SETTING)
-    panels = picture.figure.axes
-    assert len(panels) == 2 * 5 and [axes.get_title() for axes in panels[:2]] == ["text", "code"]
-    labels = [tick.get_text() for axes in panels[::2] for tick in axes.get_yticklabels()]
-    assert (
-        len(labels) == 10
-        and "C3: oracle − all big, k = 1" in labels
-        and "C10: oracle consistency, model skip" in labels
-    )
-    for axes in panels:
-        for label, value in {
-            "true labels": 3,
-            "sampled labels": 2,
-            "selection bias taken off": 1,
-        }.items():
-            (line,) = [line for line in axes.lines if line.get_label() == label]
-            assert set(line.get_xdata()) == {value}
     says(picture)

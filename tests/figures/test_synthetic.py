@@ -13,7 +13,7 @@ from duo.studies.recovery import Recovery
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 SETTING = base.Setting(model="synthetic", layers=4, documents=12, tokens=41, random_routes=7, confidence=0.9)
-NULL = SampledLabels(reference="all_big", temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=False)
+NULL = SampledLabels(reference="all_big", samples=2, within=0.1, teachers=["teacher"], others=False)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def test_every_class_and_correlation_is_drawn(tables):
     assert drawn["gap"] == drawn["selection bias"] == pytest.approx(classes["gap"][0].as_py())
     assert [label.get_text().split(",")[0] for label in ranks.get_yticklabels()] == ["difficulty", "carry", "entropy"]
     expected = [row["value"] for row in statistics.to_pylist() if row["family"] == "rank_correlation"]
-    assert sorted(chain.from_iterable(marks(ranks).values())) == pytest.approx(sorted(expected)) and len(expected) == 9
-    assert len(marks(alarms)) == 3
-    sample, null = "12 sequences of 41 tokens", "sampled from the predictions of all layers big (2 per token"
+    assert sorted(chain.from_iterable(marks(ranks).values())) == pytest.approx(sorted(expected)) and len(expected) == 12
+    assert len(marks(alarms)) == 4
+    sample, null = "12 sequences of 41 tokens", "the model's own prediction, with all layers big, expects to be best"
     for words in ("at 2 of 4 big", null, sample, "context shared", "90% percentile bootstrap"):
         assert words in picture.caption
 
@@ -61,12 +61,12 @@ def test_a_measure_that_nobody_listed_is_drawn_in_a_style_of_its_own(tables):
     (colour,) = {line.get_color() for line in ranks.lines if line.get_label() == "model_entropy"}
     values = {row["reference"]: row["value"] for row in base.of(renamed, subject="model_entropy").to_pylist()}
     assert marks(ranks)[colour][0] == pytest.approx(values["difficulty"])
-    assert len(marks(alarms)) == 3
+    assert len(marks(alarms)) == 4
     legend = [text.get_text() for text in picture.figure.legends[0].get_texts()]
     assert "model_entropy" in legend and "gap" in legend, "the class means still are of the gap"
     assert "gap" in [line.get_label() for line in gaps.lines]
 
 
 def test_the_route_that_labels_are_sampled_from_goes_by_its_code_where_it_has_no_name(tables):
-    null = SampledLabels(reference=5, temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=False)
+    null = SampledLabels(reference=5, samples=2, within=0.1, teachers=["teacher"], others=False)
     assert "the predictions of the route with code 5 (" in synthetic.recovery(*tables, 2, null, SETTING).caption

@@ -219,7 +219,8 @@ def test_a_whole_run_is_synced_whichever_driver_made_it(request, finished, tmp_p
 def test_smoke_by_both_drivers(finished_smoke, finished_by_snakemake):
     same(finished_by_snakemake, finished_smoke)
     verdicts = json.loads((finished_smoke.root / "artifacts/results/metrics.json").read_text())["claims"]
-    assert list(verdicts) == [f"C{number}" for number in range(1, 20)]
+    numbers = [*range(1, 13), "13a", "13b", *range(14, 20)]
+    assert list(verdicts) == [f"C{number}" for number in numbers]
     for each in (finished_by_snakemake, finished_smoke):
         assert NOTHING in each.run("snakemake -n").stdout
         assert each.run("dvc status").stdout.strip() == "Data and pipelines are up to date."

@@ -10,7 +10,7 @@ from duo.tables import fields
 from duo.tables import studies as tables
 from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
-from duo.terms import GREEDY, SKIP
+from duo.terms import GREEDY, OWN, SKIP, STACK
 from duo.training import variants
 from workflow import stage, studies
 from workflow.params import Params, load_params
@@ -30,12 +30,20 @@ def scope(params: Params) -> claims.Scope:
         layers=sizes.layers,
         budgets=params.oracle.budgets,
         greedy=params.joint.budgets if GREEDY in params.joint.contexts else [],
+        chooser=_chooser(params),
         routers=_budgets(params),
         skipping_routers=all(any(router.mix.get(domain) for router in skipping) for domain in params.corpus),
         skips=any(model in groups[SKIPPING] for model in params.skips.models),
         dense=[variants.equal_chance(ablation.p_big, width, sizes.small, sizes.big) for width in widths],
         frozen="frozen" in kinds.values() and trained,
     )
+
+
+def _chooser(params: Params) -> str:
+    """The stack of all choosers, where the studied model has others beside itself."""
+    of_seeds = set(alike(params, params.route_losses.models[0])) & set(params.route_losses.models)
+    several = params.sampled_labels.teachers or (params.sampled_labels.others and len(of_seeds) > 1)
+    return STACK if several else OWN
 
 
 def _budgets(params: Params) -> list[float]:
