@@ -29,7 +29,11 @@ TREND_TRAINING = Metrics("trend/models/{point}/metrics.json")
 
 POINT = field("point", pa.string(), "a key of params trend.points")
 SHARE = field("share", pa.float64(), "of the layers that are big, before rounding to whole layers")
-CHOOSER = field("chooser", pa.string(), "whose prediction chooses routes without the label: own, or a teacher's name")
+CHOOSER = field(
+    "chooser",
+    pa.string(),
+    "whose prediction chooses routes without the label: own, a teacher's name, or stack (both pooled)",
+)
 
 # Sums over the scored tokens of a cluster.
 TREND_LOSSES = table(
@@ -60,7 +64,11 @@ _TREND = [
     field("words", pa.string(), "the measure in plain English"),
     field("unit", pa.string(), "of the measure"),
     pa.field("share", pa.float64(), metadata={"meaning": "of the layers that are big; empty where it plays no part"}),
-    field("chooser", pa.string(), "whose prediction it is: own, or a teacher's name; empty where nobody's"),
+    field(
+        "chooser",
+        pa.string(),
+        "whose prediction it is: own, a teacher's name, or stack (both pooled); empty where nobody's",
+    ),
 ]
 
 TREND_POINTS = table(
