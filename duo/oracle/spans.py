@@ -56,8 +56,8 @@ def sums(
 ) -> pa.Table:
     """TREND_LOSSES of a point.
 
-    spans: columns of SPANS; choices, predictions, matched: of CHOICES, PREDICTIONS and MATCHED_GAINS, of the evaluation set
-    that `padded` makes of them. shares: of the layers, by budget.
+    spans: columns of SPANS; choices, predictions, matched: of CHOICES, PREDICTIONS and MATCHED_GAINS, of the evaluation
+    set that `padded` makes of them. shares: of the layers, by budget.
     """
     tokens = scored(spans)
 

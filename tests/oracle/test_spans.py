@@ -42,6 +42,14 @@ def test_what_is_scored_is_what_follows_the_context():
         assert sample.labels[row, positions].tolist() == span["tokens"][span["context"] :]
 
 
+def test_rows_of_a_split_are_an_evaluation_set():
+    packed = {"text": np.arange(12, dtype=np.uint16).reshape(3, 4), "code": np.arange(20, 24, dtype=np.uint16)[None]}
+    sample = spans.of_rows(packed, 2)
+    assert sample.domains == ["text", "text", "code"]
+    assert sample.tokens.tolist() == [[0, 1, 2], [4, 5, 6], [20, 21, 22]]
+    assert (sample.labels == sample.tokens + 1).all()
+
+
 def per_token(sample) -> list[list[dict]]:
     """Rows of CHOICES, PREDICTIONS and MATCHED, of every token, padding too."""
     rng, (choices, predictions, matched) = np.random.default_rng(0), ([], [], [])
