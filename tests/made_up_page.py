@@ -11,7 +11,7 @@ from made_up import LAYERS, SPACE, noise, selected, tabled
 from duo.report import content
 from duo.stats import Intervals, Statistic
 from duo.studies import difficulty, oracle_curves
-from duo.studies import gain as gains
+from duo.studies import gain_statistics as gains
 from duo.tables.report import CLAIMS
 from duo.tables.studies import (
     GAIN_CURVES,

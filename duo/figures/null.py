@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from duo.figures import base, maps
 from duo.routes import route_name
 from duo.settings import SampledLabels
-from duo.studies.gain import best_chooser, chooser_words, route_words
+from duo.studies.gain_statistics import best_chooser, chooser_words, route_words
 from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.studies import GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
 

@@ -12,7 +12,7 @@ from duo.data import synthetic
 from duo.figures import base
 from duo.routes import route_name
 from duo.settings import SampledLabels
-from duo.studies.gain import route_words
+from duo.studies.gain_statistics import route_words
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
 # Columns of SYNTHETIC_CLASSES that are drawn, with their names in base.LINES.

@@ -39,7 +39,7 @@ PAPER_FIGURES = (
 )
 # Of the second part, whether the oracle's gain is real.
 GAIN_FIGURES = (
-    "claims",
+    "verdicts",
     "gain-split",
     "choosers",
     "null-heat-maps",

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from duo.stats import Statistic
-from duo.studies import gain
-from duo.studies.gain import chooser_words, route_words
+from duo.studies import gain_statistics as gain
+from duo.studies.gain_statistics import chooser_words, route_words
 
 Row = Mapping[str, Any]
 

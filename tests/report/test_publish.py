@@ -2,16 +2,21 @@ import json
 from itertools import product
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from made_up_page import FIGURES, HOSTILE, TEXTS, inputs, params
 
 from duo.errors import InputError
 from duo.report import content, glossary, publish
 from duo.tables import files
-from duo.tables.report import CLAIMS, FIGURE
+from duo.tables.data import EVALUATION_SET_METRICS
+from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 
 PARAMS = params() | {"figures": {"patterns": ["figure-7"]}}
+EVALUATED = {"text": {"windows": 6, "clusters": 5, "tokens": 48, "bytes": 115, "passed_over_short": 0}}
+EVALUATED |= {"code": EVALUATED["text"] | {"clusters": 3}}
+TABLES = {"Curves | of some study": pa.table({"name": ["a"], "value": [1.5], "missing": [float("nan")]})}
 MARKS = "before\n<!-- results: made -->\nold\n<!-- end of results -->\nafter\n"
 
 
@@ -31,6 +36,9 @@ def run(given, tmp_path, monkeypatch) -> Path:
     gain = given["gain"]
     GAIN_STATISTICS.write(gain["statistics"])
     JOINT_CURVES.write(gain["joint"])
+    EVALUATION_SET_METRICS.write({"test": EVALUATED})
+    row = {name: gain["statistics"][name][0].as_py() for name in GAIN_STATISTICS.schema.names}
+    RUN_STATISTICS.write(pa.Table.from_pylist([row | {"study": "gain", "seed": 1}] * 3, schema=RUN_STATISTICS.schema))
     for name, form in product(FIGURES, ("png", "svg")):
         with files.atomic(FIGURE.path(name=name, format=form)) as temporary:
             temporary.write_text(f"{name} as {form}")
@@ -42,7 +50,7 @@ def run(given, tmp_path, monkeypatch) -> Path:
 def published(run) -> dict[str, str]:
     return {
         path.name: path.read_text(encoding="utf-8")
-        for path in publish.publish(PARAMS, 1_500_000)
+        for path in publish.publish(PARAMS, 1_500_000, tables=TABLES)
         if path.suffix in (".md", ".json")
     }
 
@@ -61,7 +69,7 @@ def test_the_pages_follow_from_the_numbers_alone(published):
     assert published["results.md"] == publish.page(numbers)
     assert published["glossary.md"] == glossary.page()
     assert published["README.md"] == publish.readme(MARKS, numbers)
-    assert published["README.md"].startswith("before\n<!-- results: made -->\n![Perplexity") and published[
+    assert published["README.md"].startswith("before\n<!-- results: made -->\n![The oracle's gain") and published[
         "README.md"
     ].endswith("results -->\nafter\n")
     assert "NaN" not in published["results.json"]
@@ -82,35 +90,65 @@ def test_claims_show_both_verdicts_estimate_interval_and_what_stands_beside(publ
     assert "more than luck 2, not foreseen 2, not applicable 2" in published["results.md"]
 
 
-def test_what_is_left_of_the_gain_is_told(published):
+def test_who_foresees_what_of_the_gain_is_told(published):
     page = published["results.md"]
-    for text in (page,):
-        assert (
-            "On text the oracle at budget 2 gains +1.000 nats per token (+0.938 to +1.062) over all layers big." in text
-        )
-        assert "it gains +0.750 nats per token (+0.688 to +0.812): 75 % as much (69 % to 81 %)." in text
-        assert (
-            "The difference is +0.250 nats per token (+0.188 to +0.312): more than those predictions explain." in text
-        )
-        assert "The difference is +0.000 nats per token (-0.062 to +0.062): not significant." in text
+    for told in (
+        "On text the oracle at budget 2 gains +1.000 nats per token (+0.938 to +1.062) over all layers big.",
+        "the model's own prediction (cross entropy 3.000) chooses routes that gain +0.000 nats per token (-0.062 to "
+        "+0.062): not told apart from nothing.",
+        "all predictions pooled (cross entropy 2.750) chooses routes that gain +0.250 nats per token (+0.188 to "
+        "+0.312): 25 % of the oracle's gain (19 % to 31 %).",
+        "a further +0.500 nats per token (+0.438 to +0.562) by luck alone",
+        "is +0.250 nats per token (+0.188 to +0.312): the prediction is too sure of itself, or some route knows more",
+        "is +0.000 nats per token (-0.062 to +0.062): not told apart from nothing.",
+        "some route knows which of them comes",
+        "the oracle gains as much less +0.000 nats per token (-0.062 to +0.062): not told apart.",
+        "text: a nat per token is 0.601 bits per byte",
+    ):
+        assert told in page, told
     lines = page.splitlines()
-    left = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.250 (+0.188 to +0.312) | "
-    left += "+0.750 (+0.688 to +0.812) |"
-    assert f"| text | seed-2 | 2 | {left}" in lines
+    row = "+2.750 (+2.688 to +2.812) | -0.500 (-0.562 to -0.438) | +0.250 (+0.188 to +0.312) | "
+    row += "+0.500 (+0.438 to +0.562) | +0.250 (+0.188 to +0.312) |"
+    assert f"| text | seed-2 | 2 | all predictions pooled | {row}" in lines
     assert "| text | shared | 2 | 7.4 (6.9 to 7.9) | 9.5 (8.9 to 10.1) |" in lines
     assert "| code | greedy | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines
 
 
-def test_readme_has_three_findings_with_intervals(published):
-    findings = [line for line in published["README.md"].splitlines() if line.startswith("- **")]
-    assert len(findings) == 3
-    assert "1.000 nats per token (0.938 to 1.062) below that of all layers big" in findings[0]
-    assert "still gains 0.750 nats per token (0.688 to 0.812)" in findings[0]
-    assert "at budget 2 on 4 of the documents, its perplexity is 7.4 (6.9 to 7.9);" in findings[1]
-    assert findings[1].endswith("takes its own best route, 9.5 (8.9 to 10.1).")
-    assert "the loss of the routes that `others` expects to be best" in findings[2]
-    assert findings[2].endswith("is 0.250 nats per token (0.188 to 0.312) below that of all layers big.")
-    assert "has 1.5 M\nparameters in 4 layers" in published["README.md"]
+def test_readme_says_of_each_domain_what_its_numbers_do(published):
+    text, code, joint = (line for line in published["README.md"].splitlines() if line.startswith("- **"))
+    assert "Text: the oracle gains 1.000 nats per token (0.938 to 1.062)" in text and "(0.601 bits per byte)" in text
+    assert "all predictions pooled foresees 0.250 nats per token (0.188 to 0.312) of it" in text
+    assert "What neither explains is 0.250 nats" in text and "it gains 0.250 nats" in text
+    assert "foresees nothing of it that can be told apart from 0: 0.031 nats per token (-0.031 to 0.094)" in code
+    assert "is not told apart from 0" in code and "its gain is not told apart from 0: 0.000 nats" in code
+    assert (
+        "On text, at budget 2 on 4 of the windows, its perplexity is 7.4 (6.9 to 7.9) so, and 9.5 (8.9 to 10.1)"
+        in joint
+    )
+    assert "has 1.5 M parameters in 4 layers" in published["README.md"]
+    assert "over\n3 packages of code and 5 documents of text" in published["README.md"].replace("over\n5", "over\n5")
+
+
+def test_every_number_of_the_run_is_in_the_json(published):
+    numbers = json.loads(published["results.json"])
+    statistics = numbers["statistics"]
+    assert statistics["columns"] == RUN_STATISTICS.schema.names
+    assert len(statistics["rows"]) == len(RUN_STATISTICS.read())
+    assert numbers["tables"]["Curves | of some study"]["rows"] == [["a", 1.5, None]]
+    assert '\n    ["a", 1.5, null]' in published["results.json"]  # a line for each row
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"), [(0.1, 0.3, "foresees 0.200"), (-0.1, 0.5, "foresees nothing"), (-0.3, -0.1, "nothing")]
+)
+def test_readme_claims_no_more_than_an_interval_says(run, low, high, told):
+    rows = GAIN_STATISTICS.read().to_pylist()
+    for row in rows:
+        if (row["family"], row["subject"]) == ("foreseeable", "stack"):
+            row |= {"value": (low + high) / 2, "low": low, "high": high}
+    GAIN_STATISTICS.write(pa.Table.from_pylist(rows, schema=GAIN_STATISTICS.schema))
+    page = publish.readme(MARKS, publish.collect(PARAMS, 1_500_000))
+    assert told in next(line for line in page.splitlines() if line.startswith("- **Text"))
 
 
 def test_headline_numbers_are_those_of_the_run(published, given):

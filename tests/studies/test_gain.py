@@ -9,10 +9,12 @@ from made_up import tabled
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.oracle import select
-from duo.oracle.null import ENTROPY_EDGES, SURPRISAL_EDGES, Document, Tables
+from duo.oracle.null import ENTROPY_EDGES, SURPRISAL_EDGES, Tables, Walked
 from duo.routes import RouteSpace
 from duo.stats import Intervals
-from duo.studies import gain, joint, oracle_curves
+from duo.studies import gain as study_of_gain
+from duo.studies import gain_statistics as gain
+from duo.studies import joint, oracle_curves
 from duo.tables.files import fixed_lists
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
 from duo.terms import EXCESS, FIXED, MATCHED, OWN, PLACEBO, SAMPLED, STACK, TRUE
@@ -35,7 +37,7 @@ def draw(log_q: np.ndarray, rng: np.random.Generator, among: np.ndarray | None =
 
 
 @cache
-def made_up(knows: float) -> tuple[gain.Gain, Intervals, dict[str, np.ndarray]]:
+def made_up(knows: float) -> tuple[study_of_gain.Gain, Intervals, dict[str, np.ndarray]]:
     """One domain whose labels come from a mix of the model's own prediction (all layers big) and what routes say.
 
     Every route predicts as the own does, with noise of its own. A teacher predicts the truth. knows: 0, and labels come
@@ -61,7 +63,7 @@ def made_up(knows: float) -> tuple[gain.Gain, Intervals, dict[str, np.ndarray]]:
         [f"{kind}{row // size:03}" for row in range(DOCUMENTS)] for kind, size in (("d", 1), ("c", 2))
     )
     for row in range(DOCUMENTS):
-        document = Document(
+        document = Walked(
             EvaluationSet(["text"], [names_of[row]], [clusters[row]], *(each[row : row + 1] for each in labels[1::-1])),
             SETS,
             np.stack([each[row] for each in labels]),
@@ -85,7 +87,7 @@ def made_up(knows: float) -> tuple[gain.Gain, Intervals, dict[str, np.ndarray]]:
     )
     selected = {k: select.apply("duo", losses, SPACE, k, 3, seed=1) for k in BUDGETS}
     (curves,) = oracle_curves.gather(selected, SPACE)
-    study = gain.gather(
+    study = study_of_gain.gather(
         curves,
         "all_big",
         tables.choices,
