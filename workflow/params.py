@@ -100,6 +100,7 @@ class Params(Groups):
                 labels,
                 f"is no route's code, which are below 2 ** model.layers ({routes})",
             )
+        seeds = variants.as_trained(enumerated, self.recalibrated)
         for teacher in self.sampled_labels.teachers:
             remedy = f"is none of models: {list(self.models)}"
             if teacher == OTHERS:
@@ -107,8 +108,8 @@ class Params(Groups):
             require(teacher in self.models, "sampled_labels.teachers", teacher, remedy)
             remedy = f"is judged itself (route_losses.models: {enumerated}); take another, or sampled_labels.{OTHERS}"
             require(teacher not in enumerated, "sampled_labels.teachers", teacher, remedy)
-        remedy = f"needs two or more of route_losses.models, which are {enumerated}"
-        require(not self.sampled_labels.others or len(enumerated) > 1, "sampled_labels.others", True, remedy)
+        remedy = f"needs two or more of route_losses.models, which are {seeds}"
+        require(not self.sampled_labels.others or len(seeds) > 1, "sampled_labels.others", True, remedy)
 
     def _check_policies(self) -> None:
         layers, policies = self.model.layers, self.policies
@@ -210,18 +211,30 @@ class Params(Groups):
             places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}"
         )
 
+    def _check_recalibrated(self) -> None:
+        named, first = self.route_losses.models, self.route_losses.models[0]
+        for name, model in self.recalibrated.items():
+            key = f"recalibrated.{name}"
+            require(name not in self.models, key, model, "needs another name: this one is one of models")
+            require(model in self.models, key, model, f"is none of models: {list(self.models)}")
+        remedy = "is recalibrated; other stages study the first, which must be as it was trained"
+        require(first not in self.recalibrated, "route_losses.models", first, remedy)
+        require(len(set(named)) == len(named), "route_losses.models", named, "must name each once")
+
     def _check_models(self) -> None:
         uses = {
-            "route_losses.models": self.route_losses.models,
             "skips.models": self.skips.models,
             "three_way.model": [self.three_way.model],
         }
         uses |= {"ablation.models": self.ablation.models}
         uses |= {f"routers.{name}.model": [router.model] for name, router in self.routers.items()}
+        self._check_recalibrated()
+        seeds = variants.as_trained(self.route_losses.models, self.recalibrated)
+        uses |= {"route_losses.models": seeds}
         for key, names in uses.items():
             for name in names:
                 require(name in self.models, key, name, f"is none of models: {list(self.models)}")
-        enumerated = [self.models[name] for name in self.route_losses.models]
+        enumerated = [self.models[name] for name in seeds]
         by_seed = (
             len({model.seed for model in enumerated}) == len(enumerated)
             and len({variants.without_seed(model) for model in enumerated}) == 1
@@ -246,7 +259,8 @@ class Params(Groups):
     def _check_ablation(self) -> None:
         sizes, first, *others = self.model, *self.ablation.models
         require(bool(others), "ablation.models", self.ablation.models, "names nothing to compare the first with")
-        wanted = self.route_losses.models[0]
+        seeds = variants.as_trained(self.route_losses.models, self.recalibrated)
+        wanted = seeds[0]
         require(
             first == wanted,
             "ablation.models",
@@ -263,8 +277,8 @@ class Params(Groups):
         duos = [name for name, kind in kinds.items() if kind == "duo"]
         for name in duos:
             remedy = "is neither dense (p_big: 1) nor frozen (big_first), nor one of route_losses.models, whose seeds "
-            remedy += f"others are compared with: {self.route_losses.models}"
-            require(name in self.route_losses.models, "ablation.models", name, remedy)
+            remedy += f"others are compared with: {seeds}"
+            require(name in seeds, "ablation.models", name, remedy)
         seeds = [self.models[name].seed for name in duos]
         widths = [f"{sizes.small + p * (sizes.big - sizes.small):g}" for p in self.ablation.p_big]
         for name in others:

@@ -1,8 +1,9 @@
 """Studies made tables: what every stage of a study shares."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from duo.settings import Bootstrap
 from duo.stats import Intervals, Study
@@ -30,6 +31,11 @@ def whole(table: Table) -> pa.Table | None:
     """All instances of a table together, in dvc.yaml's order; None where the experiment has none."""
     parts = [table.read(**keys) for keys in instance.made(table.template)]
     return pa.concat_tables(parts) if parts else None
+
+
+def of_models(table: pa.Table, models: Sequence[str]) -> pa.Table:
+    """The rows of these models."""
+    return table.filter(pc.is_in(table["model"], pa.array(models)))
 
 
 def as_table(table: Table, rows: list[dict] | pa.Table) -> pa.Table:

@@ -103,18 +103,25 @@ def choose(
     tokenizer: Tokenizer,
     seed: int,
     purpose: str,
+    earlier: Sequence[pa.Table] = (),
 ) -> Windows:
     """Windows of `documents` documents of every domain.
 
-    table: columns of HELD_OUT, of one split. trained: by domain, `grams_of` what training has read. purpose: the
-    split's name, and that of its random numbers. A smaller number of documents gives the first windows of a larger one.
-    InputError where a domain has too few documents that are long enough and not passed over.
+    table: columns of HELD_OUT, of one split, in any order. trained: by domain, `grams_of` what training has read.
+    purpose: the split's name, and that of its random numbers. earlier: windows of other splits, EVALUATION_SET, which
+    none of these may repeat either: a router that learns from a passage is not judged on the same one. A smaller number
+    of documents gives the first windows of a larger one. InputError where a domain has too few documents that are long
+    enough and not passed over.
     """
     parts, counts = [], {}
     for domain in dict.fromkeys(table["domain"].to_pylist()):
-        rows = table.filter(pc.equal(table["domain"], domain))
+        rows = table.filter(pc.equal(table["domain"], domain)).sort_by("document")
         random = stream(seed, "evaluation set", purpose, domain)
-        candidates = _Candidates(rows, size, trained[domain], random)
+        others = [
+            row for each in earlier for row in each.filter(pc.equal(each["domain"], domain))["tokens"].to_pylist()
+        ]
+        seen = grams_of(np.array(others, np.int64).reshape(len(others), size.tokens + 1))
+        candidates = _Candidates(rows, size, trained[domain], seen, random)
         chosen = []
         for number in range(documents):
             # Evenly spread over the windows, so that a smaller number has the same share inside.
@@ -142,31 +149,42 @@ def choose(
 class _Candidates:
     """The windows that documents of one domain can give, in the order in which they are taken.
 
-    rows: of HELD_OUT. trained: hashes of GRAM tokens that training has read. passed counts the documents that gave no
-    window, by reason.
+    rows: of HELD_OUT. trained, seen: hashes of GRAM tokens that training has read, and of windows of other splits.
+    passed counts the documents that gave no window, by reason.
     """
 
-    def __init__(self, rows: pa.Table, size: EvaluationSize, trained: np.ndarray, random: np.random.Generator):
+    def __init__(
+        self,
+        rows: pa.Table,
+        size: EvaluationSize,
+        trained: np.ndarray,
+        seen: np.ndarray,
+        random: np.random.Generator,
+    ):
         self.rows, self.size, self.trained, self.random = rows, size, trained, random
+        self.seen = seen  # and in windows that are taken
         self.lengths = pc.list_value_length(rows["tokens"]).to_numpy()
         self.clusters = rows["cluster"].to_pylist()
-        self.seen = np.empty(0, np.uint64)  # hashes in the windows that are taken
         self.passed: Counter[str] = Counter()
         self.left: dict[str, list[int]] = {}  # rows of each cluster, in random order; clusters likewise
         for row in random.permutation(len(rows)):
             self.left.setdefault(self.clusters[row], []).append(row)
         self.taken = Counter(dict.fromkeys(self.left, 0))
+        self.inside = Counter(self.taken)  # of those taken
 
     def next(self, inside: bool) -> dict | None:
         """A row of EVALUATION_SET without its bytes, of the cluster that gave fewest so far; None where none is left.
 
-        inside: whether the window lies inside its document, so that no token of it is among the first of another.
+        inside: whether the window lies inside its document, clear of its first tokens. Of clusters that gave as many,
+        the one that gave fewest of that kind, so that beginnings and insides don't come from different clusters.
         """
-        for cluster in sorted(self.left, key=self.taken.__getitem__):  # of equal ones the first, as the sort is stable
+        turns = {cluster: (self.taken[cluster], self.inside[cluster] * (1 if inside else -1)) for cluster in self.left}
+        for cluster in sorted(turns, key=turns.__getitem__):  # of equal ones the first, as the sort is stable
             for window in self._windows(cluster, inside):
                 reason = self._repeats(window["tokens"])
                 if reason is None:
                     self.taken[cluster] += 1
+                    self.inside[cluster] += inside
                     return window
                 self.passed[reason] += 1
         return None
@@ -205,6 +223,11 @@ def grams_of(rows: np.ndarray) -> np.ndarray:
     for offset in range(GRAM):  # of a polynomial, modulo 2^64
         hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + ids[:, offset : offset + length]
     return np.unique(hashes)
+
+
+def grams_of_packed(rows: np.ndarray) -> np.ndarray:
+    """`grams_of` the stream of ids that was cut into the rows [rows, sequence + 1] of PACKED, those across cuts too."""
+    return grams_of(np.append(rows[:, :-1], rows[-1:, -1])[None])
 
 
 def share_in(grams: np.ndarray, known: np.ndarray) -> float:

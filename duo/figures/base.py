@@ -273,7 +273,11 @@ def legend_below(figure: Figure, *panels: Axes) -> None:
 
 
 def sample(setting: Setting) -> str:
-    return f"{setting.documents} held-out documents per domain, their first {setting.tokens} tokens."
+    return windows(setting.documents, setting.tokens)
+
+
+def windows(documents: int, tokens: int) -> str:
+    return f"{documents} held-out documents per domain, a window of {tokens} tokens of each."
 
 
 # What is meant by the context of the losses of all routes.

@@ -29,12 +29,17 @@ _AXES = {
 }
 
 
-def pictures(setting: base.Setting, budgets: list[int]) -> Iterator[base.Drawn]:
-    """The figures of where the oracle spends big layers, at these budgets, and of the seeds side by side."""
+def pictures(setting: base.Setting, budgets: list[int], models: list[str]) -> Iterator[base.Drawn]:
+    """The figures of where the oracle spends big layers, at these budgets, and of the seeds side by side.
+
+    models: those that differ by their seed.
+    """
     inputs = [ORACLE_HEAT_MAPS, ORACLE_LAYERS]
     picture = heat_maps(*(table.read() for table in inputs), budgets, setting)
     yield base.Drawn("figure-2", picture, setting.used(heat_maps=budgets), inputs)
-    yield base.Drawn("figure-seeds", seeds(ORACLE_STATISTICS.read(), setting), setting.used(), [ORACLE_STATISTICS])
+    statistics = ORACLE_STATISTICS.read()
+    of_seeds = statistics.filter(pc.is_in(statistics["model"], pa.array(models)))
+    yield base.Drawn("figure-seeds", seeds(of_seeds, setting), setting.used(models=models), [ORACLE_STATISTICS])
 
 
 def headline(setting: base.Setting) -> Iterator[base.Drawn]:

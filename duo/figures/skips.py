@@ -143,7 +143,7 @@ def three_way(curves: pa.Table, documents: int, tokens: int, skip: str, setting:
         "token; the others are small. Above, its perplexity (dark is low, the lowest is framed; the scale ends at the "
         "highest without skips); below, its mean loss less that of all layers big, on the same tokens, for some "
         f"numbers of skipped layers. All routes of model {model} were tried; {LEFT_OUT[skip]}. Both numbers are exact "
-        f"for every token; {base.CONTEXT} {documents} held-out documents per domain, their first {tokens} tokens. "
+        f"for every token; {base.CONTEXT} {base.windows(documents, tokens)} "
         f"{base.interval(setting, 'Bands')}"
     )
     return base.Picture(figure, "The oracle over small, big and skip", caption)

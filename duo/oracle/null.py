@@ -159,7 +159,7 @@ def run(
         predicted = torch.stack([chooser.predict(*document) for document in documents], dim=1)
         scores = enumerator.everything(torch.from_numpy(part.tokens), labels, predicted, budgets, on_leaves)
         for row in range(new):
-            document = Walked(
+            document = WalkedDocument(
                 part.take(slice(row, row + 1)),
                 names,
                 labels[:, row].numpy(),
@@ -173,7 +173,7 @@ def run(
     return Tables(*map(pa.concat_tables, zip(*parts, strict=True)))
 
 
-class Walked(NamedTuple):
+class WalkedDocument(NamedTuple):
     """What the walk says of one document, by route in order of the codes, in nats."""
 
     sample: EvaluationSet  # of this document alone

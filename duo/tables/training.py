@@ -22,6 +22,10 @@ HISTORY = table(
 
 PRETRAIN_METRICS = Metrics("pretrain/{model}/metrics.json")
 
+# Of a model whose final norm is divided by a temperature: that temperature, and the mean loss in nats on validation
+# text, before and after.
+RECALIBRATION = Metrics("pretrain/{model}/recalibration.json")
+
 # Multiple-choice items: one beginning, four ends, of which one is its document's own.
 _ITEM = field("item", pa.int32(), "index of the item in its domain")
 

@@ -3,7 +3,7 @@
 It takes settings alone, so that params, studies and pages can ask without loading a network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from duo.settings import Pretrain, Variant
 
@@ -21,6 +21,11 @@ def kind(variant: Variant, p_big: float) -> str:
     if (p_big if variant.p_big is None else variant.p_big) == 1:
         return "dense"
     return "frozen" if variant.big_first else "duo"
+
+
+def as_trained(models: Sequence[str], recalibrated: Mapping[str, str]) -> list[str]:
+    """Those of route_losses.models that are not recalibrated: they differ by their seed alone."""
+    return [name for name in models if name not in recalibrated]
 
 
 def without_seed(variant: Variant) -> Variant:

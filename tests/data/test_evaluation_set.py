@@ -9,7 +9,7 @@ import pytest
 from made_up import word_tokenizer
 
 from duo.data import evaluation_set
-from duo.data.evaluation_set import GRAM, bos_id, choose, grams_of, of_windows, share_in
+from duo.data.evaluation_set import GRAM, bos_id, choose, grams_of, grams_of_packed, of_windows, share_in
 from duo.errors import InputError
 from duo.settings import EvaluationSize
 
@@ -67,8 +67,19 @@ def test_half_of_the_windows_lie_inside_documents_clear_of_their_first_tokens():
 def test_clusters_take_turns():
     rows = table({"a": {"large": [50] * 40, "small": [50] * 2, "middle": [50] * 4}})
     assert Counter(chosen(rows, 3, size()).windows["cluster"].to_pylist()) == {"large": 1, "small": 1, "middle": 1}
-    assert Counter(chosen(rows, 9, size()).windows["cluster"].to_pylist()) == {"large": 4, "small": 2, "middle": 3}
+    nine = Counter(chosen(rows, 9, size()).windows["cluster"].to_pylist())
+    assert nine["small"] == 2 and {nine["large"], nine["middle"]} == {3, 4}
     assert chosen(rows, 9, size()).counts["a"]["clusters"] == 3
+
+
+@pytest.mark.parametrize("clusters", [4, 5])
+@pytest.mark.parametrize("inside", [0.5, 0.25])
+def test_every_cluster_gives_beginnings_and_insides(clusters, inside):
+    rounds = round(1 / inside)
+    rows = table({"a": {f"c{index}": [50] * 8 for index in range(clusters)}})
+    windows = chosen(rows, clusters * rounds, size(inside=inside)).windows.to_pylist()
+    assert Counter(row["cluster"] for row in windows) == dict.fromkeys([f"c{i}" for i in range(clusters)], rounds)
+    assert Counter(row["cluster"] for row in windows if row["start"]) == {f"c{i}": 1 for i in range(clusters)}
 
 
 def test_fewer_documents_are_the_first_of_more_and_the_seed_decides():
@@ -76,7 +87,9 @@ def test_fewer_documents_are_the_first_of_more_and_the_seed_decides():
     assert few.documents == many.documents[:3] + many.documents[8:11]
     assert of_windows(chosen(TABLE, 8, size(), seed=2).windows).documents != many.documents
     shuffled = TABLE.take(np.random.default_rng(0).permutation(len(TABLE)))
-    assert len(chosen(shuffled, 8, size()).windows) == 16  # any order of rows will do
+    of_a, of_b = (of_windows(chosen(shuffled, 8, size()).windows).of(domain) for domain in ("a", "b"))
+    assert of_a.documents + of_b.documents == many.documents  # in whichever order the rows come
+    np.testing.assert_array_equal(np.concatenate([of_a.tokens, of_b.tokens]), many.tokens)
 
 
 def test_what_repeats_training_text_or_another_window_is_passed_over():
@@ -93,6 +106,27 @@ def test_what_repeats_training_text_or_another_window_is_passed_over():
     assert found.counts["a"]["passed_over_like_training"] == 3
     # With shared at 1 nothing is too like.
     assert len(chosen(rows, 6, size(inside=0.0, shared=1.0), trained=trained).windows) == 6
+
+
+def test_what_repeats_a_window_of_another_split_is_passed_over():
+    text = np.random.default_rng(1).integers(8, 250, 25).tolist()
+    judged = chosen(table({"a": {"p": [25]}}, a_p_0=text), 1, size(inside=0.0)).windows
+    rows, known = table({"a": {"q": [25] * 3}}, a_q_1=text), {"a": grams_of(np.zeros((0, 9), np.int64))}
+
+    def learned(earlier: list[pa.Table]) -> evaluation_set.Windows:
+        return choose(rows, known, size(inside=0.0), 3 - len(earlier), TOKENIZER, 1, "routing", earlier)
+
+    assert "a_q_1" in learned([]).windows["document"].to_pylist()
+    assert "a_q_1" not in learned([judged]).windows["document"].to_pylist()
+    elsewhere = judged.set_column(0, "domain", pa.array(["b"]))
+    assert learned([elsewhere]).counts["a"]["passed_over_repeated"] == 0
+
+
+def test_runs_across_the_cuts_of_packed_rows_are_known():
+    stream = np.random.default_rng(0).integers(8, 10_000, 10 * 16 + 1)
+    rows = np.lib.stride_tricks.sliding_window_view(stream, 17)[::16]
+    np.testing.assert_array_equal(grams_of_packed(rows), grams_of(stream[None]))
+    assert len(grams_of(rows)) < len(grams_of(stream[None]))
 
 
 def test_share_of_runs_by_brute_force():

@@ -48,7 +48,13 @@ def test_a_line_for_what_is_isolated_and_what_is_joint(kinds):
         assert sorted(labels) == sorted([*fixed, "all layers big", *oracles])
         heights = {line.get_label(): line.get_ydata()[0] for line in axes.lines}
         assert len({f"{height:.6f}" for height in heights.values()}) == len(heights)
-    for words in ("5 held-out documents", "first 6 tokens", "90% percentile bootstrap", "exactly its budget", "of 4"):
+    for words in (
+        "5 held-out documents",
+        "a window of 6 tokens of each",
+        "90% percentile",
+        "exactly its budget",
+        "of 4",
+    ):
         assert words in picture.caption
     assert ("a random route for every token" in picture.caption) == ("reference" in kinds)
 

@@ -115,7 +115,7 @@ def test_files_carry_caption_and_provenance(tables, tmp_path, monkeypatch):
     for phrase in (
         "Model duo",
         "4 held-out documents",
-        "first 6 tokens",
+        "a window of 6 tokens of each",
         "exactly its budget",
         "context shared",
         "90% percentile bootstrap",

@@ -37,7 +37,7 @@ def test_a_panel_a_domain_and_budget_and_a_line_a_method(domains):
             assert lines[look.label].get_xdata().tolist() == at
             assert lines[look.label].get_ydata().tolist() == [(index + 1) / each for each in at]
     for words in (
-        "3 held-out documents per domain, their first 6 tokens",
+        "3 held-out documents per domain, a window of 6 tokens of each",
         "exactly its budget",
         "context shared",
         "90% percentile bootstrap",

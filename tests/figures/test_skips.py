@@ -101,7 +101,7 @@ def test_three_way_frames_the_lowest_and_draws_differences():
     for words in (
         "model skip",
         "exact for every token",
-        "3 held-out documents per domain, their first 2 tokens",
+        "3 held-out documents per domain, a window of 2 tokens of each",
         "90% percentile bootstrap",
     ):
         assert words in picture.caption

@@ -69,4 +69,4 @@ def test_a_measure_that_nobody_listed_is_drawn_in_a_style_of_its_own(tables):
 
 def test_the_route_that_labels_are_sampled_from_goes_by_its_code_where_it_has_no_name(tables):
     null = SampledLabels(reference=5, samples=2, within=0.1, teachers=["teacher"], others=False)
-    assert "the predictions of the route with code 5 (" in synthetic.recovery(*tables, 2, null, SETTING).caption
+    assert "with the route with code 5," in synthetic.recovery(*tables, 2, null, SETTING).caption

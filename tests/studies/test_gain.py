@@ -9,7 +9,7 @@ from made_up import tabled
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.oracle import select
-from duo.oracle.null import ENTROPY_EDGES, SURPRISAL_EDGES, Tables, Walked
+from duo.oracle.null import ENTROPY_EDGES, SURPRISAL_EDGES, Tables, WalkedDocument
 from duo.routes import RouteSpace
 from duo.stats import Intervals
 from duo.studies import gain as study_of_gain
@@ -63,7 +63,7 @@ def made_up(knows: float) -> tuple[study_of_gain.Gain, Intervals, dict[str, np.n
         [f"{kind}{row // size:03}" for row in range(DOCUMENTS)] for kind, size in (("d", 1), ("c", 2))
     )
     for row in range(DOCUMENTS):
-        document = Walked(
+        document = WalkedDocument(
             EvaluationSet(["text"], [names_of[row]], [clusters[row]], *(each[row : row + 1] for each in labels[1::-1])),
             SETS,
             np.stack([each[row] for each in labels]),

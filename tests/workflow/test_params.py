@@ -207,8 +207,16 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ),
         (
             {"route_losses.models": ["duo", "duo"]},
-            "route_losses.models: ['duo', 'duo'] must differ by their seeds, and by nothing else",
+            "route_losses.models: ['duo', 'duo'] must name each once",
         ),
+        (
+            {"route_losses.models": ["duo-t", "duo"]},
+            "route_losses.models: 'duo-t' is recalibrated; other stages study the first, which must be as it was "
+            "trained",
+        ),
+        ({"recalibrated.duo-t": "dou"}, "recalibrated.duo-t: 'dou' is none of models: ["),
+        ({"recalibrated.skip": "duo"}, "recalibrated.skip: 'duo' needs another name: this one is one of models"),
+        ({"recalibrated": {}}, "recalibrated: {}: dictionary should have at least 1 item"),
         ({"route_losses.models": ["dou"]}, "route_losses.models: 'dou' is none of models: ["),
         (
             {"ablation.models": ["skip", "dense-32"]},
@@ -245,7 +253,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
             {"sampled_labels.reference": 4096},
             "sampled_labels.reference: 4096 is no route's code, which are below 2 ** model.layers (4096)",
         ),
-        ({"sampled_labels.temperature": 0.0}, "sampled_labels.temperature: 0.0: input should be greater than 0"),
+        ({"sampled_labels.within": 0.0}, "sampled_labels.within: 0.0: input should be greater than 0"),
         (
             {"sampled_labels.teachers": ["skip", "skip"]},
             "sampled_labels.teachers: ['skip', 'skip'] must name each once",
@@ -253,7 +261,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"sampled_labels.teachers": ["techer"]}, "sampled_labels.teachers: 'techer' is none of models: ["),
         (
             {"sampled_labels.teachers": ["duo"]},
-            "sampled_labels.teachers: 'duo' is judged itself (route_losses.models: ['duo']); take another, or "
+            "sampled_labels.teachers: 'duo' is judged itself (route_losses.models: ['duo', 'duo-t']); take another, or "
             "sampled_labels.others",
         ),
         (

@@ -81,6 +81,7 @@ def main() -> None:
     every = {table: studies.whole(table) for table in vars(tables).values() if is_of_statistics(table)}
     statistics = {table: rows for table, rows in every.items() if rows is not None}
     seeds = {name: variant.seed for name, variant in params.models.items()} | {NAME: params.synthetic.seed}
+    seeds |= {name: seeds[model] for name, model in params.recalibrated.items()}
     judged = judge.judge(claims.claims(scope(params)), statistics, whose(params), seeds, params.bootstrap.confidence)
     CLAIMS.write(judged)
     CLAIM_METRICS.write(judge.summary(judged))

@@ -15,13 +15,14 @@ def main() -> None:
         "routing": (params.policies.train_documents, "policies.train_documents"),
         "validation": (params.policies.validation_documents, "policies.validation_documents"),
     }
-    trained = {domain: evaluation_set.grams_of(rows) for domain, rows in packed("train").items()}
-    entries, counts = tokenizer.load(), {}
+    trained = {domain: evaluation_set.grams_of_packed(rows) for domain, rows in packed("train").items()}
+    entries, counts, earlier = tokenizer.load(), {}, []
     for split, (documents, key) in asked.items():
         with stage.advice(f"{key} in params.yaml asks for them"):
             chosen = evaluation_set.choose(
-                held_out(split), trained, params.evaluation_set, documents, entries, params.seed, split
+                held_out(split), trained, params.evaluation_set, documents, entries, params.seed, split, earlier
             )
+        earlier.append(chosen.windows)
         EVALUATION_SET.write(chosen.windows, split=split)
         counts[split] = chosen.counts
     EVALUATION_SET_METRICS.write(counts)

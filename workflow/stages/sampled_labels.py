@@ -10,6 +10,7 @@ from duo.oracle import null, tree
 from duo.oracle.choosers import Choosers
 from duo.tables.oracle import CALIBRATION, CELLS, CHOICES, LABEL_SELECTIONS, MATCHED_GAINS, PREDICTIONS
 from duo.tables.training import MODEL
+from duo.training import variants
 from workflow import choosers, compute, stage
 from workflow.params import load_params
 
@@ -18,9 +19,12 @@ def main(name: str, shard: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
     mine = evaluation_set.read("test").take(slice(int(shard), None, len(params.route_losses.shards)))
-    chooser = Choosers(CALIBRATION.read(model=name), choosers.members(params, name))
-    duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     where = Device.of(params.runtime, params.route_losses.precision)
+    seeds = variants.as_trained(params.route_losses.models, params.recalibrated)
+    others = [other for other in seeds if other != params.recalibrated.get(name, name)]
+    predictions = choosers.members(name, params.model.layers, params.sampled_labels, others, where)
+    chooser = Choosers(CALIBRATION.read(model=name), predictions)
+    duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, routes.RouteSpace(params.model.layers), where, params.route_losses.chunk)
     with stage.advice(stage.DIVERGED):
         found = null.run(name, enumerator, mine, chooser, params.sampled_labels, params.oracle.budgets, params.seed)

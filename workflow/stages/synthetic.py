@@ -15,13 +15,14 @@ from workflow.params import load_params
 def main() -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    sequences, sample = synthetic.held_out(params.synthetic.documents, params.tokens.sequence, params.synthetic.seed)
+    size = params.synthetic.documents, params.tokens.sequence, params.synthetic.seed
+    sequences, sample = synthetic.held_out(*size)
     duo = transformer.load(SYNTHETIC_MODEL.path(), params.runtime.device)
     space = routes.RouteSpace(params.model.layers)
     where = Device.of(params.runtime, params.route_losses.precision)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk)
-    settings, reference = params.synthetic, space.named(params.sampled_labels.reference)
-    _, validation = synthetic.held_out(settings.documents, params.tokens.sequence, settings.seed, "validation")
+    reference = space.named(params.sampled_labels.reference)
+    _, validation = synthetic.held_out(*size, "validation")
     chooser = choosers.alone(synthetic.NAME, choosers.by_route(duo, space, reference, where), validation)
     table = difficulty.measure(enumerator, sequences, sample, params.difficulty.budget, chooser)
     SYNTHETIC_TOKENS.write(table)
