@@ -21,6 +21,7 @@ NOTES = {
     "attribution": "me",
     "validation": 0.1,
     "test": 0.1,
+    "routing": 0.1,
 }
 
 
