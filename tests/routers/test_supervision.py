@@ -18,7 +18,8 @@ TEACHER = make(scale=1.5)
 
 def sample(documents: int, tokens: int = 6) -> EvaluationSet:
     ids = random_tokens(documents, tokens + 1).numpy()
-    return EvaluationSet(["text"] * documents, [f"d{row}" for row in range(documents)], ids[:, :-1], ids[:, 1:])
+    names = [f"d{row}" for row in range(documents)]
+    return EvaluationSet(["text"] * documents, names, names, ids[:, :-1], ids[:, 1:])
 
 
 def predict(tokens: np.ndarray) -> torch.Tensor:
