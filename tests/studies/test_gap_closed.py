@@ -1,4 +1,4 @@
-"""Shares of the attainable gap and differences from fixed, from tables of known losses."""
+"""Shares of the teacher-informed gap and differences from fixed, from tables of known losses."""
 
 import numpy as np
 import pyarrow as pa
