@@ -41,6 +41,7 @@ from duo.terms import (
     RANDOM,
     RANDOM_ALL,
     RANDOM_TOKEN,
+    REFERENCES,
     ROUTERS,
     SOFT,
     STRATEGIES,
@@ -295,8 +296,9 @@ class Policies(Group):
     @model_validator(mode="after")
     def _known(self):
         require_ascending(self, "budgets", "neighbours")
-        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, CEILING, PAPER))
-        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, *self.routers, CEILING, PAPER))
+        taken = (CEILING, PAPER, *REFERENCES)
+        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, *taken))
+        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, *self.routers, *taken))
         require(FIXED in self.baselines, "baselines", [*self.baselines], f"lacks {FIXED}, which all are compared with")
         return self
 
