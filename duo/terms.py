@@ -37,7 +37,7 @@ TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ce
 # What policies that learn from the losses of all routes are trained for.
 EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH = "expected_loss", "value", "distillation", "straight_through"
 # Choosers beside which policies are shown; the first teacher is CEILING there.
-REFERENCES = (OWN, OTHERS, STACK)
+CHOOSERS = (OWN, OTHERS, STACK)
 # Roles of a policy, with CEILING and PAPER: its choice for a token was learned from the losses of all routes, it is a
 # baseline that looks at no token, or a chooser's, by a prediction of the label.
 LEARNED, BASELINE, CHOOSER = "learned", "baseline", "chooser"

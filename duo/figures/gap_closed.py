@@ -14,6 +14,7 @@ from duo.terms import (
     BASELINES,
     CEILING,
     CHOOSER,
+    CHOOSERS,
     EXACT,
     FIXED,
     ISOLATED,
@@ -24,7 +25,6 @@ from duo.terms import (
     OWN,
     PAPER,
     RANDOM,
-    REFERENCES,
     ROUTERS,
     STACK,
 )
@@ -83,9 +83,9 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
 
 def _lines(curves: pa.Table) -> dict[str, base.Line]:
     """The style of every policy that is drawn as marks."""
-    own = set(curves["policy"].to_pylist()) - {*ROUTERS, *BASELINES, *REFERENCES, PAPER, CEILING}
+    own = set(curves["policy"].to_pylist()) - {*ROUTERS, *BASELINES, *CHOOSERS, PAPER, CEILING}
     listed = base.known_first(curves["policy"].to_pylist(), own)
-    left_out = (*_LINES_ACROSS, _LEFT_OUT, *REFERENCES)
+    left_out = (*_LINES_ACROSS, _LEFT_OUT, *CHOOSERS)
     return base.lines((policy for policy in listed if policy not in left_out), own=own)
 
 

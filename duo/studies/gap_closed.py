@@ -2,9 +2,10 @@
 
 The share of the teacher-informed gap that a policy closes is (fixed - policy) / (fixed - ceiling), of losses at exactly
 a budget. Fixed is the best route of the domain, chosen on training documents as the routers learn from them. The
-ceiling is the loss of the routes that the first teacher's predictions prefer without the label. Beside policies stand
-the label-free routes of the other choosers, the model's own among them: a router that reads the model's states knows no
-more than these. All are of the same tokens and replicates. No policy but these two is known by name: what others are is said by their column `role`.
+ceiling is the loss of the routes that the first teacher's predictions prefer without the label. Beside policies
+stand the label-free routes of the other choosers, the model's own among them: a router that reads the model's states
+knows no more than these. All are of the same tokens and replicates. No policy but these is known by name: what others
+are is said by their column `role`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,7 @@ from duo.terms import (
     BIG,
     CEILING,
     CHOOSER,
+    CHOOSERS,
     EXACT,
     FIXED,
     HARD,
@@ -38,7 +40,6 @@ from duo.terms import (
     LEARNED,
     NONE,
     PAPER,
-    REFERENCES,
 )
 
 NO_NUMBER = Interval(nan, nan, nan)
@@ -91,7 +92,7 @@ class PolicySums:
 FIXED_ROUTE = PolicyVariant(FIXED, BASELINE, NONE, NONE)
 CEILING_ROUTES = PolicyVariant(CEILING, CEILING, NONE, NONE)
 PAPER_ROUTER = PolicyVariant(PAPER, PAPER, "layers", "linear")
-CHOOSERS = [PolicyVariant(name, CHOOSER, NONE, NONE) for name in REFERENCES]
+CHOOSER_ROUTES = [PolicyVariant(name, CHOOSER, NONE, NONE) for name in CHOOSERS]
 # Columns of POLICY_ROUTES.
 VARIANT = [column.name for column in fields(PolicyVariant)]
 KEYS = [*VARIANT, "constraint", "budget"]
@@ -259,7 +260,7 @@ def largest_difference(budget: int) -> Statistic:
 
 
 def _policy(name: str) -> str:
-    kind = "chooser" if name in REFERENCES else "policy"
+    kind = "chooser" if name in CHOOSERS else "policy"
     return f"{kind} {name.replace('_', ' ')}"
 
 
@@ -281,12 +282,12 @@ def gather(
 ) -> list[GapClosed]:
     """The study of every domain of a model, from POLICY_ROUTES, POLICY_SETTINGS, CHOICES, and ROUTED by router.
 
-    teacher: the chooser whose routes are the ceiling; those of REFERENCES are taken too, as far as there are any.
+    teacher: the chooser whose routes are the ceiling; those of CHOOSERS are taken too, as far as there are any.
 
     Of the routers, which the paper's way trained, those are taken that compare with the oracle. InputError where
     anything was scored on other documents than the rest.
     """
-    big, chosen = RouteSpace(layers).counts(BIG), _best(settings) | {CEILING_ROUTES, PAPER_ROUTER, *CHOOSERS}
+    big, chosen = RouteSpace(layers).counts(BIG), _best(settings) | {CEILING_ROUTES, PAPER_ROUTER, *CHOOSER_ROUTES}
     parts = [_policy_rows(table, big) for table in routes]
     parts += _chooser_rows(choices.filter(pc.equal(choices["model"], model)), teacher)
     of_model = {name: router for name, router in routers.items() if router.model == model}
@@ -304,8 +305,8 @@ def _policy_rows(table: pa.Table, big: np.ndarray) -> pa.Table:
 
 
 def _chooser_rows(choices: pa.Table, teacher: str) -> list[pa.Table]:
-    """The same of the choices of the teacher, and of each of REFERENCES that there are choices of."""
-    variants = {teacher: CEILING_ROUTES} | {variant.policy: variant for variant in CHOOSERS}
+    """The same of the choices of the teacher, and of each of CHOOSERS that there are choices of."""
+    variants = {teacher: CEILING_ROUTES} | {variant.policy: variant for variant in CHOOSER_ROUTES}
     parts = []
     for chooser in choices["chooser"].unique().to_pylist():
         if chooser in variants:
