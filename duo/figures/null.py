@@ -20,7 +20,7 @@ _LABELS = {
     "true": base.Line("true labels", "#0072B2", "o", "-"),
     "matched": base.Line("matched labels", "#56B4E9", "D", "--"),
 }
-SHADES = ("#08519C", "#3182BD", "#6BAED6", "#9ECAE1", "#C6DBEF")  # of one colour: choosers, who knows least first
+SHADES = ("#9ECAE1", "#08519C", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")  # who knows most, then other choosers
 
 
 def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int]) -> Iterator[base.Drawn]:
@@ -54,34 +54,31 @@ def split(statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> b
         base.legend_below(figure, *panels)
     best = _knows_most(statistics)
     caption = (
-        "Line: what the oracle gains. Areas from below: what choosers gain without the label, each as far as it is "
-        f"more than the ones before; what {chooser_words(best)} counts as luck, which is the oracle's further gain if "
-        "labels came as that prediction says; and hatched what is left up to the line. Where the line runs inside the "
-        f"luck, less is gained than luck alone would give. {_described(setting)} "
-        f"{base.interval(setting, 'Dotted lines', '')}"
+        f"Black: what the oracle gains. Blue area: what {chooser_words(best)} gains without the label, below 0 where "
+        "it loses; dashed: what other choosers do. Grey: luck, the oracle's further gain if labels came as that "
+        "prediction says. Hatched: what is left up to the gain; where the gain runs inside the grey, less is gained "
+        f"than luck alone would give. {_described(setting)} {base.interval(setting, 'Dotted lines', '')}"
     )
     return base.Picture(figure, "The oracle's gain, by who could foresee it", caption)
 
 
 def _split(axes: Axes, statistics: pa.Table) -> None:
-    """One domain's areas, and its gain."""
+    """One domain's areas, which add up to its gain, and what the other choosers foresee."""
     axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
+    best = _knows_most(statistics)
     budgets, gained, low, high = _series(base.of(statistics, family="gain", labels="true"))
-    level = np.zeros(len(budgets))
-    choosers = base.of(statistics, family="foreseeable", labels="true")["subject"].unique().to_pylist()
-    for chooser, colour in zip(choosers, SHADES, strict=False):
-        foreseen = _series(base.of(statistics, family="foreseeable", subject=chooser, labels="true"))[1]
-        above = np.maximum(level, foreseen)
-        axes.fill_between(
-            budgets, level, above, color=colour, linewidth=0, label=f"foreseen by {chooser_words(chooser)}"
-        )
-        level = above
-    lucky = level + _series(base.of(statistics, family="luck", subject=_knows_most(statistics)))[1]
-    axes.fill_between(budgets, level, lucky, color="#DDDDDD", linewidth=0, label="luck")
-    more = np.maximum(gained, lucky)
-    axes.fill_between(
-        budgets, lucky, more, facecolor="none", edgecolor="#D55E00", hatch="////", linewidth=0, label="not explained"
-    )
+    rows = base.of(statistics, family="foreseeable", labels="true")
+    foreseen = _series(base.of(rows, subject=best))[1]
+    lucky = foreseen + _series(base.of(statistics, family="luck", subject=best))[1]
+    axes.fill_between(budgets, 0, foreseen, color=SHADES[0], linewidth=0, label=f"foreseen by {chooser_words(best)}")
+    axes.fill_between(budgets, foreseen, lucky, color="#DDDDDD", linewidth=0, label="luck")
+    look = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "linewidth": 0}
+    axes.fill_between(budgets, lucky, np.maximum(gained, lucky), **look, label="not explained")
+    others = [chooser for chooser in rows["subject"].unique().to_pylist() if chooser != best]
+    for chooser, colour in zip(others, SHADES[1:], strict=False):
+        value = _series(base.of(rows, subject=chooser))[1]
+        label = f"foreseen by {chooser_words(chooser)}"
+        axes.plot(budgets, value, color=colour, linestyle="--", marker=".", label=label)
     for end in (low, high):
         axes.plot(budgets, end, color="#000000", linewidth=0.6, linestyle=(0, (1, 2)))
     axes.plot(budgets, gained, color="#000000", marker="o", label="oracle's gain")

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from duo.errors import InputError
 from duo.report import sentences
+from duo.studies.gain_statistics import route_words
 from duo.tables import studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
@@ -137,6 +138,8 @@ class GainAtBudget:
     budget: int
     parts: list[dict]  # rows of GAIN_STATISTICS: gain; foreseen, luck and unexplained by who knows most; matched excess
     foreseen: list[dict]  # what each chooser foresees (duo.report.sentences.foreseen)
+    best: dict  # the one of these that knows most
+    reference: str  # the reference route in words
     sentences: list[str]
 
 
@@ -180,9 +183,11 @@ def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
         budgets = sorted({row["budget"] for row in listed if (row["family"], row["labels"]) == ("gain", TRUE)})
         if budgets:
             budget = budgets[len(budgets) // 2]
-            found = sentences.parts(listed, budget), sentences.foreseen(listed, budget)
+            parts, foreseen = sentences.parts(listed, budget), sentences.foreseen(listed, budget)
+            best = next(each for each in foreseen if each["chooser"] == parts[1]["subject"])
+            over = route_words(sentences.reference(listed))
             told = sentences.of_the_gain(listed, domain, budget)
-            shown.append(GainAtBudget(model, domain, int(budget), *found, told))
+            shown.append(GainAtBudget(model, domain, int(budget), parts, foreseen, best, over, told))
     return shown
 
 
@@ -257,7 +262,14 @@ def environment(folder: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"exp": math.exp, "rows": rows, "signed": signed, "key": statistic_key, "p": p_value}
+    templates.filters |= {
+        "exp": math.exp,
+        "log": math.log,
+        "rows": rows,
+        "signed": signed,
+        "key": statistic_key,
+        "p": p_value,
+    }
     templates.globals |= {"LOOKS": LOOKS, "CLAIMED": CLAIMED, "BEYOND": BEYOND}
     return templates
 

@@ -59,8 +59,8 @@ def of_the_gain(rows: Sequence[Row], domain: str, budget: float) -> list[str]:
         *(_foreseen(each) for each in foreseen(rows, budget)),
         f"If labels came as {best} says, the oracle would gain a further {nats(luck)} by luck alone; what is left, "
         f"neither foreseen nor luck, is {nats(rest)}: {_left(rest)}.",
-        "On words that surprise the model as much as the label does, in the same context, the oracle gains as much "
-        f"less {nats(excess)}: {_excess(excess)}.",
+        f"It gains {nats(excess)} more than on words that surprise the model as much as the label does, in the same "
+        f"context: {_excess(excess)}.",
     ]
     return told
 

@@ -38,7 +38,6 @@ from duo.studies import joint
 from duo.studies.documents import part
 from duo.studies.gain_statistics import (
     NORMALISED,
-    OF_LABELS,
     best_chooser,
     beyond,
     calibration,
@@ -226,12 +225,8 @@ class Gain(Study):
         numbers |= self.curves.relative(weights, best, {k: self.choices[best, k].foreseen for k in budgets})
         if {0, 1, self.layers} <= set(budgets):
             ends = [budgets[k].losses[MEAN] for k in (0, self.layers)]
-            chosen = self.choices[best, 1]
-            for labels, sums in {TRUE: chosen.foreseen, PLACEBO: chosen.placebo}.items():
-                part = self.references[labels] - sums
-                numbers[joint.single_big(best).of(labels, OF_LABELS[labels])] = shapes.share_of_depth(
-                    weights, part, *ends
-                )
+            part = self.references[TRUE] - self.choices[best, 1].foreseen
+            numbers[joint.single_big(best)] = shapes.share_of_depth(weights, part, *ends)
         return numbers
 
     def _of_gain(self, budget: int, losses: stats.Numbers, mean: Mean) -> stats.Numbers:

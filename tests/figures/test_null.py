@@ -58,33 +58,41 @@ def ends(area) -> tuple[np.ndarray, np.ndarray]:
     return (np.array([end(values) for values in at.values()]) for end in (np.min, np.max))
 
 
+def drawn(axes) -> dict[str, list[np.ndarray]]:
+    """Every area's lower and upper edge, and every labelled line, by label."""
+    areas = {area.get_label(): list(ends(area)) for area in axes.collections}
+    return areas | {line.get_label(): line.get_ydata() for line in axes.lines if not line.get_label().startswith("_")}
+
+
 @pytest.mark.parametrize("domains", [["text"], ["text", "code", "notes"]])
-def test_areas_stand_on_one_another_up_to_the_gain(domains):
+def test_areas_add_up_to_the_gain(domains):
     picture = null.split(statistics(domains), SETTINGS, SETTING)
     assert [axes.get_title() for axes in picture.figure.axes] == domains
-    axes = picture.figure.axes[-1]
-    areas = {area.get_label(): ends(area) for area in axes.collections}
-    layers = 0.1 * np.arange(1, 4)
-    edges = {
-        "foreseen by the model's own prediction": ([0, 0, 0], np.maximum(0, layers - 0.1)),
-        "foreseen by the prediction of teacher": (np.maximum(0, layers - 0.1), layers + 0.2),
-        "foreseen by all predictions pooled": (layers + 0.2, layers + 0.3),
-        "luck": (layers + 0.3, layers + 0.7),
-        "not explained": (layers + 0.7, np.maximum(layers + 0.7, 1.0)),
+    found, layers = drawn(picture.figure.axes[-1]), 0.1 * np.arange(1, 4)
+    expected = {
+        "foreseen by all predictions pooled": [[0, 0, 0], layers + 0.3],
+        "luck": [layers + 0.3, layers + 0.7],
+        "not explained": [layers + 0.7, np.maximum(layers + 0.7, 1.0)],
+        "foreseen by the model's own prediction": layers - 0.1,
+        "foreseen by the prediction of teacher": layers + 0.2,
+        "oracle's gain": [1.0, 1.0, 1.0],
     }
-    assert list(areas) == list(edges)
-    for label, (low, high) in edges.items():
-        found = list(areas[label])
-        np.testing.assert_allclose(found, [low, high], atol=1e-9)
-    (line,) = (line for line in axes.lines if line.get_label() == "oracle's gain")
-    np.testing.assert_allclose(line.get_ydata(), 1.0)
-    says(picture, "all predictions pooled counts as luck")
+    assert list(found) == list(expected)
+    for label, values in expected.items():
+        np.testing.assert_allclose(found[label], values, atol=1e-9)
+    says(picture, "what all predictions pooled gains without the label")
+
+
+def test_a_chooser_that_loses_is_drawn_below_nothing_and_the_rest_stays_right(monkeypatch):
+    monkeypatch.setitem(FORESEEN, "stack", -0.9)
+    found, layers = drawn(null.split(statistics(["text"]), SETTINGS, SETTING).figure.axes[0]), 0.1 * np.arange(1, 4)
+    np.testing.assert_allclose(found["foreseen by all predictions pooled"], [layers - 0.9, [0, 0, 0]], atol=1e-9)
+    np.testing.assert_allclose(found["luck"], [layers - 0.9, layers - 0.5], atol=1e-9)
+    np.testing.assert_allclose(found["not explained"], [layers - 0.5, [1, 1, 1]], atol=1e-9)
 
 
 def test_where_luck_alone_would_give_more_nothing_is_left_to_explain():
-    picture = null.split(statistics(["text"], luck=2.0), SETTINGS, SETTING)
-    (rest,) = (area for area in picture.figure.axes[0].collections if area.get_label() == "not explained")
-    low, high = ends(rest)
+    low, high = drawn(null.split(statistics(["text"], luck=2.0), SETTINGS, SETTING).figure.axes[0])["not explained"]
     np.testing.assert_allclose(low, high)
 
 

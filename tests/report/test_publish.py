@@ -102,7 +102,8 @@ def test_who_foresees_what_of_the_gain_is_told(published):
         "is +0.250 nats per token (+0.188 to +0.312): the prediction is too sure of itself, or some route knows more",
         "is +0.000 nats per token (-0.062 to +0.062): not told apart from nothing.",
         "some route knows which of them comes",
-        "the oracle gains as much less +0.000 nats per token (-0.062 to +0.062): not told apart.",
+        "It gains +0.000 nats per token (-0.062 to +0.062) more than on words that surprise the model as much as the "
+        "label does, in the same context: not told apart.",
         "text: a nat per token is 0.602 bits per byte",
     ):
         assert told in page, told
@@ -110,8 +111,12 @@ def test_who_foresees_what_of_the_gain_is_told(published):
     row = "+2.750 (+2.688 to +2.812) | -0.500 (-0.562 to -0.438) | +0.250 (+0.188 to +0.312) | "
     row += "+0.500 (+0.438 to +0.562) | +0.250 (+0.188 to +0.312) |"
     assert f"| text | seed-2 | 2 | all predictions pooled | {row}" in lines
-    assert "| text | shared | 2 | 7.4 (6.9 to 7.9) | 9.5 (8.9 to 10.1) |" in lines
-    assert "| code | greedy | 2 | 7.4 (6.9 to 7.9) | 7.4 (6.9 to 7.9) |" in lines
+    low, high = (
+        "7.4 (6.9 to 7.9; 2.000 nats, 1.204 bits per byte)",
+        "9.5 (8.9 to 10.1; 2.250 nats, 1.355 bits per byte)",
+    )
+    assert f"| text | shared | 2 | {low} | {high} |" in lines
+    assert f"| code | greedy | 2 | {low} | {low} |" in lines
 
 
 def test_readme_says_of_each_domain_what_its_numbers_do(published):
@@ -121,10 +126,11 @@ def test_readme_says_of_each_domain_what_its_numbers_do(published):
     assert "What neither explains is 0.250 nats" in text and "it gains 0.250 nats" in text
     assert "foresees nothing of it that can be told apart from 0: 0.031 nats per token (-0.031 to 0.094)" in code
     assert "is not told apart from 0" in code and "its gain is not told apart from 0: 0.000 nats" in code
-    assert (
-        "On text, at budget 2 on 4 of the windows, its perplexity is 7.4 (6.9 to 7.9) so, and 9.5 (8.9 to 10.1)"
-        in joint
+    told = (
+        "On text, at budget 2 on 4 of the windows, its perplexity is 7.4 (6.9 to 7.9; 2.00 nats per token, 1.20 bits "
     )
+    told += "per byte) so, and 9.5 (8.9 to 10.1; 2.25 nats per token, 1.35 bits per byte)"
+    assert told in joint
     assert "has 1.5 M parameters in 4 layers" in published["README.md"]
     assert "% intervals over\n5 documents of text and 3 documents of code" in published["README.md"]
 
@@ -139,7 +145,8 @@ def test_every_number_of_the_run_is_in_the_json(published):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "told"), [(0.1, 0.3, "foresees 0.200"), (-0.1, 0.5, "foresees nothing"), (-0.3, -0.1, "nothing")]
+    ("low", "high", "told"),
+    [(0.1, 0.3, "foresees 0.200"), (-0.1, 0.5, "foresees nothing"), (-0.3, -0.1, "chooses worse than that: -0.200")],
 )
 def test_readme_claims_no_more_than_an_interval_says(run, low, high, told):
     rows = GAIN_STATISTICS.read().to_pylist()
@@ -154,7 +161,7 @@ def test_readme_claims_no_more_than_an_interval_says(run, low, high, told):
 def test_headline_numbers_are_those_of_the_run(published, given):
     lowest = given["metrics"]["seed-2"]["code"]["perplexity"]["oracle_lowest"]
     assert any(
-        line.startswith("| seed-2 | code |") and f" {lowest:.1f} |" in line
+        line.startswith("| seed-2 | code |") and f" {lowest:.1f} (" in line
         for line in published["results.md"].splitlines()
     )
 
