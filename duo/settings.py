@@ -44,8 +44,10 @@ from duo.terms import (
     ROUTERS,
     SOFT,
     STRATEGIES,
+    TREND_SHARE,
 )
 
+Vocabulary = Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS token; ids fit 16 bits
 Method = Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]
 
 
@@ -56,7 +58,7 @@ class Runtime(Group):
 
 
 class Tokens(Group):
-    vocabulary: Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS token; ids fit 16 bits
+    vocabulary: Vocabulary
     sequence: Several
     pretrained: str | None = None  # whose tokenizer, if not one of our own: a directory or NAME[@REVISION] on the hub
 
@@ -314,6 +316,38 @@ class Search(Group):
         return self
 
 
+class TrendPoint(Group):
+    """One training of the trend over scale: its vocabulary, and what it changes in Pretrain and in Model."""
+
+    vocabulary: Vocabulary
+    tokens: Count | None = None
+    width: Count | None = None
+    heads: Count | None = None
+    layers: Count | None = None
+    big: Count | None = None
+    small: Count | None = None
+
+
+class Trend(Group):
+    """How gain and luck change with scale: models that differ in one thing at a time, on the same spans of text."""
+
+    vocabularies: list[Vocabulary]
+    seed: Seed
+    points: dict[Name, TrendPoint]
+    lines: dict[Literal["tokens", "width", "layers", "ratio", "vocabulary"], Annotated[Names, Field(min_length=2)]]
+    teacher: str
+    windows: Several
+    shares: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _once(self):
+        require_ascending(self, "vocabularies", "shares")
+        require(TREND_SHARE in self.shares, "shares", self.shares, f"lack {TREND_SHARE}, which figures show")
+        for factor, names in self.lines.items():
+            require(len(set(names)) == len(names), f"lines.{factor}", names, "must name each once")
+        return self
+
+
 class Bootstrap(Group):
     confidence: Annotated[float, Field(gt=0, lt=1)]
     resamples: Annotated[int, Field(ge=100)]
@@ -322,6 +356,7 @@ class Bootstrap(Group):
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
     patterns: Annotated[dict[Name, Names], Field(min_length=1)]
+    trends: dict[Name, Names]
 
 
 class Groups(Group):
@@ -349,9 +384,14 @@ class Groups(Group):
     synthetic: Synthetic
     policies: Policies
     search: Search
+    trend: Trend
     bootstrap: Bootstrap
     figures: Figures
 
 
 REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names of routers
-NAMED = {"models": Variant, "routers": OneRouter}  # groups whose keys are names that the user gives
+NAMED = {
+    "models": Variant,
+    "routers": OneRouter,
+    "trend.points": TrendPoint,
+}  # groups whose keys are names that the user gives

@@ -45,3 +45,9 @@ LEARNED, BASELINE = "learned", "baseline"
 STRATEGIES = (ORACLE, SEQUENCE, RANDOM_TOKEN, MEAN)
 ROUTERS = (EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH)
 BASELINES = (FIXED, TOKEN_TABLE, NEIGHBOURS, RANDOM)
+
+# What varies along a line of the trend over scale: training tokens, width, layers, inner width of the big FFN over that
+# of the small one, entries of the tokenizer.
+TOKENS, WIDTH, LAYERS, RATIO, VOCABULARY = "tokens", "width", "layers", "ratio", "vocabulary"
+# The share of the layers that are big where the trend is drawn.
+TREND_SHARE = 0.5

@@ -19,12 +19,25 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
     (ROOT / "docs").glob("*.md")
 )
 PUBLISHED = json.loads((ROOT / "docs/results.json").read_text(encoding="utf-8"))
+# The numbers of 2026-11-22, under rules that docs/log.md says the faults of. README has none of them.
+SUPERSEDED = "evaluation" not in PUBLISHED
+of_results = pytest.mark.skipif(SUPERSEDED, reason="docs/results.json is superseded: the next run takes its place")
 
 
+def test_glossary_is_written_from_its_terms():
+    assert glossary.page() == (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+
+
+def test_superseded_numbers_are_shown_nowhere_as_results():
+    shown = README[README.index("<!-- results") : README.index("<!-- end of results")]
+    results = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert ("superseded" in results.splitlines()[2]) == SUPERSEDED == ("![" not in shown)
+
+
+@of_results
 def test_readme_and_results_give_the_published_numbers():
     assert publish.readme(README, PUBLISHED) == README
     assert publish.page(PUBLISHED) == (ROOT / "docs/results.md").read_text(encoding="utf-8")
-    assert glossary.page() == (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
 
 
 def changed(path: list, value: float) -> dict:
@@ -35,6 +48,7 @@ def changed(path: list, value: float) -> dict:
     return other
 
 
+@of_results
 def test_another_number_would_show():
     """What the test above rests on: that the page holds the headline numbers of every model and domain."""
     for model, domains in PUBLISHED["metrics"].items():
@@ -44,14 +58,14 @@ def test_another_number_would_show():
                 assert publish.page(other) != publish.page(PUBLISHED), (model, domain, name)
 
 
+@of_results
 def test_another_finding_would_show_in_readme():
     """README has the first model's findings on the first domain, each with its numbers."""
     first = content.gains(PUBLISHED["gain"])[0]
-    for name in ("all_big", "oracle_lowest"):
-        other = changed(["metrics", first.model, first.domain, "perplexity", name], 1)
-        assert publish.readme(README, other) != README, name
     pair = content.joint(PUBLISHED["joint"])[0]
-    shown = {"gain": [*first.parts[:2], first.ceilings[0]], "joint": [pair["isolated"], pair["joint"], pair["fixed"]]}
+    best = first.foreseen[-1]
+    of_gain = [first.parts[0], first.parts[3], first.parts[4], best["foreseeable"], best["luck"]]
+    shown = {"gain": of_gain, "joint": [pair["isolated"], pair["joint"], pair["fixed"]]}
     for table, rows in shown.items():
         for row in rows:
             for column in ("value", "low", "high") if table == "gain" else ("perplexity", "low", "high"):
@@ -60,6 +74,7 @@ def test_another_finding_would_show_in_readme():
     assert publish.readme(README, changed(["parameters"], 10**6)) != README
 
 
+@of_results
 def test_another_gain_would_show():
     for each in content.gains(PUBLISHED["gain"]):
         for part in each.parts:

@@ -72,8 +72,9 @@ class Dag:
 
     @cached_property
     def groups(self) -> list[StageGroup]:
-        """Every stage group, in dvc.yaml's order."""
-        keyed = {name: _keyed(definition, self.values) for name, definition in self._definitions.items()}
+        """Every stage group that has an instance, in dvc.yaml's order."""
+        there = {stage.group for stage in self.stages.values()}
+        keyed = {name: _keyed(each, self.values) for name, each in self._definitions.items() if name in there}
         resolved = {address.split("@")[0]: stage for address, stage in _resolve(keyed).items()}
         return [self._group(name, stage) for name, stage in resolved.items()]
 

@@ -88,6 +88,8 @@ def _follow(location: tuple, whole: type[Group]) -> tuple[list[str], type[Group]
     else:
         path = list(location)
         model = whole.model_fields[path[0]].annotation if len(path) > 1 else whole
-        if len(path) > 2 and path[0] in NAMED:
-            model = NAMED[path[0]]
+        for group, named in NAMED.items():
+            parts = group.split(".")
+            if path[: len(parts)] == parts and len(path) > len(parts) + 1:
+                model = named
     return [str(part) for part in path if part != "[key]"], model

@@ -15,9 +15,9 @@ from duo.data.sources import AnyDomain
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
 from duo.routers.whole_budgets import oracle_budget
-from duo.settings import REFERENCES, Groups, OneRouter, Variant
+from duo.settings import REFERENCES, Groups, OneRouter, TrendPoint, Variant
 from duo.terms import OTHERS
-from duo.training import variants
+from duo.training import points, variants
 from workflow.explain import explain
 
 
@@ -53,6 +53,7 @@ class Params(Groups):
         self._check_models()
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
+        self._check_trend()
         for figure, names in self.figures.patterns.items():
             for name in names:
                 remedy = f"is none of routers: {list(self.routers)}"
@@ -156,6 +157,59 @@ class Params(Groups):
             )
         searched = self.search.documents
         require(searched <= documents, "search.documents", searched, f"is above evaluation_set.documents ({documents})")
+
+    def _check_trend(self) -> None:
+        trend = self.trend
+        for figure, factors in self.figures.trends.items():
+            for factor in factors:
+                remedy = f"is none of trend.lines: {list(trend.lines)}"
+                require(factor in trend.lines, f"figures.trends.{figure}", factor, remedy)
+        if trend.points:
+            self._check_points()
+        else:
+            require(not trend.lines, "trend.lines", list(trend.lines), "have no points (trend.points)")
+
+    def _check_points(self) -> None:
+        trend, most = self.trend, self.evaluation_set.documents
+        remedy = f"is above evaluation_set.documents ({most})"
+        require(trend.windows <= most, "trend.windows", trend.windows, remedy)
+        for key, model in {
+            "tokens.pretrained": self.tokens.pretrained,
+            "model.pretrained": self.model.pretrained,
+        }.items():
+            require(not model, key, model, "has one vocabulary and one size: leave trend.points empty")
+        remedy = f"is none of trend.points: {list(trend.points)}"
+        require(trend.teacher in trend.points, "trend.teacher", trend.teacher, remedy)
+        whole = {name: points.whole(point, self.pretrain, self.model) for name, point in trend.points.items()}
+        for name, point in whole.items():
+            self._check_point(f"trend.points.{name}", point)
+        for factor, names in trend.lines.items():
+            self._check_line(f"trend.lines.{factor}", factor, names, whole)
+
+    def _check_point(self, key: str, point: TrendPoint) -> None:
+        remedy = f"is not in trend.vocabularies {self.trend.vocabularies}"
+        require(point.vocabulary in self.trend.vocabularies, f"{key}.vocabulary", point.vocabulary, remedy)
+        try:
+            points.shape(point, self.model)
+        except ValueError as error:
+            raise ValueError(f"{key}.{error}") from None
+        budgets = [points.budget(share, point.layers) for share in self.trend.shares]
+        apart = budgets == sorted(set(budgets)) and budgets[0] > 0 and budgets[-1] < point.layers
+        remedy = f"are too few for trend.shares {self.trend.shares}, which would be budgets {budgets}"
+        require(apart, f"{key}.layers", point.layers, remedy)
+
+    def _check_line(self, key: str, factor: str, names: list[str], whole: dict[str, TrendPoint]) -> None:
+        for name in names:
+            require(name in whole, key, name, f"is none of trend.points: {list(whole)}")
+        first, *others = (points.rest(whole[name], factor) for name in names)
+        for name, other in zip(names[1:], others, strict=True):
+            unlike = [setting for setting in first if first[setting] != other[setting]]
+            remedy = f"differs from {names[0]!r} in {', '.join(unlike)} too, but only {factor} may vary along this line"
+            require(not unlike, key, name, remedy)
+        places = [points.place(whole[name], factor) for name in names]
+        require(
+            places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}"
+        )
 
     def _check_recalibrated(self) -> None:
         named, first = self.route_losses.models, self.route_losses.models[0]

@@ -103,6 +103,11 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], name: str = "encode") -> 
     return ids
 
 
+def encode_one(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The ids of one text, uint16 [tokens], without the BOS token."""
+    return np.array(tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.uint16)
+
+
 def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Generator) -> np.ndarray:
     """Documents in random order, cut into rows [rows, sequence + 1] of uint16: all of equal length, and no padding.
 
@@ -127,7 +132,7 @@ def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed:
     plain = {(domain, split): encode(tokenizer, part, f"{domain} {split}") for (domain, split), part in texts.items()}
     _check_lengths(plain, corpora)
     documents = {key: [np.insert(ids, 0, bos) for ids in part] for key, part in plain.items()}
-    packed, held_out = _packed(documents, sequence, seed), _held_out(documents, corpora)
+    packed, held_out = packed_columns(documents, sequence, seed), _held_out(documents, corpora)
     metrics = {
         domain: {split: _counts(texts[domain, split], plain[domain, split]) for split in SPLITS} for domain in corpora
     }
@@ -135,6 +140,21 @@ def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed:
     PACKED.write(packed)
     HELD_OUT.write(held_out)
     TOKEN_METRICS.write(metrics)
+
+
+def of_training(corpora: dict[str, pa.Table], vocabulary: int) -> Tokenizer:
+    """The tokenizer that `tokenize` trains. InputError as there."""
+    return train([text for table in corpora.values() for text in _column(table, "train", "text")], vocabulary)
+
+
+def repacked(tokenizer: Tokenizer, corpora: dict[str, pa.Table], sequence: int, seed: int) -> dict:
+    """Columns of PACKED in the tokens of another byte-level BPE. InputError as of `tokenize`."""
+    documents = {
+        (domain, split): [np.insert(ids, 0, BOS_ID) for ids in encode(tokenizer, _column(table, split, "text"))]
+        for domain, table in corpora.items()
+        for split in PACKED_SPLITS
+    }
+    return packed_columns(documents, sequence, seed)
 
 
 def _column(table: pa.Table, split: str, name: str) -> list[str]:
@@ -166,8 +186,8 @@ def _check_lengths(ids: BySplit, corpora: dict[str, pa.Table]) -> None:
             )
 
 
-def _packed(ids: BySplit, sequence: int, seed: int) -> dict:
-    """Columns of PACKED. InputError for a split that does not fill a row."""
+def packed_columns(ids: BySplit, sequence: int, seed: int) -> dict:
+    """Columns of PACKED, of documents with their BOS tokens. InputError for a split that does not fill a row."""
     rows = {
         key: pack(part, sequence, stream(seed, "tokens", *key)) for key, part in ids.items() if key[1] in PACKED_SPLITS
     }

@@ -1,4 +1,4 @@
-"""How much of the attainable gap routers close, whatever they were trained for."""
+"""How much of the teacher-informed gap routers close, whatever they were trained for."""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,7 +24,7 @@ def pictures(setting: base.Setting, teacher: str, policies: Policies) -> Iterato
 
 
 def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Picture:
-    """Share of the attainable gap closed by every policy in the table, a column of panels per domain.
+    """Share of the teacher-informed gap closed by every policy in the table, a column of panels per domain.
 
     Isolated losses above, joint ones below, all on one scale. curves as GAP_CLOSED_CURVES; teacher: whose label-free
     choice is the ceiling.
@@ -46,8 +46,8 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
         base.legend_below(figure, *panels)
     judge = "the other models" if teacher == OTHERS else f"model {teacher}"
     caption = (
-        "Share of the attainable gap that a router closes, (fixed - router) / (fixed - ceiling), by big layers per "
-        "token: 0 is the best single route of the domain, chosen on training documents; 1 the ceiling, the routes that "
+        "Share of the teacher-informed gap that a policy closes, (fixed - policy) / (fixed - ceiling), by big layers "
+        "per token: 0 is the best single route of the domain, chosen on training documents; 1 the ceiling, the routes that "
         f"the predictions of {judge} prefer without the label. Of each policy the input and network with the lowest "
         f"validation loss{_chosen(exact, lines)}. Above, isolated losses, where all tokens of the sequence share each "
         "route; below, joint losses, of all tokens on their own routes at once, which the paper's router always has. "
@@ -56,7 +56,7 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
         f"{setting.layers}; context shared. Vertical lines, which the axis may cut: {setting.confidence:.0%} "
         "percentile bootstrap intervals, clusters resampled, every router as it was trained and chosen."
     )
-    return base.Picture(figure, "How much of the attainable gap routers close", caption)
+    return base.Picture(figure, "How much of the teacher-informed gap routers close", caption)
 
 
 def _lines(curves: pa.Table) -> dict[str, base.Line]:

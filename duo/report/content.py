@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from duo.errors import InputError
 from duo.report import sentences
-from duo.tables import studies
+from duo.tables import studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
 from duo.terms import FIXED, ISOLATED, JOINT, ORACLE, PLACEBO, TRUE
@@ -60,6 +60,8 @@ TABLES = {
     studies.SCHEDULES: "Budgets that change along the sequence",
     studies.DIFFICULTY_CLASSES: "Loss and gap by kind of token",
     studies.ABLATION_CURVES: "Ablations",
+    trend.TREND_POINTS: "The trend over scale, point by point",
+    trend.TREND_SLOPES: "Slopes of the trend, per doubling",
     studies.ORACLE_STATISTICS: "Statistics of the oracle",
     studies.SKIP_STATISTICS: "Statistics of routes that skip",
     studies.SCHEDULE_STATISTICS: "Statistics of budgets along the sequence",

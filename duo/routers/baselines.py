@@ -3,10 +3,12 @@
     fixed        the best route of the domain, one for all its tokens
     token_table  the best route of the token's id: by means over its occurrences, to which the domain's mean is added as
                  if it were that of so many more
-    neighbours   the best route of the training tokens with the nearest hidden states, by the mean over so many of them
+    neighbours   the best route of the domain's training tokens with the nearest hidden states, by the mean over so many
+                 of them
     random       any route of the budget
 
-So many: a number that is chosen on validation, for every budget. All meet a budget exactly.
+So many: a number that is chosen on validation, for every budget. All meet a budget exactly. All but random are told
+the domain, as the routers are.
 """
 
 import math
@@ -172,9 +174,9 @@ def by_token(train: RouterDataset, weights: Sequence[int]) -> Predict:
 
 
 def by_neighbours(train: RouterDataset, reads: str, numbers: Sequence[int]) -> Predict:
-    """Predicts the mean over the training tokens with the nearest standardised hidden states.
+    """Predicts the mean over the training tokens of the domain with the nearest standardised hidden states.
 
-    numbers: over how many, ascending.
+    numbers: over how many, ascending; no domain has fewer tokens.
     """
     deviation, mean = torch.std_mean(train.read(reads), dim=0)
 
@@ -185,8 +187,9 @@ def by_neighbours(train: RouterDataset, reads: str, numbers: Sequence[int]) -> P
     lengths = known.square().sum(1)
 
     def predict(dataset: RouterDataset) -> Iterator[Tensor]:
-        for inputs in standardised(dataset).split(CHUNK):
-            nearest = (2 * inputs @ known.T - lengths).topk(numbers[-1], dim=1).indices
+        for inputs, domain in zip(standardised(dataset).split(CHUNK), dataset.domain.split(CHUNK), strict=True):
+            nearness = (2 * inputs @ known.T - lengths).where(domain[:, None] == train.domain, -torch.inf)
+            nearest = nearness.topk(numbers[-1], dim=1).indices
             sums, means = torch.zeros(len(inputs), train.losses.shape[1]), []
             for start, stop in zip([0, *numbers[:-1]], numbers, strict=True):
                 sums = sums + F.embedding_bag(nearest[:, start:stop], train.losses, mode="sum")

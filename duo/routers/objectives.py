@@ -2,7 +2,7 @@
 
 An objective says what a network's outputs are, what is minimised, and which routes follow from the outputs. The
 policies of all constraints and budgets that share a network are its members, [members, ...] in every tensor; they
-train side by side and do not mix.
+train side by side and do not mix. All are told the domain, as the baselines are: a network has a bias for each.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def constrained(budgets: Sequence[int]) -> list[Member]:
 class Margins:
     """Policies that give every layer a margin, and make those of the highest margins big.
 
-    Untrained, they are the best fixed route of their budget.
+    Untrained, they are the domain's best fixed route of their budget.
     """
 
     outputs = 1  # of the network, per member and layer
@@ -56,14 +56,13 @@ class Margins:
         self.codes = {member.budget: torch.from_numpy(self.space.with_budget(member.budget)) for member in members}
 
     def bias(self) -> Tensor:
-        """[layers, members, 1, outputs] the outputs before training: 1 for the layers of the best fixed route, -1 for
-        the others.
+        """[layers, members, domains, outputs] the outputs before training: 1 for the layers of the domain's best fixed
+        route, -1 for the others.
         """
-        means = self.train.losses.mean(0)
-        best = {budget: codes[means[codes].argmin()] for budget, codes in self.codes.items()}
-        return torch.stack([2 * self.digits[best[member.budget]] - 1 for member in self.members], dim=1)[
-            :, :, None, None
-        ]
+        means = self.train.domain_means()
+        best = {budget: codes[means[:, codes].argmin(1)] for budget, codes in self.codes.items()}
+        signs = torch.stack([2 * self.digits[best[member.budget]] - 1 for member in self.members])
+        return signs.permute(2, 0, 1)[..., None]  # of [members, domains, layers]
 
     def frontiers(self, outputs: Tensor, dataset: RouterDataset) -> list[Frontier]:
         """What every member offers the tokens, from the network's outputs [members, tokens, layers, outputs] on it."""
@@ -218,8 +217,8 @@ class Value:
         self.targets = coefficients / self.unit
 
     def bias(self) -> Tensor:
-        """[layers, 1, 1, outputs] zeros: before training, losses are predicted as means over the training tokens."""
-        return torch.zeros(self.outputs, 1, 1, self.outputs)
+        """[layers, 1, domains, outputs] zeros: before training, losses are predicted as means over training tokens."""
+        return torch.zeros(self.outputs, 1, len(self.means), self.outputs)
 
     def loss(self, outputs: Tensor, rows: Tensor, step: int, steps: int) -> Tensor:
         """As in ExpectedLoss; the squared error, but for a constant and a factor."""

@@ -1,8 +1,8 @@
 """Routers that learn from the losses of all routes: a network from hidden states to routes, trained for an objective.
 
 How much of the oracle's gain can a router have, if neither sampling noise nor a proxy loss stands in its way? Weights
-are kept from the step with the lowest loss on the validation documents; the first step, where the network is the best
-fixed route, counts too. The soft oracle's temperature is chosen in the same way.
+are kept from the step with the lowest loss on the validation documents; the first step, where the network is the
+domain's best fixed route, counts too. The soft oracle's temperature is chosen in the same way.
 """
 
 import logging
@@ -31,12 +31,13 @@ VALIDATE_EVERY = 20  # steps
 
 
 class Network(nn.Module):
-    """A gate at every layer for every member: inputs [tokens, depth, width] -> [members, tokens, layers, outputs].
+    """A gate at every layer for every member: inputs [tokens, depth, width] and the tokens' domains [tokens] ->
+    [members, tokens, layers, outputs].
 
     Inputs are standardised by the mean and deviation of those that the network is made with. With depth 1 all gates
     read the same input, and share the inner units of an MLP; else every layer's gate reads its own. hidden: inner width
-    of the MLP, None for a linear network. Until it is trained it gives `bias` [layers, members, 1, outputs], whatever
-    it reads.
+    of the MLP, None for a linear network. Until it is trained it gives the domain's `bias` [layers, members, domains,
+    outputs], whatever it reads.
     """
 
     def __init__(self, inputs: Tensor, bias: Tensor, hidden: int | None, generator: torch.Generator):
@@ -54,24 +55,26 @@ class Network(nn.Module):
         self.gates = nn.Parameter(torch.zeros(layers, members, hidden or width, outputs))
         self.bias = nn.Parameter(bias.clone())
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, domain: Tensor) -> Tensor:
         x, axes = ((inputs - self.mean) / self.deviation).transpose(0, 1), "lbw"
         if self.inner is not None:
             x, axes = F.silu(torch.einsum("lbi,lmiw->lmbw", x, self.inner) + self.inner_bias), "lmbw"
         if len(x) == 1:
             x, axes = x[0], axes[1:]
-        return torch.einsum(f"{axes},lmwo->mblo", x, self.gates) + self.bias.permute(1, 2, 0, 3)
+        return torch.einsum(f"{axes},lmwo->mblo", x, self.gates) + self.bias[:, :, domain].permute(1, 2, 0, 3)
 
     @torch.no_grad()
-    def over(self, inputs: Tensor) -> Tensor:
+    def over(self, inputs: Tensor, domain: Tensor) -> Tensor:
         """The same for any number of tokens, without gradients."""
-        return torch.cat([self(chunk) for chunk in inputs.split(objectives.CHUNK)], dim=1)
+        chunks = zip(inputs.split(objectives.CHUNK), domain.split(objectives.CHUNK), strict=True)
+        return torch.cat([self(*chunk) for chunk in chunks], dim=1)
 
 
 def fit(
     network: Network,
     objective: objectives.Objective,
     inputs: Tensor,
+    domain: Tensor,
     validation: RouterDataset,
     validation_inputs: Tensor,
     training: PolicyTraining,
@@ -79,8 +82,9 @@ def fit(
 ) -> Tensor:
     """[members of the network] the number of steps after which each was best; the network ends with these weights.
 
-    inputs [tokens, depth, width]: of the training tokens that the objective was built with; validation_inputs: of the
-    validation tokens. AdamW, minibatches sampled with replacement, a learning rate that falls to zero as a cosine.
+    inputs [tokens, depth, width] and domain [tokens]: of the training tokens that the objective was built with;
+    validation_inputs: of the validation tokens. AdamW, minibatches sampled with replacement, a learning rate that falls
+    to zero as a cosine.
     """
     weights = list(network.parameters())
     optimizer = torch.optim.AdamW(weights, lr=training.learning_rate)
@@ -89,7 +93,8 @@ def fit(
     kept, reached = [weight.detach().clone() for weight in weights], torch.zeros(len(best), dtype=torch.int64)
     for step in tqdm(range(training.steps + 1), unit="step", disable=None, leave=False):
         if step % VALIDATE_EVERY == 0 or step == training.steps:
-            losses = objectives.validate(objective, network.over(validation_inputs), validation)
+            outputs = network.over(validation_inputs, validation.domain)
+            losses = objectives.validate(objective, outputs, validation)
             losses = losses.view(len(best), -1).mean(1)
             better = losses < best
             best, reached = torch.where(better, losses, best), torch.where(better, step, reached)
@@ -97,7 +102,7 @@ def fit(
                 old[:, better] = weight.detach()[:, better]
         if step < training.steps:
             rows = torch.randint(len(inputs), (training.batch,), generator=generator)
-            objective.loss(network(inputs[rows]), rows, step, training.steps).backward()
+            objective.loss(network(inputs[rows], domain[rows]), rows, step, training.steps).backward()
             optimizer.step()
             optimizer.zero_grad()
             rate.step()
@@ -123,7 +128,7 @@ class TrainedPolicy:
     settings: list[PolicySetting]
 
     def choose(self, dataset: RouterDataset) -> dict[BudgetKey, PolicyRoutes]:
-        frontiers = self.objective.frontiers(self.net.over(dataset.read(self.input)), dataset)
+        frontiers = self.objective.frontiers(self.net.over(dataset.read(self.input), dataset.domain), dataset)
         chosen = {}
         for row in self.settings:
             key = (row.constraint, row.budget)
@@ -146,9 +151,9 @@ def train(
     generator = torch.Generator().manual_seed(int(stream(seed, "policies", name, reads, network).integers(2**31)))
     objective, inputs = objectives.build(name, budgets, training, train), train.read(reads)
     net = Network(inputs, objective.bias(), training.hidden if network == "mlp" else None, generator)
-    reached = fit(net, objective, inputs, validation, validation.read(reads), training, generator)
-    losses = objectives.validate(objective, net.over(validation.read(reads)), validation)
-    frontiers = objective.frontiers(net.over(inputs), train)
+    reached = fit(net, objective, inputs, train.domain, validation, validation.read(reads), training, generator)
+    losses = objectives.validate(objective, net.over(validation.read(reads), validation.domain), validation)
+    frontiers = objective.frontiers(net.over(inputs, train.domain), train)
     members: dict[BudgetKey, int] = {}
     for index, member in enumerate(objective.members):
         key = (member.constraint, member.budget)

@@ -1,7 +1,8 @@
 """What policies have in common, and how they fare on tokens whose losses under all routes are known.
 
-A policy chooses a route for every token without its label. It is told by two losses: the isolated one, where all tokens
-of the sequence share the token's route, and the joint one, where every token runs on its own.
+A policy chooses a route for every token without its label; the domain it may know. Two losses tell how it fares: the
+isolated one, where all tokens of the sequence share the token's route, and the joint one, where every token runs on its
+own.
 
 A router or a baseline of one's own is a class with the methods of OwnRouter or OwnBaseline. Neither needs to know of
 budgets: the routes that meet each, exactly or on average, are made from what it says (duo.routers.own).
@@ -63,7 +64,8 @@ class OwnRouter(Protocol):
     """
 
     def fit(self, train: RouterDataset, validation: RouterDataset, backbone: Duo, seed: int) -> None:
-        """Learn from the losses of all routes on training tokens; validation is for choosing settings.
+        """Learn from the losses of all routes on tokens of documents that the backbone has not seen; validation is for
+        choosing settings. A dataset says each token's domain, which routers and baselines of duo's are told too.
 
         backbone: the routed model, for what a router may want to compute itself; it may lie on another device than the
         datasets, which are on the CPU. All three are the router's own copies: it is judged on others. seed: for all

@@ -1,9 +1,9 @@
-"""How much of the attainable gap routers close on held-out tokens: losses, differences and shares, with intervals.
+"""How much of the teacher-informed gap routers close on held-out tokens: losses, differences, shares, with intervals.
 
-The share of the attainable gap closed is (fixed - router) / (fixed - ceiling), of losses at exactly a budget. Fixed is
-the best route of the domain, chosen on training documents as the routers learn from them. The ceiling is the loss of
-the routes that the first teacher's predictions prefer without the label. All are of the same tokens and
-replicates. No policy but these two is known by name: what others are is said by their column `role`.
+The share of the teacher-informed gap that a policy closes is (fixed - policy) / (fixed - ceiling), of losses at exactly
+a budget. Fixed is the best route of the domain, chosen on training documents as the routers learn from them. The
+ceiling is the loss of the routes that the first teacher's predictions prefer without the label. All are of the same
+tokens and replicates. No policy but these two is known by name: what others are is said by their column `role`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -206,8 +206,8 @@ def less_fixed(policy: str, budget: int, kind: str, constraint: str = EXACT) -> 
 
 
 def share_closed(policy: str, budget: int, kind: str) -> Statistic:
-    """The share of the attainable gap that a policy's chosen variant closes, at exactly a budget."""
-    words = f"share of the attainable gap that {_policy(policy)} closes at budget {budget}, {kind}"
+    """The share of the teacher-informed gap that a policy's chosen variant closes, at exactly a budget."""
+    words = f"share of the teacher-informed gap that {_policy(policy)} closes at budget {budget}, {kind}"
     return Statistic(f"{kind}_gap_closed", policy, CEILING, budget, words=words)
 
 

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from duo.tables import fields
 from duo.tables.fields import field, table
-from duo.tables.files import File, Metrics, matrix
+from duo.tables.files import File, Metrics, Table, matrix
 
 # What models are trained on; what settings are chosen on; what is judged; and what routers with exact supervision learn
 # from, which the backbone has seen as little as what it is judged on.
@@ -34,9 +34,9 @@ PACKED = table(
 )
 
 
-def packed(split: str) -> "dict[str, numpy.ndarray]":  # noqa: F821
-    """Rows [rows, sequence + 1] of PACKED in a split, by domain."""
-    found = PACKED.read()
+def packed(split: str, table: Table = PACKED) -> "dict[str, numpy.ndarray]":  # noqa: F821
+    """Rows [rows, sequence + 1] of PACKED, or of a table like it, in a split, by domain."""
+    found = table.read()
     domains, splits = found["domain"].to_numpy(zero_copy_only=False), found["split"].to_numpy(zero_copy_only=False)
     tokens = matrix(found["tokens"])
     return {str(domain): tokens[(domains == domain) & (splits == split)] for domain in dict.fromkeys(domains)}

@@ -1,4 +1,4 @@
-"""Pictures of the null show what their tables hold, and say under which constraint."""
+"""Pictures of the gain show what their tables hold, and say under which constraint."""
 
 from dataclasses import asdict
 from itertools import product
@@ -9,47 +9,28 @@ import pytest
 
 from duo.figures import base, null
 from duo.settings import SampledLabels
-from duo.studies import gain
-from duo.tables.studies import GAIN_CURVES, GAIN_STATISTICS
+from duo.studies import gain_statistics as gain
+from duo.tables.studies import GAIN_STATISTICS
 
 LAYERS, BUDGETS = 4, range(5)
 SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
-SETTINGS = SampledLabels(reference="all_big", temperature=1.0, samples=2, within=0.1, teachers=["teacher"], others=True)
-STRATEGIES = [
-    ("oracle", ""),
-    ("null", ""),
-    ("corrected", ""),
-    ("normalised", ""),
-    ("fixed", ""),
-    ("ceiling", "teacher"),
-    ("ceiling", "others"),
-]
+SETTINGS = SampledLabels(reference="all_big", samples=2, within=0.2, teachers=["teacher"], others=False)
+FORESEEN = {"own": -0.1, "teacher": 0.2, "stack": 0.3}  # nats, and a tenth more for each big layer
 
 
-def curves(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2")) -> pa.Table:
-    """GAIN_CURVES: strategy by strategy 0.1 nats apart, and 0.2 nats per layer."""
+def statistics(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2"), luck: float = 0.4) -> pa.Table:
+    """GAIN_STATISTICS that the pictures show: a gain of 1 nat."""
     rows = []
     for model, domain in product(models, domains):
-        listed = [*product(enumerate(STRATEGIES), BUDGETS), ((9, ("all_big", "")), LAYERS)]
-        for (index, (strategy, teacher)), budget in listed:
-            loss = 3 + 0.1 * index - 0.2 * budget
-            row = {"model": model, "domain": domain, "strategy": strategy, "teacher": teacher, "budget": budget}
-            rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1, "perplexity": np.exp(loss)})
-    return pa.Table.from_pylist(rows, schema=GAIN_CURVES.schema)
-
-
-def statistics(domains: list[str], models: tuple[str, ...] = ("duo", "seed-2")) -> pa.Table:
-    """GAIN_STATISTICS that the picture shows: gains 0.5 nats by strategy, and 0.1 per layer."""
-    rows = []
-    for model, domain, k in product(models, domains, BUDGETS[1:-1]):
-        listed = [gain.gain("all_big", k), gain.gain("all_big", k, "sampled")]
-        listed += [gain.difference(strategy, "all_big", k) for strategy in ("corrected", "normalised", "fixed")]
-        listed += [gain.ceiling_difference(teacher, "all_big", k) for teacher in ("teacher", "others")]
-        listed += [gain.gain("all_big", k, "difference"), gain.ceiling_difference("teacher", "fixed", k)]
-        for index, statistic in enumerate(listed):
-            value = (0.5 * index + 0.1 * k) * (1 if statistic.family == "gain" else -1)
-            ids = {"model": model, "domain": domain} | asdict(statistic)
-            rows.append(ids | {"value": value, "low": value - 0.1, "high": value + 0.1})
+        values = {gain.cross_entropy(chooser): 3.0 - share for chooser, share in FORESEEN.items()}
+        for k in BUDGETS[1:-1]:
+            values[gain.gain("all_big", k)] = 1.0
+            for chooser, share in FORESEEN.items():
+                values |= {gain.foreseeable(chooser, "all_big", k): share + 0.1 * k, gain.luck(chooser, k): luck}
+                values[gain.foreseeable(chooser, "all_big", k, "placebo")] = 9.0  # of labels that are not drawn
+        for statistic, value in values.items():
+            row = {"model": model, "domain": domain} | asdict(statistic) | {"value": value, "error": 0.05}
+            rows.append(row | {"low": value - 0.1, "high": value + 0.1, "clusters": 24})
     return pa.Table.from_pylist(rows, schema=GAIN_STATISTICS.schema)
 
 
@@ -57,7 +38,7 @@ def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
     """GAIN_HEAT_MAPS and GAIN_LAYERS: shares grow by layer, more so on true labels."""
     cells = []
     for domain, budget, layer, position in product(domains, BUDGETS, range(LAYERS), range(6)):
-        for labels, share in {"true": 0.2 * layer, "sampled": 0.1 * layer, "difference": 0.1 * layer}.items():
+        for labels, share in {"true": 0.2 * layer, "matched": 0.1 * layer, "excess": 0.1 * layer}.items():
             ids = {"model": "duo", "domain": domain, "labels": labels, "budget": budget}
             cells.append(ids | {"layer": layer, "position": position, "share": share})
     layers = [{key: value for key, value in row.items() if key != "position"} for row in cells if row["position"] == 0]
@@ -65,44 +46,62 @@ def shares(domains: list[str]) -> tuple[pa.Table, pa.Table]:
     return pa.Table.from_pylist(cells), pa.Table.from_pylist(layers)
 
 
-def says(picture: base.Picture) -> None:
-    for words in (
-        "context shared",
-        "5 held-out documents",
-        "90% percentile bootstrap",
-        "2 per token, come from",
-        "all layers big",
-    ):
-        assert words in picture.caption
+def says(picture: base.Picture, *words: str) -> None:
+    for each in ("context shared", "5 held-out documents", "90% percentile bootstrap", *words):
+        assert each in picture.caption
+
+
+def ends(area) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper edge of an area, by budget 1 to 3."""
+    points = area.get_paths()[0].vertices
+    at = {budget: points[points[:, 0] == budget, 1] for budget in (1, 2, 3)}
+    return (np.array([end(values) for values in at.values()]) for end in (np.min, np.max))
 
 
 @pytest.mark.parametrize("domains", [["text"], ["text", "code", "notes"]])
-def test_every_strategy_has_its_line(domains):
-    picture = null.decomposition(curves(domains), statistics(domains), SETTINGS, SETTING)
-    above, below = picture.figure.axes[: len(domains)], picture.figure.axes[len(domains) :]
-    assert [axes.get_title() for axes in above] == domains
-    lines, gains = ({line.get_label(): line for line in axes[-1].lines} for axes in (above, below))
-    assert len(lines) == len(STRATEGIES) + 1
-    np.testing.assert_allclose(
-        gains["true less sampled labels"].get_ydata(), 0.5 * len(STRATEGIES) + 0.1 * np.arange(1, 4)
-    )
-    for label, index in (
-        ("routes chosen by model teacher", 5),
-        ("routes chosen by the other seeds", 6),
-        ("oracle, normalised", 3),
-    ):
-        np.testing.assert_allclose(lines[label].get_ydata(), np.exp(3 + 0.1 * index - 0.2 * np.arange(5)))
-        np.testing.assert_allclose(gains[label].get_ydata(), 0.5 * index + 0.1 * np.arange(1, 4))
-    assert lines["all layers big"].get_ydata()[0] == pytest.approx(np.exp(3.9 - 0.8))
-    looks = {(line.get_marker(), str(line.get_linestyle()), line.get_color()) for line in lines.values()}
-    assert len(looks) == len(lines) == len({line.get_marker() for line in lines.values()}), (
-        "to be told apart in grey too"
-    )
-    says(picture)
+def test_areas_stand_on_one_another_up_to_the_gain(domains):
+    picture = null.split(statistics(domains), SETTINGS, SETTING)
+    assert [axes.get_title() for axes in picture.figure.axes] == domains
+    axes = picture.figure.axes[-1]
+    areas = {area.get_label(): ends(area) for area in axes.collections}
+    layers = 0.1 * np.arange(1, 4)
+    edges = {
+        "foreseen by the model's own prediction": ([0, 0, 0], np.maximum(0, layers - 0.1)),
+        "foreseen by the prediction of teacher": (np.maximum(0, layers - 0.1), layers + 0.2),
+        "foreseen by all predictions pooled": (layers + 0.2, layers + 0.3),
+        "luck": (layers + 0.3, layers + 0.7),
+        "not explained": (layers + 0.7, np.maximum(layers + 0.7, 1.0)),
+    }
+    assert list(areas) == list(edges)
+    for label, (low, high) in edges.items():
+        found = list(areas[label])
+        np.testing.assert_allclose(found, [low, high], atol=1e-9)
+    (line,) = (line for line in axes.lines if line.get_label() == "oracle's gain")
+    np.testing.assert_allclose(line.get_ydata(), 1.0)
+    says(picture, "all predictions pooled counts as luck")
+
+
+def test_where_luck_alone_would_give_more_nothing_is_left_to_explain():
+    picture = null.split(statistics(["text"], luck=2.0), SETTINGS, SETTING)
+    (rest,) = (area for area in picture.figure.axes[0].collections if area.get_label() == "not explained")
+    low, high = ends(rest)
+    np.testing.assert_allclose(low, high)
+
+
+def test_choosers_stand_at_what_they_know_and_foresee():
+    picture = null.choosers(statistics(["text", "code"]), {"text": 2.0, "code": 3.0}, SETTINGS, SETTING)
+    axes = picture.figure.axes[0]
+    places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(sorted(places), sorted((3.0 - share, share + 0.2) for share in FORESEEN.values()))
+    assert [text.get_text() for text in axes.texts] == list(FORESEEN)
+    (per_byte,) = axes.child_axes
+    picture.figure.draw_without_rendering()
+    np.testing.assert_allclose(per_byte.get_xlim(), np.array(axes.get_xlim()) / (2.0 * np.log(2)))
+    says(picture, "routes with 2 big layers", "lower bounds")
 
 
 @pytest.mark.parametrize("domains", [["text"], ["text", "code"]])
-def test_maps_of_true_and_sampled_labels_and_their_difference(domains):
+def test_maps_of_true_and_matched_labels_and_their_difference(domains):
     cells, layers = shares(domains)
     picture = null.heat_maps(cells, layers, [1, 3], SETTINGS, SETTING)
     maps = [axes.images[0] for axes in picture.figure.axes if axes.images]
@@ -110,4 +109,4 @@ def test_maps_of_true_and_sampled_labels_and_their_difference(domains):
     for image, slope in zip(maps[:3], (0.2, 0.1, 0.1), strict=True):
         np.testing.assert_allclose(image.get_array()[:, 0], slope * np.arange(LAYERS))
     assert maps[0].get_clim() == (0, 1) and maps[2].get_clim() == pytest.approx((-0.3, 0.3))
-    says(picture)
+    says(picture, "0.2 nats wide")

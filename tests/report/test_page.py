@@ -165,12 +165,12 @@ def test_every_picture_of_the_pipeline_is_on_the_page(monkeypatch):
     patterns = load_params(REPOSITORY / "params.yaml").figures.patterns
     assert set(content.figure_names(patterns)) <= drawn
     assert set(content.figure_names(patterns, drawn)) == drawn - set(content.NO_FIGURES)
-    assert [keys["format"] for keys in instance.made(FIGURE.template) if keys["name"] == "null"] == ["svg", "png"]
+    assert [keys["format"] for keys in instance.made(FIGURE.template) if keys["name"] == "choosers"] == ["svg", "png"]
     assert {keys["name"] for keys in instance.made(FIGURE.template)} == drawn
 
 
 def test_a_figure_that_nobody_listed_comes_last(given):
-    names = content.figure_names(["figure-7"], ["headline", "new-one", "null", "figure-7"])
+    names = content.figure_names(["figure-7"], ["headline", "new-one", "choosers", "figure-7"])
     assert names == [*content.figure_names(["figure-7"]), "new-one"]
     assert content.second_part(names) == [*content.GAIN_FIGURES, "new-one"]
     figures = [*given["figures"], dataclasses.replace(given["figures"][0], name="new-one", title="Title of new-one")]

@@ -52,12 +52,13 @@ def test_what_can_be_known_is_found():
     assert losses["neighbours", "layers"] == pytest.approx(2.0, abs=0.15)
 
 
-def test_neighbours_are_the_nearest_of_the_standardised_inputs():
+def test_neighbours_are_the_nearest_of_the_standardised_inputs_in_the_domain():
     numbers = [3, 10]
     (predicted,) = baselines.by_neighbours(TRAIN, "layers", numbers)(TEST)
     deviation, mean = TRAIN.inputs.std(0), TRAIN.inputs.mean(0)
     known, asked = (((each.inputs - mean) / deviation).flatten(1) for each in (TRAIN, TEST))
-    order = torch.cdist(asked, known).argsort(dim=1)
+    distances = torch.cdist(asked, known).where(TEST.domain[:, None] == TRAIN.domain, torch.inf)
+    order = distances.argsort(dim=1)
     for number, each in zip(numbers, predicted, strict=True):
         torch.testing.assert_close(each, TRAIN.losses[order[:, :number]].mean(1))
 

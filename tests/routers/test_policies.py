@@ -2,6 +2,8 @@
 nothing can.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,14 +55,30 @@ def test_budgets_are_met(objective):
         np.testing.assert_array_equal(chosen.losses, TRAIN.losses[torch.arange(len(TRAIN)), chosen.routes])
 
 
-@pytest.mark.parametrize("objective", ["expected_loss", "distillation", "straight_through"])
-def test_untrained_it_is_the_best_fixed_route(objective):
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_untrained_it_is_the_best_fixed_route_of_the_domain(objective):
     built = objectives.build(objective, BUDGETS, TRAINING, TRAIN)
     network = policies.Network(TRAIN.inputs, built.bias(), None, torch.Generator())
-    for member, frontier in zip(built.members, built.frontiers(network.over(TEST.inputs), TEST), strict=True):
-        codes = SPACE.with_budget(member.budget)
-        best = codes[TRAIN.losses[:, codes].mean(0).argmin()]
-        assert (frontier.exactly(member.budget) == best).all()
+    outputs = network.over(TEST.inputs, TEST.domain)
+    for member, frontier in zip(built.members, built.frontiers(outputs, TEST), strict=True):
+        (fixed,) = baselines.build("fixed", [member.budget], [], NEIGHBOURS, TRAIN, VALIDATION, seed=1)
+        routes = fixed.choose(TEST)["exact", member.budget].routes
+        assert torch.equal(frontier.exactly(member.budget), routes)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_it_is_told_the_domain(objective):
+    """In one domain the lower half of the layers should be big, in the other the upper; inputs are noise alone."""
+    gains = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]) @ torch.from_numpy(SPACE.digits).float().T
+
+    def by_domain(seed: int) -> RouterDataset:
+        made = dataset(40, seed)
+        generator = torch.Generator().manual_seed(seed)
+        return replace(made, inputs=torch.randn(made.inputs.shape, generator=generator), losses=4 - gains[made.domain])
+
+    train, validation, test = map(by_domain, (0, 1, 2))
+    policy = policies.train(objective, "layers", "linear", BUDGETS, TRAINING, train, validation, seed=1)
+    assert policy.choose(test)["exact", 2].losses.mean().item() == pytest.approx(2.0, abs=0.01)
 
 
 def test_the_same_seed_gives_the_same_policy():

@@ -1,4 +1,4 @@
-"""Shares of the attainable gap and differences from fixed, from tables of known losses."""
+"""Shares of the teacher-informed gap and differences from fixed, from tables of known losses."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,6 @@ from duo.settings import Bootstrap, OneRouter
 from duo.stats import Intervals
 from duo.studies import gap_closed
 from duo.studies.gap_closed import GapClosed, difference, less_fixed, share_closed
-from duo.tables import files
 from duo.tables.routers import POLICY_ROUTES
 from duo.tables.studies import GAP_CLOSED_CURVES, GAP_CLOSED_STATISTICS
 from workflow import studies
@@ -24,6 +23,7 @@ def ids(domain: str = "text") -> dict:
     return {
         "domain": [domain] * DOCUMENTS * TIME,
         "document": np.repeat(documents, TIME),
+        "cluster": np.repeat(documents, TIME),
         "position": np.tile(np.arange(TIME, dtype=np.int32), DOCUMENTS),
     }
 
@@ -63,7 +63,7 @@ def sampled(documents: int = DOCUMENTS, ceiling: float = 2.0) -> pa.Table:
         "model": ["duo"] * count,
         "budget": np.full(count, 2, np.int32),
     }
-    return pa.table(columns | {"ceiling_loss": files.fixed_lists(np.tile(np.float32([ceiling, 9.0]), (count, 1)))})
+    return pa.table(columns | {"loss": np.full(count, ceiling, np.float32)})
 
 
 def routed() -> pa.Table:

@@ -169,6 +169,22 @@ def test_a_matrix_has_one_key_of_all_its_axes(toy):
     assert sorted(known.stages) == sorted(toy.run("dvc stage list --name-only").stdout.split())
 
 
+def test_a_stage_for_each_of_none_is_no_stage(toy):
+    stage = """
+  points:
+    foreach: ${points}
+    do:
+      cmd: python -m workflow.stages.points ${key}
+      params: ["points.${key}"]
+      outs: ["artifacts/points/${key}.txt"]
+"""
+    toy.replace("dvc.yaml", "\n  headline:", f"{stage}\n  headline:")
+    toy.replace("params.yaml", "\nruntime:", "\npoints: {}\nruntime:")
+    known = dag.Dag()
+    assert "points" not in {group.name for group in known.groups} and "headline" in known.stages
+    assert sorted(known.stages) == sorted(toy.run("dvc stage list --name-only").stdout.split())
+
+
 def test_parsing_is_light():
     heavy = "('torch', 'pyarrow', 'mlflow')"
     code = f"import sys; from workflow.dag import Dag; Dag().groups; print([m for m in {heavy} if m in sys.modules])"

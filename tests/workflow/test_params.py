@@ -9,6 +9,7 @@ from project import REPOSITORY as ROOT
 from ruamel.yaml import YAML
 
 from duo.errors import InputError
+from workflow.__main__ import use
 from workflow.explain import RENAMED
 from workflow.params import load_params, read_yaml
 
@@ -20,6 +21,7 @@ NOTES = {
     "attribution": "me",
     "validation": 0.1,
     "test": 0.1,
+    "routing": 0.1,
 }
 
 
@@ -331,6 +333,76 @@ def test_a_domain_may_be_called_like_a_source(tmp_path):
     mix = {"text": 0.5, "code": 0.25, "files": 0.25}
     refused = refusal(tmp_path, {"corpus.files": NOTES | {"tset": 0.1}, "pretrain.mix": mix})
     assert refused == "corpus.files.tset: unknown key; did you mean 'test'?"
+
+
+TREND = {
+    "trend.vocabularies": [512, 2048],
+    "trend.points": {
+        "base": {"vocabulary": 2048},
+        "half": {"vocabulary": 2048, "tokens": 2_100_000},
+        "narrow": {"vocabulary": 2048, "width": 64, "heads": 1, "big": 256, "small": 16},
+        "coarse": {"vocabulary": 512},
+    },
+    "trend.lines": {"tokens": ["half", "base"], "width": ["narrow", "base"], "vocabulary": ["coarse", "base"]},
+    "figures.trends": {"trend": ["tokens", "width", "vocabulary"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trend.points.base.vocabulry": 5}, "trend.points.base.vocabulry: unknown key; did you mean 'vocabulary'?"),
+        (
+            {"trend.vocabularies": [2048]},
+            "trend.points.coarse.vocabulary: 512 is not in trend.vocabularies [2048]",
+        ),
+        ({"trend.vocabularies": [2048, 512]}, "trend.vocabularies: [2048, 512] must be ascending, each once"),
+        (
+            {"trend.teacher": "big"},
+            "trend.teacher: 'big' is none of trend.points: ['base', 'coarse', 'half', 'narrow']",
+        ),
+        ({"trend.windows": 9999}, "trend.windows: 9999 is above evaluation_set.documents"),
+        ({"trend.shares": [0.25]}, "trend.shares: [0.25] lack 0.5, which figures show"),
+        (
+            {"trend.points.half.layers": 2},
+            "trend.points.half.layers: 2 are too few for trend.shares [0.3333, 0.5, 0.6667], "
+            "which would be budgets [1, 1, 1]",
+        ),
+        ({"trend.points.half.heads": 3}, "trend.points.half.width: 128 must be divisible by heads (3)"),
+        ({"trend.lines.tokens": ["half", "all"]}, "trend.lines.tokens: 'all' is none of trend.points"),
+        ({"trend.lines.tokens": ["half", "half"]}, "trend.lines.tokens: ['half', 'half'] must name each once"),
+        (
+            {"trend.lines.tokens": ["base", "half"]},
+            "trend.lines.tokens: ['base', 'half'] must be in ascending order of tokens, which are [4200000.0, "
+            "2100000.0]",
+        ),
+        (
+            {"trend.lines.width": ["narrow", "half"]},
+            "trend.lines.width: 'half' differs from 'narrow' in tokens too, but only width may vary along this line",
+        ),
+        (
+            {"trend.points.narrow.small": 32},
+            "trend.lines.width: 'base' differs from 'narrow' in ratio too, but only width may vary along this line",
+        ),
+        ({"trend.lines.depth": ["half", "base"]}, "trend.lines.depth"),
+        ({"figures.trends.trend": ["layers"]}, "figures.trends.trend: 'layers' is none of trend.lines"),
+        ({"trend.points": {}}, "trend.lines: ['tokens', 'vocabulary', 'width'] have no points (trend.points)"),
+        ({"tokens.pretrained": "opt"}, "tokens.pretrained: 'opt'"),
+    ],
+)
+def test_points_of_the_trend(tmp_path, changes, message):
+    assert message in refusal(tmp_path, copy.deepcopy(TREND) | changes)
+
+
+@pytest.mark.parametrize("name", ["smoke", "trend"])
+def test_experiments_with_a_trend(tmp_path, name):
+    file = tmp_path / "params.yaml"
+    file.write_text((ROOT / "params.yaml").read_text())
+    use(str(ROOT / f"params/{name}.yaml"), file)
+    params = load_params(file)
+    assert params.trend.points and set(params.figures.trends["trend"]) == set(params.trend.lines)
+    named = {point for line in params.trend.lines.values() for point in line}
+    assert named == set(params.trend.points)
 
 
 @pytest.mark.parametrize(

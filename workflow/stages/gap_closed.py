@@ -1,4 +1,4 @@
-"""How much of the attainable gap routers close, with intervals."""
+"""How much of the teacher-informed gap routers close, with intervals."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

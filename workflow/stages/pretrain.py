@@ -4,11 +4,10 @@ from dataclasses import replace
 
 from duo.model import transformer
 from duo.model.device import Device
-from duo.tables import files
 from duo.tables.data import packed
-from duo.tables.training import CHECKPOINT, HISTORY, MODEL, PRETRAIN_METRICS
-from duo.training import loop, pretrain, variants
-from workflow import compute, stage, track
+from duo.tables.training import HISTORY, MODEL, PRETRAIN_METRICS
+from duo.training import variants
+from workflow import compute, pretraining, stage
 from workflow.params import load_params
 
 
@@ -18,20 +17,16 @@ def main(name: str) -> None:
     variant = params.models[name]
     settings = variants.pretraining(variant, params.pretrain)
     shape = replace(transformer.Shape.of(params.tokens, params.model), big=variant.big or params.model.big)
-    checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("pretrain", name))
-    data = {split: packed(split) for split in ("train", "validation")}
-    options = {"big_first": variant.big_first or 0.0, "pretrained": params.model.pretrained}
-    with track.live(f"pretrain@{name}") as live, stage.advice("pretrain and model in params.yaml hold its settings"):
-        run = loop.TrainingRun(f"model {name}", variant.seed, checkpoint, live.log)
-        duo, history = pretrain.train(
-            shape, settings, Device.of(params.runtime, settings.precision), data, run, **options
-        )
-    with files.atomic(MODEL.path(model=name)) as temporary:
-        transformer.save(duo, temporary)
-    per_step = settings.batch * params.tokens.sequence
-    HISTORY.write(loop.history_columns(history, per_step), model=name)
-    PRETRAIN_METRICS.write(loop.final_values(history, per_step), model=name)
-    run.remove_checkpoints()
+    outs = pretraining.Outs(*(file.instance(model=name) for file in (MODEL, HISTORY, PRETRAIN_METRICS)))
+    pretraining.run(
+        ("pretrain", name),
+        pretraining.Backbone(f"model {name}", variant.seed, shape, settings),
+        Device.of(params.runtime, settings.precision),
+        {split: packed(split) for split in ("train", "validation")},
+        outs,
+        big_first=variant.big_first or 0.0,
+        pretrained=params.model.pretrained,
+    )
 
 
 if __name__ == "__main__":

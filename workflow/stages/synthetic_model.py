@@ -5,10 +5,8 @@ from dataclasses import replace
 from duo.data import synthetic
 from duo.model import transformer
 from duo.model.device import Device
-from duo.tables import files
-from duo.tables.training import CHECKPOINT, SYNTHETIC_HISTORY, SYNTHETIC_METRICS, SYNTHETIC_MODEL
-from duo.training import loop, pretrain
-from workflow import compute, stage, track
+from duo.tables.training import SYNTHETIC_HISTORY, SYNTHETIC_METRICS, SYNTHETIC_MODEL
+from workflow import compute, pretraining, stage
 from workflow.params import load_params
 
 
@@ -23,16 +21,13 @@ def main() -> None:
     data = {
         split: {synthetic.NAME: synthetic.draw(count, sequence + 1, seed, split)["id"]} for split, count in rows.items()
     }
-    checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint("synthetic_model"))
-    with track.live("synthetic_model") as live, stage.advice("pretrain in params.yaml holds its settings"):
-        run = loop.TrainingRun("synthetic model", seed, checkpoint, live.log)
-        duo, history = pretrain.train(shape, settings, Device.of(params.runtime, settings.precision), data, run)
-    with files.atomic(SYNTHETIC_MODEL.path()) as temporary:
-        transformer.save(duo, temporary)
-    per_step = settings.batch * sequence
-    SYNTHETIC_HISTORY.write(loop.history_columns(history, per_step))
-    SYNTHETIC_METRICS.write(loop.final_values(history, per_step))
-    run.remove_checkpoints()
+    pretraining.run(
+        ("synthetic_model",),
+        pretraining.Backbone("synthetic model", seed, shape, settings),
+        Device.of(params.runtime, settings.precision),
+        data,
+        pretraining.Outs(SYNTHETIC_MODEL, SYNTHETIC_HISTORY, SYNTHETIC_METRICS),
+    )
 
 
 if __name__ == "__main__":

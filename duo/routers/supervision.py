@@ -1,0 +1,111 @@
+"""What routers learn from where the tree of all routes is too dear: losses of a few random routes of each sequence.
+
+A sequence's tokens share each route, as in the context `shared`, so that a route is one plain forward pass. Routes are
+drawn independently and uniformly, with replacement, from those of a budget. So a mean over them estimates the mean over
+all routes of the budget without bias, and so does every sum of terms that are linear in the losses.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from duo.data.evaluation_set import EvaluationSet
+from duo.model.device import Device
+from duo.model.routable import Routable
+from duo.oracle.branch import attend, logits
+from duo.routes import RouteSpace
+from duo.seeds import stream
+from duo.terms import BIG, SMALL
+
+log = logging.getLogger(__name__)
+
+ROWS = 16  # sequences that run at once
+SHOWN = 20  # of so many parts, a line of the log where there is no bar
+
+# Log-probabilities [length, vocabulary] of what follows each token of a document [length].
+Predict = Callable[[np.ndarray], Tensor]
+
+
+class Sampled(NamedTuple):
+    """Losses of random routes: fp32, in nats."""
+
+    losses: Tensor  # [documents, length, routes] of the true labels
+    expected: Tensor  # the same, mean loss where the label is sampled from a teacher's prediction
+
+
+def sample_routes(space: RouteSpace, budgets: Sequence[int], each: int, sample: EvaluationSet, seed: int) -> np.ndarray:
+    """Codes [documents, budgets, each] of routes drawn uniformly from those of every budget, for every document.
+
+    They belong to the document, and to the place of its first token: what else is in the sample has no say.
+    """
+    codes = [space.with_budget(budget) for budget in budgets]
+    drawn = []
+    for document in zip(sample.domains, sample.documents, strict=True):
+        rng = stream(seed, "supervision", *document)
+        drawn.append(np.stack([rng.choice(of_budget, each) for of_budget in codes]))
+    return np.stack(drawn)
+
+
+def run(
+    model: Routable, space: RouteSpace, sample: EvaluationSet, routes: np.ndarray, teacher: Predict, device: Device
+) -> Sampled:
+    """Losses of the sample under each document's own routes [documents, routes], by plain passes; shows its progress.
+
+    teacher: whose expected losses are given too. Memory: the logits of ROWS sequences, and width numbers per token.
+    """
+    documents, length = sample.tokens.shape
+    rotations = model.rotations(0, length)
+    score, outputs = device.compiled(_score), model.outputs.float()
+    losses, expected, means = [], [], []
+    with torch.no_grad(), device.autocast():
+        for rows, taken in _parts(*routes.shape, length):
+            while len(means) <= rows[-1]:
+                means.append(teacher(sample.tokens[len(means)]).exp().to(outputs.device) @ outputs)
+            tokens, labels = (torch.from_numpy(part[rows]).to(device.name) for part in (sample.tokens, sample.labels))
+            big = torch.from_numpy(space.big(routes[rows, taken])).to(device.name)
+            mean = torch.stack([means[row] for row in rows.tolist()])
+            on_labels, on_teacher = score(model, tokens, labels, big, mean, rotations)
+            losses.append(on_labels.float().cpu())
+            expected.append(on_teacher.float().cpu())
+    count = routes.size
+    shaped = [torch.cat(part)[:count].view(documents, -1, length).mT for part in (losses, expected)]
+    return Sampled(*shaped)
+
+
+def _parts(documents: int, routes: int, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the sample and of its routes, ROWS at a time, document by document; the last part is filled up, so that
+    compiled code sees one shape.
+    """
+    count = documents * routes
+    shown = -(-count // (ROWS * SHOWN)) * ROWS
+    with tqdm(total=count * length, unit="loss", unit_scale=True, disable=None, desc="supervision") as progress:
+        for start in range(0, count, ROWS):
+            index = np.minimum(np.arange(start, start + ROWS), count - 1)
+            yield index // routes, index % routes
+            progress.update(min(ROWS, count - start) * length)
+            if progress.disable and ((start + ROWS) % shown == 0 or start + ROWS >= count):
+                log.info("sequences %d of %d", min(count, start + ROWS), count)
+
+
+def _score(
+    model: Routable, tokens: Tensor, labels: Tensor, big: Tensor, means: Tensor, rotations: Any
+) -> tuple[Tensor, Tensor]:
+    """Losses and expected losses [rows, length] of tokens [rows, length], each row on the route whose layers big [rows,
+    layers] are big.
+
+    means [rows, length, width]: the teacher's means of the rows of the output matrix (duo.oracle.tree).
+    """
+    x = model.embed(tokens)
+    for index, layer in enumerate(model.layers):
+        attended = attend(layer, x[None], rotations)[0]
+        small, large = layer.feed_forward(attended, (SMALL, BIG))
+        x = attended + torch.where(big[:, index, None, None], large, small)
+    scores = logits(model, x).float()
+    total = scores.logsumexp(-1)
+    on_labels = total - scores.gather(-1, labels[..., None])[..., 0]
+    return on_labels, total - (model.final(x).float() * means).sum(-1)
