@@ -31,6 +31,7 @@ from duo.terms import (
     ALL_SMALL,
     BASELINES,
     CEILING,
+    CHOOSERS,
     EXACT,
     FIXED,
     HARD,
@@ -295,8 +296,9 @@ class Policies(Group):
     @model_validator(mode="after")
     def _known(self):
         require_ascending(self, "budgets", "neighbours")
-        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, CEILING, PAPER))
-        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, *self.routers, CEILING, PAPER))
+        taken = (CEILING, PAPER, *CHOOSERS)
+        require_choosers("routers", self.routers, ROUTERS, taken=(*BASELINES, *taken))
+        require_choosers("baselines", self.baselines, BASELINES, taken=(*ROUTERS, *self.routers, *taken))
         require(FIXED in self.baselines, "baselines", [*self.baselines], f"lacks {FIXED}, which all are compared with")
         return self
 

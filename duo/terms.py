@@ -36,9 +36,11 @@ ORACLE_AVERAGE = "oracle_average"
 TOKEN_TABLE, NEIGHBOURS, CEILING, PAPER, NONE = "token_table", "neighbours", "ceiling", "paper", "none"
 # What policies that learn from the losses of all routes are trained for.
 EXPECTED_LOSS, VALUE, DISTILLATION, STRAIGHT_THROUGH = "expected_loss", "value", "distillation", "straight_through"
-# Roles of a policy, with CEILING and PAPER: its choice for a token was learned from the losses of all routes, or it is
-# a baseline that looks at no token.
-LEARNED, BASELINE = "learned", "baseline"
+# Choosers beside which policies are shown; the first teacher is CEILING there.
+CHOOSERS = (OWN, OTHERS, STACK)
+# Roles of a policy, with CEILING and PAPER: its choice for a token was learned from the losses of all routes, it is a
+# baseline that looks at no token, or a chooser's, by a prediction of the label.
+LEARNED, BASELINE, CHOOSER = "learned", "baseline", "chooser"
 
 # What can be named without a module, since duo has it: strategies, routers that learn from the losses of all routes,
 # and their baselines.

@@ -10,10 +10,32 @@ from matplotlib.axes import Axes
 from duo.figures import base
 from duo.settings import Policies
 from duo.tables.studies import GAP_CLOSED_CURVES
-from duo.terms import BASELINES, CEILING, EXACT, FIXED, ISOLATED, JOINT, LEARNED, NONE, OTHERS, PAPER, RANDOM, ROUTERS
+from duo.terms import (
+    BASELINES,
+    CEILING,
+    CHOOSER,
+    CHOOSERS,
+    EXACT,
+    FIXED,
+    ISOLATED,
+    JOINT,
+    LEARNED,
+    NONE,
+    OTHERS,
+    OWN,
+    PAPER,
+    RANDOM,
+    ROUTERS,
+    STACK,
+)
 
 _LINES_ACROSS = (FIXED, CEILING)  # 0 and 1 of the share
 _LEFT_OUT = RANDOM  # so far below 0 that nothing else would be told apart; the caption says so
+_REFERENCES = {  # no policy is a line without marks
+    OWN: base.Line("chooser: the model itself", "#000000", "", "-"),
+    OTHERS: base.Line("chooser: other seeds", "#000000", "", ":"),
+    STACK: base.Line("chooser: all pooled", "#000000", "", "-."),
+}
 _GAP = 0.1  # between the marks of two policies at a budget
 
 
@@ -51,7 +73,7 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
         f"the predictions of {judge} prefer without the label. Of each policy the input and network with the lowest "
         f"validation loss{_chosen(exact, lines)}. Above, isolated losses, where all tokens of the sequence share each "
         "route; below, joint losses, of all tokens on their own routes at once, which the paper's router always has. "
-        f"Random routes are in the tables. {_without_gap(with_gap, exact)}"
+        f"{_of_references(exact)}Random routes are in the tables. {_without_gap(with_gap, exact)}"
         f"Model {setting.model}; {base.sample(setting)} Every token has exactly its budget of big layers, of "
         f"{setting.layers}; context shared. Vertical lines, which the axis may cut: {setting.confidence:.0%} "
         "percentile bootstrap intervals, clusters resampled, every router as it was trained and chosen."
@@ -61,9 +83,10 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
 
 def _lines(curves: pa.Table) -> dict[str, base.Line]:
     """The style of every policy that is drawn as marks."""
-    own = set(curves["policy"].to_pylist()) - {*ROUTERS, *BASELINES, PAPER, CEILING}
+    own = set(curves["policy"].to_pylist()) - {*ROUTERS, *BASELINES, *CHOOSERS, PAPER, CEILING}
     listed = base.known_first(curves["policy"].to_pylist(), own)
-    return base.lines((policy for policy in listed if policy not in (*_LINES_ACROSS, _LEFT_OUT)), own=own)
+    left_out = (*_LINES_ACROSS, _LEFT_OUT, *CHOOSERS)
+    return base.lines((policy for policy in listed if policy not in left_out), own=own)
 
 
 def _chosen(curves: pa.Table, lines: Mapping[str, base.Line]) -> str:
@@ -75,6 +98,17 @@ def _chosen(curves: pa.Table, lines: Mapping[str, base.Line]) -> str:
         if policy in learned
     ]
     return f" ({'; '.join(words)})" if words else ""
+
+
+def _of_references(curves: pa.Table) -> str:
+    """What the curves are, where there are any."""
+    if not base.of(curves, role=CHOOSER).num_rows:
+        return ""
+    return (
+        "Curves: isolated losses of the routes that other predictions prefer without the label, the model's own under "
+        "the reference route, the mean of other seeds' where there are any, and all choosers' pooled; bands are "
+        "intervals. "
+    )
 
 
 def _with_gap(curves: pa.Table) -> list[int]:
@@ -98,6 +132,7 @@ def _panel(axes: Axes, curves: pa.Table, lines: Mapping[str, base.Line], budgets
             axes.vlines(places, low, high, color=line.colour, linewidth=1)
             hollow = {"markerfacecolor": "white"} if line.dashes == ":" else {}
             axes.plot(places, share, line.marker, color=line.colour, label=line.label, **hollow)
+    drawn += _references(axes, curves, budgets)
     for level, dashes in ((0.0, "-"), (1.0, "--")):
         axes.axhline(level, color="#777777", linewidth=0.8, linestyle=dashes, zorder=0)
     for edge in range(1, len(budgets)):
@@ -108,6 +143,20 @@ def _panel(axes: Axes, curves: pa.Table, lines: Mapping[str, base.Line], budgets
     axes.set_xlim(-0.5, max(0.5, len(budgets) - 0.5))
     axes.set_xlabel("big layers per token")
     axes.set_ylabel("share of the gap")
+    return drawn
+
+
+def _references(axes: Axes, curves: pa.Table, budgets: list[int]) -> list[float]:
+    """Draw the choosers as curves with their intervals; returns the shares that are drawn."""
+    drawn = []
+    for name, line in _REFERENCES.items():
+        rows = base.of(curves, policy=name, role=CHOOSER).sort_by("budget")
+        places = [budgets.index(budget) for budget in rows["budget"].to_pylist()]
+        share, low, high = (rows[column].to_numpy() for column in ("share", "share_low", "share_high"))
+        if len(rows):
+            axes.plot(places, share, linestyle=line.dashes, color=line.colour, label=line.label)
+            axes.fill_between(places, low, high, color=line.colour, alpha=0.12, linewidth=0)
+            drawn += share.tolist()
     return drawn
 
 

@@ -2,8 +2,10 @@
 
 The share of the teacher-informed gap that a policy closes is (fixed - policy) / (fixed - ceiling), of losses at exactly
 a budget. Fixed is the best route of the domain, chosen on training documents as the routers learn from them. The
-ceiling is the loss of the routes that the first teacher's predictions prefer without the label. All are of the same
-tokens and replicates. No policy but these two is known by name: what others are is said by their column `role`.
+ceiling is the loss of the routes that the first teacher's predictions prefer without the label. Beside policies
+stand the label-free routes of the other choosers, the model's own among them: a router that reads the model's states
+knows no more than these. All are of the same tokens and replicates. No policy but these is known by name: what others
+are is said by their column `role`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +25,22 @@ from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.stats import Interval, Intervals, Statistic, Study
 from duo.tables.studies import GAP_CLOSED_CURVES, GAP_CLOSED_STATISTICS
-from duo.terms import AVERAGE, BASELINE, BIG, CEILING, EXACT, FIXED, HARD, ISOLATED, JOINT, LEARNED, NONE, PAPER
+from duo.terms import (
+    AVERAGE,
+    BASELINE,
+    BIG,
+    CEILING,
+    CHOOSER,
+    CHOOSERS,
+    EXACT,
+    FIXED,
+    HARD,
+    ISOLATED,
+    JOINT,
+    LEARNED,
+    NONE,
+    PAPER,
+)
 
 NO_NUMBER = Interval(nan, nan, nan)
 
@@ -75,6 +92,7 @@ class PolicySums:
 FIXED_ROUTE = PolicyVariant(FIXED, BASELINE, NONE, NONE)
 CEILING_ROUTES = PolicyVariant(CEILING, CEILING, NONE, NONE)
 PAPER_ROUTER = PolicyVariant(PAPER, PAPER, "layers", "linear")
+CHOOSER_ROUTES = [PolicyVariant(name, CHOOSER, NONE, NONE) for name in CHOOSERS]
 # Columns of POLICY_ROUTES.
 VARIANT = [column.name for column in fields(PolicyVariant)]
 KEYS = [*VARIANT, "constraint", "budget"]
@@ -242,7 +260,8 @@ def largest_difference(budget: int) -> Statistic:
 
 
 def _policy(name: str) -> str:
-    return f"policy {name.replace('_', ' ')}"
+    kind = "chooser" if name in CHOOSERS else "policy"
+    return f"{kind} {name.replace('_', ' ')}"
 
 
 def _positive(interval: Interval) -> Interval:
@@ -256,18 +275,21 @@ def gather(
     layers: int,
     routes: Iterable[pa.Table],
     settings: Iterable[pa.Table],
-    sampled: pa.Table,
+    choices: pa.Table,
+    teacher: str,
     routers: Mapping[str, OneRouter],
     routed: Mapping[str, pa.Table],
 ) -> list[GapClosed]:
-    """The study of every domain of a model, from POLICY_ROUTES, POLICY_SETTINGS, CHOICES of the first teacher, and
-    ROUTED by router.
+    """The study of every domain of a model, from POLICY_ROUTES, POLICY_SETTINGS, CHOICES, and ROUTED by router.
+
+    teacher: the chooser whose routes are the ceiling; those of CHOOSERS are taken too, as far as there are any.
 
     Of the routers, which the paper's way trained, those are taken that compare with the oracle. InputError where
     anything was scored on other documents than the rest.
     """
-    big, chosen = RouteSpace(layers).counts(BIG), _best(settings) | {CEILING_ROUTES, PAPER_ROUTER}
-    parts = [_policy_rows(table, big) for table in routes] + [_ceiling_rows(sampled, model)]
+    big, chosen = RouteSpace(layers).counts(BIG), _best(settings) | {CEILING_ROUTES, PAPER_ROUTER, *CHOOSER_ROUTES}
+    parts = [_policy_rows(table, big) for table in routes]
+    parts += _chooser_rows(choices.filter(pc.equal(choices["model"], model)), teacher)
     of_model = {name: router for name, router in routers.items() if router.model == model}
     parts += [_paper_rows(routed[name], oracle_budget(of_model[name])) for name in comparable(of_model)]
     rows = pa.concat_tables(parts)
@@ -282,12 +304,18 @@ def _policy_rows(table: pa.Table, big: np.ndarray) -> pa.Table:
     return pa.concat_tables([_sums(table, "loss", ISOLATED), _sums(table, "joint", JOINT)])
 
 
-def _ceiling_rows(sampled: pa.Table, model: str) -> pa.Table:
-    """The same of the first teacher's choices."""
-    sampled = sampled.filter(pc.equal(sampled["model"], model))
-    columns = {"loss": sampled["loss"], "big": sampled["budget"].cast(pa.float64())}
-    table = sampled.select(["domain", "cluster", "budget"])
-    return _sums(_with(table, asdict(CEILING_ROUTES) | {"constraint": EXACT} | columns), "loss", ISOLATED)
+def _chooser_rows(choices: pa.Table, teacher: str) -> list[pa.Table]:
+    """The same of the choices of the teacher, and of each of CHOOSERS that there are choices of."""
+    variants = {teacher: CEILING_ROUTES} | {variant.policy: variant for variant in CHOOSER_ROUTES}
+    parts = []
+    for chooser in choices["chooser"].unique().to_pylist():
+        if chooser in variants:
+            chosen = choices.filter(pc.equal(choices["chooser"], chooser))
+            columns = {"loss": chosen["loss"], "big": chosen["budget"].cast(pa.float64())}
+            table = chosen.select(["domain", "cluster", "budget"])
+            table = _with(table, asdict(variants[chooser]) | {"constraint": EXACT} | columns)
+            parts.append(_sums(table, "loss", ISOLATED))
+    return parts
 
 
 def _paper_rows(table: pa.Table, budget: int) -> pa.Table:

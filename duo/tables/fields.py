@@ -34,12 +34,14 @@ STRATEGY_WORDS = field("words", pa.string(), "the strategy in plain English")
 
 # What chooses the routes, and the budget that it is held to.
 POLICY = [
-    field("policy", pa.string(), "a key of params policies.routers or policies.baselines, or ceiling or paper"),
+    field(
+        "policy", pa.string(), "a key of params policies.routers or policies.baselines, ceiling, paper, or a chooser"
+    ),
     field(
         "role",
         pa.string(),
         "learned: a token's choice was learned from the losses of all routes; baseline: no token is looked at; "
-        "ceiling: the label-free choice of a teacher; paper: a router trained as the paper's",
+        "ceiling: the label-free choice of a teacher; chooser: of another; paper: a router trained as the paper's",
     ),
     field("input", pa.string(), "what it reads: layers, upfront, token, none, or as a class of the user's own says"),
     field("network", pa.string(), "linear, mlp or none"),

@@ -16,8 +16,12 @@ SHARES = {
     "ceiling": 1.0,
     "fixed": 0.0,
     "random": -50.0,
+    "own": 1.4,
+    "stack": 1.2,
 }
 ROLES = {"paper": "paper", "ceiling": "ceiling", "fixed": "baseline", "random": "baseline"}
+ROLES |= {"own": "chooser", "stack": "chooser"}
+ONE_KIND, UNLEARNED = ("paper", "ceiling", "chooser"), ("baseline", "ceiling", "chooser")
 
 
 def curves(domains: list[str], sure=(1, 2)) -> pa.Table:
@@ -27,7 +31,7 @@ def curves(domains: list[str], sure=(1, 2)) -> pa.Table:
         for policy, share in SHARES.items():
             for budget in (1, 2, 3):
                 for kind in ("isolated", "joint"):
-                    if (policy, kind) in (("paper", "isolated"), ("ceiling", "joint")):
+                    if kind == ("isolated" if policy == "paper" else "joint") and ROLES.get(policy) in ONE_KIND:
                         continue
                     row = {
                         "domain": domain,
@@ -39,7 +43,7 @@ def curves(domains: list[str], sure=(1, 2)) -> pa.Table:
                     }
                     row |= {
                         "input": "layers",
-                        "network": "none" if policy in ("neighbours", "ceiling", "fixed", "random") else "mlp",
+                        "network": "none" if policy == "neighbours" or ROLES.get(policy) in UNLEARNED else "mlp",
                         "role": ROLES.get(policy, "learned"),
                     }
                     row |= {"share": share + budget / 100, "share_low": share - 0.1, "share_high": share + 0.1}
@@ -60,6 +64,11 @@ def test_every_share_is_drawn_in_its_row(domains):
         np.testing.assert_allclose(drawn["expected loss"], [0.61, 0.62])  # not at budget 3
         np.testing.assert_allclose(drawn["plug_in"], [0.31, 0.32])
         assert not {"fixed", "ceiling", "random"} & set(drawn)
+        isolated = axes.get_title().endswith("isolated")
+        assert ("chooser: the model itself" in drawn) == ("chooser: all pooled" in drawn) == isolated
+        if isolated:
+            np.testing.assert_allclose(drawn["chooser: the model itself"], [1.41, 1.42])
+        assert "chooser: other seeds" not in drawn
         assert ("the paper's router" in drawn) == axes.get_title().endswith("joint")
         assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2"]
     chosen = "(expected loss: layers, mlp; value regression: layers, mlp; plug_in: layers, mlp)"
@@ -78,7 +87,7 @@ def test_every_share_is_drawn_in_its_row(domains):
 def test_all_panels_have_one_scale_that_holds_every_mark():
     panels = gap_closed.shares(curves(["text", "code"]), "others", SETTING).figure.axes
     (scale,) = {axes.get_ylim() for axes in panels}
-    assert scale[0] < -0.2 and 1.0 < scale[1] < 1.2
+    assert scale[0] < -0.2 and 1.42 < scale[1] < 1.6
 
 
 def test_policies_differ_in_colour_or_marker():

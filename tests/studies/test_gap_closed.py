@@ -57,13 +57,20 @@ def settings(policy: str, network: str, validation: float) -> pa.Table:
     )
 
 
-def sampled(documents: int = DOCUMENTS, ceiling: float = 2.0) -> pa.Table:
+def choices(documents: int = DOCUMENTS, **losses: float) -> pa.Table:
+    """CHOICES of a teacher, at 2 nats a token, and of more choosers at theirs."""
+    parts = [of_chooser(name, loss, documents) for name, loss in ({"teacher": 2.0} | losses).items()]
+    return pa.concat_tables(parts)
+
+
+def of_chooser(name: str, loss: float, documents: int) -> pa.Table:
     count = documents * TIME
     columns = {key: column[:count] for key, column in ids().items()} | {
         "model": ["duo"] * count,
+        "chooser": [name] * count,
         "budget": np.full(count, 2, np.int32),
     }
-    return pa.table(columns | {"loss": np.full(count, ceiling, np.float32)})
+    return pa.table(columns | {"loss": np.full(count, loss, np.float32)})
 
 
 def routed() -> pa.Table:
@@ -92,7 +99,8 @@ def gathered(**changes) -> list[GapClosed]:
     arguments = {
         "routes": tables,
         "settings": chosen,
-        "sampled": sampled(),
+        "choices": choices(),
+        "teacher": "teacher",
         "routers": {"both-2": ROUTER},
         "routed": {"both-2": routed()},
     }
@@ -127,6 +135,20 @@ def test_share_is_of_the_gap_between_fixed_and_ceiling():
         row["policy"]: row["share"] for row in curves if row["kind"] == "isolated" and row["constraint"] == "exact"
     }
     assert shares["fixed"] == 0 and shares["ceiling"] == 1
+
+
+def test_choosers_stand_beside_the_ceiling_and_teachers_that_are_not_the_first_do_not():
+    curves, estimates = measured(choices=choices(own=2.8, stack=1.9, second_teacher=1.0))
+    fixed = 3.0 + jitter(0).mean()
+    for chooser, loss in {"own": 2.8, "stack": 1.9}.items():
+        closed = estimates[share_closed(chooser, 2, "isolated")]
+        assert closed.value == pytest.approx((fixed - loss) / (fixed - 2.0), abs=1e-5)
+        below = estimates[less_fixed(chooser, 2, "isolated")]
+        assert below.value == pytest.approx(loss - fixed, abs=1e-5) and below.low < below.value < below.high
+    assert {row["policy"] for row in curves if row["role"] == "chooser"} == {"own", "stack"}
+    assert estimates[less_fixed("ceiling", 2, "isolated")].value == pytest.approx(2.0 - fixed, abs=1e-5)
+    # They learned nothing from losses, so they are in no comparison of those that did.
+    assert difference("own", "value", 2) not in estimates and difference("expected_loss", "own", 2) not in estimates
 
 
 def test_the_best_on_validation_stands_for_its_objective():
@@ -195,4 +217,4 @@ def test_other_documents_are_one_error():
     with pytest.raises(
         InputError, match="ceiling at budget 2: scored on other documents of domain 'text' than the others"
     ):
-        gathered(sampled=sampled(DOCUMENTS - 1))
+        gathered(choices=choices(DOCUMENTS - 1))

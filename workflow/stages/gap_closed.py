@@ -1,7 +1,6 @@
 """How much of the teacher-informed gap routers close, with intervals."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from duo.studies import gap_closed
 from duo.tables.oracle import CHOICES
@@ -20,9 +19,9 @@ def main() -> None:
     settings += [BASELINE_SETTINGS.read(baseline=name) for name in baselines]
     shards = params.route_losses.shards
     choices = pa.concat_tables([CHOICES.read(model=model, shard=shard) for shard in shards])
-    choices = choices.filter(pc.equal(choices["chooser"], params.sampled_labels.teachers[0]))
     routed = {name: ROUTED.read(router=name) for name, router in params.routers.items() if router.model == model}
-    gathered = gap_closed.gather(model, params.model.layers, routes, settings, choices, params.routers, routed)
+    teacher = params.sampled_labels.teachers[0]
+    gathered = gap_closed.gather(model, params.model.layers, routes, settings, choices, teacher, params.routers, routed)
     finished = studies.write(gathered, params.bootstrap, params.seed)
     GAP_CLOSED_METRICS.write({study.ids["domain"]: study.headline(estimates) for study, estimates in finished})
 
