@@ -57,6 +57,8 @@ TERMS = {
         "early bias": "The same of positions: first half of the sequence less second half.",
         "order": "How many layers interact in a term of the Walsh-Hadamard spectrum of a token's losses.",
         "effective number of routes": "How many independent routes would give the oracle's gain over the mean.",
+        "growth, remainder": "What of the gain of the best of m routes grows with m as the best of m normal numbers "
+        "does, and what doesn't.",
         "regret": "The lowest loss that a search has met, less the lowest that there is.",
     },
     "Verdicts": {

@@ -20,19 +20,15 @@ import numpy as np
 import pyarrow as pa
 from scipy.integrate import quad
 from scipy.special import log_ndtr
-from tqdm import tqdm
 
 from duo import stats
-from duo.oracle import select
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
-from duo.studies.documents import by_cluster
+from duo.studies import all_routes
+from duo.studies.all_routes import Sums
 from duo.tables.studies import ORDER_STATISTICS, SHAPLEY, SPECTRUM, SPECTRUM_DISTANCES, SPECTRUM_STATISTICS
 
 MOST = 1e9  # the effective number is looked for up to here, where c is 6
-
-# By (domain, cluster, document): tokens, and the sum over them of each measure, [...].
-Sums = dict[tuple[str, str, str], tuple[int, dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -203,30 +199,13 @@ class Spectrum(Study):
 
 
 def document_sums(table: pa.Table, space: RouteSpace, budgets: list[int]) -> Sums:
-    """Tokens, and every measure summed over them, of each document in a shard of ROUTE_LOSSES.
-
-    One document is worked on at a time.
-    """
-    documents = tqdm(select.by_document(table, space), "spectrum", unit=" documents", disable=None)
-    by_document = {}
-    for domain, document, rows, losses in documents:
-        sums = {name: values.sum(axis=0) for name, values in measure(losses, space, budgets).items()}
-        by_document[domain, table["cluster"][rows.start].as_py(), document] = (rows.stop - rows.start, sums)
-    return by_document
+    """Tokens, and every measure summed over them, of each document in a shard of ROUTE_LOSSES."""
+    return all_routes.document_sums(table, space, lambda losses: measure(losses, space, budgets), "spectrum")
 
 
 def gather(model: str, sums: Sums, budgets: list[int]) -> list[Spectrum]:
     """The study of every domain of a model, from document_sums of all its shards."""
-    studies = []
-    for domain in dict.fromkeys(name for name, *_ in sums):
-        keys = sorted(key for key in sums if key[0] == domain)
-        clusters = np.array([cluster for _, cluster, _ in keys])
-        tokens, measures = zip(*(sums[key] for key in keys), strict=True)
-        by_measure = {
-            name: by_cluster(clusters, np.stack([document[name] for document in measures])) for name in measures[0]
-        }
-        studies.append(Spectrum(model, domain, budgets, by_cluster(clusters, np.array(tokens)), by_measure))
-    return studies
+    return [Spectrum(model, name, budgets, tokens, totals) for name, tokens, totals in all_routes.domains(sums)]
 
 
 def variances(means: dict[str, np.ndarray], layers: int) -> stats.Numbers:

@@ -62,14 +62,7 @@ _SCHEDULE = field(
 
 _SCHEDULED = field("strategy", pa.string(), "oracle, or mean of all routes, of the budget at the token's position")
 
-SCHEDULES = table(
-    "schedules/curves.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
-    _SCHEDULE,
-    _SCHEDULED,
-    *fields.LOSS_INTERVAL,
-)
+SCHEDULES = table("schedules/curves.parquet", fields.MODEL, fields.DOMAIN, _SCHEDULE, _SCHEDULED, *fields.LOSS_INTERVAL)
 
 SCHEDULE_POSITIONS = table(
     "schedules/positions.parquet",
@@ -95,11 +88,7 @@ DIFFICULTY = table(
     fields.CLUSTER,
     fields.POSITION,
     _CLASS,
-    field(
-        "line_start",
-        pa.bool_(),
-        "holds the first visible character of a line, the document's first line apart",
-    ),
+    field("line_start", pa.bool_(), "holds the first visible character of a line, the document's first line apart"),
     field("all_small", pa.float32(), "loss with all layers small", "nats"),
     field("all_big", pa.float32(), "loss with all layers big", "nats"),
     field("oracle", pa.float32(), "loss under the token's best route of difficulty.budget big layers", "nats"),
@@ -321,6 +310,20 @@ ORDER_STATISTICS = table(
     *interval("predicted", "mean - expected_maximum * deviation", "nats per token"),
     *interval("effective", "how many independent routes would give the oracle's gain over the mean", "routes"),
 )
+
+# The gain of the best of some random routes against what it would be if their losses were independent and normal.
+EXTRAPOLATION_CURVES = table(
+    "extrapolation/curves.parquet",
+    fields.MODEL,
+    fields.DOMAIN,
+    fields.BUDGET,
+    field("tries", pa.int32(), "different random routes of this budget, of which each token takes the best"),
+    field("expected_maximum", pa.float64(), "of so many independent standard normals"),
+    field("fitted", pa.bool_(), "whether the line of growth and remainder is fitted to this point"),
+    *interval("gain", "mean of all routes of the budget less the best of these, mean over tokens", "nats per token"),
+)
+
+EXTRAPOLATION_STATISTICS = Table("extrapolation/statistics.parquet", fields.STATISTICS)
 
 SYNTHETIC_CLASSES = table(
     "synthetic/classes.parquet",
