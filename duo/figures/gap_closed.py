@@ -69,8 +69,8 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
     judge = "the other models" if teacher == OTHERS else f"model {teacher}"
     caption = (
         "Share of the teacher-informed gap that a policy closes, (fixed - policy) / (fixed - ceiling), by big layers "
-        "per token: 0 is the best single route of the domain, chosen on training documents; 1 the ceiling, the routes that "
-        f"the predictions of {judge} prefer without the label. Of each policy the input and network with the lowest "
+        "per token: 0 is the best single route of the domain, chosen on training documents; 1 the ceiling, the routes "
+        f"that the predictions of {judge} prefer without the label. Of each policy the input and network with the lowest "
         f"validation loss{_chosen(exact, lines)}. Above, isolated losses, where all tokens of the sequence share each "
         "route; below, joint losses, of all tokens on their own routes at once, which the paper's router always has. "
         f"{_of_references(exact)}Random routes are in the tables. {_without_gap(with_gap, exact)}"
