@@ -44,6 +44,7 @@ from workflow.policies import KnownLosses
 from workflow.stage import DIVERGED
 from workflow.stages import (
     baselines,
+    calibration,
     oracle_curves,
     policies,
     route_losses,
@@ -205,6 +206,7 @@ def inputs() -> None:
 
 def run() -> None:
     params = load_params()
+    calibration.main("duo")
     for shard in params.route_losses.shards:
         route_losses.main("duo", str(shard))
         sampled_labels.main("duo", str(shard))

@@ -177,7 +177,7 @@ def test_a_half_trained_checkpoint_goes_with_its_own_training(real):
     assert stage.fingerprint("pretrain", "duo") != duo
 
 
-ALL_MODELS = {"claims", "figures_training", "report"}  # they say something of every entry in models
+ALL_MODELS = {"claims", "figures_claims", "figures_training", "report"}  # they say something of every entry in models
 
 
 def test_another_entry_in_models_runs_nothing_that_does_not_name_it(real):
