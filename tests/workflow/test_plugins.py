@@ -148,6 +148,7 @@ routers:
   {both-1: null, both-2: null, small-70-big-30: null}     # no router of the paper's is trained for model duo
 figures: {patterns: {figure-7: [big-50-skip-50]}}
 evaluation_set: {documents: 4}
+route_losses: {models: [duo]}
 """
 BUDGET, SETTING = 2, base.Setting(model="duo", layers=4, documents=4, tokens=32, random_routes=10, confidence=0.95)
 OWN = {"greedy": "best layer after best layer", "entropy": "entropy", "by_position": "by_position"}
@@ -303,7 +304,7 @@ def test_gap_closed_has_them_with_intervals(inside):
         assert all(name.replace("_", " ") in row["words"] for row in statistics)
     assert {row["policy"] for row in rows(GAP_CLOSED_CURVES)} == {
         *("expected_loss", "value", "distillation", "straight_through", "entropy"),
-        *("fixed", "token_table", "random", "by_position", "ceiling"),
+        *("fixed", "token_table", "random", "by_position", "ceiling", "own", "stack"),
     }
 
 
@@ -398,8 +399,8 @@ def test_what_is_wrong_with_a_name_is_said(inside, name, methods, message):
             "Misshapen",
             "mine:Misshapen.losses gave Tensor of torch.float32, shape (32, 16), should be a tensor of shape ",
         ),
-        ("Nothing", "mine:Nothing.losses gave NoneType, should be a tensor of shape (256, 16)"),
-        ("Ragged", "mine:Ragged.losses gave list of length 2, should be a tensor of shape (256, 16)"),
+        ("Nothing", "mine:Nothing.losses gave NoneType, should be a tensor of shape (512, 16)"),
+        ("Ragged", "mine:Ragged.losses gave list of length 2, should be a tensor of shape (512, 16)"),
         ("Ahead", "mine:Ahead.losses gave tokens something else where later tokens of their documents were others"),
         ("Dice", "mine:Dice.losses gave tokens something else where later tokens of their documents were others"),
         ("Refuses", "mine:Refuses.fit: too few documents"),
