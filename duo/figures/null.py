@@ -70,14 +70,14 @@ def _split(axes: Axes, statistics: pa.Table) -> None:
     rows = base.of(statistics, family="foreseeable", labels="true")
     foreseen = _series(base.of(rows, subject=best))[1]
     lucky = foreseen + _series(base.of(statistics, family="luck", subject=best))[1]
-    axes.fill_between(budgets, 0, foreseen, color=SHADES[0], linewidth=0, label=f"foreseen by {chooser_words(best)}")
+    axes.fill_between(budgets, 0, foreseen, color=SHADES[0], linewidth=0, label=f"foreseen by {best}")
     axes.fill_between(budgets, foreseen, lucky, color="#DDDDDD", linewidth=0, label="luck")
     look = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "linewidth": 0}
     axes.fill_between(budgets, lucky, np.maximum(gained, lucky), **look, label="not explained")
     others = [chooser for chooser in rows["subject"].unique().to_pylist() if chooser != best]
     for chooser, colour in zip(others, SHADES[1:], strict=False):
         value = _series(base.of(rows, subject=chooser))[1]
-        label = f"foreseen by {chooser_words(chooser)}"
+        label = f"foreseen by {chooser}"
         axes.plot(budgets, value, color=colour, linestyle="--", marker=".", label=label)
     for end in (low, high):
         axes.plot(budgets, end, color="#000000", linewidth=0.6, linestyle=(0, (1, 2)))

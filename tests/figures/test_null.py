@@ -70,11 +70,11 @@ def test_areas_add_up_to_the_gain(domains):
     assert [axes.get_title() for axes in picture.figure.axes] == domains
     found, layers = drawn(picture.figure.axes[-1]), 0.1 * np.arange(1, 4)
     expected = {
-        "foreseen by all predictions pooled": [[0, 0, 0], layers + 0.3],
+        "foreseen by stack": [[0, 0, 0], layers + 0.3],
         "luck": [layers + 0.3, layers + 0.7],
         "not explained": [layers + 0.7, np.maximum(layers + 0.7, 1.0)],
-        "foreseen by the model's own prediction": layers - 0.1,
-        "foreseen by the prediction of teacher": layers + 0.2,
+        "foreseen by own": layers - 0.1,
+        "foreseen by teacher": layers + 0.2,
         "oracle's gain": [1.0, 1.0, 1.0],
     }
     assert list(found) == list(expected)
@@ -86,7 +86,7 @@ def test_areas_add_up_to_the_gain(domains):
 def test_a_chooser_that_loses_is_drawn_below_nothing_and_the_rest_stays_right(monkeypatch):
     monkeypatch.setitem(FORESEEN, "stack", -0.9)
     found, layers = drawn(null.split(statistics(["text"]), SETTINGS, SETTING).figure.axes[0]), 0.1 * np.arange(1, 4)
-    np.testing.assert_allclose(found["foreseen by all predictions pooled"], [layers - 0.9, [0, 0, 0]], atol=1e-9)
+    np.testing.assert_allclose(found["foreseen by stack"], [layers - 0.9, [0, 0, 0]], atol=1e-9)
     np.testing.assert_allclose(found["luck"], [layers - 0.9, layers - 0.5], atol=1e-9)
     np.testing.assert_allclose(found["not explained"], [layers - 0.5, [1, 1, 1]], atol=1e-9)
 
