@@ -70,9 +70,10 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
     caption = (
         "Share of the teacher-informed gap that a policy closes, (fixed - policy) / (fixed - ceiling), by big layers "
         "per token: 0 is the best single route of the domain, chosen on training documents; 1 the ceiling, the routes "
-        f"that the predictions of {judge} prefer without the label. Of each policy the input and network with the lowest "
-        f"validation loss{_chosen(exact, lines)}. Above, isolated losses, where all tokens of the sequence share each "
-        "route; below, joint losses, of all tokens on their own routes at once, which the paper's router always has. "
+        f"that the predictions of {judge} prefer without the label. Of each policy the input and network with the "
+        f"lowest validation loss{_chosen(exact, lines)}. Above, isolated losses, where all tokens of the sequence "
+        "share each route; below, joint losses, of all tokens on their own routes at once, which the paper's router "
+        "always has. "
         f"{_of_references(exact)}Random routes are in the tables. {_without_gap(with_gap, exact)}"
         f"Model {setting.model}; {base.sample(setting)} Every token has exactly its budget of big layers, of "
         f"{setting.layers}; context shared. Vertical lines, which the axis may cut: {setting.confidence:.0%} "
