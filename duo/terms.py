@@ -24,6 +24,8 @@ ISOLATED, JOINT = "isolated", "joint"
 # Labels of the text, labels sampled from a model's predictions, the first less the second; less selection bias.
 TRUE, SAMPLED, DIFFERENCE, CORRECTED = "true", "sampled", "difference", "corrected"
 MATCHED, EXCESS, PLACEBO = "matched", "excess", "placebo"
+# What routers learn from, beside the losses of true labels: those that a teacher expects, and those of other tokens.
+EXPECTED, SHUFFLED = "expected", "shuffled"
 # Choosers that don't see the label, by whose prediction they choose: the model's own, the mean of all other models, and
 # the stack of all choosers.
 OWN, OTHERS, STACK = "own", "others", "stack"
