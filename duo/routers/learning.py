@@ -59,7 +59,7 @@ class Told(NamedTuple):
         return EXACT
 
 
-class Frontier(NamedTuple):
+class SampledFrontier(NamedTuple):
     """The routes of a member that knows one budget alone."""
 
     routes: Tensor
@@ -69,7 +69,7 @@ class Frontier(NamedTuple):
         return self.routes
 
 
-class Margins:
+class SampledMargins:
     """Least squares of losses less the domain's, centred over a token's routes: unbiased by which routes were drawn.
 
     Its members are all of SUPERVISIONS at every budget; untrained, each is the fixed route that is learned from its
@@ -111,13 +111,13 @@ class Margins:
             total = total + (target[rows] / unit + gained).square().sum(1).mean() / (target.shape[1] - 1)
         return total
 
-    def frontiers(self, outputs: Tensor, dataset: RouterDataset) -> list[Frontier]:
+    def frontiers(self, outputs: Tensor, dataset: RouterDataset) -> list[SampledFrontier]:
         """What every member chooses for the tokens."""
         domain, found = dataset.domain, []
         for (_, budget), base, margins, unit in zip(self.members, self.bases, outputs[..., 0], self.units, strict=True):
             codes = self.codes[budget]
             predicted = base[:, codes][domain] - unit * margins @ self.digits[codes].T
-            found.append(Frontier(codes[predicted.argmin(1)]))
+            found.append(SampledFrontier(codes[predicted.argmin(1)]))
         return found
 
     def fixed(self, dataset: RouterDataset) -> dict[int, Tensor]:
@@ -190,7 +190,7 @@ def train(
     """Losses [tokens] of the held-out tokens under every member's routes, and by budget under the fixed route's; and
     every member's loss on validation.
     """
-    objective = Margins(supervision, validation, held_out.layers, seed)
+    objective = SampledMargins(supervision, validation, held_out.layers, seed)
     generator = torch.Generator().manual_seed(int(stream(seed, "learning", network).integers(2**31)))
     hidden = training.hidden if network == "mlp" else None
     net = policies.Network(supervision.inputs, objective.bias(), hidden, generator)

@@ -84,7 +84,7 @@ def test_shuffled_losses_teach_no_more_than_the_fixed_route(trained):
 
 def test_untrained_router_is_the_fixed_route():
     held_out, _ = data(10, seed=3)
-    objective = learning.Margins(supervision(40, 0.1), held_out, LAYERS, seed=5)
+    objective = learning.SampledMargins(supervision(40, 0.1), held_out, LAYERS, seed=5)
     nothing = torch.zeros(len(objective.members), len(held_out), LAYERS, 1)
     frontiers = dict(zip(objective.members, objective.frontiers(nothing, held_out), strict=True))
     routes = frontiers[learning.Told(TRUE, BUDGET)].routes
