@@ -31,18 +31,20 @@ def collect(
     InputError where an artifact is missing.
     """
     figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"], drawn)]
+    evaluation = EVALUATION_SET_METRICS.read()["test"]
+    bits = scale.bits_per_nat(evaluation)
     return {
         "parameters": parameters,
         "metrics": ORACLE_METRICS.read(),
         "claims": content.rows(CLAIMS.read()),
-        "evaluation": EVALUATION_SET_METRICS.read()["test"],
+        "evaluation": evaluation,
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": dict(params),
         "statistics": _compact(RUN_STATISTICS.read()),
-        "tables": {title: _compact(table) for title, table in (tables or {}).items()},
+        "tables": {title: _compact(content.with_bits(table, bits)) for title, table in (tables or {}).items()},
     }
 
 
@@ -118,6 +120,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         tallies=content.tallies(claims),
         gains=content.gains(results["gain"]),
         joint=content.joint(results["joint"]),
+        models=content.model_words(results["params"]),
         bits_per_nat=(per_nat := scale.bits_per_nat(results["evaluation"])),
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
