@@ -14,8 +14,7 @@ from ruamel.yaml import YAML
 from duo.figures.base import LINES
 from duo.report import content, glossary
 from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
-from duo.studies.gain import FORESEEN, NULL
-from duo.studies.gain_statistics import chooser_words, route_words
+from duo.studies.gain_statistics import FORESEEN, NULL, chooser_words, route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
 from duo.tables.report import REPORT
