@@ -136,7 +136,14 @@ def gain() -> dict[str, pa.Table]:
             row = ids | {"strategy": strategy, "chooser": chooser}
             curves += [row | {"budget": budget} | _loss(loss) for budget, loss in at.items()]
     for domain, context, budget in product(("text", "code"), ("shared", "greedy"), (1, 2)):
-        ids = {"model": "duo", "domain": domain, "context": context, "selection": "oracle", "budget": budget}
+        ids = {
+            "model": "duo",
+            "domain": domain,
+            "context": context,
+            "selection": "oracle",
+            "chooser": "",
+            "budget": budget,
+        }
         isolated = losses["oracle", ""][budget]
         joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
         contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]

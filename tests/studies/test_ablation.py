@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from made_up import tabled
+from made_up import setting, tabled
 from project import REPOSITORY
 
 from duo.data.evaluation_set import EvaluationSet
@@ -218,7 +218,7 @@ def test_intervals_are_paired_and_tables_fit_their_schemas(tmp_path, monkeypatch
     assert len(rows) == 11 == len({row["words"] for row in rows}), "every statistic has words of its own"
 
 
-SETTING = base.Setting("duo", 12, 32, 128, 100, 0.95)
+SETTING = setting(layers=12, documents=32, tokens=128, random_routes=100, confidence=0.95)
 
 
 def test_figure_8_shows_every_kind_and_states_its_constraint():
