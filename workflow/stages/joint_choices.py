@@ -11,8 +11,8 @@ from duo.tables.oracle import CALIBRATION, JOINT_LOSSES
 from duo.tables.training import MODEL
 from duo.training import variants
 from workflow import choosers, compute, stage
+from workflow.joint import reference
 from workflow.params import load_params
-from workflow.stages.joint import reference
 
 
 def main(kind: str) -> None:
@@ -42,7 +42,10 @@ def kept(params, sample: evaluation_set.EvaluationSet, kind: str):
     """By budget, the routes [documents, length] that the other tokens keep in a context; None in `shared`."""
     if kind == terms.GREEDY:
         return contexts.winners(JOINT_LOSSES.read(context=kind), sample)
-    return dict.fromkeys(params.joint.budgets, None if kind == terms.SHARED else reference(params, sample))
+    if kind == terms.SHARED:
+        return dict.fromkeys(params.joint.budgets)
+    run, layers = params.joint.reference, params.model.layers
+    return dict.fromkeys(params.joint.budgets, reference(run, params.routers, sample, layers, params.seed))
 
 
 if __name__ == "__main__":
