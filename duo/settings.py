@@ -387,6 +387,7 @@ class Groups(Group):
     policies: Policies
     search: Search
     trend: Trend
+    contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures
 

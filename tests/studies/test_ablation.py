@@ -13,7 +13,7 @@ from duo.figures import ablation as figures
 from duo.figures import base
 from duo.model.device import Device
 from duo.model.transformer import Shape, forward_flops
-from duo.stats import Intervals
+from duo.stats import Interval, Intervals
 from duo.studies import ablation
 from duo.studies.ablation import (
     FROZEN_COST,
@@ -25,6 +25,7 @@ from duo.studies.ablation import (
     frozen_against_scratch,
     nearness,
 )
+from duo.studies.curves import LossFrom
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
 from duo.tables.training import ABLATION_LOSSES
 from workflow.params import load_params
@@ -43,7 +44,8 @@ def test_a_dense_model_stands_where_duo_does_the_same_flops():
     assert chances == {"dense": {0.5: 1.0}, "duo": {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}}
     flops = {kind: {at: forward_flops(kinds[kind], 16, 3 * p) for at, p in chances[kind].items()} for kind in kinds}
     models = [Compared(kind, kind, 1, chances[kind], flops[kind]) for kind in kinds]
-    estimates = {MeanCost(model.name, place): (0.0, 0.0, 0.0) for model in models for place in model.chances}
+    costs = [MeanCost(model.name, place) for model in models for place in model.chances]
+    estimates = dict.fromkeys([*costs, *(LossFrom(cost, "duo") for cost in costs)], Interval(0.0, 0.0, 0.0))
     study = AblationCosts("text", "loss", models, 3, 0.5, {}, np.ones(2))
     rows = tabled(ABLATION_CURVES, (study, estimates)).to_pylist()
     equal = [row["flops"] for row in rows if row["p_big"] == 0.5]
@@ -208,6 +210,15 @@ def test_intervals_are_paired_and_tables_fit_their_schemas(tmp_path, monkeypatch
     right = base.of(curves, measure="accuracy", model="d").to_pylist()[0]
     assert right["value"] == pytest.approx(1 - accuracy[1][MeanCost("d", 0.0)].value)
     assert right["low"] <= right["value"] <= right["high"]
+    for row in curves.to_pylist():
+        (duo,) = [
+            each
+            for each in curves.to_pylist()
+            if each["kind"] == "duo" and (each["measure"], each["p_big"]) == (row["measure"], row["p_big"])
+        ]
+        assert row["from_duo"] == pytest.approx(row["value"] - duo["value"])
+        assert row["from_duo_low"] <= row["from_duo"] <= row["from_duo_high"]
+        assert row["from_duo_high"] - row["from_duo_low"] < (row["high"] - row["low"]) / 2
     ABLATION_STATISTICS.write(tabled(ABLATION_STATISTICS, loss, accuracy))
     rows = ABLATION_STATISTICS.read().to_pylist()
     assert {row["family"] for row in rows} == {
@@ -225,31 +236,36 @@ def test_figure_8_shows_every_kind_and_states_its_constraint():
     studies = [made_up(measure, domain) for domain in ("text", "code") for measure in ("loss", "accuracy")]
     curves = tabled(ABLATION_CURVES, *studies, made_up("accuracy", "arc_easy"))
     picture = figures.chances(curves, SETTING, SETTINGS)
-    titles = [axes.get_title() for axes in picture.figure.axes]
-    assert titles == ["text", "text", "code", "code", "arc_easy"]
-    labels = [
-        [text.get_label() for text in axes.get_lines() if text.get_label() == "guessing"]
-        for axes in picture.figure.axes
-    ]
-    assert [len(lines) for lines in labels] == [0, 1, 0, 1, 0]
+    left = picture.figure.axes[::2]
+    measured = ["text: loss", "text: right choices", "code: loss", "code: right choices", "arc_easy: right choices"]
+    assert [axes.get_title() for axes in left] == measured
+    guessing = [["guessing" in [line.get_label() for line in axes.get_lines()] for axes in left]]
+    assert guessing == [[False, True, False, True, False]]
     legend = {text.get_text() for text in picture.figure.legends[0].get_texts()}
     assert legend == {*figures.KINDS.values(), "guessing"}
-    assert (
-        "on average alone" in picture.caption
-        and "95% percentile bootstrap" in picture.caption
-        and "1000 items" in picture.caption
-    )
+    for words in ("on average alone", "95% percentile bootstrap", "1000 items", "3.4 M parameters"):
+        assert words in picture.caption
+
+
+def test_figure_8_shows_intervals_of_differences_from_duo_alone():
+    curves = tabled(ABLATION_CURVES, made_up("loss"), made_up("loss", "code"))
+    left, right, _, other = figures.chances(curves, SETTING, SETTINGS).figure.axes
+    assert not left.containers and len(right.containers) == 2, "error bars of dense and frozen models"
+    assert right.get_ylim() == other.get_ylim()
+    rows = base.of(curves, domain="text", kind="frozen").sort_by("p_big")
+    drawn = {bars.get_label(): bars.lines[0].get_ydata() for bars in right.containers}
+    assert drawn[figures.KINDS["frozen"]].tolist() == rows["from_duo"].to_pylist()
 
 
 def test_figure_8_draws_a_line_of_the_first_seed_and_marks_of_others():
     first = made_up("loss")
     others = [Compared(f"{model.name}-2", model.kind, 2, model.chances, model.flops) for model in FOUR]
     study = AblationCosts("text", "loss", others, LAYERS, 0.0, {}, np.ones(6))
-    estimates = {
-        MeanCost(f"{key.model}-2", key.p_big): value for key, value in first[1].items() if isinstance(key, MeanCost)
-    }
+    renamed = {key: MeanCost(f"{key.model}-2", key.p_big) for key in first[1] if isinstance(key, MeanCost)}
+    estimates = {new: first[1][key] for key, new in renamed.items()}
+    estimates |= {LossFrom(new, "duo"): first[1][LossFrom(key, "duo")] for key, new in renamed.items()}
     curves = tabled(ABLATION_CURVES, first, (study, estimates))
-    (axes,) = figures.chances(curves, SETTING, SETTINGS).figure.axes
+    axes, _ = figures.chances(curves, SETTING, SETTINGS).figure.axes
     drawn = [line for line in axes.get_lines() if line.get_marker() in "os^vD"]
     lines = [line for line in drawn if line.get_linestyle() != "None"]
     assert len(lines) == 3 and len(drawn) == 6, "a line and as many loose marks for each of three kinds"
@@ -261,7 +277,7 @@ def test_a_kind_and_a_measure_that_nobody_listed_are_drawn():
     new = curves.set_column(curves.column_names.index("kind"), "kind", pa.array(["pruned"] * len(curves)))
     new = new.set_column(new.column_names.index("measure"), "measure", pa.array(["regret"] * len(curves)))
     figure = figures.chances(pa.concat_tables([curves, new.cast(curves.schema)]), SETTING, SETTINGS).figure
-    assert [axes.get_ylabel() for axes in figure.axes] == ["loss, nats per token", "regret"]
+    assert [axes.get_title() for axes in figure.axes[::2]] == ["text: loss", "text: regret"]
     assert "pruned" in {text.get_text() for text in figure.legends[0].get_texts()}
-    drawn = [line for line in figure.axes[1].get_lines() if line.get_marker() not in ("None", "_")]
+    drawn = [line for line in figure.axes[2].get_lines() if line.get_marker() not in ("None", "_")]
     assert drawn and len(drawn[0].get_xdata()) == len(new)
