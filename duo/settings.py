@@ -303,6 +303,21 @@ class Policies(Group):
         return self
 
 
+class Learning(Group):
+    """How much routers learn from: the losses of a few random routes; `duo.routers.learning` trains them."""
+
+    tokens: Annotated[list[Count], Field(min_length=2)]
+    routes: Several
+    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    steps: Count
+    batch: Count
+
+    @model_validator(mode="after")
+    def _lists(self):
+        require_ascending(self, "tokens", "budgets")
+        return self
+
+
 class Search(Group):
     """Searches for a token's best route that may look at few routes; `duo.oracle.search` runs them."""
 
@@ -385,6 +400,7 @@ class Groups(Group):
     joint: Joint
     synthetic: Synthetic
     policies: Policies
+    learning: Learning
     search: Search
     trend: Trend
     bootstrap: Bootstrap
