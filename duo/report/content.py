@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from duo.errors import InputError
 from duo.report import sentences
 from duo.studies.gain_statistics import route_words
-from duo.tables import studies, trend
+from duo.tables import learning, studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
 from duo.terms import FIXED, ISOLATED, JOINT, ORACLE, PLACEBO, TRUE
@@ -48,6 +48,7 @@ GAIN_FIGURES = (
     "cross-seed",
     "joint",
     "gap-closed",
+    "learning-curves",
     "search",
     "spectrum",
     "synthetic",
@@ -77,6 +78,7 @@ TABLES = {
     studies.CROSS_SEED: "The same, pair by pair",
     studies.JOINT_CURVES: "Isolated and joint in every context",
     studies.GAP_CLOSED_CURVES: "Routers that learn from the exact losses, and baselines",
+    learning.LEARNING_CURVES: "Routers that learn from a few random routes of more tokens",
     studies.SPECTRUM: "Variance of the loss over routes by how many layers interact",
     studies.SPECTRUM_DISTANCES: "The same of pairs of layers, by their distance",
     studies.SHAPLEY: "Shapley values of the layers",
@@ -86,6 +88,7 @@ TABLES = {
     studies.CROSS_SEED_STATISTICS: "Statistics of choices scored on other seeds or documents",
     studies.JOINT_STATISTICS: "Statistics of isolated and joint losses",
     studies.GAP_CLOSED_STATISTICS: "Statistics of these routers",
+    learning.LEARNING_STATISTICS: "Statistics of what routers gain from supervision, and miss",
     studies.SEARCH_STATISTICS: "Statistics of searches",
     studies.SPECTRUM_STATISTICS: "Statistics of additivity",
     studies.SYNTHETIC_STATISTICS: "Statistics of the synthetic domain",
@@ -191,6 +194,12 @@ def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
             told = sentences.of_the_gain(listed, domain, budget)
             shown.append(GainAtBudget(model, domain, int(budget), parts, foreseen, best, over, told))
     return shown
+
+
+def learning_sentences(rows: Iterable[dict]) -> list[str]:
+    """What rows of LEARNING_STATISTICS say of every domain."""
+    rows = list(rows)
+    return [" ".join(sentences.of_learning(rows, domain)) for domain in dict.fromkeys(row["domain"] for row in rows)]
 
 
 def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:

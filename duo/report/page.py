@@ -79,7 +79,7 @@ def render(
     params: the whole experiment. verdicts, metrics, statistics, curves and passages as CLAIMS, ORACLE_METRICS,
     ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas say what columns
     mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with: GAIN_STATISTICS,
-    GAIN_CURVES and JOINT_CURVES as statistics, curves and joint.
+    GAIN_CURVES, JOINT_CURVES and LEARNING_STATISTICS as statistics, curves, joint and learning.
     """
     main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
@@ -109,6 +109,7 @@ def render(
         gains=gains,
         apart=_apart(gain["curves"], [each for each in gains if each.model == main]),
         joint=content.joint(rows(gain["joint"])),
+        learned=content.learning_sentences(rows(gain["learning"])),
         gain_figures=content.second_part([figure.name for figure in figures]),
         glossary=glossary.TERMS,
     )

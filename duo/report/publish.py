@@ -14,6 +14,7 @@ from duo.errors import InputError
 from duo.report import content, glossary
 from duo.tables import files
 from duo.tables.data import EVALUATION_SET_METRICS
+from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 
@@ -39,6 +40,7 @@ def collect(
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
+        "learning": content.rows(LEARNING_STATISTICS.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": dict(params),
         "statistics": _compact(RUN_STATISTICS.read()),
@@ -123,6 +125,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         tallies=content.tallies(claims),
         gains=content.gains(results["gain"]),
         joint=content.joint(results["joint"]),
+        learned=content.learning_sentences(results["learning"]),
         bits_per_nat=(per_nat := bits_per_nat(results["evaluation"])),
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),

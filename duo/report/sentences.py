@@ -9,7 +9,9 @@ from typing import Any
 
 from duo.stats import Statistic
 from duo.studies import gain_statistics as gain
+from duo.studies import learning_curves
 from duo.studies.gain_statistics import chooser_words, route_words
+from duo.terms import EXPECTED, TRUE, VALUE
 
 Row = Mapping[str, Any]
 
@@ -65,6 +67,30 @@ def of_the_gain(rows: Sequence[Row], domain: str, budget: float) -> list[str]:
     return told
 
 
+def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
+    """What routers gain from supervision on a domain, what they miss and why; rows of LEARNING_STATISTICS of one model.
+
+    By the router that regresses losses, as docs/gain.md says beforehand.
+    """
+    rows = [row for row in rows if row["domain"] == domain]
+    teacher = next(row["reference"] for row in rows if row["family"] == "missed")
+    gains = [
+        next(
+            row
+            for row in rows
+            if row["family"] == "learned_gain" and row["subject"] == learning_curves.name(VALUE, told, "layers")
+        )
+        for told in (TRUE, EXPECTED)
+    ]
+    gains.append(next(row for row in rows if row["family"] == "chooser_gain" and row["subject"] == teacher))
+    slope = find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
+    return [
+        f"On {domain}: {'; '.join(f'{row['words']}, {nats(row)}' for row in gains)}.",
+        f"The first of these grows by {nats(slope)} with ten times the tokens.",
+        _missed(*(find(rows, of(VALUE, teacher)) for of in (learning_curves.missed, learning_curves.noise_less_rest))),
+    ]
+
+
 def choosers(rows: Iterable[Row]) -> list[str]:
     """Names of the choosers, in order."""
     return list(dict.fromkeys(row["subject"] for row in rows if row["family"] == "cross_entropy"))
@@ -96,6 +122,21 @@ def _foreseen(each: Mapping[str, Any]) -> str:
         part = "{value:.0%} of the oracle's gain ({low:.0%} to {high:.0%})".format_map(share) if known else ""
         return f"{words}: {part.replace('%', ' %')}." if known else f"{words}."
     return f"{words}: {'less than nothing' if row['high'] < 0 else 'not told apart from nothing'}."
+
+
+def _missed(missed: Row, decided: Row) -> str:
+    """Which part of what a router misses is the larger one."""
+    words = f"It misses {nats(missed)} of what the teacher gains"
+    if missed["low"] <= 0:
+        return f"{words}, not told apart from nothing."
+    apart = f"label noise less all else: {nats(decided)}"
+    if decided["low"] > 0:
+        return f"{words}, most of it because labels are noisy ({apart})."
+    if decided["high"] < 0:
+        return (
+            f"{words}, most of it because it doesn't see, or can't learn from so much, what the teacher sees ({apart})."
+        )
+    return f"{words}; whether label noise or what it doesn't see is the larger part of it is open ({apart})."
 
 
 def _left(row: Row) -> str:

@@ -74,7 +74,9 @@ def choose_text(
 
 
 def table(sample: EvaluationSet, routes: np.ndarray, found: Sampled) -> pa.Table:
-    """SUPERVISION (duo.tables.learning) of one domain: the sample's rows, their routes [rows, routes], and what `run` has found."""
+    """SUPERVISION (duo.tables.learning): the sample's rows, of one domain, their routes [rows, routes], and what `run`
+    has found.
+    """
     ids = np.concatenate([sample.tokens, sample.labels[:, -1:]], axis=1)
     columns = {"domain": sample.domains, "row": np.arange(len(ids), dtype=np.int32)}
     values = {"tokens": ids.astype(np.uint16), "routes": routes.astype(np.int32)}

@@ -118,13 +118,13 @@ def gain_of(key: LearnedLoss) -> Statistic:
         words = f"gain of chooser {key.policy} over the fixed route, mean over budgets"
         return Statistic("chooser_gain", key.policy, FIXED, words=words)
     words = f"gain of {_words(*_router(key))} from {key.learned_from} tokens over the fixed route, mean over budgets"
-    return Statistic("learned_gain", _name(*_router(key)), FIXED, words=words)
+    return Statistic("learned_gain", name(*_router(key)), FIXED, words=words)
 
 
 def slope(policy: str, supervision: str, reads: str) -> Statistic:
     """How much that gain grows with ten times as many tokens, by least squares."""
     words = f"growth of the gain of {_words(policy, supervision, reads)} with ten times the tokens"
-    return Statistic("learned_slope", _name(policy, supervision, reads), FIXED, words=words)
+    return Statistic("learned_slope", name(policy, supervision, reads), FIXED, words=words)
 
 
 def missed(policy: str, teacher: str) -> Statistic:
@@ -151,7 +151,8 @@ def noise_less_rest(policy: str, teacher: str) -> Statistic:
     return Statistic("noise_less_rest", policy, teacher, words=words)
 
 
-def _name(policy: str, supervision: str, reads: str) -> str:
+def name(policy: str, supervision: str, reads: str) -> str:
+    """A router as the subject of a statistic."""
     return f"{policy}, {supervision}, {reads}"
 
 
