@@ -10,8 +10,10 @@ from made_up import LAYERS, SPACE, noise, selected, tabled
 
 from duo.report import content
 from duo.stats import Intervals, Statistic
-from duo.studies import difficulty, oracle_curves
+from duo.studies import difficulty, learning_curves, oracle_curves
 from duo.studies import gain_statistics as gains
+from duo.studies.learning_curves import LearnedLoss
+from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS
 from duo.tables.studies import (
     GAIN_CURVES,
@@ -99,7 +101,7 @@ def _judged(statistic: Statistic, role: str, estimate: float, verdict: str) -> d
 
 
 def gain() -> dict[str, pa.Table]:
-    """GAIN_STATISTICS of two models with two choosers, GAIN_CURVES, and JOINT_CURVES of one.
+    """GAIN_STATISTICS of two models with two choosers, GAIN_CURVES, and JOINT_CURVES and LEARNING_STATISTICS of one.
 
     On text the stack foresees a quarter of a gain of 1, luck is half of it, and a quarter is not explained; on code
     nothing is foreseen that an interval tells from 0, and luck is all.
@@ -141,8 +143,27 @@ def gain() -> dict[str, pa.Table]:
         joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
         contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]
     schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES, "joint": JOINT_CURVES}
-    found = {"statistics": statistics, "curves": curves, "joint": contexts}
+    schemas |= {"learning": LEARNING_STATISTICS}
+    found = {"statistics": statistics, "curves": curves, "joint": contexts, "learning": learned()}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
+
+
+def learned() -> list[dict]:
+    """LEARNING_STATISTICS: on text most of what is missed is label noise, on code it is open."""
+    rows = []
+    for domain, noiseless in (("text", 0.75), ("code", 0.5)):
+        gains = {("true", "layers"): 0.125, ("expected", "layers"): noiseless, ("", "none"): 1.0}
+        values = {learning_curves.slope("value", "true", "layers"): 0.25}
+        for (told, reads), value in gains.items():
+            policy = "value" if told else "teacher"
+            values[learning_curves.gain_of(LearnedLoss(1000, policy, told, reads, None))] = value
+        values |= {
+            learning_curves.missed("value", "teacher"): 0.875,
+            learning_curves.noise_less_rest("value", "teacher"): 2 * noiseless - 1.0 if domain == "text" else 0.0,
+        }
+        ids = {"model": "duo", "domain": domain}
+        rows += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
+    return rows
 
 
 def _ends(name: str, value: float) -> dict[str, float]:

@@ -74,18 +74,13 @@ def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
     """
     rows = [row for row in rows if row["domain"] == domain]
     teacher = next(row["reference"] for row in rows if row["family"] == "missed")
-    gains = [
-        next(
-            row
-            for row in rows
-            if row["family"] == "learned_gain" and row["subject"] == learning_curves.name(VALUE, told, "layers")
-        )
-        for told in (TRUE, EXPECTED)
-    ]
-    gains.append(next(row for row in rows if row["family"] == "chooser_gain" and row["subject"] == teacher))
+    routers = [learning_curves.name(VALUE, told, "layers") for told in (TRUE, EXPECTED)]
+    gained = {(row["family"], row["subject"]): row for row in rows}
+    gains = [*(gained["learned_gain", router] for router in routers), gained["chooser_gain", teacher]]
+    told = "; ".join(f"{row['words']}, {nats(row)}" for row in gains)
     slope = find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
     return [
-        f"On {domain}: {'; '.join(f'{row['words']}, {nats(row)}' for row in gains)}.",
+        f"On {domain}: {told}.",
         f"The first of these grows by {nats(slope)} with ten times the tokens.",
         _missed(*(find(rows, of(VALUE, teacher)) for of in (learning_curves.missed, learning_curves.noise_less_rest))),
     ]

@@ -135,6 +135,35 @@ def test_the_second_part_takes_the_gain_apart(page):
     )
 
 
+def test_what_a_router_misses_is_told_and_why(page):
+    """Most of it is label noise on text; on code it is open which part is the larger one."""
+    second = page.words.split("Is the oracle's gain real?")[-1]
+    assert (
+        "It misses +0.875 nats per token (+0.812 to +0.938) of what the teacher gains, most of it because labels are "
+        "noisy" in second
+    )
+    assert (
+        "whether label noise or what it doesn't see is the larger part of it is open (label noise less all else: +0.000"
+        in second
+    )
+
+
+@pytest.mark.parametrize(
+    ("missed", "decided", "words"),
+    [
+        (0.03125, 0.5, "not told apart from nothing."),
+        (0.5, -0.5, "most of it because it doesn't see, or can't learn from so much, what the teacher sees"),
+    ],
+)
+def test_what_is_missed_follows_from_its_intervals(given, missed, decided, words):
+    values = {"missed": missed, "noise_less_rest": decided}
+    rows = content.rows(given["gain"]["learning"])
+    for row in rows:
+        value = values.get(row["family"], row["value"])
+        row |= {"value": value, "low": value - 0.0625, "high": value + 0.0625}
+    assert words in content.learning_sentences(rows)[0]
+
+
 def test_without_a_choice_the_second_part_says_so(given):
     none = {name: table.slice(0, 0) for name, table in given["gain"].items()}
     words = Tags(report.render(**given | {"gain": none})).words
