@@ -9,6 +9,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from duo.data import tokenizer
+from duo.figures import base
 from duo.oracle import select
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Study
@@ -107,6 +108,13 @@ def routing_curves(targets=(1, 3)) -> pa.Table:
             row |= {"target": float(target), "big": float(used)}
             rows.append(row | {"loss": loss, "low": loss - 0.1, "high": loss + 0.1})
     return pa.Table.from_pylist(rows)
+
+
+def setting(**changes: str | int | float) -> base.Setting:
+    """What a figure's numbers rest on, with these changes: a small model, of round bits per byte."""
+    values = {"model": "duo", "layers": LAYERS, "parameters": 3_400_000, "training_tokens": 4_200_000}
+    values |= {"documents": 5, "tokens": 6, "random_routes": 7, "confidence": 0.9}
+    return base.Setting(**values | {"bits_per_nat": {"text": 0.5, "code": 0.75}} | changes)
 
 
 def word_tokenizer() -> Tokenizer:

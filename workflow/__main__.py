@@ -92,9 +92,7 @@ def ui(port: int) -> None:
 
 def publish() -> None:
     """Write docs/results.md, its numbers and pictures, and README's part, from the artifacts of a finished run."""
-    import torch
-
-    from duo.model.transformer import Duo, Shape
+    from duo import scale
     from duo.report import content
     from duo.report import publish as results
     from duo.tables.report import FIGURE
@@ -108,15 +106,13 @@ def publish() -> None:
             f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed"
         )
     params = load_params()
-    with torch.device("meta"):
-        weights = Duo(Shape.of(params.tokens, params.model)).parameters()
     values, drawn = (
         params.model_dump(mode="json", exclude_none=True),
         [keys["name"] for keys in instance.made(FIGURE.template)],
     )
     found = {title: studies.whole(table) for table, title in content.study_tables().items()}
     tables = {title: table for title, table in found.items() if table is not None}
-    for path in results.publish(values, sum(w.numel() for w in weights), dict.fromkeys(drawn), tables):
+    for path in results.publish(values, scale.parameters(params.tokens, params.model), dict.fromkeys(drawn), tables):
         print(path)
 
 

@@ -56,8 +56,8 @@ def chances(curves: pa.Table, setting: base.Setting, settings: Ablation) -> base
         "other documents; the choice is the ending of the highest log-likelihood per character. Every layer of every "
         "token is big with the given chance, so the number of big layers is right on average alone; losses are means "
         f"over {routing}. Under each chance the floating-point operations of a forward pass, per token; dense models "
-        f"stand where Duo does theirs. Small, without line and bar: models of other seeds. Bars: "
-        f"{setting.confidence:.0%} percentile bootstrap intervals, clusters resampled."
+        f"stand where Duo does theirs. Small, without line and bar: models of other seeds. "
+        f"{base.interval(setting, 'Bars', '')}"
     )
     return base.Picture(figure, "Duo, dense models and frozen big FFNs (the paper's figure 8)", caption)
 

@@ -49,17 +49,21 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Setting:
-    """The params that a figure's numbers rest on; captions state them and files carry them.
+    """What a figure's numbers rest on and are held beside; captions state it and files carry it.
 
-    `model` is the first of route_losses.models.
+    model: the first of route_losses.models, with so many weights (`parameters`), that saw so many tokens in training.
+    bits_per_nat: bits per byte of a nat per token, by domain, over all windows of the evaluation set.
     """
 
     model: str
     layers: int
+    parameters: int
+    training_tokens: int
     documents: int
     tokens: int
     random_routes: int
     confidence: float
+    bits_per_nat: Mapping[str, float]
 
     def used(self, *left_out: str, **others: Any) -> dict[str, Any]:
         """These params by name, as a figure's file states them, but for some that it doesn't rest on; and others."""
@@ -272,6 +276,31 @@ def legend_below(figure: Figure, *panels: Axes) -> None:
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
 
 
+# What is done to percentiles where they would lie too close together; the glossary says how (duo.report.glossary).
+EXPANDED = "expanded as few clusters need"
+
+
+def studied(setting: Setting) -> str:
+    """The model that is studied, with its size, and what it is scored on."""
+    return f"Model {setting.model} ({size(setting)}); {sample(setting)}"
+
+
+def size(setting: Setting) -> str:
+    """How large the model is, and how much it saw in training; models that differ by their seed are like it."""
+    return f"{millions(setting.parameters)} parameters, trained on {millions(setting.training_tokens)} tokens"
+
+
+def millions(count: int) -> str:
+    """A number of parameters or tokens in short, such as 4.2 M."""
+    return f"{count / 1e6:.{1 if count < 1e8 else 0}f} M"
+
+
+def perplexity(setting: Setting) -> str:
+    """What a perplexity is in nats, and a nat in bits per byte of each domain."""
+    domains = ", ".join(f"{bits:.3f} of {domain}" for domain, bits in setting.bits_per_nat.items())
+    return f"Perplexity is exp of the loss in nats per token; a nat per token is, in bits per byte, {domains}."
+
+
 def sample(setting: Setting) -> str:
     return windows(setting.documents, setting.tokens)
 
@@ -292,5 +321,9 @@ def constraint(setting: Setting) -> str:
 
 
 def interval(setting: Setting, drawn: str, choices: str = "single winning routes as chosen on other clusters") -> str:
-    kind = f"{setting.confidence:.0%} percentile bootstrap intervals"
-    return ", ".join(words for words in (f"{drawn}: {kind}", "clusters resampled", choices) if words) + "."
+    return ", ".join(words for words in (f"{drawn}: {intervals(setting.confidence)}", choices) if words) + "."
+
+
+def intervals(confidence: float, resampled: str = "clusters") -> str:
+    """What all our intervals are; resampled: what is independent, where that is no cluster of documents."""
+    return f"{confidence:.0%} percentile bootstrap intervals, {EXPANDED}, {resampled} resampled"

@@ -75,9 +75,9 @@ def shares(curves: pa.Table, teacher: str, setting: base.Setting) -> base.Pictur
         "share each route; below, joint losses, of all tokens on their own routes at once, which the paper's router "
         "always has. "
         f"{_of_references(exact)}Random routes are in the tables. {_without_gap(with_gap, exact)}"
-        f"Model {setting.model}; {base.sample(setting)} Every token has exactly its budget of big layers, of "
-        f"{setting.layers}; context shared. Vertical lines, which the axis may cut: {setting.confidence:.0%} "
-        "percentile bootstrap intervals, clusters resampled, every router as it was trained and chosen."
+        f"{base.studied(setting)} Every token has exactly its budget of big layers, of "
+        f"{setting.layers}; context shared. Vertical lines, which the axis may cut: "
+        f"{base.intervals(setting.confidence)}, every router as it was trained and chosen."
     )
     return base.Picture(figure, "How much of the teacher-informed gap routers close", caption)
 

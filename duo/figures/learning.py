@@ -64,7 +64,7 @@ def curves(table: pa.Table, teacher: str, setting: base.Setting, learning: Learn
         f"routers are trained for. Noise-free losses are those that {teacher} expects, calibrated on validation text; "
         "controls should gain nothing. Horizontal lines: routes that predictions prefer without the label, over the "
         "route that is fixed by the most tokens; shaded, their intervals. Of every router the network that is better "
-        f"on validation, linear or with a hidden layer. Model {setting.model}; {base.sample(setting)} "
+        f"on validation, linear or with a hidden layer. {base.studied(setting)} "
         f"{base.constraint(setting)} "
         + base.interval(setting, "Vertical lines", "every router as it was trained, which another seed would change")
     )

@@ -1,6 +1,6 @@
 """How much of the oracle's gain anybody could foresee, and where it puts big layers for luck's sake."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -13,7 +13,6 @@ from duo.figures import base, maps
 from duo.routes import route_name
 from duo.settings import SampledLabels
 from duo.studies.gain_statistics import best_chooser, chooser_words, route_words
-from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.studies import GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
 
 _LABELS = {
@@ -27,11 +26,7 @@ def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int]) -> 
     """The figures of the gain: who could foresee it, and where big layers go; budgets: of the heat maps."""
     used, statistics = setting.used("random_routes", sampled_labels=null.model_dump()), GAIN_STATISTICS.read()
     yield base.Drawn("gain-split", split(statistics, null, setting), used, [GAIN_STATISTICS])
-
-    counts = EVALUATION_SET_METRICS.read()["test"]
-    bytes_per_token = {domain: count["bytes"] / count["tokens"] for domain, count in counts.items()}
-    inputs = [GAIN_STATISTICS, EVALUATION_SET_METRICS]
-    yield base.Drawn("choosers", choosers(statistics, bytes_per_token, null, setting), used, inputs)
+    yield base.Drawn("choosers", choosers(statistics, null, setting), used, [GAIN_STATISTICS])
 
     inputs = [GAIN_HEAT_MAPS, GAIN_LAYERS]
     picture = heat_maps(*(table.read() for table in inputs), budgets, null, setting)
@@ -84,12 +79,10 @@ def _split(axes: Axes, statistics: pa.Table) -> None:
     axes.plot(budgets, gained, color="#000000", marker="o", label="oracle's gain")
 
 
-def choosers(
-    statistics: pa.Table, bytes_per_token: Mapping[str, float], null: SampledLabels, setting: base.Setting
-) -> base.Picture:
+def choosers(statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:
     """What each chooser foresees at half of the layers big, against how well it knows the labels.
 
-    statistics as GAIN_STATISTICS; bytes_per_token: of the labels, by domain.
+    statistics as GAIN_STATISTICS.
     """
     statistics, budget = base.of(statistics, model=setting.model), setting.layers // 2
     domains = statistics["domain"].unique().to_pylist()
@@ -99,8 +92,8 @@ def choosers(
         for axes, domain in zip(panels, domains, strict=True):
             rows = base.of(statistics, domain=domain)
             _choosers(axes, rows, budget)
-            per_byte = bytes_per_token[domain] * np.log(2)
-            above = axes.secondary_xaxis("top", functions=(lambda x, c=per_byte: x / c, lambda x, c=per_byte: x * c))
+            bits = setting.bits_per_nat[domain]
+            above = axes.secondary_xaxis("top", functions=(lambda x, c=bits: x * c, lambda x, c=bits: x / c))
             above.set_xlabel(f"{domain}: cross entropy, bits per byte")
             axes.set_xlabel("cross entropy of the chooser, nats per token")
         panels[0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
@@ -193,7 +186,7 @@ def heat_maps(
 
 
 def _described(setting: base.Setting) -> str:
-    return f"Model {setting.model}; {base.sample(setting)} {base.constraint(setting)}"
+    return f"{base.studied(setting)} {base.constraint(setting)}"
 
 
 def _both_shares(axes: Axes, shares: pa.Table, expected: float) -> None:

@@ -79,7 +79,7 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
     )
     caption = (
         "Perplexity (logarithmic) against the number of big layers per token, for each way to choose the route. "
-        f"{_sample(setting)} {base.constraint(setting)} {routers}"
+        f"{base.studied(setting)} {base.constraint(setting)} {routers}"
         f"{base.interval(setting, 'Bands and vertical lines' if routers else 'Bands')}"
     )
     return base.Picture(figure, "Perplexity against budget (the paper's figure 4b)", caption)
@@ -114,7 +114,8 @@ def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Sett
     caption = (
         "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each "
         "token anew, of the best fixed route, and of routers that take the layers of the highest P(big), all tokens "
-        f"routed together. {_sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
+        f"routed together. {base.studied(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Vertical lines')}"
     )
     return base.Picture(figure, "Oracle against random routes (the paper's figure 4a)", caption)
 
@@ -133,7 +134,7 @@ def heat_maps(cells: pa.Table, shares: pa.Table, budgets: Sequence[int], setting
         figure = maps.grid(columns, setting.layers, "share of documents whose token takes the big FFN under the oracle")
     caption = (
         "How often the oracle takes the big FFN, by layer and position, and beside each map by layer alone; the dashed "
-        f"line is the share that a route without preference has. {_sample(setting)} {base.constraint(setting)} "
+        f"line is the share that a route without preference has. {base.studied(setting)} {base.constraint(setting)} "
         f"{base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle spends big layers (the paper's figure 2 a to c)", caption)
@@ -226,10 +227,6 @@ def seeds(statistics: pa.Table, setting: base.Setting) -> base.Picture:
 def _axis(row: Mapping[str, Any]) -> str:
     """Label of the axis that a statistic has; that of a family without one is the family's name."""
     return _AXES.get(row["family"], row["family"].replace("_", " "))
-
-
-def _sample(setting: base.Setting) -> str:
-    return f"Model {setting.model}; {base.sample(setting)}"
 
 
 def _validation_look(series: str, domains: list[str]) -> dict[str, str]:

@@ -47,8 +47,7 @@ def regret(curves: pa.Table, setting: base.Setting) -> base.Picture:
         "the number of evaluations: routes tried, each run through all layers, nothing being kept from one run to the "
         "next. Beam search also looks at prefixes of routes, each at its share of the layers, so it begins late. All "
         f"searches see the label. Both axes are logarithmic, that of regret down to {LINEAR:g}. "
-        f"Model {setting.model}; {base.sample(setting)} {base.constraint(setting)} Bands: {setting.confidence:.0%} "
-        "percentile bootstrap intervals, clusters resampled."
+        f"{base.studied(setting)} {base.constraint(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "Searches that try few routes, against the exact answer", caption)
 

@@ -18,6 +18,7 @@ from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 # Columns of SYNTHETIC_CLASSES that are drawn, with their names in base.LINES.
 _LOSSES = {"all_small": "loss"}
 _GAPS = {name: name for name in ("gap", "selection_bias", "known_bias", "corrected_gap")}
+_OF_THE_TEXT = ("parameters", "training_tokens", "bits_per_nat")  # of the setting, not of this domain and its model
 _KNOWN = {"difficulty": "difficulty,\nall tokens", "carry": "carry,\ndigits of sums", "entropy": "entropy,\nall tokens"}
 
 
@@ -27,7 +28,7 @@ def pictures(
     """The figure of the synthetic domain, which has documents and a model of its own."""
     setting = replace(setting, model=synthetic.NAME, documents=documents, tokens=tokens)
     picture = recovery(SYNTHETIC_CLASSES.read(), SYNTHETIC_STATISTICS.read(), budget, null, setting)
-    used = setting.used("random_routes", budget=budget, reference=null.reference)
+    used = setting.used("random_routes", *_OF_THE_TEXT, budget=budget, reference=null.reference)
     yield base.Drawn("synthetic", picture, used, [SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS])
 
 
@@ -64,8 +65,7 @@ def recovery(
         "without it. Right: Spearman's correlation of each measure with what is known; below, the share of noise, "
         "which nothing helps to predict, where a measure is at least its median over the tokens that something must be "
         f"looked up for. Held out: {setting.documents} sequences of {setting.tokens} tokens. "
-        f"{base.constraint(setting)} Horizontal lines: {setting.confidence:.0%} percentile bootstrap intervals, "
-        "sequences resampled."
+        f"{base.constraint(setting)} Horizontal lines: {base.intervals(setting.confidence, 'sequences')}."
     )
     return base.Picture(figure, "Is difficulty that is known by construction recovered?", caption)
 

@@ -72,8 +72,8 @@ def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], set
         f"A budget that goes from {first} at the first token to {last} at the last (falling), its reverse (rising), "
         "and the constant mean, all of the same total over the sequence. Left: perplexity (logarithmic) of the oracle "
         "by stretch, no interval. Right: paired differences in loss, of the oracle and of the mean over all routes of "
-        f"the budget; shuffled is the falling budgets in random order, in expectation. {_sample(setting)} Every token "
-        f"has exactly the budget of its position; {base.CONTEXT} {_interval(setting, 'Horizontal lines')}"
+        f"the budget; shuffled is the falling budgets in random order, in expectation. {base.studied(setting)} Every "
+        f"token has exactly the budget of its position; {base.CONTEXT} {base.interval(setting, 'Horizontal lines', '')}"
     )
     return base.Picture(figure, "A budget that changes along the sequence (the paper's figure 4c)", caption)
 
@@ -100,7 +100,7 @@ def losses_and_gaps(
         f"Left: loss of the first {SHOWN} tokens, at most, of one document per domain with all layers small, all big, "
         f"and under the oracle at {budget} of {setting.layers} big. Right: how many tokens have which loss with all "
         "layers small and which gap, that loss less the oracle's; on the dashed line the oracle's loss is zero, below "
-        f"the dotted one the gap is less than {difficulty.NO_GAIN:.0%} of the loss. {_sample(setting)} "
+        f"the dotted one the gap is less than {difficulty.NO_GAIN:.0%} of the loss. {base.studied(setting)} "
         f"{base.constraint(setting)} Counts: no interval."
     )
     return base.Picture(figure, "Loss and gap of single tokens (the paper's figure 5)", caption)
@@ -134,8 +134,8 @@ def classes(means: pa.Table, domains: Sequence[str], budget: int, setting: base.
     caption = (
         f"Mean loss with all layers small, and mean gap, that loss less the oracle's at {budget} of {setting.layers} "
         "big, by class of token; how many tokens in brackets. Classes that occur in too few clusters (fewer than "
-        f"{difficulty.CLUSTERS}) are left out. {_sample(setting)} {base.constraint(setting)} "
-        f"{_interval(setting, 'Horizontal lines')}"
+        f"{difficulty.CLUSTERS}) are left out. {base.studied(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Horizontal lines', '')}"
     )
     return base.Picture(figure, "Loss and gap by class of token", caption)
 
@@ -198,11 +198,3 @@ def _joint(axes: Axes, cells: pa.Table, most: int) -> ScalarMappable:
     axes.set_xlabel("loss with all layers small, nats")
     axes.set_ylabel("gap, nats")
     return image
-
-
-def _sample(setting: base.Setting) -> str:
-    return f"Model {setting.model}; {base.sample(setting)}"
-
-
-def _interval(setting: base.Setting, drawn: str) -> str:
-    return f"{drawn}: {setting.confidence:.0%} percentile bootstrap intervals, clusters resampled."

@@ -114,7 +114,7 @@ def _caption(points: pa.Table, trend: Trend, confidence: float) -> str:
         "as surprising in the same context, by the model's own prediction. Filled, by its own prediction; open, by "
         f"that of {trend.teacher}, for models of the same vocabulary. All models are scored on the same bytes, in at "
         f"most {trend.windows} windows per domain, in whole words; bits per byte, as tokens differ. Every token has "
-        f"exactly its budget; {base.CONTEXT} Vertical lines: {confidence:.0%} percentile bootstrap intervals, clusters "
-        f"resampled ({counted}), the same for all points, so that differences between points are known better than the "
+        f"exactly its budget; {base.CONTEXT} Vertical lines: {base.intervals(confidence)} "
+        f"({counted}), the same for all points, so that differences between points are known better than the "
         "points. One training for each point: how much another seed would change it is in no interval."
     )

@@ -1,7 +1,6 @@
 """The pages with the results in docs/: pictures, numbers and verdicts of one run, without a word of its corpus."""
 
 import json
-import math
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from duo import scale
 from duo.errors import InputError
 from duo.report import content, glossary
 from duo.tables import files
@@ -51,11 +51,6 @@ def collect(
 def _compact(table: pa.Table) -> dict[str, list]:
     """A table as columns' names and rows of values: without the names in each row it is a fifth as long."""
     return {"columns": table.column_names, "rows": [list(row.values()) for row in content.rows(table)]}
-
-
-def bits_per_nat(evaluation: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
-    """Bits per byte of a nat per token, by domain, from EVALUATION_SET_METRICS of one split."""
-    return {domain: counts["tokens"] / counts["bytes"] / math.log(2) for domain, counts in evaluation.items()}
 
 
 def page(results: Mapping[str, Any]) -> str:
@@ -126,7 +121,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         gains=content.gains(results["gain"]),
         joint=content.joint(results["joint"]),
         learned=content.learning_sentences(results["learning"]),
-        bits_per_nat=(per_nat := bits_per_nat(results["evaluation"])),
+        bits_per_nat=(per_nat := scale.bits_per_nat(results["evaluation"])),
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
     )

@@ -18,10 +18,12 @@ import pyarrow.compute as pc
 from duo import stats
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
-from duo.stats import Intervals, Statistic, Study
+from duo.stats import Interval, Intervals, Statistic, Study
+from duo.studies import curves
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
 from duo.training import variants
 
+DUO = "duo"  # the kind of model that the others are compared with
 WORDS = {"loss": "loss", "accuracy": "share of right choices"}  # of each measure
 
 
@@ -162,8 +164,9 @@ class AblationCosts(Study):
         return {key: stats.weighted_sums(weights, sums) / total for key, sums in self.sums.items()}
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        means = self.means(weights)
-        return means | contrasts(means, self.models, self.measure, self.layers) | self._frozen_cost(means)
+        means, duo = self.means(weights), self.models[0].name
+        from_duo = curves.paired(means, {DUO: {key: means[MeanCost(duo, key.p_big)] for key in means}})
+        return means | from_duo | contrasts(means, self.models, self.measure, self.layers) | self._frozen_cost(means)
 
     def _frozen_cost(self, means: stats.Numbers) -> stats.Numbers:
         """FROZEN_COST, where there is a frozen model, and Duo stands at the chance of training and at both ends."""
@@ -184,11 +187,14 @@ class AblationCosts(Study):
 
     def _row(self, model: Compared, place: float, estimates: Intervals) -> dict[str, Any]:
         """Row of ABLATION_CURVES of one model at one place."""
-        value, low, high, *_ = estimates[MeanCost(model.name, place)]
+        cost = MeanCost(model.name, place)
+        (value, low, high), paired = estimates[cost], estimates[curves.LossFrom(cost, DUO)]
         if self.measure == "accuracy":
             value, low, high = 1 - value, 1 - high, 1 - low
+            paired = Interval(-paired.value, -paired.high, -paired.low)
         ids = {"model": model.name, "kind": model.kind, "seed": model.seed, "p_big": place, "flops": model.flops[place]}
-        return self.ids | ids | {"measure": self.measure, "value": value, "low": low, "high": high}
+        measured = {"measure": self.measure, "value": value, "low": low, "high": high}
+        return self.ids | ids | measured | stats.ends("from_duo", paired)
 
 
 def gather(

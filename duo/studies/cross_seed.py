@@ -22,6 +22,7 @@ from duo import stats
 from duo.oracle import select
 from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic, Study
+from duo.studies import curves
 from duo.studies.documents import by_cluster
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import CROSS_SEED, CROSS_SEED_MEANS, CROSS_SEED_STATISTICS
@@ -132,6 +133,8 @@ class CrossSeed(Study):
         for strategy in next(iter(by_scorer.values())):
             mean = np.mean([losses[strategy] for losses in by_scorer.values()], axis=0)
             numbers |= {MeanLoss(strategy, budget): part for budget, part in self._by_budget(mean)}
+        means = {key: loss for key, loss in numbers.items() if isinstance(key, MeanLoss)}
+        numbers |= curves.paired(means, {FIXED: {key: means[MeanLoss(FIXED, key.budget)] for key in means}})
         for scorer, strategies in by_scorer.items():
             losses = {
                 (strategy, budget): part
@@ -143,17 +146,19 @@ class CrossSeed(Study):
         return numbers
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
-        curves = {
+        losses = {
             table: [row | {"perplexity": exp(row["loss"])} for row in self.rows(estimates, kind, "loss")]
             for table, kind in {CROSS_SEED: PairLoss, CROSS_SEED_MEANS: MeanLoss}.items()
         }
+        for row in losses[CROSS_SEED_MEANS]:
+            row |= curves.differences(estimates, MeanLoss(row["strategy"], row["budget"]), FIXED)
         statistics = [
             {"model": key.model} | row
             for key, interval in estimates.items()
             if isinstance(key, OfScorer)
             for row in self.rows({key.statistic: interval}, Statistic)
         ]
-        return curves | {CROSS_SEED_STATISTICS: statistics}
+        return losses | {CROSS_SEED_STATISTICS: statistics}
 
     def _by_budget(self, losses: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         return zip(self.budgets, losses.T, strict=True)
@@ -169,8 +174,8 @@ def _strategies(scorer: str, pairs: stats.Numbers, single: stats.Numbers) -> sta
 def gather(models: Sequence[OracleCurves], scores: Scores) -> list[CrossSeed]:
     """The study of every domain, from the oracle's curves of all models and every `score` of them."""
     studies = []
-    for name in dict.fromkeys(curves.ids["domain"] for curves in models):
-        by_model = {curves.ids["model"]: curves for curves in models if curves.ids["domain"] == name}
+    for name in dict.fromkeys(model.ids["domain"] for model in models):
+        by_model = {model.ids["model"]: model for model in models if model.ids["domain"] == name}
         places = sorted({(cluster, document) for domain, _, _, cluster, document in scores if domain == name})
         clusters = np.array([cluster for cluster, _ in places])
         pairs = {
@@ -178,16 +183,16 @@ def gather(models: Sequence[OracleCurves], scores: Scores) -> list[CrossSeed]:
             for pair in product(by_model, repeat=2)
         }
         single = {}
-        for scorer, curves in by_model.items():
+        for scorer, model in by_model.items():
             by_budget = [
                 (at.losses[FIXED], at.route_losses[:, at.route_losses.sum(axis=0).argmin()], at.losses[MEAN])
-                for at in curves.budgets.values()
+                for at in model.budgets.values()
             ]
             single |= {
                 (strategy, scorer): np.stack(sums, axis=1)
                 for strategy, sums in zip(SINGLE, zip(*by_budget, strict=True), strict=True)
             }
-        studies.append(CrossSeed(name, curves.layers, list(curves.budgets), curves.tokens, pairs, single))
+        studies.append(CrossSeed(name, model.layers, list(model.budgets), model.tokens, pairs, single))
     return studies
 
 

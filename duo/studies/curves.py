@@ -1,15 +1,49 @@
 """What can be asked of any curve of losses over budgets, whoever chose the routes: the oracle, or who knows less.
 
+What is compared is compared pairwise: the loss less that of a reference on the same tokens, in every replicate. Its
+interval is much narrower than those of both losses, which rise and fall together with how hard the drawn documents are.
+
 Answers are shares of a difference that the model itself has, so that models and kinds of text compare. The best of
 many options, on the tokens that it is scored on, looks better than it is; so an option is chosen for each half of the
 clusters on the other (duo.stats.cross_fitted), and its choice stays as it is in the bootstrap.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
 from duo import stats
+from duo.stats import Interval, Intervals
+
+NO_NUMBER = Interval(nan, nan, nan)
+
+
+@dataclass(frozen=True)
+class LossFrom:
+    """Key of a loss less that of a reference on the same tokens; loss: the key of the loss."""
+
+    loss: Hashable
+    reference: str
+
+
+def paired(losses: stats.Numbers, references: Mapping[str, Mapping[Hashable, np.ndarray]]) -> stats.Numbers:
+    """By LossFrom, each of `losses` [replicates] less those of the references, by name, that there are for its key."""
+    return {
+        LossFrom(key, name): loss - reference[key]
+        for name, reference in references.items()
+        for key, loss in losses.items()
+        if key in reference
+    }
+
+
+def differences(estimates: Intervals, loss: Hashable, *references: str) -> dict[str, float]:
+    """Columns from_REFERENCE of the row of a loss, with their ends; no number where there is no such reference."""
+    columns = {}
+    for name in references:
+        columns |= stats.ends(f"from_{name}", estimates.get(LossFrom(loss, name), NO_NUMBER))
+    return columns
 
 
 def taken(sums: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from duo.routers.whole_budgets import comparable, oracle_budget
 from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.stats import Interval, Intervals, Statistic, Study
+from duo.studies import curves
 from duo.tables.studies import GAP_CLOSED_CURVES, GAP_CLOSED_STATISTICS
 from duo.terms import (
     AVERAGE,
@@ -41,8 +42,6 @@ from duo.terms import (
     NONE,
     PAPER,
 )
-
-NO_NUMBER = Interval(nan, nan, nan)
 
 
 @dataclass(frozen=True, order=True)
@@ -209,7 +208,7 @@ class GapClosed(Study):
         row |= {"loss": loss.value, "low": loss.low, "high": loss.high, "perplexity": exp(loss.value)}
         row["big"] = estimates[BesideLoss(key, "big")].value
         for measure in ("from_fixed", "share"):
-            row |= stats.ends(measure, estimates.get(BesideLoss(key, measure), NO_NUMBER))
+            row |= stats.ends(measure, estimates.get(BesideLoss(key, measure), curves.NO_NUMBER))
         return row
 
 

@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 
 from duo import stats
 from duo.stats import Intervals, Statistic, Study
+from duo.studies import curves
+from duo.studies.curves import LossFrom
 from duo.tables.learning import LEARNING_CURVES, LEARNING_STATISTICS
 from duo.terms import EXPECTED, FIXED, NONE, TRUE
 
@@ -34,13 +36,6 @@ class LearnedLoss:
     supervision: str
     input: str
     budget: float | None
-
-
-@dataclass(frozen=True)
-class FromFixed:
-    """Key of how far such a loss is from that of the fixed route that learns from as much."""
-
-    loss: LearnedLoss
 
 
 class LearningCurves(Study):
@@ -67,9 +62,8 @@ class LearningCurves(Study):
             by_learner.setdefault(_over_budgets(key), []).append(mean)
         means |= {key: np.mean(each, axis=0) for key, each in by_learner.items()}
         numbers = dict(means)
-        for key, mean in means.items():
-            fixed = means[LearnedLoss(key.learned_from, FIXED, TRUE, NONE, key.budget)]
-            numbers[FromFixed(key)] = mean - fixed
+        fixed = {key: means[LearnedLoss(key.learned_from, FIXED, TRUE, NONE, key.budget)] for key in means}
+        numbers |= curves.paired(means, {FIXED: fixed})
         return numbers | self._statistics(numbers)
 
     def _statistics(self, numbers: stats.Numbers) -> stats.Numbers:
@@ -77,7 +71,7 @@ class LearningCurves(Study):
         gains = {
             key.loss: -number
             for key, number in numbers.items()
-            if isinstance(key, FromFixed) and key.loss.budget is None and key.loss.policy != FIXED
+            if isinstance(key, LossFrom) and key.loss.budget is None and key.loss.policy != FIXED
         }
         most = max(key.learned_from for key in gains)
         found = {gain_of(key): gain for key, gain in gains.items() if key.learned_from == most}
@@ -97,11 +91,11 @@ class LearningCurves(Study):
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         keys = [key for key in estimates if isinstance(key, LearnedLoss)]
-        curves = [
-            row | {"perplexity": exp(row["loss"])} | stats.ends("from_fixed", estimates[FromFixed(key)])
+        losses = [
+            row | {"perplexity": exp(row["loss"])} | curves.differences(estimates, key, FIXED)
             for key, row in zip(keys, self.rows(estimates, LearnedLoss, "loss"), strict=True)
         ]
-        return {LEARNING_CURVES: curves, LEARNING_STATISTICS: self.rows(estimates, Statistic)}
+        return {LEARNING_CURVES: losses, LEARNING_STATISTICS: self.rows(estimates, Statistic)}
 
 
 def _over_budgets(key: LearnedLoss) -> LearnedLoss:

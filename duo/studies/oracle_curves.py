@@ -111,7 +111,8 @@ class OracleCurves(Study):
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         means = self.means(weights)
-        numbers = means | self._big.numbers(weights) | self._at_best_budget(weights) | self._of_fixed(weights, means)
+        numbers = means | curves.paired(means, self._references(means))
+        numbers |= self._big.numbers(weights) | self._at_best_budget(weights) | self._of_fixed(weights, means)
         numbers[BEST_BUDGET] = np.array([*self.budgets])[np.argmin([means[Loss(ORACLE, k)] for k in self.budgets], 0)]
         if {1, self.layers} <= set(self.budgets):
             for strategy in (ORACLE, FIXED):
@@ -138,6 +139,17 @@ class OracleCurves(Study):
         return {
             random_gap(subject): curves.share_of_depth(weights, gap, *(self.budgets[k].losses[MEAN] for k in ends)),
             lowest_at_half(subject): curves.distance_from_lowest(weights, curve, self.tokens, self.layers),
+        }
+
+    def _references(self, means: stats.Numbers) -> dict[str, stats.Numbers]:
+        """What losses, by Loss, are compared with: all layers big, where they were run; and each budget's fixed route.
+
+        Of `means`, [replicates] each, by the name of the reference and the key of the loss.
+        """
+        all_big = means.get(Loss(MEAN, self.layers))
+        return {
+            ALL_BIG: {} if all_big is None else dict.fromkeys(means, all_big),
+            FIXED: {key: means[Loss(FIXED, key.budget)] for key in means},
         }
 
     def _mean(self, weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
@@ -183,6 +195,7 @@ class OracleCurves(Study):
         for row in self.rows(estimates, Loss, "loss"):
             strategy = row["strategy"]
             row |= {"perplexity": exp(row["loss"]), "route": self.winner(strategy, row["budget"])}
+            row |= curves.differences(estimates, Loss(strategy, row["budget"]), ALL_BIG, FIXED)
             losses.append(row | {"words": self.words.get(strategy, strategy)})
         return {
             ORACLE_CURVES: losses,

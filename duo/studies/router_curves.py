@@ -23,12 +23,12 @@ from duo.routers.whole_budgets import oracle_budget
 from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.stats import Intervals, Statistic, Study
-from duo.studies import documents, oracle_curves
+from duo.studies import curves, documents, oracle_curves
 from duo.studies.documents import by_cluster, clusters_of
 from duo.studies.oracle_curves import OracleCurves, largest_depth_bias
 from duo.studies.scored_routers import CONSTRAINTS, LayersUsed, RouterLoss, ScoredRouter, scored, shared
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
-from duo.terms import BIG, EXACT, FIXED, HARD, MEAN, ORACLE, ORACLE_AVERAGE, SKIP
+from duo.terms import ALL_BIG, BIG, EXACT, FIXED, HARD, MEAN, ORACLE, ORACLE_AVERAGE, SKIP
 
 SLOPE = Statistic("slope", "routers", words="slope of the hard routers' loss, nats per big layer that they use")
 NEARER_TO_FIXED = Statistic(
@@ -98,8 +98,8 @@ class RouterCurves(Study):
         self.clusters = len(self.tokens)
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        means = self.means(weights)
-        numbers = means | self._slope(means) | self._beside_oracle(means, weights)
+        means, oracle = self.means(weights), self.oracle.means(weights) if self.oracle else {}
+        numbers = means | self._paired(means, oracle) | self._slope(means) | self._beside_oracle(means, oracle)
         return numbers | self._biases(weights) | self._preferences(weights)
 
     def means(self, weights: np.ndarray) -> stats.Numbers:
@@ -128,6 +128,16 @@ class RouterCurves(Study):
             ROUTER_STATISTICS: self.rows(estimates, Statistic),
         }
 
+    def _paired(self, means: stats.Numbers, oracle: stats.Numbers) -> stats.Numbers:
+        """Losses less those of all layers big and, where each token has a budget, of the fixed route of that budget."""
+        losses = {key: loss for key, loss in means.items() if isinstance(key, RouterLoss)}
+        all_big, fixed = {}, {}
+        for key in losses:
+            big, same = oracle_curves.Loss(MEAN, self.layers), oracle_curves.Loss(FIXED, key.target)
+            all_big |= {key: oracle[big]} if big in oracle else {}
+            fixed |= {key: oracle[same]} if key.constraint == EXACT and same in oracle else {}
+        return curves.paired(losses, {ALL_BIG: all_big, FIXED: fixed})
+
     def _slope(self, means: stats.Numbers) -> stats.Numbers:
         """SLOPE, of a straight line through all routers that compare, at the layers that they use; below 0 where more
         compute helps. None for a single router.
@@ -138,13 +148,13 @@ class RouterCurves(Study):
         used = np.stack([means[LayersUsed(key, BIG)] for key in keys])
         return {SLOPE: stats.slopes(used, np.stack([means[key] for key in keys]))}
 
-    def _beside_oracle(self, means: stats.Numbers, weights: np.ndarray) -> stats.Numbers:
+    def _beside_oracle(self, means: stats.Numbers, oracle: stats.Numbers) -> stats.Numbers:
         """Statistics of routers, of those at exactly their budgets but for IMPROVEMENT, and of the oracle on average,
         beside the exact oracle.
         """
-        if not self.oracle:
+        if not oracle:
             return {}
-        oracle, numbers, distances, shares = self.oracle.means(weights), {}, [], []
+        numbers, distances, shares = {}, [], []
         for router in self._compared:
             loss, budget = means[router.key(EXACT)], oracle_budget(router.settings)
             fixed, lowest = (oracle[oracle_curves.Loss(strategy, budget)] for strategy in (FIXED, ORACLE))
@@ -222,7 +232,8 @@ class RouterCurves(Study):
     def _curve_row(self, key: RouterLoss, estimates: Intervals) -> dict[str, Any]:
         (row,) = self.rows({key: estimates[key]}, RouterLoss, "loss")
         used = {choice: estimates[LayersUsed(key, choice)].value for choice in (BIG, SKIP)}
-        return row | used | {"perplexity": exp(row["loss"])}
+        row |= used | {"perplexity": exp(row["loss"])}
+        return row | curves.differences(estimates, key, ALL_BIG, FIXED)
 
     def _heat_maps(self) -> pa.Table:
         """ROUTER_HEAT_MAPS: big, and skip where a router may skip."""

@@ -56,8 +56,8 @@ class ShapleyValue:
 class OverRoutes:
     """Key of a measure of a token's losses over the routes of a budget, mean over tokens.
 
-    measure: mean, deviation, oracle, predicted (the oracle if routes were independent) or effective (how many
-    independent routes would give the oracle's gain).
+    measure: mean, deviation, oracle, predicted (the oracle if routes were independent), either of these two less the
+    mean, or effective (how many independent routes would give the oracle's gain).
     """
 
     measure: str
@@ -243,11 +243,14 @@ def order_statistics(means: dict[str, np.ndarray], layers: int, budgets: list[in
     for index, budget in enumerate(budgets):
         mean, deviation, oracle = (means[name][:, index] for name in ("mean", "deviation", "oracle"))
         gains = np.divide(mean - oracle, deviation, out=np.zeros_like(mean), where=deviation > 0)
+        below = -expected_maximum(comb(layers, budget)) * deviation
         measures = {
             "mean": mean,
             "deviation": deviation,
             "oracle": oracle,
-            "predicted": mean - expected_maximum(comb(layers, budget)) * deviation,
+            "predicted": mean + below,
+            "oracle_from_mean": oracle - mean,
+            "predicted_from_mean": below,
             "effective": effective_number(gains),
         }
         numbers |= {OverRoutes(name, budget): values for name, values in measures.items()}
@@ -259,7 +262,7 @@ def order_row(estimates: Intervals, layers: int, budget: int) -> dict[str, float
     routes = comb(layers, budget)
     row = {"budget": budget, "routes": routes, "expected_maximum": expected_maximum(routes)}
     row |= {name: estimates[OverRoutes(name, budget)].value for name in ("mean", "deviation")}
-    for name in ("oracle", "predicted", "effective"):
+    for name in ("oracle", "predicted", "oracle_from_mean", "predicted_from_mean", "effective"):
         row |= stats.ends(name, estimates[OverRoutes(name, budget)])
     return row
 

@@ -11,21 +11,14 @@ import pyarrow as pa
 
 from duo import stats
 from duo.stats import Intervals, Study
+from duo.studies import curves
 from duo.tables.studies import THREE_WAY_CURVES
+from duo.terms import ALL_BIG
 
 
 @dataclass(frozen=True)
 class CellLoss:
     """Key of a strategy's mean loss over the routes with so many big and so many skipped layers."""
-
-    strategy: str
-    big: int
-    skip: int
-
-
-@dataclass(frozen=True)
-class FromAllBig:
-    """Key of that loss, less the loss of all layers big."""
 
     strategy: str
     big: int
@@ -54,19 +47,19 @@ class ThreeWayCurves(Study):
         self.sums = {name: np.bincount(at, values, minlength=size).reshape(shape) for name, values in losses.items()}
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
-        """Losses by CellLoss and by FromAllBig, each [replicates]."""
+        """Losses by CellLoss, and less that of all layers big, each [replicates]."""
         tokens = stats.weighted_sums(weights, self.tokens)
-        numbers = {}
+        numbers, all_big = {}, {}
         for strategy, sums in self.sums.items():
             means = stats.weighted_sums(weights, sums) / tokens
             for (big, skip), mean in zip(self.cells, means.T, strict=True):
                 numbers[CellLoss(strategy, big, skip)] = mean
-                numbers[FromAllBig(strategy, big, skip)] = mean - means[:, self.all_big]
-        return numbers
+                all_big[CellLoss(strategy, big, skip)] = means[:, self.all_big]
+        return numbers | curves.paired(numbers, {ALL_BIG: all_big})
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
         rows = []
         for row in self.rows(estimates, CellLoss, "loss"):
-            difference = estimates[FromAllBig(row["strategy"], row["big"], row["skip"])]
-            rows.append(row | {"perplexity": exp(row["loss"])} | stats.ends("from_all_big", difference))
+            key = CellLoss(row["strategy"], row["big"], row["skip"])
+            rows.append(row | {"perplexity": exp(row["loss"])} | curves.differences(estimates, key, ALL_BIG))
         return {THREE_WAY_CURVES: rows}

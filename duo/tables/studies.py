@@ -6,21 +6,31 @@ from duo.tables import fields, oracle, training
 from duo.tables.fields import field, interval, table
 from duo.tables.files import Json, Metrics, Table
 
+_MODEL_AND_DOMAIN = [fields.MODEL, fields.DOMAIN]
+_FROM_ALL_BIG = interval(
+    "from_all_big", "the loss less that of all layers big on the same tokens; no number without them", "nats per token"
+)
+_FROM_FIXED = interval(
+    "from_fixed",
+    "the loss less that of the best fixed route of every token's budget, on the same tokens; no number without one",
+    "nats per token",
+)
+
 ORACLE_CURVES = table(
     "oracle_curves/curves.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     fields.STRATEGY,
     fields.BUDGET,
     *fields.LOSS_INTERVAL,
+    *_FROM_ALL_BIG,
+    *_FROM_FIXED,
     field("route", pa.int32(), "the chosen route where one serves all tokens, else -1"),
     fields.STRATEGY_WORDS,
 )
 
 ORACLE_HEAT_MAPS = table(
     "oracle_curves/heat_maps.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     fields.BUDGET,
     fields.LAYER,
     fields.POSITION,
@@ -30,8 +40,7 @@ ORACLE_HEAT_MAPS = table(
 # Share of big by layer alone, with its interval: what the heat maps' claims rest on.
 ORACLE_LAYERS = table(
     "oracle_curves/layers.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     fields.BUDGET,
     fields.LAYER,
     *interval("share", "share of tokens whose oracle route is big here", ends="bare"),
@@ -66,8 +75,7 @@ SCHEDULES = table("schedules/curves.parquet", fields.MODEL, fields.DOMAIN, _SCHE
 
 SCHEDULE_POSITIONS = table(
     "schedules/positions.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     _SCHEDULE,
     _SCHEDULED,
     field("first", pa.int32(), "first position of a stretch of the sequence"),
@@ -82,8 +90,7 @@ _CLASS = field("class", pa.string(), "kind of token, of duo.data.token_classes")
 
 DIFFICULTY = table(
     "difficulty/tokens.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     fields.DOCUMENT,
     fields.CLUSTER,
     fields.POSITION,
@@ -98,8 +105,7 @@ DIFFICULTY = table(
 # Cells without tokens have no row.
 DIFFICULTY_HISTOGRAM = table(
     "difficulty/histogram.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     field("loss", pa.float64(), "lower edge of the cell in loss with all layers small", "nats"),
     field("gap", pa.float64(), "lower edge of the cell in gap", "nats"),
     field("width", pa.float64(), "of the cell, both ways", "nats"),
@@ -108,8 +114,7 @@ DIFFICULTY_HISTOGRAM = table(
 
 DIFFICULTY_CLASSES = table(
     "difficulty/classes.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     _CLASS,
     field("tokens", pa.int32(), "of the class"),
     *interval("loss", "mean loss with all layers small", "nats per token"),
@@ -133,6 +138,7 @@ ABLATION_CURVES = table(
     training.FLOPS_AS,
     training.FLOPS,
     *interval("value", "mean loss in nats per token, or share of right choices", ends="bare"),
+    *interval("from_duo", "the value less that of Duo of the same seed there, on the same tokens or items"),
 )
 
 ABLATION_STATISTICS = Table("ablation/statistics.parquet", fields.STATISTICS)
@@ -143,14 +149,15 @@ _CHOICE = field("choice", pa.string(), "big or skip")
 ROUTER_CURVES = table(
     "router_curves/curves.parquet",
     field("router", pa.string(), "a key of params routers; oracle for the oracle on average over a sequence"),
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     field("kind", pa.string(), "hard, exact or soft as in ROUTED; or oracle_average"),
     field("constraint", pa.string(), "exact: on every token; average: on the mean over a sequence"),
     field("target", pa.float64(), "big layers asked for", "layers per token"),
     field("big", pa.float64(), "big layers used", "layers per token"),
     field("skip", pa.float64(), "layers skipped", "layers per token"),
     *fields.LOSS_INTERVAL,
+    *_FROM_ALL_BIG,
+    *_FROM_FIXED,
 )
 
 ROUTER_HEAT_MAPS = table(
@@ -176,18 +183,16 @@ _BIG_AND_SKIP = [
 
 THREE_WAY_CURVES = table(
     "three_way_curves/curves.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     field("strategy", pa.string(), "oracle or mean of the routes"),
     *_BIG_AND_SKIP,
     *fields.LOSS_INTERVAL,
-    *interval("from_all_big", "loss less that of all layers big, on the same tokens", "nats per token"),
+    *_FROM_ALL_BIG,
 )
 
 GAIN_CURVES = table(
     "gain/curves.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     field(
         "strategy",
         pa.string(),
@@ -205,8 +210,7 @@ _LABELS = field("labels", pa.string(), "true, sampled, matched, or excess: true 
 
 GAIN_HEAT_MAPS = table(
     "gain/heat_maps.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     _LABELS,
     fields.BUDGET,
     fields.LAYER,
@@ -220,8 +224,7 @@ GAIN_HEAT_MAPS = table(
 
 GAIN_LAYERS = table(
     "gain/layers.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     _LABELS,
     fields.BUDGET,
     fields.LAYER,
@@ -257,6 +260,7 @@ CROSS_SEED_MEANS = table(
     fields.BUDGET,
     field("loss", pa.float64(), "mean over tokens, then over models, or pairs of them", "nats per token"),
     *fields.LOSS_INTERVAL[1:],
+    *_FROM_FIXED,
 )
 
 CROSS_SEED_STATISTICS = Table("cross_seed/statistics.parquet", fields.STATISTICS)
@@ -264,8 +268,7 @@ CROSS_SEED_STATISTICS = Table("cross_seed/statistics.parquet", fields.STATISTICS
 # Walsh-Hadamard spectrum of each token's losses over all routes, and what follows from it.
 SPECTRUM = table(
     "spectrum/orders.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     field("order", pa.int32(), "how many layers interact"),
     *interval(
         "value",
@@ -276,8 +279,7 @@ SPECTRUM = table(
 
 SPECTRUM_DISTANCES = table(
     "spectrum/distances.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     field("distance", pa.int32(), "layers from one to the other of a pair"),
     *interval(
         "value", "share of that variance that the interaction of one such pair causes, mean over the pairs", ends="bare"
@@ -286,8 +288,7 @@ SPECTRUM_DISTANCES = table(
 
 SHAPLEY = table(
     "spectrum/shapley.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     fields.LAYER,
     *interval(
         "value", "Shapley value of the layer's big FFN: its part of all small less all big", "nats per token", "bare"
@@ -299,8 +300,7 @@ SPECTRUM_STATISTICS = Table("spectrum/statistics.parquet", fields.STATISTICS)
 # The oracle beside what it would get from independent normal losses of the same mean and deviation, token by token.
 ORDER_STATISTICS = table(
     "spectrum/order_statistics.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     fields.BUDGET,
     field("routes", pa.int32(), "of this budget"),
     field("expected_maximum", pa.float64(), "of so many independent standard normals"),
@@ -308,14 +308,15 @@ ORDER_STATISTICS = table(
     field("deviation", pa.float64(), "their standard deviation over the routes, mean over tokens", "nats per token"),
     *interval("oracle", "lowest loss over the routes, mean over tokens", "nats per token"),
     *interval("predicted", "mean - expected_maximum * deviation", "nats per token"),
+    *interval("oracle_from_mean", "oracle - mean", "nats per token"),
+    *interval("predicted_from_mean", "predicted - mean", "nats per token"),
     *interval("effective", "how many independent routes would give the oracle's gain over the mean", "routes"),
 )
 
 # The gain of the best of some random routes against what it would be if their losses were independent and normal.
 EXTRAPOLATION_CURVES = table(
     "extrapolation/curves.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     fields.BUDGET,
     field("tries", pa.int32(), "different random routes of this budget, of which each token takes the best"),
     field("expected_maximum", pa.float64(), "of so many independent standard normals"),
@@ -342,8 +343,7 @@ SYNTHETIC_STATISTICS = Table("synthetic/statistics.parquet", fields.STATISTICS)
 # Searches that may try few routes of a token, against the exact answer. Rows begin where every token has tried a route.
 SEARCH_CURVES = table(
     "search/curves.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     field("method", pa.string(), "one of params search.methods"),
     fields.BUDGET,
     field("evaluations", pa.int32(), "routes tried by each token, or as many layers run"),
@@ -355,8 +355,7 @@ SEARCH_STATISTICS = Table("search/statistics.parquet", fields.STATISTICS)
 
 GAP_CLOSED_CURVES = table(
     "gap_closed/curves.parquet",
-    fields.MODEL,
-    fields.DOMAIN,
+    *_MODEL_AND_DOMAIN,
     *fields.POLICY,
     field(
         "chosen",

@@ -2,6 +2,8 @@
 
 from itertools import combinations
 
+from made_up import setting
+
 from duo.figures import base
 
 
@@ -46,3 +48,18 @@ def test_a_statistic_in_few_words():
     row = {"family": "depth_bias", "subject": "oracle", "reference": "", "budget": 4.0}
     assert base.short(row) == "depth bias of oracle, k = 4"
     assert base.short(row | {"reference": "all_big", "budget": None}) == "oracle − all big"
+
+
+def test_captions_name_the_models_size_its_training_and_bits_per_byte():
+    shown = setting(parameters=3_449_000, training_tokens=16_800_000, bits_per_nat={"text": 0.5061, "code": 0.75})
+    assert base.studied(shown).startswith("Model duo (3.4 M parameters, trained on 16.8 M tokens); 5 held-out")
+    assert base.perplexity(shown).endswith("in bits per byte, 0.506 of text, 0.750 of code.")
+    assert base.millions(125_000_000) == "125 M"
+
+
+def test_captions_say_that_intervals_are_expanded():
+    words = base.interval(setting(), "Bands", "choices kept")
+    assert (
+        words
+        == "Bands: 90% percentile bootstrap intervals, expanded as few clusters need, clusters resampled, choices kept."
+    )

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from made_up import setting
 from made_up_page import claims as made_up
 
 from duo.figures import base, claims
 
-SETTING = base.Setting(model="duo", layers=4, documents=5, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting()
 
 
 @pytest.fixture(scope="module")

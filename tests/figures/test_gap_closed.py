@@ -3,10 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import setting
 
-from duo.figures import base, gap_closed
+from duo.figures import gap_closed
 
-SETTING = base.Setting(model="duo", layers=4, documents=5, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting()
 SHARES = {
     "expected_loss": 0.6,
     "value": 0.5,

@@ -2,10 +2,11 @@
 
 import pyarrow as pa
 import pytest
+from made_up import setting
 
 from duo.figures import base, joint
 
-SETTING = base.Setting(model="duo", layers=4, documents=5, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting()
 
 
 def curves(kinds: list[str], budgets=(0, 2, 4)) -> pa.Table:

@@ -3,12 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import setting
 
 from duo.figures import base, learning
 from duo.settings import Learning
 from duo.tables.learning import LEARNING_CURVES
 
-SETTING = base.Setting("duo", 12, 48, 128, 100, 0.95)
+SETTING = setting()
 SETTINGS = Learning(tokens=[100, 1000], routes=8, budgets=[4, 6], steps=5, batch=8)
 
 

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import setting
 
 from duo.figures import base, null
 from duo.settings import SampledLabels
@@ -13,7 +14,7 @@ from duo.studies import gain_statistics as gain
 from duo.tables.studies import GAIN_STATISTICS
 
 LAYERS, BUDGETS = 4, range(5)
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting()
 SETTINGS = SampledLabels(reference="all_big", samples=2, within=0.2, teachers=["teacher"], others=False)
 FORESEEN = {"own": -0.1, "teacher": 0.2, "stack": 0.3}  # nats, and a tenth more for each big layer
 
@@ -97,14 +98,14 @@ def test_where_luck_alone_would_give_more_nothing_is_left_to_explain():
 
 
 def test_choosers_stand_at_what_they_know_and_foresee():
-    picture = null.choosers(statistics(["text", "code"]), {"text": 2.0, "code": 3.0}, SETTINGS, SETTING)
+    picture = null.choosers(statistics(["text", "code"]), SETTINGS, SETTING)
     axes = picture.figure.axes[0]
     places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(sorted(places), sorted((3.0 - share, share + 0.2) for share in FORESEEN.values()))
     assert [text.get_text() for text in axes.texts] == list(FORESEEN)
     (per_byte,) = axes.child_axes
     picture.figure.draw_without_rendering()
-    np.testing.assert_allclose(per_byte.get_xlim(), np.array(axes.get_xlim()) / (2.0 * np.log(2)))
+    np.testing.assert_allclose(per_byte.get_xlim(), np.array(axes.get_xlim()) * SETTING.bits_per_nat["text"])
     says(picture, "routes with 2 big layers", "lower bounds")
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up import LAYERS, evaluated, noise, routing_curves, tabled
+from made_up import LAYERS, evaluated, noise, routing_curves, setting, tabled
 from matplotlib.colors import to_hex
 from PIL import Image
 
@@ -13,7 +13,7 @@ from duo.report import content
 from duo.tables.report import FIGURE
 from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS
 
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=4, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting(documents=4)
 
 FINALS = {
     "duo": {"steps": 3, "validation/text/all_big": 2.0, "validation/text/all_small": 3.0},

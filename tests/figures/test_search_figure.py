@@ -2,11 +2,12 @@
 
 import pyarrow as pa
 import pytest
+from made_up import setting
 
 from duo.figures import base, search
 
 METHODS = ["random", "mcts", "beam", "evolution", "two_flip", "one_flip", "additive"]
-SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting(documents=3)
 
 
 @pytest.mark.parametrize("domains", [["text"], ["text", "code"]])

@@ -5,13 +5,14 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import setting
 
-from duo.figures import base, skips
+from duo.figures import skips
 from duo.stats import Statistic
 from duo.studies.skips import CONSISTENCY, ORACLE_LESS_FIXED, loss
 
 LAYERS = 4
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting()
 INTERVAL = {"low": 0.1, "high": 0.9}
 
 

@@ -7,11 +7,12 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import setting
 
 from duo.figures import base, spectrum
 
 LAYERS = 4
-SETTING = base.Setting(model="duo", layers=LAYERS, documents=5, tokens=6, random_routes=7, confidence=0.9)
+SETTING = setting()
 ENDS = {"low": 0.1, "high": 0.9}
 
 

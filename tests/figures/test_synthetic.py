@@ -4,7 +4,7 @@ from itertools import chain
 
 import pyarrow as pa
 import pytest
-from made_up import tabled
+from made_up import setting, tabled
 from made_up_synthetic import synthetic_tokens as table
 
 from duo.figures import base, synthetic
@@ -12,7 +12,7 @@ from duo.settings import SampledLabels
 from duo.studies.recovery import Recovery
 from duo.tables.studies import SYNTHETIC_CLASSES, SYNTHETIC_STATISTICS
 
-SETTING = base.Setting(model="synthetic", layers=4, documents=12, tokens=41, random_routes=7, confidence=0.9)
+SETTING = setting(model="synthetic", documents=12, tokens=41)
 NULL = SampledLabels(reference="all_big", samples=2, within=0.1, teachers=["teacher"], others=False)
 
 

@@ -6,11 +6,12 @@ from itertools import product
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up import setting
 
 from duo.figures import base, tokens
 from duo.studies.schedules import CONTRASTS, difference
 
-SETTING = base.Setting(model="duo", layers=4, documents=3, tokens=8, random_routes=7, confidence=0.9)
+SETTING = setting(documents=3, tokens=8)
 
 
 def positions(domains: list[str], *new: str) -> pa.Table:

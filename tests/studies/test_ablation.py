@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from made_up import tabled
+from made_up import setting, tabled
 from project import REPOSITORY
 
 from duo.data.evaluation_set import EvaluationSet
@@ -13,7 +13,7 @@ from duo.figures import ablation as figures
 from duo.figures import base
 from duo.model.device import Device
 from duo.model.transformer import Shape, forward_flops
-from duo.stats import Intervals
+from duo.stats import Interval, Intervals
 from duo.studies import ablation
 from duo.studies.ablation import (
     FROZEN_COST,
@@ -25,6 +25,7 @@ from duo.studies.ablation import (
     frozen_against_scratch,
     nearness,
 )
+from duo.studies.curves import LossFrom
 from duo.tables.studies import ABLATION_CURVES, ABLATION_STATISTICS
 from duo.tables.training import ABLATION_LOSSES
 from workflow.params import load_params
@@ -43,7 +44,8 @@ def test_a_dense_model_stands_where_duo_does_the_same_flops():
     assert chances == {"dense": {0.5: 1.0}, "duo": {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}}
     flops = {kind: {at: forward_flops(kinds[kind], 16, 3 * p) for at, p in chances[kind].items()} for kind in kinds}
     models = [Compared(kind, kind, 1, chances[kind], flops[kind]) for kind in kinds]
-    estimates = {MeanCost(model.name, place): (0.0, 0.0, 0.0) for model in models for place in model.chances}
+    costs = [MeanCost(model.name, place) for model in models for place in model.chances]
+    estimates = dict.fromkeys([*costs, *(LossFrom(cost, "duo") for cost in costs)], Interval(0.0, 0.0, 0.0))
     study = AblationCosts("text", "loss", models, 3, 0.5, {}, np.ones(2))
     rows = tabled(ABLATION_CURVES, (study, estimates)).to_pylist()
     equal = [row["flops"] for row in rows if row["p_big"] == 0.5]
@@ -208,6 +210,15 @@ def test_intervals_are_paired_and_tables_fit_their_schemas(tmp_path, monkeypatch
     right = base.of(curves, measure="accuracy", model="d").to_pylist()[0]
     assert right["value"] == pytest.approx(1 - accuracy[1][MeanCost("d", 0.0)].value)
     assert right["low"] <= right["value"] <= right["high"]
+    for row in curves.to_pylist():
+        (duo,) = [
+            each
+            for each in curves.to_pylist()
+            if each["kind"] == "duo" and (each["measure"], each["p_big"]) == (row["measure"], row["p_big"])
+        ]
+        assert row["from_duo"] == pytest.approx(row["value"] - duo["value"])
+        assert row["from_duo_low"] <= row["from_duo"] <= row["from_duo_high"]
+        assert row["from_duo_high"] - row["from_duo_low"] < (row["high"] - row["low"]) / 2
     ABLATION_STATISTICS.write(tabled(ABLATION_STATISTICS, loss, accuracy))
     rows = ABLATION_STATISTICS.read().to_pylist()
     assert {row["family"] for row in rows} == {
@@ -218,7 +229,7 @@ def test_intervals_are_paired_and_tables_fit_their_schemas(tmp_path, monkeypatch
     assert len(rows) == 11 == len({row["words"] for row in rows}), "every statistic has words of its own"
 
 
-SETTING = base.Setting("duo", 12, 32, 128, 100, 0.95)
+SETTING = setting(layers=12, documents=32, tokens=128, random_routes=100, confidence=0.95)
 
 
 def test_figure_8_shows_every_kind_and_states_its_constraint():
@@ -245,9 +256,9 @@ def test_figure_8_draws_a_line_of_the_first_seed_and_marks_of_others():
     first = made_up("loss")
     others = [Compared(f"{model.name}-2", model.kind, 2, model.chances, model.flops) for model in FOUR]
     study = AblationCosts("text", "loss", others, LAYERS, 0.0, {}, np.ones(6))
-    estimates = {
-        MeanCost(f"{key.model}-2", key.p_big): value for key, value in first[1].items() if isinstance(key, MeanCost)
-    }
+    renamed = {key: MeanCost(f"{key.model}-2", key.p_big) for key in first[1] if isinstance(key, MeanCost)}
+    estimates = {new: first[1][key] for key, new in renamed.items()}
+    estimates |= {LossFrom(new, "duo"): first[1][LossFrom(key, "duo")] for key, new in renamed.items()}
     curves = tabled(ABLATION_CURVES, first, (study, estimates))
     (axes,) = figures.chances(curves, SETTING, SETTINGS).figure.axes
     drawn = [line for line in axes.get_lines() if line.get_marker() in "os^vD"]

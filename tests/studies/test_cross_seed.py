@@ -131,6 +131,11 @@ def test_tables_fit_their_schemas(tmp_path, monkeypatch):
     studies.write([gathered["text"]], Bootstrap(confidence=0.95, resamples=200), seed=1)
     assert CROSS_SEED.read().num_rows == 4 * len(BUDGETS)
     assert set(CROSS_SEED_MEANS.read()["strategy"].to_pylist()) == {"own", "other", "fixed", "in_sample", "mean"}
+    means = {(row["strategy"], row["budget"]): row for row in CROSS_SEED_MEANS.read().to_pylist()}
+    for (_, budget), row in means.items():
+        assert row["from_fixed"] == pytest.approx(row["loss"] - means["fixed", budget]["loss"])
+        assert row["from_fixed_low"] <= row["from_fixed"] <= row["from_fixed_high"]
+    assert means["fixed", 2]["from_fixed_low"] == means["fixed", 2]["from_fixed_high"] == 0
     written = CROSS_SEED_STATISTICS.read().to_pylist()
     pairs = {(row["subject"], row["reference"]) for row in written if row["family"] == "difference"}
     assert pairs == {("fixed", "in_sample"), ("fixed", "other"), ("mean", "other"), ("other", "all_big")}

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from duo.studies import learning_curves
-from duo.studies.learning_curves import FromFixed, LearnedLoss
+from duo.studies.curves import LossFrom
+from duo.studies.learning_curves import LearnedLoss
 from duo.tables.learning import LEARNED, LEARNING_CURVES, LEARNING_STATISTICS
 from workflow.studies import as_table
 
@@ -62,8 +63,10 @@ def test_gains_are_over_the_fixed_route_of_as_much_supervision():
     found = numbers(true=0.1, expected=0.3, teacher=0.8)
     key = LearnedLoss(1000, "value", "true", "layers", None)
     assert found[key].value == pytest.approx(FIXED + 0.3 - 0.1)
-    assert found[FromFixed(key)].value == pytest.approx(-0.1)
-    assert found[FromFixed(LearnedLoss(100, "value", "true", "layers", 4.0))].value == pytest.approx(-0.05 * 4 / 3)
+    assert found[LossFrom(key, "fixed")].value == pytest.approx(-0.1)
+    assert found[LossFrom(LearnedLoss(100, "value", "true", "layers", 4.0), "fixed")].value == pytest.approx(
+        -0.05 * 4 / 3
+    )
     assert found[learning_curves.gain_of(key)].value == pytest.approx(0.1)
     teacher = learning_curves.gain_of(LearnedLoss(1000, TEACHER, "", "none", None))
     assert found[teacher].value == pytest.approx(0.8)

@@ -50,6 +50,28 @@ def test_curves_are_means_over_tokens_and_perplexity_is_their_exp():
         assert sorted(strict, key=lambda name: rows[name, budget]["loss"]) == strict or budget in (0, LAYERS)
 
 
+def test_differences_are_paired_with_all_big_and_with_the_fixed_route_of_the_budget():
+    """Documents that are hard whatever the route widen the intervals of losses alone."""
+    even, hard = noise(documents=6), noise(documents=6)
+    for index, part in enumerate(hard.values()):
+        part += 10 * index
+    tables = []
+    for losses in (even, hard):
+        domain, found = evaluated(losses)["text"]
+        rows = {(row["strategy"], row["budget"]): row for row in tabled(ORACLE_CURVES, (domain, found)).to_pylist()}
+        tables.append(rows)
+        for row in rows.values():
+            for name, reference in (("all_big", ("mean", LAYERS)), ("fixed", ("fixed", row["budget"]))):
+                assert row[f"from_{name}"] == pytest.approx(row["loss"] - rows[reference]["loss"], abs=1e-6)
+                assert row[f"from_{name}_low"] <= row[f"from_{name}"] <= row[f"from_{name}_high"]
+        assert rows["mean", LAYERS]["from_all_big_high"] == 0 == rows["fixed", 2]["from_fixed_low"]
+    wide = tables[1]["oracle", 2]
+    assert wide["high"] - wide["low"] > 5 * (wide["from_fixed_high"] - wide["from_fixed_low"])
+    for key in ("oracle", 2), ("random_token", 1):
+        for name in ("from_all_big_low", "from_fixed_high"):
+            assert tables[0][key][name] == pytest.approx(tables[1][key][name], abs=1e-4)
+
+
 def by_cluster(losses: dict, domain: str) -> dict[str, np.ndarray]:
     """[tokens, routes] of every cluster."""
     clusters: dict[str, list] = {}

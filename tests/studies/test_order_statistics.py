@@ -70,3 +70,6 @@ def test_rows_hold_each_budget_with_its_intervals():
         assert all(
             row[f"{name}_low"] <= row[name] <= row[f"{name}_high"] for name in ("oracle", "predicted", "effective")
         )
+        for name in ("oracle", "predicted"):
+            below, low, high = (row[f"{name}_from_mean{end}"] for end in ("", "_low", "_high"))
+            assert below == pytest.approx(row[name] - row["mean"]) and low <= below <= high <= 1e-9

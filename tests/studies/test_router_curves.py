@@ -252,6 +252,31 @@ def test_heat_maps_show_the_hard_routes():
         assert row["share"] == (router.choices[routes[row["position"], row["layer"]]] == row["choice"])
 
 
+def test_differences_are_paired_with_all_big_and_with_fixed_where_every_token_has_the_budget():
+    """A router that loses 0.5 nats against all layers big on every token does so in every replicate."""
+    all_big = np.stack(
+        [[ROUTE_LOSSES[domain, f"d{at}"][:, -1] for at in range(DOCUMENTS)] for domain in ("text", "code")]
+    )
+    first, intervals = studied({"a": one(2)}, {"a": routed(one(2), losses=all_big + 0.5)})
+    written = {row["kind"]: row for row in rows(first, intervals, ROUTER_CURVES) if row["target"] == 2}
+    fixed = intervals_of_the_oracle(first)[oracle_curves.Loss("fixed", 2)].value
+    for row in written.values():
+        if row["router"] == "a":
+            ends = tuple(row[f"from_all_big{end}"] for end in ("", "_low", "_high"))
+            assert ends == pytest.approx((0.5,) * 3, abs=1e-6)
+        if row["kind"] == "exact":
+            assert row["from_fixed"] == pytest.approx(row["loss"] - fixed)
+        else:
+            assert np.isnan(row["from_fixed"])
+    assert written["oracle_average"]["from_all_big"] == pytest.approx(
+        written["oracle_average"]["loss"] - all_big[0].mean(), abs=1e-6
+    )
+
+
+def intervals_of_the_oracle(study: RouterCurves) -> stats.Intervals:
+    return study.oracle.intervals(200, 0.95, seed=1)
+
+
 def test_a_model_that_was_not_enumerated_has_its_routers_alone():
     routers = {"a": one(2), "b": one(2, ("skip", "big"), model="skip")}
     tables = {name: routed(router) for name, router in routers.items()}
@@ -260,6 +285,7 @@ def test_a_model_that_was_not_enumerated_has_its_routers_alone():
     intervals = parts[2].intervals(200, 0.95, seed=1)
     assert router_curves.skip_depth_bias("b") in intervals and router_curves.NEARER_TO_FIXED not in intervals
     alone = rows(parts[2], intervals, ROUTER_CURVES)
+    assert all(np.isnan(row["from_all_big"]) and np.isnan(row["from_fixed_high"]) for row in alone)
     assert {row["router"] for row in alone} == {"b"} and {row["model"] for row in alone} == {"skip"}
     beside = rows(parts[0], parts[0].intervals(200, 0.95, seed=1), ROUTER_CURVES)
     assert {row["router"] for row in beside} == {"a", "oracle"}

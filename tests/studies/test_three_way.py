@@ -6,7 +6,8 @@ import pyarrow.compute as pc
 import pytest
 from made_up import tabled
 
-from duo.studies.three_way import CellLoss, FromAllBig, ThreeWayCurves
+from duo.studies.curves import LossFrom
+from duo.studies.three_way import CellLoss, ThreeWayCurves
 from duo.tables.studies import THREE_WAY_CURVES
 
 LAYERS = 4
@@ -48,6 +49,6 @@ def test_curves_are_the_means_over_tokens(table, tmp_path, monkeypatch):
 
 def test_all_big_is_at_no_distance_from_itself_and_all_else_at_its_difference(table):
     estimates = ThreeWayCurves(table).intervals(200, 0.95, seed=1)
-    assert estimates[FromAllBig("oracle", LAYERS, 0)] == (0, 0, 0)
-    difference, loss = estimates[FromAllBig("mean", 1, 0)], estimates[CellLoss("mean", 1, 0)]
+    assert estimates[LossFrom(CellLoss("oracle", LAYERS, 0), "all_big")] == (0, 0, 0)
+    difference, loss = estimates[LossFrom(CellLoss("mean", 1, 0), "all_big")], estimates[CellLoss("mean", 1, 0)]
     assert difference.value == pytest.approx(loss.value - estimates[CellLoss("mean", LAYERS, 0)].value)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
+from made_up import setting
 from mlflow import MlflowClient
 from project import REPOSITORY
 
@@ -150,7 +151,7 @@ figures: {patterns: {figure-7: [big-50-skip-50]}}
 evaluation_set: {documents: 4}
 route_losses: {models: [duo]}
 """
-BUDGET, SETTING = 2, base.Setting(model="duo", layers=4, documents=4, tokens=32, random_routes=10, confidence=0.95)
+BUDGET, SETTING = 2, setting(documents=4, tokens=32, random_routes=10, confidence=0.95)
 OWN = {"greedy": "best layer after best layer", "entropy": "entropy", "by_position": "by_position"}
 
 
