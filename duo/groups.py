@@ -64,4 +64,5 @@ def require_whole(mix: Mix) -> None:
 
 
 def require_mix(key: str, mix: Mix, domains: list[str]) -> None:
-    require(sorted(mix) == sorted(domains), key, sorted(mix), f"must name the domains of corpus: {domains}")
+    remedy = f"must name the domains of corpus that have a training split: {domains}"
+    require(sorted(mix) == sorted(domains), key, sorted(mix), remedy)

@@ -403,6 +403,7 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
+    contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures
 

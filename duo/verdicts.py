@@ -47,18 +47,22 @@ class Pooled:
         return np.sqrt(self.of_clusters + self.of_seeds)
 
     def reach(self, p_value: np.ndarray | float) -> np.ndarray:
-        """How far from the truth the mean lies with this chance at most, on one side.
+        """How far from the truth the mean lies with this chance at most, on one side."""
+        return reach(p_value, (self.of_clusters, self.clusters), (self.of_seeds, self.seeds))
 
-        The errors have few degrees of freedom, of seeds most often two. Cochran's rule takes the mean of both Student's
-        quantiles, by what each adds to the variance. Satterthwaite's, which reckons how many degrees of freedom both
-        have together, is wrong too often where the seeds differ by much: 7 times in 100 instead of 5, and at the levels
-        that many tests need, up to nine times as often as it should (tests/test_verdicts.py).
-        """
-        shares = [
-            variance * t.isf(p_value, max(1, count - 1))
-            for variance, count in ((self.of_clusters, self.clusters), (self.of_seeds, self.seeds))
-        ]
-        return np.divide(sum(shares), self.error, out=np.zeros_like(self.error), where=self.error > 0)
+
+def reach(p_value: np.ndarray | float, *parts: tuple[np.ndarray, int]) -> np.ndarray:
+    """How far from the truth an estimate lies with this chance at most, on one side.
+
+    parts: the variance that each of several independent things adds to the estimate's, and how many of them were drawn.
+    These are few, seeds most often three. Cochran's rule takes the mean of all Student's quantiles, by what each part
+    adds to the variance. Satterthwaite's, which reckons how many degrees of freedom all have together, is wrong too
+    often where seeds differ by much: 7 times in 100 instead of 5, and at the levels that many tests need, up to nine
+    times as often as it should (tests/test_verdicts.py).
+    """
+    error = np.sqrt(sum(variance for variance, _ in parts))
+    shares = [variance * t.isf(p_value, max(1, count - 1)) for variance, count in parts]
+    return np.divide(sum(shares), error, out=np.zeros_like(error), where=error != 0)  # no error is no number
 
 
 def pooled(values: np.ndarray, errors: np.ndarray, clusters: int) -> Pooled:

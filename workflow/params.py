@@ -5,6 +5,7 @@ remedy.
 read with the parser that DVC reads it with (YAML 1.2), so both see the same values.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ class Params(Groups):
         items = self.ablation.context + self.ablation.continuation
         remedy = f"is above the context length (tokens.sequence: {sequence})"
         require(items <= sequence, "ablation.context + continuation", items, remedy)
-        require_mix("pretrain.mix", self.pretrain.mix, list(self.corpus))
+        require_mix("pretrain.mix", self.pretrain.mix, _trained(self.corpus))
         remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; "
         remedy += "give models a p_big of their own"
         require(0 < self.pretrain.p_big < 1, "pretrain.p_big", self.pretrain.p_big, remedy)
@@ -55,6 +56,7 @@ class Params(Groups):
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
         self._check_trend()
+        self._check_contrasts()
         for figure, names in self.figures.patterns.items():
             for name in names:
                 remedy = f"is none of routers: {list(self.routers)}"
@@ -186,6 +188,10 @@ class Params(Groups):
             "model.pretrained": self.model.pretrained,
         }.items():
             require(not model, key, model, "has one vocabulary and one size: leave trend.points empty")
+        remedy = "has no training split, but the trend calibrates on the packed text of every domain (those: "
+        remedy += f"{', '.join(_trained(self.corpus))}): leave trend.points empty"
+        for domain in self.corpus:
+            require(domain in _trained(self.corpus), "corpus", domain, remedy)
         remedy = f"is none of trend.points: {list(trend.points)}"
         require(trend.teacher in trend.points, "trend.teacher", trend.teacher, remedy)
         whole = {name: points.whole(point, self.pretrain, self.model) for name, point in trend.points.items()}
@@ -218,6 +224,13 @@ class Params(Groups):
         require(
             places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}"
         )
+
+    def _check_contrasts(self) -> None:
+        for name, domains in self.contrasts.items():
+            for domain in domains:
+                remedy = f"is no domain of corpus: {list(self.corpus)}"
+                require(domain in self.corpus, f"contrasts.{name}", domain, remedy)
+            require(len(set(domains)) == 2, f"contrasts.{name}", domains, "must name two domains")
 
     def _check_recalibrated(self) -> None:
         named, first = self.route_losses.models, self.route_losses.models[0]
@@ -315,7 +328,7 @@ class Params(Groups):
 
     def _check_router(self, key: str, router: OneRouter) -> None:
         layers = self.model.layers
-        require_mix(f"{key}.mix", router.mix, list(self.corpus))
+        require_mix(f"{key}.mix", router.mix, _trained(self.corpus))
         total = router.big + (router.skip or 0)
         require(
             total < layers,
@@ -333,6 +346,15 @@ class Params(Groups):
             require(
                 trained, f"{key}.choices", router.choices, f"model {router.model!r} never trained small FFNs (p_big: 1)"
             )
+
+
+def _trained(corpus: Mapping[str, AnyDomain]) -> list[str]:
+    """Names of the domains that have training text."""
+    return [
+        name
+        for name, domain in corpus.items()
+        if domain.split_by != "package" or any(wheel.split == "train" for wheel in domain.wheels)
+    ]
 
 
 def read_yaml(path: Path, loader: YAML | None = None) -> dict:

@@ -72,9 +72,12 @@ def read(domain: Domain, name: str) -> list[Document]:
 def split(documents: list[Document], domain: Domain, name: str, seed: int) -> dict[str, list]:
     """Columns of DOCUMENTS: at most `domain.limit` documents, sampled by seed, with the split of each.
 
+    Files of a package are alike, so where there are several packages, these are the clusters, whichever way the domain
+    is split. All documents of a single one are their own clusters: the one package is then all that numbers speak of.
     InputError where a split would be empty.
     """
     kept = stream(seed, "corpus", name).permutation(len(documents))[: domain.limit]
+    asked = SPLITS
     if domain.split_by != "package":
         splits, given = dict.fromkeys(kept, "train"), 0
         for part in ("routing", "test", "validation"):
@@ -84,17 +87,19 @@ def split(documents: list[Document], domain: Domain, name: str, seed: int) -> di
             given += count
     else:
         splits = {index: documents[index].split for index in kept}
-    for part in SPLITS:
+        asked = dict.fromkeys(wheel.split for wheel in domain.wheels)  # no training, where no model trains on them
+    for part in asked:
         if part not in splits.values():
             raise InputError(
                 f"domain {name!r}: none of its {len(kept)} documents falls to the {part} split; "
                 "give more documents or a larger share"
             )
     rows = [(documents[index], splits[index]) for index in sorted(splits)]
+    several = len({document.package for document in documents}) > 1
     return {
         "id": [document.id for document, _ in rows],
         "domain": [name] * len(rows),
-        "cluster": [(domain.split_by == "package" and document.package) or document.id for document, _ in rows],
+        "cluster": [document.package if several else document.id for document, _ in rows],
         "split": [part for _, part in rows],
         "source": [document.source for document, _ in rows],
         "licence": [document.licence for document, _ in rows],

@@ -187,9 +187,14 @@ def _check_lengths(ids: BySplit, corpora: dict[str, pa.Table]) -> None:
 
 
 def packed_columns(ids: BySplit, sequence: int, seed: int) -> dict:
-    """Columns of PACKED, of documents with their BOS tokens. InputError for a split that does not fill a row."""
+    """Columns of PACKED, of documents with their BOS tokens, but for domains that no model trains on.
+
+    InputError for a split that does not fill a row.
+    """
     rows = {
-        key: pack(part, sequence, stream(seed, "tokens", *key)) for key, part in ids.items() if key[1] in PACKED_SPLITS
+        (domain, split): pack(part, sequence, stream(seed, "tokens", domain, split))
+        for (domain, split), part in ids.items()
+        if split in PACKED_SPLITS and ids[domain, "train"]
     }
     for (domain, split), part in rows.items():
         if not len(part):

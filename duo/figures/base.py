@@ -254,10 +254,61 @@ def of(table: pa.Table, **values: str | int) -> pa.Table:
     return table
 
 
-def series(curves: pa.Table, strategy: str) -> list[np.ndarray]:
-    """budget, loss, low and high of one strategy of one domain, by budget."""
-    rows = curves.filter(pc.equal(curves["strategy"], strategy)).sort_by("budget")
-    return [rows[name].to_numpy() for name in ("budget", "loss", "low", "high")]
+def columns(rows: pa.Table, *names: str) -> list[np.ndarray]:
+    return [rows[name].to_numpy() for name in names]
+
+
+def series(curves: pa.Table, strategy: str, *names: str) -> list[np.ndarray]:
+    """budget and these columns of one strategy of one domain, by budget."""
+    return columns(of(curves, strategy=strategy).sort_by("budget"), "budget", *names)
+
+
+def estimate(name: str) -> tuple[str, str, str]:
+    """The columns of a table whose rows hold several estimates: one of these, and the ends of its interval."""
+    return name, f"{name}_low", f"{name}_high"
+
+
+def paired(reference: str) -> tuple[str, str, str]:
+    """The columns of a loss less that of a reference, on the same tokens."""
+    return estimate(f"from_{reference}")
+
+
+def curve(axes: Axes, line: Line, at: np.ndarray, value: np.ndarray, *ends: np.ndarray, hollow: bool = False) -> None:
+    """A line with its marks, and the band of its intervals where their ends are given."""
+    if ends:
+        axes.fill_between(at, *ends, color=line.colour, alpha=0.12, linewidth=0)
+    look = {"marker": line.marker, "linestyle": line.dashes} | ({"markerfacecolor": "none"} if hollow else {})
+    axes.plot(at, value, color=line.colour, label=line.label, **look)
+
+
+def marks(axes: Axes, line: Line, at: np.ndarray, value: np.ndarray, *ends: np.ndarray) -> None:
+    """Marks, and upright intervals where their ends are given."""
+    if ends:
+        axes.vlines(at, *ends, color=line.colour, linewidth=0.9)
+    axes.plot(at, value, line.marker, color=line.colour, label=line.label)
+
+
+def reference(axes: Axes, line: Line, at: float) -> None:
+    """A line across, at what others are compared with."""
+    axes.axhline(at, color=line.colour, linewidth=0.8, linestyle=line.dashes, label=line.label)
+
+
+def budgets(axes: Axes, layers: int, words: str = "big layers per token") -> None:
+    """An x axis of budgets."""
+    axes.set_xlabel(words)
+    axes.set_xticks(range(0, layers + 1, max(1, layers // 12)))
+
+
+def pairs(count: int, height: float) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Two rows of panels, `count` side by side, `height` inches together: the lower ones share their y axis.
+
+    Above stands what domains differ in, such as perplexities; below, differences, that are held against each other.
+    """
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    above, below = figure.subplots(2, count, squeeze=False, sharex="col")
+    for axes in below[1:]:
+        axes.sharey(below[0])
+    return figure, list(above), list(below)
 
 
 def logarithmic(axes: Axes, ticks: int = 9) -> None:
@@ -283,6 +334,11 @@ EXPANDED = "expanded as few clusters need"
 def studied(setting: Setting) -> str:
     """The model that is studied, with its size, and what it is scored on."""
     return f"Model {setting.model} ({size(setting)}); {sample(setting)}"
+
+
+def several(setting: Setting) -> str:
+    """Models that are all as large as the one that is studied, and what they are scored on."""
+    return f"Models of {size(setting)}; {sample(setting)}"
 
 
 def size(setting: Setting) -> str:

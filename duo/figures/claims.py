@@ -50,7 +50,7 @@ def scaled(claims: pa.Table, setting: base.Setting) -> base.Picture:
         "drawn, or what a chooser that doesn't see the label shows. The colour is the verdict, after adjustment for "
         f"the number of tests; horizontal lines are {setting.confidence:.0%} intervals of one statistic at a time, "
         f"over clusters and seeds of training. What lies beyond {_REACH:g} stands at the edge. Model {setting.model} "
-        f"and those that differ by their seed alone, and likewise one that saw skips. {base.sample(setting)}"
+        f"and those that differ by their seed alone, and likewise one that saw skips. {base.several(setting)}"
     )
     return base.Picture(figure, "The paper's claims, and what of them is more than luck", caption)
 

@@ -1,6 +1,7 @@
 """Figures 2 a to c, 4a and 4b, training curves, and the seeds side by side."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from duo.figures import base, maps
 from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS
 from duo.tables.training import HISTORY, PRETRAIN_METRICS
-from duo.terms import FIXED, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN, STRATEGIES
+from duo.terms import ALL_BIG, EXACT, FIXED, MEAN, ORACLE_AVERAGE, RANDOM_ALL, RANDOM_TOKEN, SEQUENCE, STRATEGIES
 
 # Families of ORACLE_STATISTICS by the axis that they share: their numbers are of like size.
 _AXES = {
@@ -48,9 +49,10 @@ def headline(setting: base.Setting) -> Iterator[base.Drawn]:
 
 
 def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | None = None) -> base.Picture:
-    """Figure 4b: perplexity against budget for every strategy in the table, a panel per domain.
+    """Figure 4b: perplexity against budget for every strategy in the table, and below, the differences from all big.
 
-    curves as ORACLE_CURVES. With `routed`, rows of ROUTER_CURVES, routers and the oracle on average stand beside them.
+    curves as ORACLE_CURVES; a column of panels per domain. With `routed`, rows of ROUTER_CURVES, routers and the oracle
+    on average stand beside them.
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
@@ -58,18 +60,25 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
     kinds = [] if routed is None else base.known_first(routed["kind"].to_pylist())
     lines = _lines(curves, [*strategies, *kinds], setting)
     with base.style():
-        figure, panels = base.panels(len(domains), columns=2, height=3.0)
-        for axes, domain in zip(panels, domains, strict=True):
+        figure, *rows = base.pairs(len(domains), height=6.0)
+        for (above, below), domain in zip(zip(*rows, strict=True), domains, strict=True):
             part = base.of(curves, domain=domain)
-            _reference(axes, part, setting.layers)
+            _all_big(above, part, setting.layers)
+            base.reference(below, base.LINES["all_big"], 0)
             for strategy in strategies:
-                _band(axes, lines[strategy], *base.series(part, strategy))
+                budget, loss = base.series(part, strategy, "loss")
+                base.curve(above, lines[strategy], budget, np.exp(loss))
+                base.curve(below, lines[strategy], *base.series(part, strategy, *base.paired(ALL_BIG)))
             for kind in kinds:
-                rows = base.of(routed, domain=domain, kind=kind).sort_by("target")
-                if len(rows):
-                    _routed_curve(axes, lines[kind], rows)
-            _perplexity_axis(axes, domain, setting.layers)
-        base.legend_below(figure, *panels)
+                of_kind = base.of(routed, domain=domain, kind=kind).sort_by("target")
+                if len(of_kind):
+                    _routed(above, below, lines[kind], of_kind)
+            above.set_title(domain)
+            base.logarithmic(above)
+            base.budgets(below, setting.layers)
+        rows[0][0].set_ylabel("perplexity")
+        rows[1][0].set_ylabel("loss − all layers big, nats per token")
+        base.legend_below(figure, *rows[0])
     routers = (
         ""
         if routed is None
@@ -78,44 +87,48 @@ def budget_curves(curves: pa.Table, setting: base.Setting, routed: pa.Table | No
         "tokens routed together. "
     )
     caption = (
-        "Perplexity (logarithmic) against the number of big layers per token, for each way to choose the route. "
-        f"{base.studied(setting)} {base.constraint(setting)} {routers}"
+        "For each way to choose the route, against the number of big layers per token: above, perplexity "
+        "(logarithmic); below, the mean loss less that of all layers big on the same tokens, which is what intervals "
+        f"are of. {base.perplexity(setting)} {base.studied(setting)} {base.constraint(setting)} {routers}"
         f"{base.interval(setting, 'Bands and vertical lines' if routers else 'Bands')}"
     )
     return base.Picture(figure, "Perplexity against budget (the paper's figure 4b)", caption)
 
 
 def oracle_against_random(curves: pa.Table, routed: pa.Table, setting: base.Setting) -> base.Picture:
-    """Figure 4a: oracle, best of n random, fixed and routers side by side at each budget.
+    """Figure 4a: oracle, best of n random and routers side by side at each budget, each less the fixed route there.
 
     curves as ORACLE_CURVES, routed: rows of ROUTER_CURVES. Strategies that choose for a document, or not at all, are
-    left to figure 4b.
+    left to figure 4b, and so are the budgets of none and of all layers, where there is nothing to choose.
     """
     curves = base.of(curves, model=setting.model)
     domains = curves["domain"].unique().to_pylist()
-    strategies = [name for name in _strategies(curves) if name not in ("mean", "sequence")]
-    lines = _lines(curves, [*strategies, "exact"], setting)
+    strategies = [name for name in _strategies(curves) if name not in (MEAN, SEQUENCE, FIXED)]
+    lines = _lines(curves, [*strategies, EXACT], setting)
     offsets = np.linspace(-0.3, 0.3, len(lines))
     with base.style():
-        figure, panels = base.panels(len(domains), columns=1, height=2.3)
+        figure = Figure(figsize=(base.WIDTH, 2.3 * len(domains) + 0.4), layout="constrained")
+        panels = figure.subplots(len(domains), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
         for axes, domain in zip(panels, domains, strict=True):
-            part = base.of(curves, domain=domain)
-            _reference(axes, part, setting.layers)
-            exact = base.of(routed, domain=domain, kind="exact").sort_by("target")
-            curves_shown = [base.series(part, strategy) for strategy in strategies]
-            curves_shown.append([exact[name].to_numpy() for name in ("target", "loss", "low", "high")])
-            for offset, line, (budget, *loss) in zip(offsets, lines.values(), curves_shown, strict=True):
-                _upright(axes, line, budget + offset, *loss)
-            budget, *_ = base.series(part, "oracle")
-            for edge in budget[:-1] + 0.5:
+            part = _with_a_choice(base.of(curves, domain=domain), "budget", setting.layers)
+            exact = _with_a_choice(base.of(routed, domain=domain, kind=EXACT), "target", setting.layers)
+            base.reference(axes, base.LINES[FIXED], 0)
+            shown = [base.series(part, strategy, *base.paired(FIXED)) for strategy in strategies]
+            shown.append(base.columns(exact.sort_by("target"), "target", *base.paired(FIXED)))
+            for offset, line, (budget, *difference) in zip(offsets, lines.values(), shown, strict=True):
+                base.marks(axes, line, budget + offset, *difference)
+            for edge in np.arange(1, setting.layers - 1) + 0.5:
                 axes.axvline(edge, color="#dddddd", linewidth=0.5, zorder=0)
-            _perplexity_axis(axes, domain, setting.layers)
+            axes.set_title(domain)
+            axes.set_ylabel("loss − fixed, nats per token")
+        panels[-1].set_xlabel("big layers per token")
+        panels[-1].set_xticks(range(1, setting.layers))
         base.legend_below(figure, *panels)
     caption = (
-        "Perplexity (logarithmic) of the oracle, of the best of random routes, tried for all tokens alike or for each "
-        "token anew, of the best fixed route, and of routers that take the layers of the highest P(big), all tokens "
-        f"routed together. {base.studied(setting)} {base.constraint(setting)} "
-        f"{base.interval(setting, 'Vertical lines')}"
+        "Mean loss less that of the best fixed route of the same budget, on the same tokens: of the oracle, of the "
+        "best of random routes, tried for all tokens alike or for each token anew, and of routers that take the layers "
+        f"of the highest P(big), all tokens routed together. Below 0 is better than fixed. {base.studied(setting)} "
+        f"{base.constraint(setting)} {base.interval(setting, 'Vertical lines')}"
     )
     return base.Picture(figure, "Oracle against random routes (the paper's figure 4a)", caption)
 
@@ -177,10 +190,11 @@ def training(history: pa.Table, finals: Mapping[str, dict[str, float]], setting:
         panels["learning_rate"].set_xlabel("training tokens, millions")
         _final_losses(panels["finals"], finals, domains)
     caption = (
-        f"Loss while model {setting.model} trained, on its batches, where every token takes the big FFN by chance in "
-        "each layer, and on the validation split with all layers big (each token, exactly) and all small; gradient "
-        "norm (logarithmic) and learning rate. Below, the last losses of every model on the validation split; all-big "
-        "is the only FFN of a dense one. No intervals: nothing is concluded from these."
+        f"Loss while model {setting.model} ({base.millions(setting.parameters)} parameters) trained, on its batches, "
+        "where every token takes the big FFN by chance in each layer, and on the validation split with all layers "
+        "big (each token, exactly) and all small; gradient norm (logarithmic) and learning rate. Below, the last "
+        "losses of every model on the validation split; all-big is the only FFN of a dense one. No intervals: "
+        "nothing is concluded from these."
     )
     return base.Picture(figure, "Training", caption)
 
@@ -218,7 +232,7 @@ def seeds(statistics: pa.Table, setting: base.Setting) -> base.Picture:
         "What the claims on the oracle compare, a mark per model. Above, differences of mean losses, small ones by "
         "themselves, and what claims make shares of; below, the oracle's depth bias at each budget k, its share of big "
         "in the upper half of the layers less that in the lower, and the same as a share of the largest that a budget "
-        f"allows. Best budgets are in the tables. {alike} {base.sample(setting)} "
+        f"allows. Best budgets are in the tables. {alike} {base.several(setting)} "
         f"{base.constraint(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Headline statistics, seed by seed", caption)
@@ -280,49 +294,29 @@ def _lines(curves: pa.Table, names: Sequence[str], setting: base.Setting) -> dic
     return base.lines(names, labels, own)
 
 
-def _routed_curve(axes: Axes, line: base.Line, rows: pa.Table) -> None:
+def _routed(above: Axes, below: Axes, line: base.Line, rows: pa.Table) -> None:
     """One domain's routers, scored in one way, or oracle on average, from rows of ROUTER_CURVES by target.
 
     A line at the target where that is held, else marks at the layers used: the oracle holds its average, and exact
     routers every token's budget.
     """
     on_average = rows["kind"][0].as_py() == ORACLE_AVERAGE
-    held = on_average or rows["constraint"][0].as_py() == "exact"
-    budget, *loss = (rows[name].to_numpy() for name in ("target" if held else "big", "loss", "low", "high"))
-    if held:
-        _band(axes, line, budget, *loss, hollow=on_average)
-    else:
-        _upright(axes, line, budget, *loss)
+    held = on_average or rows["constraint"][0].as_py() == EXACT
+    budget, loss, *difference = base.columns(rows, "target" if held else "big", "loss", *base.paired(ALL_BIG))
+    draw = partial(base.curve, hollow=on_average) if held else base.marks
+    draw(above, line, budget, np.exp(loss))
+    draw(below, line, budget, *difference)
 
 
-def _band(
-    axes: Axes, line: base.Line, budget: np.ndarray, loss: np.ndarray, *ends: np.ndarray, hollow: bool = False
-) -> None:
-    """Perplexities as a line with the band of its intervals, from losses."""
-    axes.fill_between(budget, *np.exp(ends), color=line.colour, alpha=0.12, linewidth=0)
-    look = {"marker": line.marker, "linestyle": line.dashes} | ({"markerfacecolor": "none"} if hollow else {})
-    axes.plot(budget, np.exp(loss), color=line.colour, label=line.label, **look)
-
-
-def _upright(axes: Axes, line: base.Line, budget: np.ndarray, loss: np.ndarray, *ends: np.ndarray) -> None:
-    """Perplexities as marks with upright intervals, from losses."""
-    axes.vlines(budget, *np.exp(ends), color=line.colour, linewidth=0.9)
-    axes.plot(budget, np.exp(loss), line.marker, color=line.colour, label=line.label)
-
-
-def _reference(axes: Axes, curves: pa.Table, layers: int) -> None:
+def _all_big(axes: Axes, curves: pa.Table, layers: int) -> None:
     """A line at the perplexity of the model with all layers big, where that budget was run."""
-    budget, loss, *_ = base.series(curves, "mean")
-    for all_big in np.exp(loss[budget == layers]):
-        axes.axhline(all_big, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label="all layers big")
+    for loss in base.of(curves, strategy=MEAN, budget=layers)["loss"].to_pylist():
+        base.reference(axes, base.LINES["all_big"], np.exp(loss))
 
 
-def _perplexity_axis(axes: Axes, domain: str, layers: int) -> None:
-    axes.set_title(domain)
-    axes.set_xlabel("big layers per token")
-    axes.set_ylabel("perplexity")
-    axes.set_xticks(range(0, layers + 1, max(1, layers // 12)))
-    base.logarithmic(axes)
+def _with_a_choice(rows: pa.Table, budget: str, layers: int) -> pa.Table:
+    """Rows at budgets, of this column, at which there is more than one route."""
+    return rows.filter(pc.and_(pc.greater(rows[budget], 0), pc.less(rows[budget], layers)))
 
 
 def _history(history: pa.Table, series: str) -> tuple[np.ndarray, np.ndarray]:

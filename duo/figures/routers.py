@@ -69,7 +69,7 @@ def heat_maps(cells: pa.Table, shown: Sequence[Shown], setting: base.Setting) ->
     caption = (
         "How often routers choose the big FFN, or skip, by layer and position; each router's name and aim stand above. "
         "The likeliest choice is taken, all tokens routed together; the constraint is the mean over a sequence, aimed "
-        f"at in training, so a router may use more or fewer layers than its aim. {base.sample(setting)} No intervals "
+        f"at in training, so a router may use more or fewer layers than its aim. {base.several(setting)} No intervals "
         "here: those of the halves compared are in the routers' table of statistics."
     )
     return base.Picture(figure, "Where routers spend big layers and where they skip (the paper's figure 3)", caption)

@@ -74,7 +74,7 @@ def heat_maps(
         "How often the oracle keeps a layer's big FFN where every layer has it or is skipped, by layer and position, "
         "and beside each map by layer alone; the dashed line is the share that a route without preference has. "
         f"Exactly {big} of {setting.layers} layers per token are kept; {LEFT_OUT[skip]}; {base.CONTEXT} "
-        f"{base.sample(setting)} {base.interval(setting, 'Horizontal lines')}"
+        f"{base.several(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Where the oracle skips (the paper's figure 2d)", caption)
 
@@ -117,7 +117,7 @@ def statistics(rows: pa.Table, big: int, skip: str, setting: base.Setting) -> ba
         "second half of a sequence, and at consecutive tokens; less the same where second halves change documents, or "
         "positions are shuffled in their document, layer by layer; and the latter for deviations from each layer's "
         f"mean. Exactly {big} of {setting.layers} layers per token are kept; {LEFT_OUT[skip]}; {base.CONTEXT} "
-        f"{base.sample(setting)} {base.interval(setting, 'Horizontal lines')}"
+        f"{base.several(setting)} {base.interval(setting, 'Horizontal lines')}"
     )
     return base.Picture(figure, "Does skipping follow layers, an order, or itself?", caption)
 
@@ -132,6 +132,8 @@ def three_way(curves: pa.Table, documents: int, tokens: int, skip: str, setting:
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 6.4), layout="constrained")
         panels = figure.subplots(2, len(domains), squeeze=False)
+        for axes in panels[1, 1:]:
+            axes.sharey(panels[1, 0])
         for (above, below), domain in zip(panels.T, domains, strict=True):
             part = base.of(curves, domain=domain)
             _triangle(above, part, setting.layers)
@@ -142,9 +144,9 @@ def three_way(curves: pa.Table, documents: int, tokens: int, skip: str, setting:
         "The oracle where every layer is small, big or skipped, over the numbers of big and of skipped layers of a "
         "token; the others are small. Above, its perplexity (dark is low, the lowest is framed; the scale ends at the "
         "highest without skips); below, its mean loss less that of all layers big, on the same tokens, for some "
-        f"numbers of skipped layers. All routes of model {model} were tried; {LEFT_OUT[skip]}. Both numbers are exact "
-        f"for every token; {base.CONTEXT} {base.windows(documents, tokens)} "
-        f"{base.interval(setting, 'Bands')}"
+        f"numbers of skipped layers. {base.perplexity(setting)} All routes of model {model} "
+        f"({base.size(setting)}) were tried; {LEFT_OUT[skip]}. Both numbers are exact for every token; "
+        f"{base.CONTEXT} {base.windows(documents, tokens)} {base.interval(setting, 'Bands')}"
     )
     return base.Picture(figure, "The oracle over small, big and skip", caption)
 

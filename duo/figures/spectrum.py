@@ -5,16 +5,15 @@ another model.
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.special import comb
 
 from duo.figures import base
 from duo.tables.studies import CROSS_SEED_MEANS, ORDER_STATISTICS, SHAPLEY, SPECTRUM, SPECTRUM_DISTANCES
-
-_WITHOUT_BANDS = ("in_sample", "mean")  # strategies of which the caption says so
+from duo.terms import FIXED
 
 
 def pictures(setting: base.Setting, models: list[str]) -> Iterator[base.Drawn]:
@@ -32,37 +31,36 @@ def pictures(setting: base.Setting, models: list[str]) -> Iterator[base.Drawn]:
 
 
 def order_statistics(table: pa.Table, setting: base.Setting) -> base.Picture:
-    """Above, oracle and prediction against budget; below, effective and true number of routes.
+    """Above, oracle and prediction less the mean route, against budget; below, effective and true number of routes.
 
     table as ORDER_STATISTICS.
     """
     table = base.of(table, model=setting.model)
     domains = table["domain"].unique().to_pylist()
     with base.style():
-        figure, panels = base.panels(2 * len(domains), columns=len(domains), height=2.6)
-        for above, below, domain in zip(panels[: len(domains)], panels[len(domains) :], domains, strict=True):
-            rows = base.of(table, domain=domain).sort_by("budget")
-            budget, mean, routes = _columns(rows, "budget", "mean", "routes")
-            _reference(above, budget, mean, setting.layers)
-            for name, line in base.lines(["mean", "oracle", "predicted"]).items():
-                _curve(above, line, budget, *np.exp(_estimate(rows, name)))
-            above.set_title(domain)
-            above.set_ylabel("perplexity")
-            base.logarithmic(above)
-            _curve(below, base.LINES["routes"], budget, routes)
-            _curve(below, base.LINES["effective"], budget, *_estimate(rows, "effective"))
-            below.set_ylabel("routes")
+        figure = Figure(figsize=(base.WIDTH, 5.0), layout="constrained")
+        rows = figure.subplots(2, len(domains), squeeze=False, sharex=True, sharey="row")
+        for (above, below), domain in zip(zip(*rows, strict=True), domains, strict=True):
+            part = base.of(table, domain=domain).sort_by("budget")
+            budget, routes = base.columns(part, "budget", "routes")
+            base.reference(above, base.LINES["mean"], 0)
+            for name, line in base.lines(["oracle", "predicted"]).items():
+                base.curve(above, line, budget, *base.columns(part, *base.estimate(f"{name}_from_mean")))
+            base.curve(below, base.LINES["routes"], budget, routes)
+            base.curve(below, base.LINES["effective"], budget, *base.columns(part, *base.estimate("effective")))
             below.set_yscale("log")
-            for axes in (above, below):
-                _layer_axis(axes, "big layers per token", setting.layers)
-        base.legend_below(figure, panels[0], panels[-1])
+            above.set_title(domain)
+            base.budgets(below, setting.layers)
+        rows[0][0].set_ylabel("loss − mean of all routes,\nnats per token")
+        rows[1][0].set_ylabel("routes")
+        base.legend_below(figure, rows[0][0], rows[1][0])
     caption = (
-        "Above, perplexity (logarithmic) against budget: the oracle, and what it would be if the losses of a token's "
-        "routes were independent and normal, with the token's own mean and standard deviation over the routes of the "
-        "budget: mean less c times the deviation, c the expected maximum of as many standard normals. Below "
-        "(logarithmic), how many routes the budget has, and how many independent ones would give the gain over the "
-        "mean that the oracle shows: routes share layers. "
-        f"{base.sample(setting)} {base.constraint(setting)} {base.interval(setting, 'Bands', '')}"
+        "Above, what is below the mean loss of all routes of a budget, on the same tokens: the oracle, and what it "
+        "would be if the losses of a token's routes were independent and normal, with the token's own mean and "
+        "standard deviation over the routes of the budget: mean less c times the deviation, c the expected maximum of "
+        "as many standard normals. Below (logarithmic), how many routes the budget has, and how many independent ones "
+        f"would give the gain over the mean that the oracle shows: routes share layers. {base.studied(setting)} "
+        f"{base.constraint(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "The oracle against independent noise", caption)
 
@@ -84,8 +82,8 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
             table = base.of(table, model=setting.model)
             for domain, line in _domain_lines(table).items():
                 rows = base.of(table, domain=domain).sort_by(key)
-                at, *value = _columns(rows, key, "value", "low", "high")
-                _curve(axes, line, at + int(key == "layer"), *value)
+                at, *value = base.columns(rows, key, "value", "low", "high")
+                base.curve(axes, line, at + int(key == "layer"), *value)
                 if key == "order":  # what single coefficients of the size of the last, of all layers, would add up to
                     noise = value[0][-1] * comb(int(at[-1]), at)
                     look = {"linestyle": ":", "linewidth": 0.8, "label": f"white noise, {domain}"}
@@ -105,46 +103,46 @@ def spectrum(orders: pa.Table, distances: pa.Table, shapley: pa.Table, setting: 
         "layers, as rounding makes them. Middle, the share of one pair of layers, mean over the pairs that lie so far "
         "apart. Right, the Shapley value of each layer's big FFN: they add up to the loss with all layers small less "
         "that with all big. Shares are of means over tokens. Routes of every budget, each counted once; "
-        f"{base.CONTEXT} {base.sample(setting)} {base.interval(setting, 'Bands', '')}"
+        f"{base.CONTEXT} {base.studied(setting)} {base.interval(setting, 'Bands', '')}"
     )
     return base.Picture(figure, "Do layers add up?", caption)
 
 
 def cross_seed(means: pa.Table, models: int, setting: base.Setting) -> base.Picture:
-    """Perplexity against budget of every strategy in the table: routes that the model chose itself, other seeds, fixed.
+    """Loss less the fixed route's against budget: of routes that the model chose itself, of other seeds' and the rest.
 
     means as CROSS_SEED_MEANS; models: how many there are.
     """
     domains = means["domain"].unique().to_pylist()
-    lines = base.lines(base.known_first(means["strategy"].to_pylist()))
+    lines = base.lines(name for name in base.known_first(means["strategy"].to_pylist()) if name != FIXED)
     with base.style():
-        figure, panels = base.panels(len(domains), columns=2, height=3.0)
+        figure = Figure(figsize=(base.WIDTH, 3.6), layout="constrained")
+        panels = figure.subplots(1, len(domains), squeeze=False, sharey=True)[0]
         for axes, domain in zip(panels, domains, strict=True):
             part = base.of(means, domain=domain)
-            budget, own, *_ = base.series(part, "own")
-            _reference(axes, budget, own, setting.layers)
+            base.reference(axes, base.LINES[FIXED], 0)
             for strategy, line in lines.items():
-                budget, *loss = base.series(part, strategy)
-                if len(budget):
-                    _curve(axes, line, budget, *np.exp(loss[:1] if strategy in _WITHOUT_BANDS else loss))
+                base.curve(axes, line, *base.series(part, strategy, *base.paired(FIXED)))
             axes.set_title(domain)
-            axes.set_ylabel("perplexity")
-            _layer_axis(axes, "big layers per token", setting.layers)
-            base.logarithmic(axes)
-        base.legend_below(figure, panels[0])
+            base.budgets(axes, setting.layers)
+        panels[0].set_ylabel("loss − fixed, nats per token")
+        base.legend_below(figure, *panels)
     if models > 1:
         drawn = (
-            f"of {models} models that differ by their seed alone, mean over models, or over ordered pairs where one "
-            "chooses and another is scored. Seeds share tokens and labels but not weights, so what a choice keeps for "
-            "another seed may still be selection bias."
+            f"{models} models that differ by their seed alone ({base.size(setting)}), mean over models, or over "
+            "ordered pairs where one chooses and another is scored. Seeds share tokens and labels but not weights, so "
+            "what a choice keeps for another seed may still be selection bias."
         )
     else:
-        drawn = f"of model {setting.model}. Choices for another seed's model are missing: they need two models or more."
+        drawn = (
+            f"Model {setting.model} ({base.size(setting)}). Choices for another seed's model are missing: they need "
+            "two models or more."
+        )
     caption = (
-        f"Perplexity (logarithmic) against budget {drawn} Beside the fixed route, which was chosen on other documents "
-        f"than it serves, stands the best on these very documents. {base.sample(setting)} {base.constraint(setting)} "
-        f"{base.interval(setting, 'Bands', 'all choices kept')} The route chosen on the same documents and the mean "
-        "have none."
+        "Mean loss less that of the best fixed route of the same budget, which was chosen on other documents than it "
+        f"serves, on the same tokens; below 0 is better. {drawn} Beside them stands the fixed route that is best on "
+        f"these very documents. {base.sample(setting)} {base.constraint(setting)} "
+        f"{base.interval(setting, 'Bands', 'all choices kept')}"
     )
     return base.Picture(figure, "Choices that are scored by another seed's model", caption)
 
@@ -153,28 +151,6 @@ def _domain_lines(table: pa.Table) -> dict[str, base.Line]:
     """Full lines by domain: dotted ones are for noise."""
     domains = table["domain"].unique().to_pylist()
     return {name: replace(line, label=name, dashes="-") for name, line in base.lines(domains).items()}
-
-
-def _columns(rows: pa.Table, *names: str) -> list[np.ndarray]:
-    return [rows[name].to_numpy() for name in names]
-
-
-def _estimate(rows: pa.Table, name: str) -> list[np.ndarray]:
-    """The column, and the ends of its interval where the table has them."""
-    return _columns(rows, *(column for column in (name, f"{name}_low", f"{name}_high") if column in rows.column_names))
-
-
-def _curve(axes: Axes, line: base.Line, at: np.ndarray, value: np.ndarray, *ends: np.ndarray) -> None:
-    if ends:
-        axes.fill_between(at, *ends, color=line.colour, alpha=0.12, linewidth=0)
-    axes.plot(at, value, color=line.colour, marker=line.marker, linestyle=line.dashes, label=line.label)
-
-
-def _reference(axes: Axes, budget: np.ndarray, loss: np.ndarray, layers: int) -> None:
-    """A line at the perplexity of the model with all layers big."""
-    axes.axhline(
-        np.exp(loss[budget == layers][0]), color="#000000", linewidth=0.8, linestyle=(0, (1, 2)), label="all layers big"
-    )
 
 
 def _layer_axis(axes: Axes, label: str, layers: int) -> None:

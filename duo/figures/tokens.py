@@ -59,12 +59,14 @@ def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], set
     domains = positions["domain"].unique().to_pylist()
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 2.3 * len(domains) + 0.4), layout="constrained")
-        grid = figure.subplots(len(domains), 2, squeeze=False, width_ratios=[3, 2])
+        grid = figure.subplots(len(domains), 2, squeeze=False, sharex="col", width_ratios=[3, 2])
         for (along, whole), domain in zip(grid, domains, strict=True):
             _along(along, base.of(positions, domain=domain))
             _differences(whole, base.of(statistics, domain=domain))
             along.set_title(f"{domain}: oracle, by stretch of the sequence")
-            whole.set_title(f"{domain}: differences, whole sequence")
+            whole.set_title(f"{domain}: whole sequence")
+        for axes, words in zip(grid[-1], ("position", "difference in loss, nats per token"), strict=True):
+            axes.set_xlabel(words)
         for axes, side in zip(grid[0], ("left", "right"), strict=True):
             figure.legend(*axes.get_legend_handles_labels(), loc=f"outside lower {side}", ncols=3)
     first, last = budgets
@@ -72,8 +74,9 @@ def schedules(positions: pa.Table, statistics: pa.Table, budgets: list[int], set
         f"A budget that goes from {first} at the first token to {last} at the last (falling), its reverse (rising), "
         "and the constant mean, all of the same total over the sequence. Left: perplexity (logarithmic) of the oracle "
         "by stretch, no interval. Right: paired differences in loss, of the oracle and of the mean over all routes of "
-        f"the budget; shuffled is the falling budgets in random order, in expectation. {base.studied(setting)} Every "
-        f"token has exactly the budget of its position; {base.CONTEXT} {base.interval(setting, 'Horizontal lines', '')}"
+        f"the budget; shuffled is the falling budgets in random order, in expectation. {base.perplexity(setting)} "
+        f"{base.studied(setting)} Every token has exactly the budget of its position; {base.CONTEXT} "
+        f"{base.interval(setting, 'Horizontal lines', '')}"
     )
     return base.Picture(figure, "A budget that changes along the sequence (the paper's figure 4c)", caption)
 
@@ -148,7 +151,6 @@ def _along(axes: Axes, positions: pa.Table) -> None:
         middle = (rows["first"].to_numpy() + rows["last"].to_numpy()) / 2 + 1
         style = {"color": line.colour, "marker": line.marker, "linestyle": line.dashes}
         axes.plot(middle, np.exp(rows["loss"].to_numpy()), label=line.label, **style)
-    axes.set_xlabel("position")
     axes.set_ylabel("perplexity")
     base.logarithmic(axes)
 
@@ -168,7 +170,6 @@ def _differences(axes: Axes, statistics: pa.Table) -> None:
         axes.plot(value, places, color=line.colour, marker=line.marker, linestyle="none", label=line.label)
     axes.set_yticks(range(len(pairs)), [f"{subject} less {reference}" for subject, reference in pairs])
     axes.set_ylim(len(pairs) - 0.4, -0.6)  # the first pair above
-    axes.set_xlabel("difference in loss, nats per token")
     axes.xaxis.set_major_locator(MaxNLocator(4))
 
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from duo.errors import InputError
 from duo.report import sentences
 from duo.studies.gain_statistics import route_words
-from duo.tables import learning, studies, trend
+from duo.tables import contrasts, learning, studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
 from duo.terms import FIXED, ISOLATED, JOINT, ORACLE, PLACEBO, TRUE
@@ -64,6 +64,7 @@ TABLES = {
     studies.ABLATION_CURVES: "Ablations",
     trend.TREND_POINTS: "The trend over scale, point by point",
     trend.TREND_SLOPES: "Slopes of the trend, per doubling",
+    contrasts.CONTRASTS: "The gain on one kind of text less that on another",
     studies.ORACLE_STATISTICS: "Statistics of the oracle",
     studies.SKIP_STATISTICS: "Statistics of routes that skip",
     studies.SCHEDULE_STATISTICS: "Statistics of budgets along the sequence",

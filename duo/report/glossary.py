@@ -44,6 +44,7 @@ TERMS = {
         "luck, selection bias, winner's curse": "What the oracle gains over a chooser's routes if labels come as that "
         "chooser predicts. The lowest of many losses is low even where routes differ by nothing but noise.",
         "unexplained": "What is left of the gain: the chooser's prediction is off, or some route knows more than it.",
+        "shift": "What differs on code of packages that no model has seen, from other code of those that models read.",
         "matched words": "Those that surprise the model as much as the true label does, in the same context.",
         "excess": "A number on the true labels less the same on labels sampled among matched words.",
         "placebo": "The same analysis where a sampled label plays the truth, so that all is luck.",

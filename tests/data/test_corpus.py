@@ -315,6 +315,33 @@ def test_split_by_package_is_the_wheels_own(index):
     assert written["cluster"] == ["x", "y", "z", "r"]
 
 
+def packaged(**splits):
+    """Ten documents of each package, and the packages' entries in params.yaml."""
+    found = [
+        corpus.Document(f"{name}/{index}", f"{name} {index}", "", "MIT", split, name)
+        for name, split in splits.items()
+        for index in range(10)
+    ]
+    about = {"version": "1.0", "sha256": "0" * 64, "members": "*.py", **LEGAL}
+    return found, [about | {"name": name, "split": split} for name, split in splits.items()]
+
+
+def test_several_packages_are_the_clusters_however_they_are_split():
+    """Of a single one, such as a wheel of many articles, the documents are."""
+    for names, expected in (("xy", ["x"] * 10 + ["y"] * 10), ("x", [f"x/{index}" for index in range(10)])):
+        found, entries = packaged(**dict.fromkeys(names))
+        assert corpus.split(found, wheels(*entries), "code", seed=1)["cluster"] == expected
+
+
+def test_packages_may_be_without_training_but_what_is_named_must_be_there():
+    found, entries = packaged(y="validation", z="test", r="routing")
+    columns = corpus.split(found, wheels(*entries, split_by="package"), "code", seed=1)
+    assert list(dict.fromkeys(columns["split"])) == ["validation", "test", "routing"]
+    _, entries = packaged(x="train", y="validation", z="test", r="routing")
+    with pytest.raises(InputError, match="none of its 30 documents falls to the train split"):
+        corpus.split(found, wheels(*entries, split_by="package"), "code", seed=1)
+
+
 def test_too_few_documents_for_a_split():
     with pytest.raises(InputError, match="none of its 4 documents falls to the validation split"):
         corpus.split(documents(4), files("a.txt"), "notes", seed=1)

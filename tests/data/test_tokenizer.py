@@ -125,6 +125,18 @@ def test_held_out_text_does_not_shape_the_tokenizer():
     assert digests(TEXTS[170:]) == digests(["zebra zebra zebra zebra"] * 30)
 
 
+def test_what_no_model_trains_on_is_held_out_and_not_packed():
+    given = {"validation": TEXTS[150:170], "test": TEXTS[170:190], "routing": TEXTS[190:]}
+    trained = corpora(train=TEXTS[:150], **given)
+    alone = tokens.tokenize(trained, 300, 16, seed=1), PACKED.digest(), TOKENIZER.digest()
+    tokens.tokenize(trained | {"unseen": corpora(**given)["notes"]}, 300, 16, seed=1)
+    assert (None, PACKED.digest(), TOKENIZER.digest()) == alone
+    assert held_out("validation")["domain"].value_counts().to_pylist() == [
+        {"values": name, "counts": 20} for name in ("notes", "unseen")
+    ]
+    assert TOKEN_METRICS.read()["unseen"]["train"] == {"documents": 0, "tokens": 0, "bytes": 0}
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [

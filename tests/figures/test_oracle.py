@@ -71,15 +71,43 @@ def test_the_same_tables_give_the_same_bytes(tables, history, tmp_path, monkeypa
     assert len(seen[0]) == 10 and seen[0] == seen[1]
 
 
-def test_curves_drawn_are_the_perplexities(tables):
-    axes = oracle.budget_curves(tables["curves"], SETTING).figure.axes
-    assert [panel.get_title() for panel in axes] == ["text", "code"]
+def test_curves_drawn_are_the_perplexities_and_below_the_paired_differences(tables):
+    picture = oracle.budget_curves(tables["curves"], SETTING)
+    axes = picture.figure.axes
+    assert [panel.get_title() for panel in axes] == ["text", "code", "", ""]
+    assert not any(panel.collections for panel in axes[:2]), "bands of single losses say nothing of differences"
+    assert axes[2].get_ylim() == axes[3].get_ylim() and axes[0].get_ylim() != axes[1].get_ylim()
     drawn = {line.get_label(): line for line in axes[1].lines}
     rows = [row for row in tables["curves"].to_pylist() if row["domain"] == "code" and row["strategy"] == "oracle"]
     line = drawn["oracle: best route of each token"]
     assert line.get_xdata().tolist() == [row["budget"] for row in rows]
     assert line.get_ydata() == pytest.approx([row["perplexity"] for row in rows])
     assert drawn["all layers big"].get_ydata()[0] == pytest.approx(rows[-1]["perplexity"])
+    below = {line.get_label(): line for line in axes[3].lines}
+    differences = below["oracle: best route of each token"].get_ydata()
+    assert differences == pytest.approx([row["loss"] - rows[-1]["loss"] for row in rows], abs=1e-6)
+    assert below["all layers big"].get_ydata()[0] == 0
+    bands = [band.get_paths()[0].vertices[:, 1] for band in axes[3].collections]
+    ends = {row[f"from_all_big_{end}"] for row in rows for end in ("low", "high")}
+    assert any(ends <= set(band) for band in bands)
+    for words in ("0.500 of text", "3.4 M parameters, trained on 4.2 M tokens", "nats per token"):
+        assert words in picture.caption
+
+
+def test_the_oracle_and_random_routes_are_held_against_the_fixed_route_of_each_budget(tables):
+    figure = oracle.oracle_against_random(tables["curves"], routing_curves(), SETTING).figure
+    for axes, domain in zip(figure.axes, ("text", "code"), strict=True):
+        drawn = {line.get_label(): line for line in axes.lines}
+        rows = {
+            row["budget"]: row
+            for row in tables["curves"].to_pylist()
+            if (row["domain"], row["strategy"]) == (domain, "oracle") and 0 < row["budget"] < LAYERS
+        }
+        line = drawn["oracle: best route of each token"]
+        assert np.round(line.get_xdata()).tolist() == list(rows)
+        assert line.get_ydata() == pytest.approx([row["from_fixed"] for row in rows.values()])
+        assert drawn["fixed: best route for all tokens"].get_ydata()[0] == 0
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
 
 
 def test_strategies_differ_in_colour_and_in_print_without_it(tables):

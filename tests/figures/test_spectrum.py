@@ -34,8 +34,8 @@ def order_statistics(domains: list[str]) -> pa.Table:
                     "mean": 3.0 + (model == "seed-2"),
                 }
                 for name, value in {
-                    "oracle": 3 - routes / 10,
-                    "predicted": 3 - routes / 5,
+                    "oracle_from_mean": -routes / 10,
+                    "predicted_from_mean": -routes / 5,
                     "effective": routes**0.5,
                 }.items():
                     row |= {name: value, f"{name}_low": value - 0.1, f"{name}_high": value + 0.1}
@@ -48,8 +48,9 @@ def test_oracle_prediction_and_effective_number_are_drawn(domains):
     picture = spectrum.order_statistics(order_statistics(domains), SETTING)
     above, below = picture.figure.axes[: len(domains)], picture.figure.axes[len(domains) :]
     assert [axes.get_title() for axes in above] == domains and len(below) == len(domains)
-    assert line(above[-1], "oracle: best route of each token") == pytest.approx(np.exp([2.9, 2.6, 2.4, 2.6, 2.9]))
-    assert line(above[-1], "as many independent normal losses") == pytest.approx(np.exp([2.8, 2.2, 1.8, 2.2, 2.8]))
+    assert line(above[-1], "oracle: best route of each token") == pytest.approx([-0.1, -0.4, -0.6, -0.4, -0.1])
+    assert line(above[-1], "as many independent normal losses") == pytest.approx([-0.2, -0.8, -1.2, -0.8, -0.2])
+    assert len({axes.get_ylim() for axes in above}) == len({axes.get_ylim() for axes in below}) == 1
     assert line(below[0], "independent routes, effectively") == pytest.approx([1, 2, 6**0.5, 2, 1])
     for words in ("exactly its budget", "context shared", "5 held-out documents", "90% percentile bootstrap"):
         assert words in picture.caption
@@ -82,9 +83,9 @@ def means(strategies: list[str]) -> pa.Table:
                 "domain": domain,
                 "strategy": strategy,
                 "budget": budget,
-                "loss": 2.0 + at / 10 + budget / 100,
-                "low": 1.9,
-                "high": 2.1,
+                "from_fixed": at / 10 + budget / 100,
+                "from_fixed_low": -0.1,
+                "from_fixed_high": 0.1,
             }
             for domain in ("text", "code")
             for at, strategy in enumerate(strategies)
@@ -96,7 +97,7 @@ def means(strategies: list[str]) -> pa.Table:
 def test_other_seeds_choices_are_drawn_beside_the_models_own():
     picture = spectrum.cross_seed(means(["own", "other", "fixed", "held_out"]), 3, SETTING)
     drawn = line(picture.figure.axes[1], "chosen by another seed's oracle")
-    assert drawn == pytest.approx(np.exp(2.1 + np.arange(LAYERS + 1) / 100))
+    assert drawn == pytest.approx(0.1 + np.arange(LAYERS + 1) / 100)
     assert "3 models" in picture.caption and "missing" not in picture.caption
 
 
@@ -109,9 +110,9 @@ def test_one_model_is_drawn_alone_and_the_caption_says_what_is_missing():
 
 def test_a_strategy_that_nobody_listed_is_drawn_in_its_own_style():
     axes = spectrum.cross_seed(means(["own", "fixed", "plug_in"]), 1, SETTING).figure.axes[0]
-    assert line(axes, "plug_in") == pytest.approx(np.exp(2.2 + np.arange(LAYERS + 1) / 100))
+    assert line(axes, "plug_in") == pytest.approx(0.2 + np.arange(LAYERS + 1) / 100)
     looks = {(drawn.get_color(), drawn.get_marker(), drawn.get_linestyle()) for drawn in axes.lines}
-    assert len(looks) == len(axes.lines) == 4  # with all layers big
+    assert len(looks) == len(axes.lines) == 3
 
 
 def test_the_same_tables_give_the_same_bytes(tmp_path, monkeypatch):

@@ -236,20 +236,25 @@ def test_figure_8_shows_every_kind_and_states_its_constraint():
     studies = [made_up(measure, domain) for domain in ("text", "code") for measure in ("loss", "accuracy")]
     curves = tabled(ABLATION_CURVES, *studies, made_up("accuracy", "arc_easy"))
     picture = figures.chances(curves, SETTING, SETTINGS)
-    titles = [axes.get_title() for axes in picture.figure.axes]
-    assert titles == ["text", "text", "code", "code", "arc_easy"]
-    labels = [
-        [text.get_label() for text in axes.get_lines() if text.get_label() == "guessing"]
-        for axes in picture.figure.axes
-    ]
-    assert [len(lines) for lines in labels] == [0, 1, 0, 1, 0]
+    left = picture.figure.axes[::2]
+    measured = ["text: loss", "text: right choices", "code: loss", "code: right choices", "arc_easy: right choices"]
+    assert [axes.get_title() for axes in left] == measured
+    guessing = [["guessing" in [line.get_label() for line in axes.get_lines()] for axes in left]]
+    assert guessing == [[False, True, False, True, False]]
     legend = {text.get_text() for text in picture.figure.legends[0].get_texts()}
     assert legend == {*figures.KINDS.values(), "guessing"}
-    assert (
-        "on average alone" in picture.caption
-        and "95% percentile bootstrap" in picture.caption
-        and "1000 items" in picture.caption
-    )
+    for words in ("on average alone", "95% percentile bootstrap", "1000 items", "3.4 M parameters"):
+        assert words in picture.caption
+
+
+def test_figure_8_shows_intervals_of_differences_from_duo_alone():
+    curves = tabled(ABLATION_CURVES, made_up("loss"), made_up("loss", "code"))
+    left, right, _, other = figures.chances(curves, SETTING, SETTINGS).figure.axes
+    assert not left.containers and len(right.containers) == 2, "error bars of dense and frozen models"
+    assert right.get_ylim() == other.get_ylim()
+    rows = base.of(curves, domain="text", kind="frozen").sort_by("p_big")
+    drawn = {bars.get_label(): bars.lines[0].get_ydata() for bars in right.containers}
+    assert drawn[figures.KINDS["frozen"]].tolist() == rows["from_duo"].to_pylist()
 
 
 def test_figure_8_draws_a_line_of_the_first_seed_and_marks_of_others():
@@ -260,7 +265,7 @@ def test_figure_8_draws_a_line_of_the_first_seed_and_marks_of_others():
     estimates = {new: first[1][key] for key, new in renamed.items()}
     estimates |= {LossFrom(new, "duo"): first[1][LossFrom(key, "duo")] for key, new in renamed.items()}
     curves = tabled(ABLATION_CURVES, first, (study, estimates))
-    (axes,) = figures.chances(curves, SETTING, SETTINGS).figure.axes
+    axes, _ = figures.chances(curves, SETTING, SETTINGS).figure.axes
     drawn = [line for line in axes.get_lines() if line.get_marker() in "os^vD"]
     lines = [line for line in drawn if line.get_linestyle() != "None"]
     assert len(lines) == 3 and len(drawn) == 6, "a line and as many loose marks for each of three kinds"
@@ -272,7 +277,7 @@ def test_a_kind_and_a_measure_that_nobody_listed_are_drawn():
     new = curves.set_column(curves.column_names.index("kind"), "kind", pa.array(["pruned"] * len(curves)))
     new = new.set_column(new.column_names.index("measure"), "measure", pa.array(["regret"] * len(curves)))
     figure = figures.chances(pa.concat_tables([curves, new.cast(curves.schema)]), SETTING, SETTINGS).figure
-    assert [axes.get_ylabel() for axes in figure.axes] == ["loss, nats per token", "regret"]
+    assert [axes.get_title() for axes in figure.axes[::2]] == ["text: loss", "text: regret"]
     assert "pruned" in {text.get_text() for text in figure.legends[0].get_texts()}
-    drawn = [line for line in figure.axes[1].get_lines() if line.get_marker() not in ("None", "_")]
+    drawn = [line for line in figure.axes[2].get_lines() if line.get_marker() not in ("None", "_")]
     assert drawn and len(drawn[0].get_xdata()) == len(new)

@@ -105,7 +105,7 @@ def test_full_has_three_seeds_every_budget_and_five_widths(params, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    ("file", "most"), [(None, 120), ("smoke", 120), ("full", 250), ("paper", 150)]
+    ("file", "most"), [(None, 120), ("smoke", 120), ("full", 250), ("paper", 150), ("shift", 125)]
 )  # a stage costs seconds
 def test_every_experiment_is_a_dag_that_dvc_can_carry(params, tmp_path, monkeypatch, file, most):
     if file:
@@ -115,6 +115,25 @@ def test_every_experiment_is_a_dag_that_dvc_can_carry(params, tmp_path, monkeypa
     stages = dag.Dag().stages
     assert 20 < len(stages) < most
     assert len(dag.Dag().makers) == sum(len(stage.outs) for stage in stages.values())  # no file has two makers
+
+
+def test_shift_is_the_default_with_the_training_packages_as_a_domain_of_their_own(params):
+    default = load_params(params)
+    verbs.use(str(REPOSITORY / "params/shift.yaml"), params)
+    shift = load_params(params)
+    wheels = default.corpus["code"].wheels
+    unseen, seen = (shift.corpus[name] for name in ("code", "code-seen"))
+    assert unseen == default.corpus["code"].model_copy(
+        update={"wheels": [wheel for wheel in wheels if wheel.split != "train"]}
+    )
+    assert seen.wheels == [wheel.model_copy(update={"split": None}) for wheel in wheels if wheel.split == "train"]
+    assert seen.language == unseen.language and shift.corpus["text"] == default.corpus["text"]
+    mixes = [(default.pretrain.mix, shift.pretrain.mix)]
+    mixes += [(default.routers[name].mix, router.mix) for name, router in shift.routers.items()]
+    for old, new in mixes:
+        assert new == {{"code": "code-seen"}.get(name, name): share for name, share in old.items()}
+    changed = {name for name in type(shift).model_fields if getattr(shift, name) != getattr(default, name)}
+    assert changed == {"corpus", "pretrain", "routers", "contrasts"}
 
 
 def test_paper_is_the_papers(params):

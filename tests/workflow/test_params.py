@@ -280,7 +280,10 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"search.documents": 49}, "search.documents: 49 is above evaluation_set.documents (48)"),
         ({"search.methods": ["beam"]}, "search.methods: ['beam'] lacks random, which the others are compared with"),
         ({"pretrain.mix": {"text": 0.5, "code": 0.4}}, "shares must add up to 1, not 0.9"),
-        ({"pretrain.mix": {"text": 1.0}}, "pretrain.mix: ['text'] must name the domains of corpus: ["),
+        (
+            {"pretrain.mix": {"text": 1.0}},
+            "pretrain.mix: ['text'] must name the domains of corpus that have a training split: [",
+        ),
         ({"pretrain.p_skip": 0.75}, "pretrain.p_big + p_skip: 1.25 must be at most 1"),
         ({"tokens.vocabulary": 65537}, "tokens.vocabulary: 65537: input should be less than or equal to 65536"),
         ({"corpus.text.source": "weel"}, "corpus.text.source: 'weel' should be one of wheel, files, huggingface"),
@@ -322,7 +325,7 @@ def test_a_split_without_a_wheel_is_refused(tmp_path):
     wheels = [wheel for wheel in PARAMS["corpus"]["code"]["wheels"] if wheel["split"] != "test"]
     assert (
         refusal(tmp_path, {"corpus.code.wheels": wheels})
-        == "corpus.code.wheels: no wheel has split: test; every split needs one"
+        == "corpus.code.wheels: no wheel has split: test; every split but train needs one"
     )
 
 
@@ -405,6 +408,45 @@ def test_experiments_with_a_trend(tmp_path, name):
     assert params.trend.points and set(params.figures.trends["trend"]) == set(params.trend.lines)
     named = {point for line in params.trend.lines.values() for point in line}
     assert named == set(params.trend.points)
+
+
+UNTRAINED = {"corpus.code.wheels": [wheel for wheel in PARAMS["corpus"]["code"]["wheels"] if wheel["split"] != "train"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {},
+            "pretrain.mix: ['code', 'text'] must name the domains of corpus that have a training split: ['text']",
+        ),
+        (
+            {"pretrain.mix": {"text": 1.0}},
+            "routers.big-50-skip-50.mix: ['code', 'text'] must name the domains of corpus that have a training split: "
+            "['text']",
+        ),
+        (
+            {"pretrain.mix": {"text": 1.0}, **copy.deepcopy(TREND)},
+            "corpus: 'code' has no training split, but the trend calibrates on the packed text of every domain (those: "
+            "text): leave trend.points empty",
+        ),
+    ],
+)
+def test_what_is_not_trained_on_is_in_no_mix(tmp_path, changes, message):
+    assert message in refusal(tmp_path, UNTRAINED | changes)
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "message"),
+    [
+        ({"a": ["code", "prose"]}, "contrasts.a: 'prose' is no domain of corpus: ['code', 'text']"),
+        ({"a": ["code", "code"]}, "contrasts.a: ['code', 'code'] must name two domains"),
+        ({"a": ["code"]}, "contrasts.a: ['code']: list should have at least 2 items"),
+        ({"a/b": ["code", "text"]}, "contrasts.a/b: 'a/b': string should match pattern"),
+    ],
+)
+def test_contrasts_are_of_two_domains(tmp_path, contrasts, message):
+    assert message in refusal(tmp_path, {"contrasts": contrasts})
 
 
 @pytest.mark.parametrize(
