@@ -159,7 +159,10 @@ def learned() -> list[dict]:
             values[learning_curves.gain_of(LearnedLoss(1000, policy, told, reads, None))] = value
         values |= {
             learning_curves.missed("value", "teacher"): 0.875,
+            learning_curves.by_noise("value", "teacher"): noiseless - 0.125,
+            learning_curves.without_noise("value", "teacher"): 1.0 - noiseless,
             learning_curves.noise_less_rest("value", "teacher"): 2 * noiseless - 1.0 if domain == "text" else 0.0,
+            learning_curves.own_beyond("value"): 0.125,
         }
         ids = {"model": "duo", "domain": domain}
         rows += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]

@@ -63,10 +63,13 @@ def curves(table: pa.Table, teacher: str, setting: base.Setting, learning: Learn
         f"budget. Mean over budgets {budgets}; isolated losses, on true labels whatever was learned from. Rows: what "
         f"routers are trained for. Noise-free losses are those that {teacher} expects, calibrated on validation text; "
         "controls should gain nothing. Horizontal lines: routes that predictions prefer without the label, over the "
-        "route that is fixed by the most tokens; shaded, their intervals. Of every router the network that is better "
-        f"on validation, linear or with a hidden layer. {base.studied(setting)} "
+        "route that is fixed by the most tokens; shaded, their intervals. Value regression is linear and solved for "
+        "exactly; expected loss is trained, by the network that is better on validation, linear or with a hidden "
+        f"layer. {base.studied(setting)} "
         f"{base.constraint(setting)} "
-        + base.interval(setting, "Vertical lines", "every router as it was trained, which another seed would change")
+        + base.interval(
+            setting, "Vertical lines", "every router as it was learned, which another sample of text would change"
+        )
     )
     return base.Picture(figure, "What routers gain from more supervision", caption)
 

@@ -81,8 +81,8 @@ def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
     slope = find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
     return [
         f"On {domain}: {told}.",
-        f"The first of these grows by {nats(slope)} with ten times the tokens.",
-        _missed(*(find(rows, of(VALUE, teacher)) for of in (learning_curves.missed, learning_curves.noise_less_rest))),
+        f"With ten times the tokens the loss of the first of these falls by {nats(slope)}.",
+        _missed(rows, gains[-1], teacher),
     ]
 
 
@@ -119,19 +119,33 @@ def _foreseen(each: Mapping[str, Any]) -> str:
     return f"{words}: {'less than nothing' if row['high'] < 0 else 'not told apart from nothing'}."
 
 
-def _missed(missed: Row, decided: Row) -> str:
-    """Which part of what a router misses is the larger one."""
-    words = f"It misses {nats(missed)} of what the teacher gains"
-    if missed["low"] <= 0:
-        return f"{words}, not told apart from nothing."
-    apart = f"label noise less all else: {nats(decided)}"
-    if decided["low"] > 0:
-        return f"{words}, most of it because labels are noisy ({apart})."
-    if decided["high"] < 0:
-        return (
-            f"{words}, most of it because it doesn't see, or can't learn from so much, what the teacher sees ({apart})."
+def _missed(rows: Sequence[Row], gained: Row, teacher: str) -> str:
+    """What a router misses of what the teacher has gained, and which part of that is the larger one."""
+    missed, noise, rest, decided = (
+        find(rows, of(VALUE, teacher))
+        for of in (
+            learning_curves.missed,
+            learning_curves.by_noise,
+            learning_curves.without_noise,
+            learning_curves.noise_less_rest,
         )
-    return f"{words}; whether label noise or what it doesn't see is the larger part of it is open ({apart})."
+    )
+    if gained["low"] <= 0:
+        return "The teacher's gain is not told apart from nothing, so there is nothing to miss."
+    if missed["high"] < 0:
+        return f"It gains more than the teacher does: it misses {nats(missed)}."
+    if missed["low"] <= 0:
+        return f"What it misses of the teacher's gain, {nats(missed)}, is not told apart from nothing."
+    parts = f"{nats(noise)} of it goes without label noise, {nats(rest)} stays"
+    words = f"It misses {nats(missed)} of the teacher's gain: {parts}"
+    if noise["high"] < 0:
+        return f"{words}; where losses without noise teach less, the parts can't be told apart."
+    larger = "it is open which part is the larger one"
+    if decided["low"] > 0 or decided["high"] < 0:
+        larger = f"{'label noise' if decided['low'] > 0 else 'what stays'} is the larger part"
+    own = nats(find(rows, learning_curves.own_beyond(VALUE)))
+    beyond = f"Beyond what it learns without noise, the model's own prediction gains {own}."
+    return f"{words}; {larger} ({nats(decided)}). {beyond}"
 
 
 def _left(row: Row) -> str:

@@ -48,22 +48,19 @@ def choose_text(
     """So many tokens of one domain in rows of `sequence`, each a document to its name, in an order that a smaller
     number is the beginning of.
 
-    held_out: HELD_OUT of the split that routers learn from. The rows are cut as training's are, from all of its
-    documents in a row, and taken in random order, so that few long documents don't make all of it. One of whose runs of
-    tokens more than the share `shared` is in the windows that are judged (EVALUATION_SET) is passed over. InputError
-    where there are too few.
+    held_out: HELD_OUT of the split that routers learn from. The rows are cut as training's are, from documents one
+    after the other. Clusters of several documents, such as packages, take turns, each with its rows in random order;
+    else few long files, or one package, would make most of it. A row of whose runs of tokens more than the share
+    `shared` is in the windows that are judged (EVALUATION_SET) is passed over. InputError where there are too few.
     """
     (domain,) = held_out["domain"].unique().to_pylist()
-    random = stream(seed, "supervision", "text", domain)
-    documents = [np.array(each, np.int64) for each in held_out.sort_by("document")["tokens"].to_pylist()]
-    rows = pack(documents, sequence, random)
     known = np.unique(np.concatenate([grams_of(np.array(each["tokens"].to_pylist(), np.int64)) for each in judged]))
     needed, chosen = -(-tokens // sequence), []
-    for row in random.permutation(len(rows)):
+    for row in in_turn(_rows(held_out, sequence, stream(seed, "supervision", "text", domain))):
         if len(chosen) == needed:
             break
-        if share_in(grams_of(rows[row : row + 1]), known) <= shared:
-            chosen.append(rows[row].astype(np.int64))
+        if share_in(grams_of(row[None]), known) <= shared:
+            chosen.append(row.astype(np.int64))
     if len(chosen) < needed:
         raise InputError(
             f"domain {domain!r}: {tokens} tokens are asked for, but its routing split gives "
@@ -71,6 +68,26 @@ def choose_text(
         )
     ids, names = np.stack(chosen), [f"row {index}" for index in range(needed)]
     return EvaluationSet([domain] * needed, names, names, ids[:, :-1], ids[:, 1:])
+
+
+def _rows(held_out: pa.Table, sequence: int, random: np.random.Generator) -> list[np.ndarray]:
+    """Rows [rows, sequence + 1] of each cluster, in random order; of all documents where each is its own cluster."""
+    held_out = held_out.sort_by("document")
+    clusters = held_out["cluster"].to_numpy(zero_copy_only=False)
+    if len(np.unique(clusters)) == len(clusters):
+        clusters = np.zeros(len(clusters))
+    documents = [np.array(each, np.int64) for each in held_out["tokens"].to_pylist()]
+    parts = []
+    for name in np.unique(clusters):
+        rows = pack([documents[index] for index in np.flatnonzero(clusters == name)], sequence, random)
+        parts.append(rows[random.permutation(len(rows))])
+    return [parts[index] for index in random.permutation(len(parts))]
+
+
+def in_turn(parts: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """The first row of every part, then the second of all that have one, and so on."""
+    for index in range(max(map(len, parts))):
+        yield from (part[index] for part in parts if index < len(part))
 
 
 def table(sample: EvaluationSet, routes: np.ndarray, found: Sampled) -> pa.Table:

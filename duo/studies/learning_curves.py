@@ -3,11 +3,13 @@
 Three routers are compared where they learn from most, by what they gain over the fixed route, mean over budgets. T is
 told the losses of true labels, N those that the teacher expects, which no label makes noisy, and G is the teacher's own
 choice, by its prediction of the very token. G - T is what a router misses of the teacher-informed gap. N - T is the
-part of it that label noise stands for: it would go with enough labels. G - N is the part that is left without noise:
-the router doesn't see, or can't learn from as much text, what the teacher sees. Which of the two parts is the larger
-one is what their difference, (N - T) - (G - N), says. What can't be told where it is not sure that anything is missed.
+part of it that label noise stands for, which goes with enough labels. G - N is the part that is left without noise:
+all else, such as what the states don't hold, or hold in a form that the router can't read, or can't learn from so much
+text. Which of the two parts is the larger one is what their difference, (N - T) - (G - N), says. What the chooser
+`own` gains beyond N is beside it: the model itself knows that much of the token, so its states hold it.
 
-Controls are routers that learn from the losses of other tokens, and that read noise: they should gain nothing.
+Controls are routers that learn from the losses of other tokens, and that read noise: they should gain nothing. How much
+a router's loss falls with ten times the tokens is said of the loss itself, as the fixed route gets better too.
 """
 
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ from duo.stats import Intervals, Statistic, Study
 from duo.studies import curves
 from duo.studies.curves import LossFrom
 from duo.tables.learning import LEARNING_CURVES, LEARNING_STATISTICS
-from duo.terms import EXPECTED, FIXED, NONE, TRUE
+from duo.terms import EXPECTED, FIXED, NONE, OWN, TRUE
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class LearningCurves(Study):
 
     def _statistics(self, numbers: stats.Numbers) -> stats.Numbers:
         """Of the means over budgets: gains where most is learned from, slopes, and what a router misses and why."""
+        losses = {key: number for key, number in numbers.items() if isinstance(key, LearnedLoss) and key.budget is None}
         gains = {
             key.loss: -number
             for key, number in numbers.items()
@@ -77,9 +80,10 @@ class LearningCurves(Study):
         found = {gain_of(key): gain for key, gain in gains.items() if key.learned_from == most}
         routers = dict.fromkeys((key.policy, key.supervision, key.input) for key in gains if key.input != NONE)
         for router in routers:
-            along = {key.learned_from: gain for key, gain in gains.items() if _router(key) == router}
+            along = {key.learned_from: -loss for key, loss in losses.items() if _router(key) == router}
             decades = np.log10(list(along))[:, None]
             found[slope(*router)] = stats.slopes(decades, np.stack(list(along.values())))
+        own = gains[LearnedLoss(most, OWN, "", NONE, None)]
         ceiling = gains[LearnedLoss(most, self.teacher, "", NONE, None)]
         for policy, reads in dict.fromkeys((policy, reads) for policy, told, reads in routers if told == EXPECTED):
             true, noiseless = (gains[LearnedLoss(most, policy, told, reads, None)] for told in (TRUE, EXPECTED))
@@ -87,6 +91,7 @@ class LearningCurves(Study):
             found[by_noise(policy, self.teacher)] = noiseless - true
             found[without_noise(policy, self.teacher)] = ceiling - noiseless
             found[noise_less_rest(policy, self.teacher)] = 2 * noiseless - true - ceiling
+            found[own_beyond(policy)] = own - noiseless
         return found
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
@@ -116,9 +121,9 @@ def gain_of(key: LearnedLoss) -> Statistic:
 
 
 def slope(policy: str, supervision: str, reads: str) -> Statistic:
-    """How much that gain grows with ten times as many tokens, by least squares."""
-    words = f"growth of the gain of {_words(policy, supervision, reads)} with ten times the tokens"
-    return Statistic("learned_slope", name(policy, supervision, reads), FIXED, words=words)
+    """How much a router's loss falls with ten times as many tokens, by least squares."""
+    words = f"how much the loss of {_words(policy, supervision, reads)} falls with ten times the tokens"
+    return Statistic("learned_slope", name(policy, supervision, reads), words=words)
 
 
 def missed(policy: str, teacher: str) -> Statistic:
@@ -143,6 +148,12 @@ def noise_less_rest(policy: str, teacher: str) -> Statistic:
     """(N - T) - (G - N) of the module's words."""
     words = f"the part of what {_label(policy)} misses that label noise stands for, less the rest"
     return Statistic("noise_less_rest", policy, teacher, words=words)
+
+
+def own_beyond(policy: str) -> Statistic:
+    """What chooser `own` gains beyond N."""
+    words = f"gain of chooser {OWN} beyond {_label(policy)} told expected losses"
+    return Statistic("own_beyond", OWN, policy, words=words)
 
 
 def name(policy: str, supervision: str, reads: str) -> str:

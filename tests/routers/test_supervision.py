@@ -59,10 +59,11 @@ def test_routes_are_uniform_of_their_budget_and_belong_to_their_document():
     np.testing.assert_array_equal(part, routes[[7, 3]])
 
 
-def held_out(documents: int, length: int) -> pa.Table:
+def held_out(documents: int, length: int, clusters: list[str] | None = None) -> pa.Table:
     """HELD_OUT of documents whose tokens are all different from each other."""
     ids = np.arange(1, documents * length + 1, dtype=np.uint16).reshape(documents, length)
-    columns = {"domain": ["text"] * documents, "document": [f"d{row:03}" for row in range(documents)]}
+    names = [f"d{row:03}" for row in range(documents)]
+    columns = {"domain": ["text"] * documents, "document": names, "cluster": clusters or names}
     return pa.table(columns | {"tokens": list(ids)})
 
 
@@ -84,3 +85,12 @@ def test_text_repeats_nothing_that_is_judged():
     assert ((of_document == 1).sum(1) < 8).all() and (of_document == 2).any()  # no run of eight of it
     with pytest.raises(InputError, match="domain 'text': 190 tokens are asked for, but its routing split gives"):
         supervision.choose_text(whole, 10, 190, [judged], 0.0, seed=1)
+
+
+def test_packages_take_turns():
+    """A package of one document and one of nine give as many rows, as long as there are any."""
+    whole = held_out(10, 50, ["small"] + ["large"] * 9)
+    judged = pa.table({"tokens": [list(range(5000, 5020))]})
+    chosen = supervision.choose_text(whole, 10, 100, [judged], 0.2, seed=1)
+    assert ((chosen.tokens < 51).all(1)).sum() == 4  # all that fill a row
+    assert ((chosen.tokens[:8] < 51).all(1)).sum() == 4

@@ -37,15 +37,12 @@ def study(true: float, expected: float, teacher: float) -> learning_curves.Learn
         learned += rows(size, "value", "true", "layers", share * true)
         learned += rows(size, "value", "expected", "layers", share * expected)
         learned += rows(size, "value", "true", "random", 0.0)
+        learned += rows(size, "fixed", "expected", "none", 0.0)
     choices = [
-        {
-            "domain": "text",
-            "cluster": row["cluster"],
-            "chooser": TEACHER,
-            "budget": row["budget"],
-            "loss": row["loss"] / TOKENS,
-        }
-        for row in rows(0, TEACHER, "", "", teacher)
+        {name: row[name] for name in ("domain", "cluster", "budget")}
+        | {"chooser": chooser, "loss": row["loss"] / TOKENS}
+        for chooser, gain in ((TEACHER, teacher), ("own", 0.05))
+        for row in rows(0, chooser, "", "", gain)
         for _ in range(TOKENS)
     ]
     choices += [row | {"budget": 6, "loss": 0.0} for row in choices[:1]]  # of a budget that no router has
@@ -84,13 +81,14 @@ def test_what_is_missed_is_taken_apart(true, expected, noise):
     decided = found[learning_curves.noise_less_rest("value", TEACHER)]
     assert decided.value == pytest.approx((expected - true) - (0.8 - expected))
     assert decided.low > 0 if noise else decided.high < 0
+    assert found[learning_curves.own_beyond("value")].value == pytest.approx(0.05 - expected)
 
 
 def test_tables_hold_every_router_and_chooser():
     found = study(true=0.1, expected=0.3, teacher=0.8)
     tables = found.tables(found.intervals(100, 0.95, seed=1))
     curves = as_table(LEARNING_CURVES, tables[LEARNING_CURVES])
-    assert len(curves) == (2 * 4 + 1) * 3 and curves["budget"].null_count == 9
+    assert len(curves) == (2 * 5 + 2) * 3 and curves["budget"].null_count == 12
     statistics = as_table(LEARNING_STATISTICS, tables[LEARNING_STATISTICS])
     assert {"chooser_gain", "learned_gain", "learned_slope", "missed", "noise_less_rest"} <= set(
         statistics["family"].to_pylist()

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from duo.model import transformer
 from duo.model.device import Device
-from duo.routers import dataset, learning
+from duo.routers import dataset, few_routes, learning
 from duo.tables.learning import LEARNED, SUPERVISION
 from duo.tables.oracle import ROUTE_LOSSES, TRAIN_LOSSES
 from duo.tables.training import MODEL
@@ -24,7 +24,7 @@ def main(tokens: str) -> None:
     judged = pa.concat_tables([ROUTE_LOSSES.read(model=name, shard=shard) for shard in params.route_losses.shards])
     validation, held_out = (dataset.from_losses(table, domains, backbone, where) for table in (known, judged))
     tables = {domain: SUPERVISION.read(domain=domain) for domain in domains}
-    supervision = learning.first(tables, int(tokens), params.learning.budgets, backbone, where)
+    supervision = few_routes.first(tables, int(tokens), params.learning.budgets, backbone, where)
     longer = {"steps": params.learning.steps, "batch": params.learning.batch}
     training = params.policies.training.model_copy(update=longer)
     learned = learning.learn(name, int(tokens), supervision, training, validation, held_out, params.seed)
