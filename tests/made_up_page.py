@@ -12,6 +12,7 @@ from duo.report import content
 from duo.stats import Intervals, Statistic
 from duo.studies import difficulty, learning_curves, oracle_curves
 from duo.studies import gain_statistics as gains
+from duo.studies import joint_statistics as joint_gains
 from duo.studies.learning_curves import LearnedLoss
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS
@@ -19,6 +20,7 @@ from duo.tables.studies import (
     GAIN_CURVES,
     GAIN_STATISTICS,
     JOINT_CURVES,
+    JOINT_STATISTICS,
     ORACLE_CURVES,
     ORACLE_STATISTICS,
     SEED_SPREAD,
@@ -101,7 +103,8 @@ def _judged(statistic: Statistic, role: str, estimate: float, verdict: str) -> d
 
 
 def gain() -> dict[str, pa.Table]:
-    """GAIN_STATISTICS of two models with two choosers, GAIN_CURVES, and JOINT_CURVES and LEARNING_STATISTICS of one.
+    """GAIN_STATISTICS of two models with two choosers, GAIN_CURVES, and JOINT_CURVES, JOINT_STATISTICS and
+    LEARNING_STATISTICS of one.
 
     On text the stack foresees a quarter of a gain of 1, luck is half of it, and a quarter is not explained; on code
     nothing is foreseen that an interval tells from 0, and luck is all.
@@ -138,14 +141,46 @@ def gain() -> dict[str, pa.Table]:
             row = ids | {"strategy": strategy, "chooser": chooser}
             curves += [row | {"budget": budget} | _loss(loss) for budget, loss in at.items()]
     for domain, context, budget in product(("text", "code"), ("shared", "greedy"), (1, 2)):
-        ids = {"model": "duo", "domain": domain, "context": context, "selection": "oracle", "budget": budget}
+        ids = {
+            "model": "duo",
+            "domain": domain,
+            "context": context,
+            "selection": "oracle",
+            "chooser": "",
+            "budget": budget,
+        }
         isolated = losses["oracle", ""][budget]
         joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
         contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]
     schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES, "joint": JOINT_CURVES}
-    schemas |= {"learning": LEARNING_STATISTICS}
-    found = {"statistics": statistics, "curves": curves, "joint": contexts, "learning": learned()}
+    schemas |= {"joint_statistics": JOINT_STATISTICS, "learning": LEARNING_STATISTICS}
+    found = {"statistics": statistics, "curves": curves, "joint": contexts}
+    found |= {"joint_statistics": together(), "learning": learned()}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
+
+
+def together() -> list[dict]:
+    """Rows of JOINT_STATISTICS: of a gain of 1 at budget 2 three quarters are left in one run, and all of it in greedy.
+
+    The null by the stack is half of it, and the stack's routes gain an eighth, a sixteenth in one run.
+    """
+    rows = []
+    for domain, context, budget in product(("text", "code"), ("shared", "greedy"), (1, 2)):
+        gain = budget - 1.0
+        values = {
+            joint_gains.gain(context, "oracle", "isolated", budget): gain,
+            joint_gains.gain(context, "oracle", "joint", budget): gain * (0.75 if context == "shared" else 1),
+        }
+        for chooser in ("own", "stack"):
+            values |= {
+                joint_gains.gain(context, chooser, "isolated", budget): gain / 8,
+                joint_gains.gain(context, chooser, "joint", budget): gain / 16,
+                joint_gains.null_gain(context, chooser, budget): gain / 2,
+                joint_gains.beyond_null(context, chooser, budget): gain / 2,
+            }
+        ids = {"model": "duo", "domain": domain}
+        rows += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
+    return rows
 
 
 def learned() -> list[dict]:

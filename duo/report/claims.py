@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from duo.report.claim import SKIPPING, Beside, Claim, Test
 from duo.stats import Statistic
-from duo.studies import ablation, difficulty, joint, oracle_curves, router_curves, schedules, skips
+from duo.studies import ablation, difficulty, joint, joint_statistics, oracle_curves, router_curves, schedules, skips
 from duo.tables.files import Table
 from duo.tables.studies import (
     ABLATION_STATISTICS,
@@ -18,7 +18,7 @@ from duo.tables.studies import (
     SCHEDULE_STATISTICS,
     SKIP_STATISTICS,
 )
-from duo.terms import ALL_BIG, ALL_SMALL, ISOLATED, MATCHED, RANDOM_TOKEN
+from duo.terms import ALL_BIG, ALL_SMALL, GREEDY, ISOLATED, JOINT, MATCHED, ORACLE, RANDOM_TOKEN, SHARED
 from duo.verdicts import ABOVE, BELOW, EFFECT, WITHIN
 
 TENTH = 0.1  # of the largest possible effect: the smallest effect of interest, unless a claim says how large
@@ -35,6 +35,7 @@ class Scope:
     layers: int
     budgets: Sequence[int]  # of the oracle
     greedy: Sequence[int]  # budgets of the oracle in context greedy
+    shared: Sequence[int]  # budgets that are run jointly as chosen in context shared
     chooser: str  # that knows most of those which don't see the label: the stack of them, or the model itself
     routers: Sequence[float]  # budgets at which routers of the studied model choose small or big, for every domain
     skipping_routers: bool  # whether any router of a model that saw skips may skip, for every domain
@@ -67,9 +68,9 @@ def _on_the_oracle(scope: Scope) -> list[Claim]:
         "needs": f"context greedy with joint.budgets 0, 1, {layers}",
         "there": {0, 1, layers} <= set(scope.greedy),
     }
-    single = {
-        "needs": f"oracle.budgets 0, 1, {layers}",
-        "there": {0, 1, layers} <= set(scope.budgets),
+    shared = {
+        "needs": f"context shared with joint.budgets 0, 1, {layers}",
+        "there": {0, 1, layers} <= set(scope.shared),
     }
     return [
         Claim(
@@ -78,7 +79,7 @@ def _on_the_oracle(scope: Scope) -> list[Claim]:
             "figure-4a",
             curve(oracle_curves.random_gap(), EFFECT, FAR),
             curve(oracle_curves.random_gap(scope.chooser), EFFECT, FAR, GAIN_STATISTICS),
-            (Beside(ORACLE_STATISTICS, oracle_curves.random_gap(RANDOM_TOKEN)),),
+            (Beside(ORACLE_STATISTICS, oracle_curves.random_gap(RANDOM_TOKEN)), *_joint_gains(half)),
         ),
         Claim(
             "C2",
@@ -90,6 +91,7 @@ def _on_the_oracle(scope: Scope) -> list[Claim]:
                 Beside(ORACLE_STATISTICS, oracle_curves.BEST_BUDGET),
                 Beside(ORACLE_STATISTICS, oracle_curves.at_best_budget(ALL_SMALL)),
                 Beside(ORACLE_STATISTICS, oracle_curves.at_best_budget(ALL_BIG)),
+                *_joint_gains(half),
             ),
         ),
         Claim(
@@ -97,10 +99,20 @@ def _on_the_oracle(scope: Scope) -> list[Claim]:
             "The oracle with a single big layer is below the model with all layers big.",
             "joint",
             Test(JOINT_STATISTICS, joint.single_big(), EFFECT, TENTH, **greedy),
-            Test(GAIN_STATISTICS, joint.single_big(scope.chooser), EFFECT, TENTH, **single),
-            (Beside(JOINT_STATISTICS, joint.single_big(kind=ISOLATED)),),
+            Test(JOINT_STATISTICS, joint.single_big(scope.chooser), EFFECT, TENTH, **shared),
+            (
+                Beside(JOINT_STATISTICS, joint.single_big(kind=ISOLATED)),
+                Beside(GAIN_STATISTICS, joint.single_big(scope.chooser, ISOLATED)),
+            ),
         ),
     ]
+
+
+def _joint_gains(budget: int) -> tuple[Beside, ...]:
+    """What the oracle gains at a budget in isolation, and what comes of it when all tokens run together."""
+    contexts = ((SHARED, ISOLATED), (SHARED, JOINT), (GREEDY, JOINT))
+    gains = (joint_statistics.gain(context, ORACLE, kind, budget) for context, kind in contexts)
+    return tuple(Beside(JOINT_STATISTICS, each) for each in gains)
 
 
 def _on_fixed_routes_and_routers(scope: Scope) -> list[Claim]:

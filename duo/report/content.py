@@ -14,11 +14,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from duo.errors import InputError
 from duo.report import sentences
+from duo.studies import joint_statistics
 from duo.studies.gain_statistics import route_words
 from duo.tables import contrasts, learning, studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
-from duo.terms import FIXED, ISOLATED, JOINT, ORACLE, PLACEBO, TRUE
+from duo.terms import FIXED, GREEDY, ISOLATED, JOINT, ORACLE, PLACEBO, SHARED, TRUE
 from duo.verdicts import BEYOND, BEYOND_LUCK, CLAIMED, LOOKS, NOT_JUDGED, SHOWN, VERDICTS
 
 # The order of the pages; a figure that is not here comes last. By the paper's numbers, then what the paper doesn't
@@ -101,6 +102,15 @@ NO_TABLES = (
     *(studies.GAIN_HEAT_MAPS, studies.GAIN_LAYERS, studies.ROUTER_HEAT_MAPS),
     *(studies.SCHEDULE_POSITIONS, studies.DIFFICULTY, studies.DIFFICULTY_HISTOGRAM, studies.SEARCH_CURVES),
 )
+# Columns of the table of gains in every context (in_contexts), in words.
+CONTEXT_COLUMNS = {
+    "isolated": "oracle, isolated",
+    "joint": "oracle, joint",
+    "null": "null, isolated",
+    "beyond_null": "oracle less null",
+    "foreseen": "foreseen, isolated",
+    "foreseen_joint": "foreseen, joint",
+}
 COLOURED = "figure-6"
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 
@@ -147,6 +157,8 @@ class GainAtBudget:
     best: dict  # the one of these that knows most
     reference: str  # the reference route in words
     sentences: list[str]
+    together: list[str]  # the one that says what is left of the gain when all tokens run together, if that was tried
+    contexts: list[dict]  # the same in every context, beside luck (in_contexts)
 
 
 def rows(table: pa.Table) -> list[dict]:
@@ -179,8 +191,12 @@ def tallies(claims: Sequence[JudgedClaim]) -> dict[str, dict[str, int]]:
     return found
 
 
-def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
-    """What rows of GAIN_STATISTICS say of each model and domain; nothing of one whose budgets leave no choice."""
+def gains(rows: Iterable[dict], joint: Iterable[dict], windows: int) -> list[GainAtBudget]:
+    """What rows of GAIN_STATISTICS say of each model and domain; nothing of one whose budgets leave no choice.
+
+    joint: rows of JOINT_STATISTICS, of so many windows per domain.
+    """
+    joint = list(joint)
     by_domain: dict[tuple[str, str], list[dict]] = {}
     for row in rows:
         by_domain.setdefault((row["model"], row["domain"]), []).append(row)
@@ -193,7 +209,11 @@ def gains(rows: Iterable[dict]) -> list[GainAtBudget]:
             best = next(each for each in foreseen if each["chooser"] == parts[1]["subject"])
             over = route_words(sentences.reference(listed))
             told = sentences.of_the_gain(listed, domain, budget)
-            shown.append(GainAtBudget(model, domain, int(budget), parts, foreseen, best, over, told))
+            beside = [row for row in joint if (row["model"], row["domain"]) == (model, domain)]
+            left = sentences.together(beside, budget, best["chooser"], windows)
+            contexts = in_contexts(beside, budget, best["chooser"])
+            told = [*told, *left]
+            shown.append(GainAtBudget(model, domain, int(budget), parts, foreseen, best, over, told, left, contexts))
     return shown
 
 
@@ -201,6 +221,46 @@ def learning_sentences(rows: Iterable[dict]) -> list[str]:
     """What rows of LEARNING_STATISTICS say of every domain."""
     rows = list(rows)
     return [" ".join(sentences.of_learning(rows, domain)) for domain in dict.fromkeys(row["domain"] for row in rows)]
+
+
+def in_contexts(rows: Sequence[dict], budget: float, chooser: str) -> list[dict]:
+    """A row for each context of rows of JOINT_STATISTICS of one model and domain: its name, and the statistics at a
+    budget of the oracle, isolated and joint, of its null by the chooser, and of what this foresees and can't explain.
+    """
+    contexts = dict.fromkeys(row["reference"] for row in rows if row["family"] == "null_gain")
+    wanted = {
+        "isolated": lambda context: joint_statistics.gain(context, ORACLE, ISOLATED, budget),
+        "joint": lambda context: joint_statistics.gain(context, ORACLE, JOINT, budget),
+        "null": lambda context: joint_statistics.null_gain(context, chooser, budget),
+        "beyond_null": lambda context: joint_statistics.beyond_null(context, chooser, budget),
+        "foreseen": lambda context: joint_statistics.gain(context, chooser, ISOLATED, budget),
+        "foreseen_joint": lambda context: joint_statistics.gain(context, chooser, JOINT, budget),
+    }
+    found = [
+        {"context": context} | {name: sentences.matching(rows, key(context)) for name, key in wanted.items()}
+        for context in contexts
+    ]
+    return [
+        {name: each if name == "context" else each[0] for name, each in row.items()} for row in found if row["null"]
+    ]
+
+
+def together(rows: Iterable[dict], windows: int) -> dict[tuple[str, str, int], dict[str, dict]]:
+    """Rows of JOINT_CURVES that belong beside the oracle's isolated loss, by model, domain and budget, in words.
+
+    They are of so many windows per domain, fewer than other numbers are of, so the isolated loss there is among them.
+    """
+    places = {
+        (SHARED, ISOLATED): f"oracle, isolated, {windows} windows",
+        (SHARED, JOINT): f"oracle, joint, {windows} windows",
+        (GREEDY, JOINT): f"oracle, joint in context greedy, {windows} windows",
+    }
+    found: dict[tuple[str, str, int], dict[str, dict]] = {}
+    for row in rows:
+        words = places.get((row["context"], row["kind"]))
+        if words and row["selection"] == ORACLE:
+            found.setdefault((row["model"], row["domain"], row["budget"]), {})[words] = row
+    return found
 
 
 def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:
@@ -218,6 +278,16 @@ def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:
         if key[:3] not in best or at_budget[ISOLATED]["loss"] < best[key[:3]][ISOLATED]["loss"]:
             best[key[:3]] = at_budget
     return list(best.values())
+
+
+def lowest_together(shown: Mapping[tuple[str, str, int], dict[str, dict]]) -> dict[tuple[str, str], int]:
+    """The budget where the first of the rows that `together` gives has the lowest loss, by model and domain."""
+    lowest: dict[tuple[str, str], tuple[float, int]] = {}
+    for (model, domain, budget), at_budget in shown.items():
+        first, *_ = at_budget.values()
+        best = lowest.get((model, domain), (math.inf, budget))
+        lowest[model, domain] = min(best, (first["loss"], budget))
+    return {key: budget for key, (_, budget) in lowest.items()}
 
 
 def figure_names(patterns: Iterable[str], drawn: Iterable[str] = ()) -> list[str]:
@@ -282,7 +352,7 @@ def environment(folder: str) -> Environment:
         "key": statistic_key,
         "p": p_value,
     }
-    templates.globals |= {"LOOKS": LOOKS, "CLAIMED": CLAIMED, "BEYOND": BEYOND}
+    templates.globals |= {"CONTEXT_COLUMNS": CONTEXT_COLUMNS, "LOOKS": LOOKS, "CLAIMED": CLAIMED, "BEYOND": BEYOND}
     return templates
 
 

@@ -14,8 +14,7 @@ from ruamel.yaml import YAML
 from duo.figures.base import LINES
 from duo.report import content, glossary
 from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
-from duo.studies.gain import FORESEEN, NULL
-from duo.studies.gain_statistics import chooser_words, route_words
+from duo.studies.gain_statistics import FORESEEN, NULL, chooser_words, route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
 from duo.tables.report import REPORT
@@ -79,13 +78,20 @@ def render(
     params: the whole experiment. verdicts, metrics, statistics, curves and passages as CLAIMS, ORACLE_METRICS,
     ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas say what columns
     mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with: GAIN_STATISTICS,
-    GAIN_CURVES, JOINT_CURVES and LEARNING_STATISTICS as statistics, curves, joint and learning.
+    GAIN_CURVES, JOINT_CURVES, JOINT_STATISTICS and LEARNING_STATISTICS as statistics, curves, joint, joint_statistics
+    and learning.
     """
     main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
     best = {domain: shown["oracle_budget"] for domain, shown in metrics[main].items()}
     claims = content.judged(rows(verdicts))
-    gains = content.gains(rows(gain["statistics"]))
+    windows = params["joint"]["documents"]
+    gains = content.gains(rows(gain["statistics"]), rows(gain["joint_statistics"]), windows)
+    together = content.together(rows(gain["joint"]), windows)
+    for (model, domain, budget), shown in together.items():
+        grids[model][domain].get(budget, {}).update(shown)
+    beside = list(dict.fromkeys(words for shown in together.values() for words in shown))
+    lowest = {domain: budget for (_, domain), budget in content.lowest_together(together).items()}
     templates = content.environment("templates")
     templates.filters |= {"meaning": _meaning, "alignment": _alignment}
     return templates.get_template("report.html.jinja").render(
@@ -95,10 +101,10 @@ def render(
         tallies=content.tallies(claims),
         main=main,
         metrics=metrics,
-        headline=_headline(grids[main], best, params["model"]["layers"]),
+        headline=_headline(grids[main], best, lowest, beside, params["model"]["layers"]),
         best_budgets=[_best_budget(statistics, main, domain) for domain in metrics[main]],
         curves=grids,
-        strategies=_strategies(curves),
+        strategies=_strategies(curves) | {words: words for words in beside},
         tables=tables,
         figures=figures,
         coloured=COLOURED,
@@ -137,21 +143,29 @@ def _best_budget(statistics: pa.Table, model: str, domain: str) -> dict[str, Any
     )
 
 
-def _headline(grids: dict[str, dict], best: dict[str, int], layers: int) -> list[tuple[str, list[dict]]]:
-    """(words, a row of the curves for every domain) of the budgets that were run."""
+def _headline(
+    grids: dict[str, dict], best: dict[str, int], lowest: dict[str, int], beside: Sequence[str], layers: int
+) -> list[tuple[str, list[dict]]]:
+    """(words, a row of the curves for every domain) of the budgets that were run.
+
+    best: the oracle's best budget by domain; lowest: that of those that were run jointly; beside: what the grids have
+    of the oracle there.
+    """
     wanted = [
         ("all layers small", "mean", dict.fromkeys(grids, 0)),
         ("one big layer: fixed", "fixed", dict.fromkeys(grids, 1)),
         ("one big layer: best random route for all tokens", "random_all", dict.fromkeys(grids, 1)),
-        ("one big layer: oracle", "oracle", dict.fromkeys(grids, 1)),
-        ("oracle at its best budget", "oracle", best),
-        ("fixed at that budget", "fixed", best),
+        ("one big layer: oracle, isolated", "oracle", dict.fromkeys(grids, 1)),
+        *((f"one big layer: {words}", words, dict.fromkeys(grids, 1)) for words in beside),
+        ("at the best budget: oracle, isolated", "oracle", best),
+        ("at the best budget: fixed", "fixed", best),
+        *((f"at the best of the budgets run jointly: {words}", words, lowest) for words in beside),
         ("all layers big", "mean", dict.fromkeys(grids, layers)),
     ]
     return [
         (words, [grids[domain][budget][strategy] for domain, budget in budgets.items()])
         for words, strategy, budgets in wanted
-        if all(budget in grids[domain] for domain, budget in budgets.items())
+        if all(strategy in grids[domain].get(budget, {}) for domain, budget in budgets.items())
     ]
 
 

@@ -16,7 +16,7 @@ from duo.tables import files
 from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
-from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
+from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, JOINT_STATISTICS, ORACLE_METRICS, SEED_SPREAD
 
 DOCS, README = Path("docs"), Path("README.md")
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
@@ -110,17 +110,25 @@ def _lines(results: Mapping[str, Any]) -> str:
     return re.sub(r'"@(\d+)@"', lambda match: rows[int(match[1])], text) + "\n"
 
 
+def _of_study(statistics: Mapping[str, list], table: files.Table) -> list[dict[str, Any]]:
+    """The rows of a study's table of statistics, from those of the whole run."""
+    rows = (dict(zip(statistics["columns"], row, strict=True)) for row in statistics["rows"])
+    return [row for row in rows if row["study"] == table.template.split("/")[0]]
+
+
 def _render(template: str, results: Mapping[str, Any]) -> str:
     environment = content.environment("docs")
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    claims = content.judged(results["claims"])
+    claims, windows = content.judged(results["claims"]), results["params"]["joint"]["documents"]
     return environment.get_template(template).render(
         results,
         found=claims,
         tallies=content.tallies(claims),
-        gains=content.gains(results["gain"]),
+        gains=content.gains(results["gain"], _of_study(results["statistics"], JOINT_STATISTICS), windows),
         joint=content.joint(results["joint"]),
         learned=content.learning_sentences(results["learning"]),
+        together=(together := content.together(results["joint"], windows)),
+        lowest_together=content.lowest_together(together),
         bits_per_nat=(per_nat := scale.bits_per_nat(results["evaluation"])),
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),

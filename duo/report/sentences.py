@@ -9,9 +9,9 @@ from typing import Any
 
 from duo.stats import Statistic
 from duo.studies import gain_statistics as gain
-from duo.studies import learning_curves
+from duo.studies import joint_statistics, learning_curves
 from duo.studies.gain_statistics import chooser_words, route_words
-from duo.terms import EXPECTED, TRUE, VALUE
+from duo.terms import EXPECTED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED, TRUE, VALUE
 
 Row = Mapping[str, Any]
 
@@ -86,6 +86,34 @@ def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
     ]
 
 
+def together(rows: Iterable[Row], budget: float, chooser: str, windows: int) -> list[str]:
+    """What of an isolated gain is left when all tokens run together: a sentence, or none where that was not tried.
+
+    rows of JOINT_STATISTICS of one model and domain; chooser: whose routes stand beside; windows: how many per domain
+    were run jointly.
+    """
+    rows, words = list(rows), chooser_words(chooser)
+    wanted = {
+        joint_statistics.gain(SHARED, ORACLE, ISOLATED, budget): "isolated",
+        joint_statistics.gain(SHARED, ORACLE, JOINT, budget): "with all tokens on these routes in one run",
+        joint_statistics.gain(GREEDY, ORACLE, JOINT, budget): "in one run where each token's route is the best behind "
+        "those before it (context greedy)",
+        joint_statistics.gain(SHARED, chooser, JOINT, budget): f"in one run on the routes that {words} expects to be "
+        "best",
+    }
+    parts = [
+        f"{row['value']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}) {words}"
+        for key, words in wanted.items()
+        for row in matching(rows, key)
+    ]
+    if not parts:
+        return []
+    return [
+        f"Such losses are isolated. On the {windows} windows that were also run jointly the gain is, in nats per "
+        f"token, {'; '.join(parts)}."
+    ]
+
+
 def choosers(rows: Iterable[Row]) -> list[str]:
     """Names of the choosers, in order."""
     return list(dict.fromkeys(row["subject"] for row in rows if row["family"] == "cross_entropy"))
@@ -103,8 +131,13 @@ def nats(row: Row) -> str:
 
 def find(rows: Iterable[Row], statistic: Statistic) -> Row:
     """The row of a statistic."""
+    return matching(rows, statistic)[0]
+
+
+def matching(rows: Iterable[Row], statistic: Statistic) -> list[Row]:
+    """The same as a list, without any where the statistic is missing."""
     names = ("family", "subject", "reference", "budget", "labels")
-    return next(row for row in rows if all(row[name] == getattr(statistic, name) for name in names))
+    return [row for row in rows if all(row[name] == getattr(statistic, name) for name in names)]
 
 
 def _foreseen(each: Mapping[str, Any]) -> str:

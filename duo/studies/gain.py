@@ -37,7 +37,9 @@ from duo.studies import curves as shapes
 from duo.studies import joint
 from duo.studies.documents import part
 from duo.studies.gain_statistics import (
+    FORESEEN,
     NORMALISED,
+    NULL,
     best_chooser,
     beyond,
     calibration,
@@ -56,9 +58,8 @@ from duo.studies.gain_statistics import (
 )
 from duo.studies.oracle_curves import OracleCurves
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import BIG, EXCESS, FIXED, MATCHED, MEAN, ORACLE, PLACEBO, SAMPLED, TRUE
+from duo.terms import BIG, EXCESS, FIXED, ISOLATED, MATCHED, MEAN, ORACLE, PLACEBO, SAMPLED, TRUE
 
-FORESEEN, NULL = "foreseen", "null"
 Mean = Callable[[np.ndarray], np.ndarray]  # [replicates, ...] mean over tokens of sums [clusters, ...]
 SHOWN = (ORACLE, FORESEEN, NULL, FIXED, NORMALISED)  # strategies of GAIN_CURVES, in order
 
@@ -226,7 +227,7 @@ class Gain(Study):
         if {0, 1, self.layers} <= set(budgets):
             ends = [budgets[k].losses[MEAN] for k in (0, self.layers)]
             part = self.references[TRUE] - self.choices[best, 1].foreseen
-            numbers[joint.single_big(best)] = shapes.share_of_depth(weights, part, *ends)
+            numbers[joint.single_big(best, ISOLATED)] = shapes.share_of_depth(weights, part, *ends)
         return numbers
 
     def _of_gain(self, budget: int, losses: stats.Numbers, mean: Mean) -> stats.Numbers:

@@ -6,6 +6,8 @@ from duo.stats import Statistic
 from duo.terms import FIXED, MATCHED, ORACLE, OTHERS, OWN, PLACEBO, STACK, TRUE
 
 NORMALISED = "normalised"
+# Strategies of a chooser: the routes that it expects to be best, and the oracle where its prediction is right.
+FORESEEN, NULL = "foreseen", "null"
 
 
 def best_chooser(choosers: Iterable[str]) -> str:

@@ -26,12 +26,15 @@ from duo.terms import ALL_BIG, FIXED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED
 
 @dataclass(frozen=True)
 class ContextLoss:
-    """Key of the mean loss of the routes that a selection chose in a context at a budget, isolated or joint."""
+    """Key of the mean loss of the routes that a selection chose in a context at a budget, isolated or joint; chooser:
+    whose prediction chose, or is taken to be right, if anybody's.
+    """
 
     context: str
     selection: str
     kind: str
     budget: int
+    chooser: str = ""
 
 
 class JointCurves(Study):
@@ -72,8 +75,13 @@ class JointCurves(Study):
         return numbers
 
     def tables(self, estimates: Intervals) -> dict[Any, Any]:
-        curves = [row | {"perplexity": exp(row["loss"])} for row in self.rows(estimates, ContextLoss, "loss")]
-        return {JOINT_CURVES: curves, JOINT_STATISTICS: self.rows(estimates, Statistic)}
+        return tabled(self, estimates)
+
+
+def tabled(study: Study, estimates: Intervals) -> dict[Any, Any]:
+    """Rows of JOINT_CURVES and JOINT_STATISTICS."""
+    curves = [row | {"perplexity": exp(row["loss"])} for row in study.rows(estimates, ContextLoss, "loss")]
+    return {JOINT_CURVES: curves, JOINT_STATISTICS: study.rows(estimates, Statistic)}
 
 
 def differences(means: Mapping[ContextLoss, np.ndarray], layers: int) -> stats.Numbers:
@@ -100,13 +108,13 @@ def differences(means: Mapping[ContextLoss, np.ndarray], layers: int) -> stats.N
     return numbers
 
 
-def single_big(subject: str = ORACLE, kind: str = "") -> Statistic:
+def single_big(subject: str = ORACLE, kind: str = JOINT) -> Statistic:
     """How much better than all layers big routes with a single big layer are.
 
-    subject: who chose them, the oracle or a chooser by its name; kind: by which loss, of the oracle the joint one in
-    context greedy, if nothing is said, or the isolated one in context shared; of others the isolated one.
+    subject: who chose them, the oracle or a chooser by its name; kind: by which loss. The joint one is of the oracle's
+    routes in context greedy, and of a chooser's in context shared, where no label chose anything; the isolated one is
+    of context shared.
     """
-    kind = kind or (JOINT if subject == ORACLE else ISOLATED)
     whose = {ORACLE: "the oracle"}.get(subject, subject)
     words = f"all layers big, less the {kind} loss of {whose} with a single big layer, as a share of what all layers "
     return Statistic("single_big", subject, kind, 1, words=f"{words}big gain over all small")

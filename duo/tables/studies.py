@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from duo.tables import fields, oracle, training
+from duo.tables import contexts, fields, oracle, training
 from duo.tables.fields import field, interval, table
 from duo.tables.files import Json, Metrics, Table
 
@@ -375,16 +375,18 @@ GAP_CLOSED_METRICS = Metrics("gap_closed/metrics.json")
 
 GAP_CLOSED_STATISTICS = Table("gap_closed/statistics.parquet", fields.STATISTICS)
 
-_CONTEXT = field(
-    "context", pa.string(), "shared, reference or greedy: what the other tokens do while a token's routes are tried"
-)
-
 JOINT_CURVES = table(
     "joint_curves/curves.parquet",
     fields.MODEL,
     fields.DOMAIN,
-    _CONTEXT,
-    oracle.SELECTION,
+    contexts.CONTEXT,
+    field(
+        "selection",
+        pa.string(),
+        "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain; foreseen, "
+        "each token, what a chooser expects to be best; null: the oracle, where labels come as a chooser predicts",
+    ),
+    field("chooser", pa.string(), "whose prediction that is; empty where nobody's"),
     field("kind", pa.string(), "isolated or joint, as in JOINT_LOSSES"),
     fields.BUDGET,
     *fields.LOSS_INTERVAL,

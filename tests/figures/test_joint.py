@@ -1,80 +1,87 @@
 """The picture of contexts shows every line that its table holds, and says what the contexts are."""
 
+from dataclasses import asdict
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from made_up import setting
 
-from duo.figures import base, joint
+from duo.figures import joint
+from duo.studies.joint_statistics import gain, null_gain
+from duo.terms import ISOLATED, JOINT
 
 SETTING = setting()
+CHOOSERS = ("own", "teacher", "stack")
 
 
-def curves(kinds: list[str], budgets=(0, 2, 4)) -> pa.Table:
-    """JOINT_CURVES of two domains; every line has a height of its own."""
+def statistics(contexts: list[str], choosers=CHOOSERS, budgets=(0, 2, 4)) -> pa.Table:
+    """JOINT_STATISTICS of two domains; every line has a height of its own, and rises with the budget."""
     rows = []
     for domain in ("text", "code"):
-        for at, context in enumerate(kinds):
-            for selection in ("oracle",) if context == "greedy" else ("oracle", "sequence", "fixed"):
-                for kind in ("isolated", "joint"):
-                    for budget in budgets:
-                        height = 1 + at + 0.1 * (kind == "joint") + 0.3 * (selection == "fixed") + 0.01 * budget
-                        row = {
-                            "model": "duo",
-                            "domain": domain,
-                            "context": context,
-                            "selection": selection,
-                            "kind": kind,
-                        }
-                        rows.append(
-                            row
-                            | {
-                                "budget": budget,
-                                "loss": height,
-                                "low": height - 1,
-                                "high": height + 1,
-                                "perplexity": height,
-                            }
-                        )
+        for at, context in enumerate(contexts):
+            for budget in budgets:
+                values = {
+                    gain(context, "oracle", ISOLATED, budget): 1.0,
+                    gain(context, "oracle", JOINT, budget): 0.8,
+                } | ({gain(context, "fixed", JOINT, budget): 0.1} if context != "greedy" else {})
+                for index, chooser in enumerate(choosers):
+                    values |= {
+                        null_gain(context, chooser, budget): 0.5 + index / 10,
+                        gain(context, chooser, JOINT, budget): 0.3 - index / 10,
+                        gain(context, chooser, ISOLATED, budget): 0.25 - index / 10,
+                    }
+                for statistic, value in values.items():
+                    value += at / 100 + budget / 8
+                    ends = {"value": value, "low": value - 0.05, "high": value + 0.05}
+                    rows.append({"model": "duo", "domain": domain} | asdict(statistic) | ends)
     return pa.Table.from_pylist(rows)
 
 
-@pytest.mark.parametrize("kinds", [["shared", "reference", "greedy"], ["greedy"], ["reference"]])
-def test_a_line_for_what_is_isolated_and_what_is_joint(kinds):
-    picture = joint.isolated_and_joint(curves(kinds), "random", SETTING)
-    assert [axes.get_title() for axes in picture.figure.axes] == ["text", "code"]
-    for axes in picture.figure.axes:
-        labels = [line.get_label() for line in axes.lines]
-        fixed = [] if kinds == ["greedy"] else [base.LINES["fixed"].label]
-        oracles = [f"oracle, {context}, {kind}" for context in kinds for kind in ("isolated", "joint")]
-        assert sorted(labels) == sorted([*fixed, "all layers big", *oracles])
-        heights = {line.get_label(): line.get_ydata()[0] for line in axes.lines}
-        assert len({f"{height:.6f}" for height in heights.values()}) == len(heights)
-    for words in (
-        "5 held-out documents",
-        "a window of 6 tokens of each",
-        "90% percentile",
-        "exactly its budget",
-        "of 4",
-    ):
+def shown(axes) -> dict[str, np.ndarray]:
+    """Heights of the lines that a panel labels."""
+    return {line.get_label(): line.get_ydata() for line in axes.lines if not line.get_label().startswith("_")}
+
+
+@pytest.mark.parametrize("contexts", [["shared", "reference", "greedy"], ["greedy"], ["reference"]])
+def test_every_context_has_its_gains_and_what_luck_would_give(contexts):
+    picture = joint.gains(statistics(contexts), "random", "all layers big", SETTING)
+    panels = picture.figure.axes
+    assert len(panels) == 2 * len(contexts)
+    assert [axes.get_title() for axes in panels[: len(contexts)]] == [f"context {context}" for context in contexts]
+    for index, axes in enumerate(panels):
+        at = index % len(contexts)
+        heights = {
+            "oracle, isolated": 1.0,
+            "oracle, joint": 0.8,
+            "oracle, if labels came as own says": 0.5,
+            "oracle, if labels came as stack says": 0.7,
+            "foreseen by stack, joint": 0.1,
+        } | ({"fixed, joint": 0.1} if contexts[at] != "greedy" else {})
+        found = shown(axes)
+        assert found.keys() == heights.keys()
+        for label, height in heights.items():
+            np.testing.assert_allclose(found[label], height + at / 100 + np.array([0, 2, 4]) / 8, err_msg=label)
+    for words in ("gained over all layers big", "a window of 6 tokens of each", "90% percentile", "its budget", "of 4"):
         assert words in picture.caption
-    assert ("a random route for every token" in picture.caption) == ("reference" in kinds)
+    assert ("a random route for every token" in picture.caption) == ("reference" in contexts)
 
 
-def test_a_router_is_named_and_all_big_left_out_where_it_was_not_run():
-    picture = joint.isolated_and_joint(curves(["reference"], budgets=(1, 2)), "both-2", SETTING)
-    assert "on the routes of router both-2" in picture.caption
-    assert "all layers big" not in [line.get_label() for line in picture.figure.axes[0].lines]
+def test_a_model_that_nobody_else_judges_has_one_null():
+    picture = joint.gains(statistics(["shared"], choosers=("own",)), "both-2", "all layers big", SETTING)
+    labels = list(shown(picture.figure.axes[0]))
+    assert [label for label in labels if "labels came" in label] == ["oracle, if labels came as own says"]
+    assert "foreseen by own, joint" in labels
 
 
-def test_a_context_that_nobody_listed_is_drawn_in_a_style_of_its_own():
-    picture = joint.isolated_and_joint(curves(["shared", "nearby", "greedy"]), "all_big", SETTING)
-    for axes in picture.figure.axes:
-        lines = {line.get_label(): line for line in axes.lines}
-        assert {"oracle, nearby, isolated", "oracle, nearby, joint"} <= set(lines)
-        looks = [
-            (line.get_color(), line.get_marker(), line.get_linestyle())
-            for label, line in lines.items()
-            if label.endswith("joint")
-        ]
-        assert len(set(looks)) == 3
-    assert "; in nearby; in greedy, " in picture.caption
+def test_a_router_is_named_and_so_is_a_context_that_nobody_listed():
+    picture = joint.gains(statistics(["reference", "nearby", "greedy"]), "both-2", "all layers big", SETTING)
+    assert "on the routes of router both-2" in picture.caption and "; in nearby; in greedy, " in picture.caption
+    assert picture.figure.axes[1].get_title() == "context nearby"
+
+
+def test_what_is_shown_does_not_lean_on_colour_alone():
+    (axes, *_) = joint.gains(statistics(["shared"]), "all_big", "all layers big", SETTING).figure.axes
+    lines = [line for line in axes.lines if line.get_label() in shown(axes)]
+    looks = [(line.get_marker(), line.get_linestyle(), line.get_markerfacecolor() == "white") for line in lines]
+    assert len(set(looks)) == len(lines) == 6

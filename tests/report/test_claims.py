@@ -18,8 +18,8 @@ from duo.stats import Statistic, Study
 from duo.studies.excess import Excess
 from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS
-from duo.tables.studies import EXCESS_STATISTICS, GAIN_STATISTICS, ORACLE_STATISTICS, ROUTER_STATISTICS
-from duo.terms import EXCESS, MATCHED, PLACEBO, SAMPLED, STACK, TRUE
+from duo.tables.studies import EXCESS_STATISTICS, ORACLE_STATISTICS, ROUTER_STATISTICS
+from duo.terms import EXCESS, JOINT, MATCHED, PLACEBO, SAMPLED, STACK, TRUE
 from duo.verdicts import BELOW, EFFECT, WITHIN
 from workflow.__main__ import use
 from workflow.params import load_params
@@ -29,6 +29,7 @@ SCOPE = claims.Scope(
     layers=12,
     budgets=range(13),
     greedy=range(13),
+    shared=range(13),
     chooser=STACK,
     routers=[4, 6, 8],
     skipping_routers=True,
@@ -333,6 +334,15 @@ def test_the_oracle_s_statistics_are_those_that_its_study_makes():
     assert all(any(each.concerns(asdict(key)) for key in estimates if isinstance(key, Statistic)) for each in beside)
 
 
+def test_where_an_oracle_s_loss_is_judged_its_joint_one_is_too_or_stands_beside():
+    listed = {claim.name: claim for claim in claims.claims(SCOPE)}
+    assert [listed["C3"].primary.statistic.reference, listed["C3"].beyond.statistic.reference] == [JOINT, JOINT]
+    assert listed["C3"].beyond.statistic.subject == STACK
+    for name in ("C1", "C2"):
+        beside = {(each.statistic.family, each.statistic.reference) for each in listed[name].shown}
+        assert {("isolated_gain", "shared"), ("joint_gain", "shared"), ("joint_gain", "greedy")} <= beside
+
+
 def test_every_statistic_has_words():
     assert all(statistic.words for _, statistic, _ in needed(SCOPE))
 
@@ -349,7 +359,7 @@ def test_the_table_of_claims_in_the_docs_is_that_of_the_code():
             "-"
             if not claim.beyond
             else "the stack"
-            if claim.beyond.table is GAIN_STATISTICS
+            if claim.beyond.statistic.labels != EXCESS
             else "the same"
             if claim.beyond == claim.primary
             else "excess"

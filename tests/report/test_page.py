@@ -162,6 +162,19 @@ def test_what_is_missed_follows_from_its_intervals(given, values, words):
     assert words in content.learning_sentences(rows)[0]
 
 
+def test_what_is_left_in_one_run_stands_beside_what_is_isolated(page):
+    words = " ".join(page.words.split())
+    left = "+1.000 (+0.938 to +1.062) isolated; +0.750 (+0.688 to +0.812) with all tokens on these routes in one run"
+    assert words.count(left) == 2  # a sentence for each domain
+    assert "shared +1.000+0.938 to +1.062 +0.750+0.688 to +0.812 +0.500+0.438 to +0.562" in words
+    headline = words.split("Headline Perplexity")[1].split("How to read this")[0]
+    for budget, isolated, joint in (("one big layer", 2.25, 2.5), ("best of the budgets run jointly", 2.0, 2.25)):
+        for kind, loss in (("isolated", isolated), ("joint", joint), ("joint in context greedy", isolated)):
+            assert f"{budget}: oracle, {kind}, 4 windows {exp(loss):.2f}" in headline
+    grid = words.split("Perplexity of duo on text at every budget")[1].split("Routes that serve")[0]
+    assert "oracle, joint in context greedy, 4 windows" in grid and f"{exp(2.25):.2f}" in grid
+
+
 def test_without_a_choice_the_second_part_says_so(given):
     none = {name: table.slice(0, 0) for name, table in given["gain"].items()}
     words = Tags(report.render(**given | {"gain": none})).words
@@ -171,7 +184,7 @@ def test_without_a_choice_the_second_part_says_so(given):
 def test_a_gain_without_a_share_is_told_without_it(given):
     rows = [row for row in content.rows(given["gain"]["statistics"]) if row["domain"] == "text"]
     unknown = [row | {"value": None} if row["family"] == "foreseeable_share" else row for row in rows]
-    assert content.gains(unknown)[0].sentences[2].endswith("gain +0.250 nats per token (+0.188 to +0.312).")
+    assert content.gains(unknown, [], 4)[0].sentences[2].endswith("gain +0.250 nats per token (+0.188 to +0.312).")
 
 
 def test_coloured_text_is_the_text(given):

@@ -40,7 +40,9 @@ def run(given, tmp_path, monkeypatch) -> Path:
     LEARNING_STATISTICS.write(gain["learning"])
     EVALUATION_SET_METRICS.write({"test": EVALUATED})
     row = {name: gain["statistics"][name][0].as_py() for name in GAIN_STATISTICS.schema.names}
-    RUN_STATISTICS.write(pa.Table.from_pylist([row | {"study": "gain", "seed": 1}] * 3, schema=RUN_STATISTICS.schema))
+    rows = [row | {"study": "gain", "seed": 1}] * 3
+    rows += [row | {"study": "joint_curves", "seed": 1} for row in gain["joint_statistics"].to_pylist()]
+    RUN_STATISTICS.write(pa.Table.from_pylist(rows, schema=RUN_STATISTICS.schema))
     for name, form in product(FIGURES, ("png", "svg")):
         with files.atomic(FIGURE.path(name=name, format=form)) as temporary:
             temporary.write_text(f"{name} as {form}")
@@ -124,9 +126,12 @@ def test_who_foresees_what_of_the_gain_is_told(published):
 def test_readme_says_of_each_domain_what_its_numbers_do(published):
     text, code, joint = (line for line in published["README.md"].splitlines() if line.startswith("- **"))
     assert "Text: the oracle gains 1.000 nats per token (0.938 to 1.062)" in text and "(0.602 bits per byte)" in text
-    assert "all predictions pooled foresees 0.250 nats per token (0.188 to 0.312) of it" in text
+    assert "all predictions pooled foresees 0.250 nats per token (0.188 to 0.312) of the isolated gain" in text
     assert "What neither explains is 0.250 nats" in text and "it gains 0.250 nats" in text
-    assert "foresees nothing of it that can be told apart from 0: 0.031 nats per token (-0.031 to 0.094)" in code
+    assert (
+        "foresees nothing of the isolated gain that can be told apart from 0: 0.031 nats per token (-0.031 to 0.094)"
+        in code
+    )
     assert "is not told apart from 0" in code and "its gain is not told apart from 0: 0.000 nats" in code
     told = (
         "On text, at budget 2 on 4 of the windows, its perplexity is 7.4 (6.9 to 7.9; 2.00 nats per token, 1.20 bits "
@@ -135,6 +140,32 @@ def test_readme_says_of_each_domain_what_its_numbers_do(published):
     assert told in joint
     assert "has 1.5 M parameters in 4 layers" in published["README.md"]
     assert "% intervals over\n5 documents of text and 3 documents of code" in published["README.md"]
+
+
+def test_beside_every_isolated_number_of_the_oracle_stands_what_is_left_in_one_run(published):
+    left = "+1.000 (+0.938 to +1.062) isolated; +0.750 (+0.688 to +0.812) with all tokens on these routes in one run; "
+    left += "+1.000 (+0.938 to +1.062) in one run where each token's route is the best behind those before it"
+    readme, page = published["README.md"], published["results.md"]
+    text, code, joint = (line for line in readme.splitlines() if line.startswith("- **"))
+    assert f"On the 4 windows that were also run jointly the gain is, in nats per token, {left}" in text
+    assert "+0.062 (+0.000 to +0.125) in one run on the routes that all predictions pooled expects to be best." in code
+    assert joint.count("7.4 (6.9 to 7.9; 2.00 nats per token, 1.20 bits per byte) where that is its best behind") == 2
+    assert page.count(left) == 2  # a sentence for each domain
+    isolated, together = "7.4 (6.9 to 7.9)", "9.5 (8.9 to 10.1)"
+    (row,) = (line for line in page.splitlines() if line.startswith("| duo | text |") and isolated in line)
+    one, lowest = "9.5 (8.9 to 10.1); 12.2 (11.4 to 13.0); 9.5 (8.9 to 10.1)", f"{isolated}; {together}; {isolated}"
+    assert f"| {one} |" in row and row.endswith(f"| {lowest} | 2 |")
+    assert any(line.startswith("| seed-2 | text |") and line.endswith("|  |  |") for line in page.splitlines())
+    numbers = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.500 (+0.438 to +0.562) | "
+    numbers += "+0.500 (+0.438 to +0.562) | +0.125 (+0.062 to +0.188) | +0.062 (+0.000 to +0.125) |"
+    assert f"| text | duo | 2 | all predictions pooled | shared | {numbers}" in page.splitlines()
+
+
+def test_what_was_not_run_jointly_is_not_told(run):
+    rows = [row for row in RUN_STATISTICS.read().to_pylist() if row["study"] == "gain"]
+    RUN_STATISTICS.write(pa.Table.from_pylist(rows, schema=RUN_STATISTICS.schema))
+    page = publish.page(publish.collect(PARAMS, 1_500_000))
+    assert "also run jointly" not in page and "The gain in every context" not in page
 
 
 def test_every_number_of_the_run_is_in_the_json(published):

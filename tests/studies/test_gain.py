@@ -17,7 +17,7 @@ from duo.studies import gain_statistics as gain
 from duo.studies import joint, oracle_curves
 from duo.tables.files import fixed_lists
 from duo.tables.studies import GAIN_CURVES, GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS
-from duo.terms import EXCESS, FIXED, MATCHED, OWN, PLACEBO, SAMPLED, STACK, TRUE
+from duo.terms import EXCESS, FIXED, ISOLATED, MATCHED, OWN, PLACEBO, SAMPLED, STACK, TRUE
 
 LAYERS, VOCABULARY, TOKENS, DOCUMENTS = 4, 12, 8, 200
 SPACE = RouteSpace(LAYERS)
@@ -178,7 +178,7 @@ def test_claims_read_off_the_curve_of_who_knows_most():
     ends = [study.curves.budgets[k].losses["mean"].sum() for k in (0, LAYERS)]
     chosen = study.choices[OWN, 1].foreseen.sum()
     expected = (study.references[TRUE].sum() - chosen) / (ends[0] - ends[1])
-    assert value(found, joint.single_big(OWN)) == pytest.approx(expected)
+    assert value(found, joint.single_big(OWN, ISOLATED)) == pytest.approx(expected)
     assert oracle_curves.random_gap(OWN) in found and oracle_curves.lowest_at_half(OWN) in found
 
 

@@ -93,7 +93,7 @@ def test_a_single_big_layer_is_measured_against_what_all_big_gain():
     found = shared.numbers(np.ones((1, 2)))
     assert found[single_big(kind="isolated")] == pytest.approx((by_document[4] - by_document[1] + 1) / depth)
     assert single_big() not in found, "greedily chosen routes alone run together as they won"
-    assert single_big() == single_big(kind="joint") != single_big("somebody") == single_big("somebody", "isolated")
+    assert single_big() == single_big(kind="joint") != single_big("somebody") != single_big("somebody", "isolated")
 
 
 def test_an_agreement_is_the_share_of_equal_routes():

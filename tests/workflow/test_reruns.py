@@ -10,7 +10,7 @@ from project import Project
 from workflow import dag, stage
 
 TRAININGS = {"pretrain", "router", "synthetic_model", "policies"}
-ENUMERATIONS = {"route_losses", "sampled_labels", "train_losses", "skips", "three_way", "joint"}
+ENUMERATIONS = {"route_losses", "sampled_labels", "train_losses", "skips", "three_way", "joint", "joint_choices"}
 EXPENSIVE = TRAININGS | ENUMERATIONS | {"harness", "ablation_losses"}
 
 
@@ -125,7 +125,7 @@ def changed_loop(project: Project) -> None:
     ("change", "roots", "spared"),
     [
         (new_param_of_search, {"search"}, EXPENSIVE),
-        (new_param_of_the_routers_loss, {"router"}, EXPENSIVE - {"router", "joint"}),
+        (new_param_of_the_routers_loss, {"router"}, EXPENSIVE - {"router", "joint", "joint_choices"}),
         (
             new_table_of_a_family,
             None,

@@ -11,7 +11,7 @@ from duo.tables import studies as tables
 from duo.tables.files import Table
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
-from duo.terms import GREEDY, OWN, SKIP, STACK
+from duo.terms import GREEDY, OWN, SHARED, SKIP, STACK
 from duo.training import variants
 from workflow import stage, studies
 from workflow.params import Params, load_params
@@ -31,6 +31,7 @@ def scope(params: Params) -> claims.Scope:
         layers=sizes.layers,
         budgets=params.oracle.budgets,
         greedy=params.joint.budgets if GREEDY in params.joint.contexts else [],
+        shared=params.joint.budgets if SHARED in params.joint.contexts else [],
         chooser=_chooser(params),
         routers=_budgets(params),
         skipping_routers=all(any(router.mix.get(domain) for router in skipping) for domain in params.corpus),

@@ -8,7 +8,7 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    base.save_all(joint.pictures(setting(), params.joint), "figures_joint")
+    base.save_all(joint.pictures(setting(), params.joint, params.sampled_labels.reference), "figures_joint")
 
 
 if __name__ == "__main__":

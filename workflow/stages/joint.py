@@ -8,9 +8,9 @@ from duo.model import transformer
 from duo.model.device import Device
 from duo.oracle import joint, tree
 from duo.tables.oracle import JOINT_LOSSES, ROUTE_LOSSES
-from duo.tables.routers import ROUTED
 from duo.tables.training import MODEL
 from workflow import compute, stage
+from workflow.joint import reference
 from workflow.params import load_params
 
 
@@ -30,19 +30,12 @@ def main(kind: str) -> None:
             losses = joint.enumerated(tables, sample)
         else:
             enumerator = tree.Enumerator(duo, space, where, chunk)
-            arrays = sample.tokens, sample.labels, reference(params, sample)
+            run, layers = params.joint.reference, params.model.layers
+            arrays = sample.tokens, sample.labels, reference(run, params.routers, sample, layers, params.seed)
             losses = enumerator.documents(*map(torch.from_numpy, arrays)).numpy()
         choices = joint.choose(losses, space, sample, budgets, params.seed)
     with stage.advice(stage.DIVERGED):
         JOINT_LOSSES.write(joint.table(name, duo, space, sample, choices, where), context=kind)
-
-
-def reference(params, sample: evaluation_set.EvaluationSet):
-    """Codes [documents, time] of the routes that the tokens keep, whichever run params ask for."""
-    run, layers = params.joint.reference, params.model.layers
-    if run not in params.routers:
-        return joint.reference_routes(run, sample, layers, params.seed)
-    return joint.router_routes(ROUTED.read(router=run), params.routers[run].choices, sample, layers)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Isolated and joint losses in all contexts, with their intervals, and how they differ."""
+"""Isolated and joint losses in all contexts, with their intervals, how they differ, and who could foresee the gains."""
 
-from duo.studies import joint
+from duo.studies import joint, joint_gain
+from duo.tables.contexts import JOINT_CHOICES
 from duo.tables.oracle import JOINT_LOSSES
 from workflow import stage, studies
 from workflow.params import load_params
@@ -8,8 +9,12 @@ from workflow.params import load_params
 
 def main() -> None:
     params = load_params()
-    tables = {context: JOINT_LOSSES.read(context=context) for context in params.joint.contexts}
-    studies.write(joint.gather(tables, params.model.layers), params.bootstrap, params.seed)
+    losses, choices = (
+        {context: table.read(context=context) for context in params.joint.contexts}
+        for table in (JOINT_LOSSES, JOINT_CHOICES)
+    )
+    curves = joint.gather(losses, params.model.layers)
+    studies.write([*curves, *joint_gain.gather(curves, choices)], params.bootstrap, params.seed)
 
 
 if __name__ == "__main__":

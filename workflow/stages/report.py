@@ -9,6 +9,7 @@ from duo.tables.studies import (
     GAIN_CURVES,
     GAIN_STATISTICS,
     JOINT_CURVES,
+    JOINT_STATISTICS,
     ORACLE_CURVES,
     ORACLE_METRICS,
     ORACLE_STATISTICS,
@@ -24,7 +25,7 @@ def main() -> None:
     tables = {title: studies.whole(table) for table, title in content.study_tables().items()}
     drawn = dict.fromkeys(keys["name"] for keys in instance.made(FIGURE.template))
     gain = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES, "joint": JOINT_CURVES}
-    gain |= {"learning": LEARNING_STATISTICS}
+    gain |= {"joint_statistics": JOINT_STATISTICS, "learning": LEARNING_STATISTICS}
     gain = {name: table.read() for name, table in gain.items()}
     html = page.render(
         params=params.model_dump(mode="json", exclude_none=True),
