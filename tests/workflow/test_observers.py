@@ -11,7 +11,7 @@ from duo import settings
 from duo.data import sources
 from workflow import code, params
 
-DECLARE = ("duo/groups.py", "duo/settings.py", "duo/data/sources.py", "workflow/params.py")
+DECLARE = ("duo/groups.py", "duo/settings.py", "duo/trend_settings.py", "duo/data/sources.py", "workflow/params.py")
 READ = {"read_yaml", "load_params"}  # how params.yaml is read, as DVC reads it
 
 
