@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from duo.figures import base
 from duo.settings import Learning
 from duo.tables.learning import LEARNING_CURVES
-from duo.terms import EXPECTED, FIXED, NONE, OTHERS, OWN, RANDOM, SHUFFLED, STACK, TRUE
+from duo.terms import EXPECTED, NONE, OTHERS, OWN, RANDOM, SHUFFLED, STACK, TRUE
 
 # Routers, by what they are told and what they read.
 _ROUTERS = {
@@ -24,7 +24,8 @@ _CHOOSERS = {
     STACK: base.Line("chooser: all pooled", "#000000", "", "-."),
 }
 _TEACHER = base.Line("chooser: the teacher", "#000000", "", "--")
-_APART = 1.04  # ratio of the places of two routers' marks
+_APART = 1.06  # ratio of the places of two routers' marks
+_CHOOSER_APART = 1.12  # the same of choosers' intervals
 
 
 def pictures(setting: base.Setting, teacher: str, learning: Learning) -> Iterator[base.Drawn]:
@@ -49,10 +50,10 @@ def curves(table: pa.Table, teacher: str, setting: base.Setting, learning: Learn
                     row for row in of_domain if (row["policy"], row["supervision"], row["input"]) == (policy, *key)
                 ]
                 _router(axes, drawn, line, _APART ** (place - (len(_ROUTERS) - 1) / 2))
-            _choosers(axes, [row for row in of_domain if row["input"] == NONE], teacher)
+            _choosers(axes, [row for row in of_domain if row["input"] == NONE], teacher, learning.tokens[-1])
             _axes(axes, learning.tokens)
             axes.set_title(f"{domain}, {base.LINES[policy].label}")
-            axes.sharey(panels[0])
+            axes.set_ylim(_ends(rows))
             axes.set_xlabel("tokens of each domain that it learns from")
             axes.set_ylabel("gain, nats per token")
         base.legend_below(figure, *panels)
@@ -63,15 +64,21 @@ def curves(table: pa.Table, teacher: str, setting: base.Setting, learning: Learn
         f"budget. Mean over budgets {budgets}; isolated losses, on true labels whatever was learned from. Rows: what "
         f"routers are trained for. Noise-free losses are those that {teacher} expects, calibrated on validation text; "
         "controls should gain nothing. Horizontal lines: routes that predictions prefer without the label, over the "
-        "route that is fixed by the most tokens; shaded, their intervals. Value regression is linear and solved for "
-        "exactly; expected loss is trained, by the network that is better on validation, linear or with a hidden "
-        f"layer. {base.studied(setting)} "
+        "route that is fixed by the most tokens; at their right ends, their intervals. Value regression is linear and "
+        "solved for exactly; expected loss is trained, by the network that is better on validation, linear or with a "
+        f"hidden layer. {base.studied(setting)} "
         f"{base.constraint(setting)} "
         + base.interval(
             setting, "Vertical lines", "every router as it was learned, which another sample of text would change"
         )
     )
     return base.Picture(figure, "What routers gain from more supervision", caption)
+
+
+def _ends(rows: list[Mapping]) -> tuple[float, float]:
+    """The y axis of all panels."""
+    low, high = (-pick(row[f"from_fixed_{end}"] for row in rows) for pick, end in ((max, "high"), (min, "low")))
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def _router(axes: Axes, rows: list[Mapping], line: base.Line, shift: float) -> None:
@@ -86,20 +93,21 @@ def _router(axes: Axes, rows: list[Mapping], line: base.Line, shift: float) -> N
         axes.plot(x, value, line.marker, linestyle=line.dashes, color=line.colour, label=line.label)
 
 
-def _choosers(axes: Axes, rows: list[Mapping], teacher: str) -> None:
-    """The choosers' gains as horizontal lines."""
-    for row in rows:
-        line = _TEACHER if row["policy"] == teacher else _CHOOSERS.get(row["policy"])
-        if line and row["policy"] != FIXED:
-            axes.axhline(-row["from_fixed"], color=line.colour, linestyle=line.dashes, linewidth=0.9, label=line.label)
-            axes.axhspan(-row["from_fixed_high"], -row["from_fixed_low"], color=line.colour, alpha=0.06, linewidth=0)
+def _choosers(axes: Axes, rows: list[Mapping], teacher: str, most: int) -> None:
+    """The choosers' gains as horizontal lines, their intervals beside each other right of the most tokens."""
+    lines = {row["policy"]: _TEACHER if row["policy"] == teacher else _CHOOSERS.get(row["policy"]) for row in rows}
+    drawn = [row for row in rows if lines[row["policy"]]]
+    for place, row in enumerate(drawn):
+        line, x = lines[row["policy"]], most * _CHOOSER_APART ** (place + 3)
+        axes.axhline(-row["from_fixed"], color=line.colour, linestyle=line.dashes, linewidth=0.9, label=line.label)
+        axes.vlines(x, -row["from_fixed_high"], -row["from_fixed_low"], color=line.colour, linestyle=line.dashes)
     axes.axhline(0, color="#777777", linewidth=0.6, zorder=0)
 
 
 def _axes(axes: Axes, tokens: list[int]) -> None:
     """A logarithmic x axis that names the amounts of supervision."""
     axes.set_xscale("log")
-    axes.set_xlim(tokens[0] / 1.4, tokens[-1] * 1.4)
+    axes.set_xlim(tokens[0] / 1.4, tokens[-1] * 1.9)
     axes.xaxis.set_major_locator(FixedLocator(tokens))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
