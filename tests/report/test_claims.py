@@ -15,11 +15,12 @@ from duo.report import claims, content, judge
 from duo.report.claim import SKIPPING, STUDIED, Beside, Claim
 from duo.report.claim import Test as ClaimTest
 from duo.stats import Statistic, Study
+from duo.studies import gap_closed
 from duo.studies.excess import Excess
 from duo.tables.files import Table
 from duo.tables.report import CLAIM_METRICS, CLAIMS
-from duo.tables.studies import EXCESS_STATISTICS, ORACLE_STATISTICS, ROUTER_STATISTICS
-from duo.terms import EXCESS, JOINT, MATCHED, PLACEBO, SAMPLED, STACK, TRUE
+from duo.tables.studies import EXCESS_STATISTICS, GAP_CLOSED_STATISTICS, ORACLE_STATISTICS, ROUTER_STATISTICS
+from duo.terms import EXCESS, ISOLATED, JOINT, MATCHED, PAPER, PLACEBO, SAMPLED, STACK, TRUE
 from duo.verdicts import BELOW, EFFECT, WITHIN
 from workflow.__main__ import use
 from workflow.params import load_params
@@ -286,6 +287,19 @@ def test_under_pure_luck_no_claim_is_more_than_luck(clusters):
 def test_c8_has_no_verdict_on_luck_since_luck_would_always_pass_it():
     (claim,) = [claim for claim in claims.claims(SCOPE) if claim.name == "C8"]
     assert claim.primary.kind == WITHIN and claim.beyond is None
+
+
+def test_beside_the_router_stand_the_choosers_that_see_no_label_at_every_budget():
+    scope_of_default = scope(load_params(ROOT / "params.yaml"))
+    (routers,) = [claim for claim in claims.claims(scope_of_default) if claim.name == "C6"]
+    for row in (
+        asdict(gap_closed.less_fixed(STACK, 4, ISOLATED)),
+        asdict(gap_closed.less_fixed("own", 6, ISOLATED)),
+        asdict(gap_closed.less_fixed(PAPER, 8, JOINT)),
+    ):
+        assert [beside.table for beside in routers.shown if beside.concerns(row)] == [GAP_CLOSED_STATISTICS]
+    other = asdict(gap_closed.less_fixed("value", 6, ISOLATED))
+    assert not any(beside.concerns(other) for beside in routers.shown)
 
 
 def test_only_what_is_shown_as_more_than_luck_counts_luck_s_own_words():
