@@ -79,8 +79,8 @@ def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
     true, expected = (nats(gained["learned_gain", router]) for router in routers)
     ceiling, slope = gained["chooser_gain", teacher], find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
     return [
-        f"On {domain}, over the fixed route and learned from the most text, a router that is told the true losses gains "
-        f"{true}, one that is told the losses that {teacher} expects {expected}, and {teacher} itself, by its "
+        f"On {domain}, over the fixed route and learned from the most text, a router that is told the true losses "
+        f"gains {true}, one that is told the losses that {teacher} expects {expected}, and {teacher} itself, by its "
         f"prediction of each token, {nats(ceiling)}.",
         f"With ten times the text the loss of the first of these falls by {nats(slope)}.",
         _missed(rows, ceiling, teacher),
