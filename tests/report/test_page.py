@@ -178,7 +178,7 @@ def test_the_second_part_takes_the_gain_apart(page):
 def test_what_a_router_misses_is_told_and_why(page):
     """Most of it is label noise on text; on code it is open which part is the larger one."""
     second = page.words.split("Is the oracle's gain real?")[-1]
-    text, code = second.split("It misses +0.875 nats per token (+0.812 to +0.938) of the teacher's gain: ")[1:]
+    text, code = second.split("The first misses +0.875 nats per token (+0.812 to +0.938) of the gain of teacher: ")[1:]
     assert text.startswith("+0.625 nats per token (+0.562 to +0.688) of it goes without label noise, +0.250 nats")
     assert "; label noise is the larger part (+0.500" in text and "own prediction gains +0.125" in text
     assert "; it is open which part is the larger one (+0.000" in code
@@ -187,9 +187,9 @@ def test_what_a_router_misses_is_told_and_why(page):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"chooser_gain": 0.03125}, "The teacher's gain is not told apart from nothing, so there is nothing to miss."),
+        ({"chooser_gain": 0.03125}, "The gain of teacher is not told apart from nothing, so there is nothing to miss."),
         ({"missed": 0.03125}, "is not told apart from nothing."),
-        ({"missed": -0.5}, "It gains more than the teacher does: it misses -0.500"),
+        ({"missed": -0.5}, "The first gains more than teacher: it misses -0.500"),
         ({"missed_by_noise": -0.5}, "the parts can't be told apart."),
         ({"noise_less_rest": -0.5}, "what stays is the larger part (-0.500"),
     ],
