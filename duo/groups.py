@@ -15,6 +15,7 @@ Several = Annotated[int, Field(ge=2)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Names = Annotated[list[str], Field(min_length=1)]
+Vocabulary = Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS token; ids fit 16 bits
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # of the user's choosing; part of file names
 Budgets = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]  # big layers per token
 Mix = dict[str, Share]

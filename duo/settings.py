@@ -20,6 +20,7 @@ from duo.groups import (
     Seed,
     Several,
     Share,
+    Vocabulary,
     require,
     require_ascending,
     require_choosers,
@@ -45,10 +46,9 @@ from duo.terms import (
     ROUTERS,
     SOFT,
     STRATEGIES,
-    TREND_SHARE,
 )
+from duo.trend_settings import Trend, TrendPoint
 
-Vocabulary = Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS token; ids fit 16 bits
 Method = Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]
 
 
@@ -303,6 +303,21 @@ class Policies(Group):
         return self
 
 
+class Learning(Group):
+    """How much routers learn from: the losses of a few random routes; `duo.routers.learning` trains them."""
+
+    tokens: Annotated[list[Count], Field(min_length=2)]
+    routes: Several
+    budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    steps: Count
+    batch: Count
+
+    @model_validator(mode="after")
+    def _lists(self):
+        require_ascending(self, "tokens", "budgets")
+        return self
+
+
 class Search(Group):
     """Searches for a token's best route that may look at few routes; `duo.oracle.search` runs them."""
 
@@ -315,38 +330,6 @@ class Search(Group):
     def _compared(self):
         require_once(self, "methods", "budgets")
         require("random" in self.methods, "methods", self.methods, "lacks random, which the others are compared with")
-        return self
-
-
-class TrendPoint(Group):
-    """One training of the trend over scale: its vocabulary, and what it changes in Pretrain and in Model."""
-
-    vocabulary: Vocabulary
-    tokens: Count | None = None
-    width: Count | None = None
-    heads: Count | None = None
-    layers: Count | None = None
-    big: Count | None = None
-    small: Count | None = None
-
-
-class Trend(Group):
-    """How gain and luck change with scale: models that differ in one thing at a time, on the same spans of text."""
-
-    vocabularies: list[Vocabulary]
-    seed: Seed
-    points: dict[Name, TrendPoint]
-    lines: dict[Literal["tokens", "width", "layers", "ratio", "vocabulary"], Annotated[Names, Field(min_length=2)]]
-    teacher: str
-    windows: Several
-    shares: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _once(self):
-        require_ascending(self, "vocabularies", "shares")
-        require(TREND_SHARE in self.shares, "shares", self.shares, f"lack {TREND_SHARE}, which figures show")
-        for factor, names in self.lines.items():
-            require(len(set(names)) == len(names), f"lines.{factor}", names, "must name each once")
         return self
 
 
@@ -385,6 +368,7 @@ class Groups(Group):
     joint: Joint
     synthetic: Synthetic
     policies: Policies
+    learning: Learning
     search: Search
     trend: Trend
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]

@@ -10,9 +10,11 @@ from made_up import LAYERS, SPACE, noise, selected, tabled
 
 from duo.report import content
 from duo.stats import Intervals, Statistic
-from duo.studies import difficulty, oracle_curves
+from duo.studies import difficulty, learning_curves, oracle_curves
 from duo.studies import gain_statistics as gains
 from duo.studies import joint_statistics as joint_gains
+from duo.studies.learning_curves import LearnedLoss
+from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS
 from duo.tables.studies import (
     GAIN_CURVES,
@@ -101,7 +103,8 @@ def _judged(statistic: Statistic, role: str, estimate: float, verdict: str) -> d
 
 
 def gain() -> dict[str, pa.Table]:
-    """GAIN_STATISTICS of two models with two choosers, GAIN_CURVES, and JOINT_CURVES and JOINT_STATISTICS of one.
+    """GAIN_STATISTICS of two models with two choosers, GAIN_CURVES, and JOINT_CURVES, JOINT_STATISTICS and
+    LEARNING_STATISTICS of one.
 
     On text the stack foresees a quarter of a gain of 1, luck is half of it, and a quarter is not explained; on code
     nothing is foreseen that an interval tells from 0, and luck is all.
@@ -150,8 +153,9 @@ def gain() -> dict[str, pa.Table]:
         joint = {"isolated": isolated, "joint": isolated + (0.25 if context == "shared" else 0)}
         contexts += [ids | {"kind": kind} | _loss(loss) for kind, loss in joint.items()]
     schemas = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES, "joint": JOINT_CURVES}
-    schemas |= {"joint_statistics": JOINT_STATISTICS}
-    found = {"statistics": statistics, "curves": curves, "joint": contexts, "joint_statistics": together()}
+    schemas |= {"joint_statistics": JOINT_STATISTICS, "learning": LEARNING_STATISTICS}
+    found = {"statistics": statistics, "curves": curves, "joint": contexts}
+    found |= {"joint_statistics": together(), "learning": learned()}
     return {name: pa.Table.from_pylist(found[name], schema=table.schema) for name, table in schemas.items()}
 
 
@@ -174,6 +178,27 @@ def together() -> list[dict]:
                 joint_gains.null_gain(context, chooser, budget): gain / 2,
                 joint_gains.beyond_null(context, chooser, budget): gain / 2,
             }
+        ids = {"model": "duo", "domain": domain}
+        rows += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
+    return rows
+
+
+def learned() -> list[dict]:
+    """LEARNING_STATISTICS: on text most of what is missed is label noise, on code it is open."""
+    rows = []
+    for domain, noiseless in (("text", 0.75), ("code", 0.5)):
+        gains = {("true", "layers"): 0.125, ("expected", "layers"): noiseless, ("", "none"): 1.0}
+        values = {learning_curves.slope("value", "true", "layers"): 0.25}
+        for (told, reads), value in gains.items():
+            policy = "value" if told else "teacher"
+            values[learning_curves.gain_of(LearnedLoss(1000, policy, told, reads, None))] = value
+        values |= {
+            learning_curves.missed("value", "teacher"): 0.875,
+            learning_curves.by_noise("value", "teacher"): noiseless - 0.125,
+            learning_curves.without_noise("value", "teacher"): 1.0 - noiseless,
+            learning_curves.noise_less_rest("value", "teacher"): 2 * noiseless - 1.0 if domain == "text" else 0.0,
+            learning_curves.own_beyond("value"): 0.125,
+        }
         ids = {"model": "duo", "domain": domain}
         rows += [ids | asdict(statistic) | _ends("value", value) for statistic, value in values.items()]
     return rows

@@ -43,6 +43,7 @@ class Params(Groups):
         self._check_sampled_labels()
         self._check_joint()
         self._check_policies()
+        self._check_learning()
         self._check_search()
         items = self.ablation.context + self.ablation.continuation
         remedy = f"is above the context length (tokens.sequence: {sequence})"
@@ -132,6 +133,13 @@ class Params(Groups):
         remedy = "asks for more than the tokens of a domain that they are looked for among "
         remedy += f"(policies.train_documents * evaluation_set.tokens: {tokens})"
         require(policies.neighbours[-1] <= tokens, "policies.neighbours", policies.neighbours, remedy)
+
+    def _check_learning(self) -> None:
+        layers, budgets = self.model.layers, self.oracle.budgets
+        for budget in self.learning.budgets:
+            remedy = f"leaves no choice; should be below model.layers ({layers})"
+            require(budget < layers, "learning.budgets", budget, remedy)
+            require(budget in budgets, "learning.budgets", budget, f"is not in oracle.budgets {budgets}")
 
     def _check_joint(self) -> None:
         joint, layers, first = self.joint, self.model.layers, self.route_losses.models[0]

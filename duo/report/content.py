@@ -16,7 +16,7 @@ from duo.errors import InputError
 from duo.report import sentences
 from duo.studies import joint_statistics
 from duo.studies.gain_statistics import route_words
-from duo.tables import contrasts, studies, trend
+from duo.tables import contrasts, learning, studies, trend
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
 from duo.terms import FIXED, GREEDY, ISOLATED, JOINT, ORACLE, PLACEBO, SHARED, TRUE
@@ -49,6 +49,7 @@ GAIN_FIGURES = (
     "cross-seed",
     "joint",
     "gap-closed",
+    "learning-curves",
     "search",
     "spectrum",
     "synthetic",
@@ -79,6 +80,7 @@ TABLES = {
     studies.CROSS_SEED: "The same, pair by pair",
     studies.JOINT_CURVES: "Isolated and joint in every context",
     studies.GAP_CLOSED_CURVES: "Routers that learn from the exact losses, and baselines",
+    learning.LEARNING_CURVES: "Routers that learn from a few random routes of more tokens",
     studies.SPECTRUM: "Variance of the loss over routes by how many layers interact",
     studies.SPECTRUM_DISTANCES: "The same of pairs of layers, by their distance",
     studies.SHAPLEY: "Shapley values of the layers",
@@ -88,6 +90,7 @@ TABLES = {
     studies.CROSS_SEED_STATISTICS: "Statistics of choices scored on other seeds or documents",
     studies.JOINT_STATISTICS: "Statistics of isolated and joint losses",
     studies.GAP_CLOSED_STATISTICS: "Statistics of these routers",
+    learning.LEARNING_STATISTICS: "Statistics of what routers gain from supervision, and miss",
     studies.SEARCH_STATISTICS: "Statistics of searches",
     studies.SPECTRUM_STATISTICS: "Statistics of additivity",
     studies.SYNTHETIC_STATISTICS: "Statistics of the synthetic domain",
@@ -212,6 +215,12 @@ def gains(rows: Iterable[dict], joint: Iterable[dict], windows: int) -> list[Gai
             told = [*told, *left]
             shown.append(GainAtBudget(model, domain, int(budget), parts, foreseen, best, over, told, left, contexts))
     return shown
+
+
+def learning_sentences(rows: Iterable[dict]) -> list[str]:
+    """What rows of LEARNING_STATISTICS say of every domain."""
+    rows = list(rows)
+    return [" ".join(sentences.of_learning(rows, domain)) for domain in dict.fromkeys(row["domain"] for row in rows)]
 
 
 def in_contexts(rows: Sequence[dict], budget: float, chooser: str) -> list[dict]:

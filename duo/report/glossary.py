@@ -51,6 +51,8 @@ TERMS = {
         "normalised oracle": "The best probability of any route for each word, divided by their sum: a distribution.",
         "calibration": "A prediction's entropy less its cross entropy; below 0 it is too sure of itself.",
         "transfer": "What one seed's choices gain on another seed's model, as a share of what they gain on their own.",
+        "learning curve": "What a router gains over fixed against the tokens that both learn from.",
+        "noise-free losses": "Those that a teacher expects: what a router is told has then no noise of a label in it.",
         "gap closed": "(fixed - policy) / (fixed - ceiling), of losses at an exact budget.",
     },
     "Shapes and searches": {

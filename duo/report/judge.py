@@ -139,7 +139,8 @@ def _decide(rows: list[dict[str, Any]], alpha: float) -> None:
         settled = verdicts.given(np.array([row["verdict"] for row in tested]), p_values, alpha)
         for row, p_value, verdict in zip(tested, p_values, settled, strict=True):
             row |= {"p": float(p_value), "verdict": str(verdict)}
-    false = {(row["claim"], row["domain"]) for row in rows if (row["role"], row["verdict"]) == (PLACEBO, HOLDS)}
+    # What a placebo finds, however little, is bias, which the excess has too.
+    false = {(row["claim"], row["domain"]) for row in rows if row["role"] == PLACEBO and row["low"] > 0}
     for row in rows:
         if row["labels"] == EXCESS and row["role"] != SHOWN and (row["claim"], row["domain"]) in false:
             row["verdict"] = NOT_JUDGED

@@ -78,7 +78,8 @@ def render(
     params: the whole experiment. verdicts, metrics, statistics, curves and passages as CLAIMS, ORACLE_METRICS,
     ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas say what columns
     mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with: GAIN_STATISTICS,
-    GAIN_CURVES, JOINT_CURVES and JOINT_STATISTICS as statistics, curves, joint and joint_statistics.
+    GAIN_CURVES, JOINT_CURVES, JOINT_STATISTICS and LEARNING_STATISTICS as statistics, curves, joint, joint_statistics
+    and learning.
     """
     main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
@@ -115,6 +116,7 @@ def render(
         gains=gains,
         apart=[*_apart(gain["curves"], studied), *_left(together, studied)],
         joint=content.joint(rows(gain["joint"])),
+        learned=content.learning_sentences(rows(gain["learning"])),
         gain_figures=content.second_part([figure.name for figure in figures]),
         glossary=glossary.TERMS,
     )

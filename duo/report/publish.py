@@ -14,6 +14,7 @@ from duo.errors import InputError
 from duo.report import content, glossary
 from duo.tables import files
 from duo.tables.data import EVALUATION_SET_METRICS
+from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, JOINT_STATISTICS, ORACLE_METRICS, SEED_SPREAD
 
@@ -39,6 +40,7 @@ def collect(
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
+        "learning": content.rows(LEARNING_STATISTICS.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": dict(params),
         "statistics": _compact(RUN_STATISTICS.read()),
@@ -124,6 +126,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         tallies=content.tallies(claims),
         gains=content.gains(results["gain"], _of_study(results["statistics"], JOINT_STATISTICS), windows),
         joint=content.joint(results["joint"]),
+        learned=content.learning_sentences(results["learning"]),
         together=(together := content.together(results["joint"], windows)),
         lowest_together=content.lowest_together(together),
         bits_per_nat=(per_nat := scale.bits_per_nat(results["evaluation"])),

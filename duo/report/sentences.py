@@ -9,9 +9,9 @@ from typing import Any
 
 from duo.stats import Statistic
 from duo.studies import gain_statistics as gain
-from duo.studies import joint_statistics
+from duo.studies import joint_statistics, learning_curves
 from duo.studies.gain_statistics import chooser_words, route_words
-from duo.terms import GREEDY, ISOLATED, JOINT, ORACLE, SHARED
+from duo.terms import EXPECTED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED, TRUE, VALUE
 
 Row = Mapping[str, Any]
 
@@ -65,6 +65,25 @@ def of_the_gain(rows: Sequence[Row], domain: str, budget: float) -> list[str]:
         f"context: {_excess(excess)}.",
     ]
     return told
+
+
+def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
+    """What routers gain from supervision on a domain, what they miss and why; rows of LEARNING_STATISTICS of one model.
+
+    By the router that regresses losses, as docs/gain.md says beforehand.
+    """
+    rows = [row for row in rows if row["domain"] == domain]
+    teacher = next(row["reference"] for row in rows if row["family"] == "missed")
+    routers = [learning_curves.name(VALUE, told, "layers") for told in (TRUE, EXPECTED)]
+    gained = {(row["family"], row["subject"]): row for row in rows}
+    gains = [*(gained["learned_gain", router] for router in routers), gained["chooser_gain", teacher]]
+    told = "; ".join(f"{row['words']}, {nats(row)}" for row in gains)
+    slope = find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
+    return [
+        f"On {domain}: {told}.",
+        f"With ten times the tokens the loss of the first of these falls by {nats(slope)}.",
+        _missed(rows, gains[-1], teacher),
+    ]
 
 
 def together(rows: Iterable[Row], budget: float, chooser: str, windows: int) -> list[str]:
@@ -131,6 +150,35 @@ def _foreseen(each: Mapping[str, Any]) -> str:
         part = "{value:.0%} of the oracle's gain ({low:.0%} to {high:.0%})".format_map(share) if known else ""
         return f"{words}: {part.replace('%', ' %')}." if known else f"{words}."
     return f"{words}: {'less than nothing' if row['high'] < 0 else 'not told apart from nothing'}."
+
+
+def _missed(rows: Sequence[Row], gained: Row, teacher: str) -> str:
+    """What a router misses of what the teacher has gained, and which part of that is the larger one."""
+    missed, noise, rest, decided = (
+        find(rows, of(VALUE, teacher))
+        for of in (
+            learning_curves.missed,
+            learning_curves.by_noise,
+            learning_curves.without_noise,
+            learning_curves.noise_less_rest,
+        )
+    )
+    if gained["low"] <= 0:
+        return "The teacher's gain is not told apart from nothing, so there is nothing to miss."
+    if missed["high"] < 0:
+        return f"It gains more than the teacher does: it misses {nats(missed)}."
+    if missed["low"] <= 0:
+        return f"What it misses of the teacher's gain, {nats(missed)}, is not told apart from nothing."
+    parts = f"{nats(noise)} of it goes without label noise, {nats(rest)} stays"
+    words = f"It misses {nats(missed)} of the teacher's gain: {parts}"
+    if noise["high"] < 0:
+        return f"{words}; where losses without noise teach less, the parts can't be told apart."
+    larger = "it is open which part is the larger one"
+    if decided["low"] > 0 or decided["high"] < 0:
+        larger = f"{'label noise' if decided['low'] > 0 else 'what stays'} is the larger part"
+    own = nats(find(rows, learning_curves.own_beyond(VALUE)))
+    beyond = f"Beyond what it learns without noise, the model's own prediction gains {own}."
+    return f"{words}; {larger} ({nats(decided)}). {beyond}"
 
 
 def _left(row: Row) -> str:

@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from duo.data.evaluation_set import EvaluationSet
+from duo.data.evaluation_set import EvaluationSet, grams_of, share_in
+from duo.data.tokenizer import pack
+from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable
 from duo.oracle.branch import attend, logits
 from duo.routes import RouteSpace
 from duo.seeds import stream
+from duo.tables import files
 from duo.terms import BIG, SMALL
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,66 @@ class Sampled(NamedTuple):
 
     losses: Tensor  # [documents, length, routes] of the true labels
     expected: Tensor  # the same, mean loss where the label is sampled from a teacher's prediction
+
+
+def choose_text(
+    held_out: pa.Table, sequence: int, tokens: int, judged: Sequence[pa.Table], shared: float, seed: int
+) -> EvaluationSet:
+    """So many tokens of one domain in rows of `sequence`, each a document to its name, in an order that a smaller
+    number is the beginning of.
+
+    held_out: HELD_OUT of the split that routers learn from. The rows are cut as training's are, from documents one
+    after the other. Clusters of several documents, such as packages, take turns, each with its rows in random order;
+    else few long files, or one package, would make most of it. A row of whose runs of tokens more than the share
+    `shared` is in the windows that are judged (EVALUATION_SET) is passed over. InputError where there are too few.
+    """
+    (domain,) = held_out["domain"].unique().to_pylist()
+    known = np.unique(np.concatenate([grams_of(np.array(each["tokens"].to_pylist(), np.int64)) for each in judged]))
+    needed, chosen = -(-tokens // sequence), []
+    for row in in_turn(_rows(held_out, sequence, stream(seed, "supervision", "text", domain))):
+        if len(chosen) == needed:
+            break
+        if share_in(grams_of(row[None]), known) <= shared:
+            chosen.append(row.astype(np.int64))
+    if len(chosen) < needed:
+        raise InputError(
+            f"domain {domain!r}: {tokens} tokens are asked for, but its routing split gives "
+            f"{len(chosen) * sequence} in rows of {sequence} that repeat nothing that is judged; ask for fewer"
+        )
+    ids, names = np.stack(chosen), [f"row {index}" for index in range(needed)]
+    return EvaluationSet([domain] * needed, names, names, ids[:, :-1], ids[:, 1:])
+
+
+def _rows(held_out: pa.Table, sequence: int, random: np.random.Generator) -> list[np.ndarray]:
+    """Rows [rows, sequence + 1] of each cluster, in random order; of all documents where each is its own cluster."""
+    held_out = held_out.sort_by("document")
+    clusters = held_out["cluster"].to_numpy(zero_copy_only=False)
+    if len(np.unique(clusters)) == len(clusters):
+        clusters = np.zeros(len(clusters))
+    documents = [np.array(each, np.int64) for each in held_out["tokens"].to_pylist()]
+    parts = []
+    for name in np.unique(clusters):
+        rows = pack([documents[index] for index in np.flatnonzero(clusters == name)], sequence, random)
+        parts.append(rows[random.permutation(len(rows))])
+    return [parts[index] for index in random.permutation(len(parts))]
+
+
+def in_turn(parts: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """The first row of every part, then the second of all that have one, and so on."""
+    for index in range(max(map(len, parts))):
+        yield from (part[index] for part in parts if index < len(part))
+
+
+def table(sample: EvaluationSet, routes: np.ndarray, found: Sampled) -> pa.Table:
+    """SUPERVISION (duo.tables.learning): the sample's rows, of one domain, their routes [rows, routes], and what `run`
+    has found.
+    """
+    ids = np.concatenate([sample.tokens, sample.labels[:, -1:]], axis=1)
+    columns = {"domain": sample.domains, "row": np.arange(len(ids), dtype=np.int32)}
+    values = {"tokens": ids.astype(np.uint16), "routes": routes.astype(np.int32)}
+    values |= {"losses": found.losses.numpy(), "expected": found.expected.numpy()}
+    columns |= {name: files.fixed_lists(each.reshape(len(ids), -1)) for name, each in values.items()}
+    return pa.table(columns)
 
 
 def sample_routes(space: RouteSpace, budgets: Sequence[int], each: int, sample: EvaluationSet, seed: int) -> np.ndarray:

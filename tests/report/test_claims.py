@@ -130,7 +130,9 @@ def excess_of(value: float, placebo: float, error: float = 0.01) -> list[dict]:
         (0.11, 0.0, "undecided"),
         (0.2, 0.2, "not judged"),
         (0.02, 0.2, "not judged"),
-        (0.2, 0.11, "more than luck"),
+        (0.2, 0.05, "not judged"),  # less than what counts, but there
+        (0.2, 0.015, "more than luck"),
+        (0.2, -0.05, "more than luck"),
     ],
 )
 def test_beyond_luck_is_what_matched_labels_do_not_show_and_a_placebo_can_refuse_it(value, placebo, verdict):

@@ -136,6 +136,33 @@ def test_the_second_part_takes_the_gain_apart(page):
     )
 
 
+def test_what_a_router_misses_is_told_and_why(page):
+    """Most of it is label noise on text; on code it is open which part is the larger one."""
+    second = page.words.split("Is the oracle's gain real?")[-1]
+    text, code = second.split("It misses +0.875 nats per token (+0.812 to +0.938) of the teacher's gain: ")[1:]
+    assert text.startswith("+0.625 nats per token (+0.562 to +0.688) of it goes without label noise, +0.250 nats")
+    assert "; label noise is the larger part (+0.500" in text and "own prediction gains +0.125" in text
+    assert "; it is open which part is the larger one (+0.000" in code
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"chooser_gain": 0.03125}, "The teacher's gain is not told apart from nothing, so there is nothing to miss."),
+        ({"missed": 0.03125}, "is not told apart from nothing."),
+        ({"missed": -0.5}, "It gains more than the teacher does: it misses -0.500"),
+        ({"missed_by_noise": -0.5}, "the parts can't be told apart."),
+        ({"noise_less_rest": -0.5}, "what stays is the larger part (-0.500"),
+    ],
+)
+def test_what_is_missed_follows_from_its_intervals(given, values, words):
+    rows = content.rows(given["gain"]["learning"])
+    for row in rows:
+        value = values.get(row["family"], row["value"])
+        row |= {"value": value, "low": value - 0.0625, "high": value + 0.0625}
+    assert words in content.learning_sentences(rows)[0]
+
+
 def test_what_is_left_in_one_run_stands_beside_what_is_isolated(page):
     words = " ".join(page.words.split())
     left = "+1.000 (+0.938 to +1.062) isolated; +0.750 (+0.688 to +0.812) with all tokens on these routes in one run"

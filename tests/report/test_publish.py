@@ -10,6 +10,7 @@ from duo.errors import InputError
 from duo.report import content, glossary, publish
 from duo.tables import files
 from duo.tables.data import EVALUATION_SET_METRICS
+from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, ORACLE_METRICS, SEED_SPREAD
 
@@ -36,6 +37,7 @@ def run(given, tmp_path, monkeypatch) -> Path:
     gain = given["gain"]
     GAIN_STATISTICS.write(gain["statistics"])
     JOINT_CURVES.write(gain["joint"])
+    LEARNING_STATISTICS.write(gain["learning"])
     EVALUATION_SET_METRICS.write({"test": EVALUATED})
     row = {name: gain["statistics"][name][0].as_py() for name in GAIN_STATISTICS.schema.names}
     rows = [row | {"study": "gain", "seed": 1}] * 3

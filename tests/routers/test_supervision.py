@@ -1,11 +1,13 @@
 """Losses of random routes are the tree's, the teacher's are means over its labels, and routes are drawn fairly."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from models import TINY, brute_force, make, random_tokens
 
 from duo.data.evaluation_set import EvaluationSet
+from duo.errors import InputError
 from duo.model.device import Device
 from duo.oracle.branch import log_probabilities
 from duo.routers import supervision
@@ -55,3 +57,40 @@ def test_routes_are_uniform_of_their_budget_and_belong_to_their_document():
         assert (abs(counts - expected) < 4 * np.sqrt(expected)).all()
     part = supervision.sample_routes(space, [1, 2], 30, data.take(np.array([7, 3])), seed=5)
     np.testing.assert_array_equal(part, routes[[7, 3]])
+
+
+def held_out(documents: int, length: int, clusters: list[str] | None = None) -> pa.Table:
+    """HELD_OUT of documents whose tokens are all different from each other."""
+    ids = np.arange(1, documents * length + 1, dtype=np.uint16).reshape(documents, length)
+    names = [f"d{row:03}" for row in range(documents)]
+    columns = {"domain": ["text"] * documents, "document": names, "cluster": clusters or names}
+    return pa.table(columns | {"tokens": list(ids)})
+
+
+def test_text_is_rows_of_all_documents_of_which_a_smaller_number_is_the_beginning():
+    whole = held_out(30, 20)
+    judged = pa.table({"tokens": [list(range(5000, 5020))]})
+    few, many = (supervision.choose_text(whole, 10, tokens, [judged], 0.2, seed=1) for tokens in (95, 400))
+    assert few.tokens.shape == (10, 10) and many.tokens.shape == (40, 10)
+    np.testing.assert_array_equal(few.labels, many.labels[:10])
+    np.testing.assert_array_equal(many.tokens[:, 1:], many.labels[:, :-1])
+    assert len(np.unique(many.tokens)) == 400 and len(set((many.tokens.ravel() - 1) // 20)) > 15
+
+
+def test_text_repeats_nothing_that_is_judged():
+    whole = held_out(4, 50)
+    judged = pa.table({"tokens": [list(range(51, 101))]})  # the second document
+    chosen = supervision.choose_text(whole, 10, 100, [judged], 0.0, seed=1)
+    of_document = (chosen.tokens - 1) // 50
+    assert ((of_document == 1).sum(1) < 8).all() and (of_document == 2).any()  # no run of eight of it
+    with pytest.raises(InputError, match="domain 'text': 190 tokens are asked for, but its routing split gives"):
+        supervision.choose_text(whole, 10, 190, [judged], 0.0, seed=1)
+
+
+def test_packages_take_turns():
+    """A package of one document and one of nine give as many rows, as long as there are any."""
+    whole = held_out(10, 50, ["small"] + ["large"] * 9)
+    judged = pa.table({"tokens": [list(range(5000, 5020))]})
+    chosen = supervision.choose_text(whole, 10, 100, [judged], 0.2, seed=1)
+    assert ((chosen.tokens < 51).all(1)).sum() == 4  # all that fill a row
+    assert ((chosen.tokens[:8] < 51).all(1)).sum() == 4

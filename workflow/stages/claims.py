@@ -9,6 +9,7 @@ from duo.studies.scored_routers import shared
 from duo.tables import fields
 from duo.tables import studies as tables
 from duo.tables.files import Table
+from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
 from duo.terms import GREEDY, OWN, SHARED, SKIP, STACK
 from duo.training import variants
@@ -79,7 +80,8 @@ def saw_skips(params: Params, model: str) -> bool:
 
 def main() -> None:
     params = load_params()
-    every = {table: studies.whole(table) for table in vars(tables).values() if is_of_statistics(table)}
+    of_statistics = [*(table for table in vars(tables).values() if is_of_statistics(table)), LEARNING_STATISTICS]
+    every = {table: studies.whole(table) for table in of_statistics}
     statistics = {table: rows for table, rows in every.items() if rows is not None}
     seeds = {name: variant.seed for name, variant in params.models.items()} | {NAME: params.synthetic.seed}
     seeds |= {name: seeds[model] for name, model in params.recalibrated.items()}

@@ -2,6 +2,7 @@
 
 from duo.report import content, page
 from duo.tables.data import TOKEN_METRICS
+from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE
 from duo.tables.routers import ROUTER_METRICS
 from duo.tables.studies import (
@@ -24,7 +25,7 @@ def main() -> None:
     tables = {title: studies.whole(table) for table, title in content.study_tables().items()}
     drawn = dict.fromkeys(keys["name"] for keys in instance.made(FIGURE.template))
     gain = {"statistics": GAIN_STATISTICS, "curves": GAIN_CURVES, "joint": JOINT_CURVES}
-    gain |= {"joint_statistics": JOINT_STATISTICS}
+    gain |= {"joint_statistics": JOINT_STATISTICS, "learning": LEARNING_STATISTICS}
     gain = {name: table.read() for name, table in gain.items()}
     html = page.render(
         params=params.model_dump(mode="json", exclude_none=True),
