@@ -248,4 +248,6 @@ def inputs() -> dict:
         "passages": passages(),
         "numbers": {"Training": {"duo": {"loss": 2.5}}},
         "gain": gain(),
+        "parameters": 3_400_000,
+        "evaluation": {"text": {"tokens": 48, "bytes": 115}, "code": {"tokens": 48, "bytes": 96}},
     }

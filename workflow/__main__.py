@@ -40,6 +40,7 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
     yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
     values, patch = (read_yaml(path, yaml) for path in (params, Path(file)))
     merge(values, patch)
+    _in_line_where_empty(values)
     with atomic(params) as temporary:
         with open(temporary, "w", encoding="utf-8") as stream:
             yaml.dump(values, stream)
@@ -48,6 +49,19 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
         except InputError as error:
             raise InputError(str(error).replace(str(temporary), f"{params} with {file}")) from None
     print(f"{params}: changed as {file} says; `git checkout {params}` takes it back")
+
+
+def _in_line_where_empty(values: Any) -> None:
+    """Have mappings of ruamel's that a patch has emptied written as {} beside their keys.
+
+    Those that stood in lines of their own would get their braces there, behind the key's comment: no YAML.
+    """
+    for value in values.values():
+        if isinstance(value, dict) and not value:
+            value.fa.set_flow_style()
+            value.ca.comment = None  # the key has it, too
+        elif isinstance(value, dict):
+            _in_line_where_empty(value)
 
 
 def check() -> None:

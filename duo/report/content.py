@@ -10,13 +10,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from duo.errors import InputError
+from duo.figures import base
 from duo.report import sentences
 from duo.studies import joint_statistics
 from duo.studies.gain_statistics import route_words
 from duo.tables import contrasts, learning, studies, trend
+from duo.tables.fields import field
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
 from duo.terms import FIXED, GREEDY, ISOLATED, JOINT, ORACLE, PLACEBO, SHARED, TRUE
@@ -280,6 +283,26 @@ def joint(rows: Iterable[dict]) -> list[dict[str, dict]]:
     return list(best.values())
 
 
+def model_words(params: Mapping[str, Any]) -> dict[str, str]:
+    """What each model is whose routes were all run, by name: its seed, or the model of which it is a calibration."""
+    seeds = {name: f"seed {model['seed']}" for name, model in params["models"].items()}
+    seeds |= {name: f"{model}, recalibrated" for name, model in params.get("recalibrated", {}).items()}
+    return {name: seeds[name] for name in params["route_losses"]["models"]}
+
+
+def with_bits(table: pa.Table, bits_per_nat: Mapping[str, float]) -> pa.Table:
+    """A table of curves with bits per byte beside its perplexities; any other as it is.
+
+    bits_per_nat: by domain; there is no number for a domain without.
+    """
+    if not {"domain", "loss", "perplexity"} <= set(table.column_names):
+        return table
+    per_nat = pa.array([bits_per_nat.get(domain, math.nan) for domain in table["domain"].to_pylist()], pa.float64())
+    column = field("bits_per_byte", pa.float64(), "the same loss, for each byte of the text", "bits per byte")
+    place = table.column_names.index("perplexity") + 1
+    return table.add_column(place, column, pc.multiply(table["loss"], per_nat))
+
+
 def lowest_together(shown: Mapping[tuple[str, str, int], dict[str, dict]]) -> dict[tuple[str, str], int]:
     """The budget where the first of the rows that `together` gives has the lowest loss, by model and domain."""
     lowest: dict[tuple[str, str], tuple[float, int]] = {}
@@ -353,6 +376,7 @@ def environment(folder: str) -> Environment:
         "p": p_value,
     }
     templates.globals |= {"CONTEXT_COLUMNS": CONTEXT_COLUMNS, "LOOKS": LOOKS, "CLAIMED": CLAIMED, "BEYOND": BEYOND}
+    templates.globals |= {"intervals": base.intervals, "millions": base.millions}
     return templates
 
 

@@ -1,5 +1,7 @@
 """The words that this project uses in a sense of its own; docs/glossary.md and the report are made from them."""
 
+from duo.figures.base import EXPANDED
+
 TERMS = {
     "Routes": {
         "big, small": "The two feed-forward networks (FFNs) side by side in every layer; attention is shared.",
@@ -31,6 +33,10 @@ TERMS = {
         "evaluation set": "Windows of held-out documents, one of each, that every comparison is made on.",
         "domain": "A kind of text, such as text or code.",
         "cluster": "What is independent of the rest, and what the bootstrap draws: a document, or a package of many.",
+        "interval": f"From the bootstrap over clusters, by percentiles that are {EXPANDED}: few clusters' percentiles "
+        "lie too close together, so ones further out are taken, which cover as often as Student's t (Hesterberg 2015).",
+        "paired difference": "A loss less that of a reference on the same tokens, in every replicate of the bootstrap. "
+        "Text is hard or easy for every route alike, so it is known much better than either loss.",
         "BOS token": "The token that stands before every document, so that its first word is predicted too.",
         "gap": "Loss with all layers small, less the oracle's: how much computation could help a token. Not the gap "
         "of gap closed, which is fixed less teacher-informed.",
@@ -61,7 +67,7 @@ TERMS = {
         "order": "How many layers interact in a term of the Walsh-Hadamard spectrum of a token's losses.",
         "effective number of routes": "How many independent routes would give the oracle's gain over the mean.",
         "growth, remainder": "What of the gain of the best of m routes grows with m as the best of m normal numbers "
-        "does, and what doesn't.",
+        "does, and what doesn't. Luck that routes share leaves a remainder too, so it need be no real gain.",
         "regret": "The lowest loss that a search has met, less the lowest that there is.",
     },
     "Verdicts": {

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from ruamel.yaml import YAML
 
+from duo import scale
 from duo.figures.base import LINES
 from duo.report import content, glossary
 from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
@@ -19,6 +20,7 @@ from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
 from duo.tables.report import REPORT
 from duo.terms import FIXED, RANDOM_ALL, STRATEGIES
+from duo.training import variants
 
 # Rows of the second part's first table, by strategy of GAIN_CURVES; a ceiling's has its teacher, any other its name.
 GAINS = {
@@ -72,6 +74,8 @@ def render(
     passages: list[dict],
     numbers: dict[str, dict],
     gain: dict[str, pa.Table],
+    parameters: int,
+    evaluation: dict[str, dict],
 ) -> str:
     """The page as HTML, every text escaped.
 
@@ -79,12 +83,14 @@ def render(
     ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas say what columns
     mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with: GAIN_STATISTICS,
     GAIN_CURVES, JOINT_CURVES, JOINT_STATISTICS and LEARNING_STATISTICS as statistics, curves, joint, joint_statistics
-    and learning.
+    and learning. parameters: how many the models have; evaluation: EVALUATION_SET_METRICS of the windows that all is
+    scored on.
     """
     main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
     best = {domain: shown["oracle_budget"] for domain, shown in metrics[main].items()}
     claims = content.judged(rows(verdicts))
+    bits = scale.bits_per_nat(evaluation)
     windows = params["joint"]["documents"]
     gains = content.gains(rows(gain["statistics"]), rows(gain["joint_statistics"]), windows)
     studied = [each for each in gains if each.model == main]
@@ -106,7 +112,11 @@ def render(
         best_budgets=[_best_budget(statistics, main, domain) for domain in metrics[main]],
         curves=grids,
         strategies=_strategies(curves) | {words: words for words in beside},
-        tables=tables,
+        tables={title: content.with_bits(table, bits) for title, table in tables.items()},
+        parameters=parameters,
+        bits_per_nat=bits,
+        models=content.model_words(params),
+        seeds=len(variants.as_trained(params["route_losses"]["models"], params.get("recalibrated", {}))),
         figures=figures,
         coloured=COLOURED,
         passages=passages,

@@ -32,11 +32,13 @@ def collect(
     InputError where an artifact is missing.
     """
     figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"], drawn)]
+    evaluation = EVALUATION_SET_METRICS.read()["test"]
+    bits = scale.bits_per_nat(evaluation)
     return {
         "parameters": parameters,
         "metrics": ORACLE_METRICS.read(),
         "claims": content.rows(CLAIMS.read()),
-        "evaluation": EVALUATION_SET_METRICS.read()["test"],
+        "evaluation": evaluation,
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
@@ -44,7 +46,7 @@ def collect(
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": dict(params),
         "statistics": _compact(RUN_STATISTICS.read()),
-        "tables": {title: _compact(table) for title, table in (tables or {}).items()},
+        "tables": {title: _compact(content.with_bits(table, bits)) for title, table in (tables or {}).items()},
     }
 
 
@@ -126,6 +128,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         tallies=content.tallies(claims),
         gains=content.gains(results["gain"], _of_study(results["statistics"], JOINT_STATISTICS), windows),
         joint=content.joint(results["joint"]),
+        models=content.model_words(results["params"]),
         learned=content.learning_sentences(results["learning"]),
         together=(together := content.together(results["joint"], windows)),
         lowest_together=content.lowest_together(together),

@@ -76,13 +76,14 @@ def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
     teacher = next(row["reference"] for row in rows if row["family"] == "missed")
     routers = [learning_curves.name(VALUE, told, "layers") for told in (TRUE, EXPECTED)]
     gained = {(row["family"], row["subject"]): row for row in rows}
-    gains = [*(gained["learned_gain", router] for router in routers), gained["chooser_gain", teacher]]
-    told = "; ".join(f"{row['words']}, {nats(row)}" for row in gains)
-    slope = find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
+    true, expected = (nats(gained["learned_gain", router]) for router in routers)
+    ceiling, slope = gained["chooser_gain", teacher], find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
     return [
-        f"On {domain}: {told}.",
-        f"With ten times the tokens the loss of the first of these falls by {nats(slope)}.",
-        _missed(rows, gains[-1], teacher),
+        f"On {domain}, over the fixed route and learned from the most text, a router that is told the true losses "
+        f"gains {true}, one that is told the losses that {teacher} expects {expected}, and {teacher} itself, by its "
+        f"prediction of each token, {nats(ceiling)}.",
+        f"With ten times the text the loss of the first of these falls by {nats(slope)}.",
+        _missed(rows, ceiling, teacher),
     ]
 
 
@@ -164,13 +165,13 @@ def _missed(rows: Sequence[Row], gained: Row, teacher: str) -> str:
         )
     )
     if gained["low"] <= 0:
-        return "The teacher's gain is not told apart from nothing, so there is nothing to miss."
+        return f"The gain of {teacher} is not told apart from nothing, so there is nothing to miss."
     if missed["high"] < 0:
-        return f"It gains more than the teacher does: it misses {nats(missed)}."
+        return f"The first gains more than {teacher}: it misses {nats(missed)}."
     if missed["low"] <= 0:
-        return f"What it misses of the teacher's gain, {nats(missed)}, is not told apart from nothing."
+        return f"What the first misses of the gain of {teacher}, {nats(missed)}, is not told apart from nothing."
     parts = f"{nats(noise)} of it goes without label noise, {nats(rest)} stays"
-    words = f"It misses {nats(missed)} of the teacher's gain: {parts}"
+    words = f"The first misses {nats(missed)} of the gain of {teacher}: {parts}"
     if noise["high"] < 0:
         return f"{words}; where losses without noise teach less, the parts can't be told apart."
     larger = "it is open which part is the larger one"

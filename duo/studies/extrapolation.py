@@ -40,6 +40,8 @@ from duo.studies.spectrum import expected_maximum
 from duo.tables.studies import EXTRAPOLATION_CURVES, EXTRAPOLATION_STATISTICS
 from duo.terms import MEAN, ORACLE
 
+EITHER = "above 0 it may be luck that routes share, and is no real gain by itself"  # beside every remainder
+
 
 @dataclass(frozen=True)
 class BestOf:
@@ -154,10 +156,12 @@ def growth(budget: int) -> Statistic:
 def remainder(budget: int) -> Statistic:
     """What doesn't grow: the line's value where that maximum is 0, in nats."""
     words = f"part of the oracle's gain over the mean route at budget {budget} that does not grow with the tries"
+    words += f"; {EITHER}"
     return Statistic("remainder", ORACLE, MEAN, budget, words=words)
 
 
 def remainder_share(budget: int) -> Statistic:
     """The same as a share of the gain of the best of all routes; 0 where there is none."""
     words = f"share of the oracle's gain over the mean route at budget {budget} that does not grow with the tries"
+    words += f"; {EITHER}"
     return Statistic("remainder_share", ORACLE, MEAN, budget, words=words)

@@ -1,7 +1,7 @@
 import dataclasses
 import re
 from html.parser import HTMLParser
-from math import exp
+from math import exp, log
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ from made_up_page import FIGURES, HOSTILE, TEXTS, evaluated, inputs
 from project import REPOSITORY
 
 from duo.errors import InputError
-from duo.report import content
+from duo.report import content, glossary
 from duo.report import page as report
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files, studies
@@ -92,6 +92,46 @@ def test_numbers_of_the_run_are_on_the_page(page, given):
         assert warning in page.words
 
 
+def test_every_perplexity_has_its_loss_in_nats_and_bits_per_byte_and_its_difference_from_all_big(page, given):
+    rows = {(row["model"], row["domain"], row["strategy"], row["budget"]): row for row in given["curves"].to_pylist()}
+    headline = " ".join(page.words.split("choice of route")[1].split("How to read")[0].split())
+    bits = {"text": 48 / 115 / log(2), "code": 48 / 96 / log(2)}
+    for domain in ("text", "code"):
+        row = rows["duo", domain, "oracle", 1]
+        ends = " to ".join(f"{exp(row[end]):.2f}" for end in ("low", "high"))
+        told = f"{exp(row['loss']):.2f}{ends} {row['loss']:.3f} nats{row['loss'] * bits[domain]:.3f} bits per byte "
+        told += f"{row['from_all_big']:+.3f}{row['from_all_big_low']:+.3f} to {row['from_all_big_high']:+.3f}"
+        assert told in headline
+    assert "of 3.4 M parameters" in page.words and "4.2 M tokens" in page.words
+    apart = page.words.split("The gain taken apart")[1].split("The same for every model")[0]
+    assert apart.count("bits per byte") == apart.count(" nats") > 4
+
+
+def test_tables_of_perplexities_have_bits_per_byte_beside_them():
+    table = pa.table(
+        {"domain": ["text", "elsewhere"], "loss": [2.0, 3.0], "perplexity": [exp(2), exp(3)], "big": [1, 2]}
+    )
+    shown = content.with_bits(table, {"text": 0.5})
+    assert shown.column_names == ["domain", "loss", "perplexity", "bits_per_byte", "big"]
+    assert content.rows(shown)[0]["bits_per_byte"] == 1 and content.rows(shown)[1]["bits_per_byte"] is None
+    other = pa.table({"domain": ["text"], "value": [2.0]})
+    assert content.with_bits(other, {"text": 0.5}) == other
+
+
+def test_a_calibration_is_called_none_of_the_seeds(given):
+    params = given["params"] | {"recalibrated": {"duo-t": "duo"}, "route_losses": {"models": ["duo", "duo-t"]}}
+    assert content.model_words(params) == {"duo": "seed 1", "duo-t": "duo, recalibrated"}
+    words = Tags(report.render(**given | {"params": params})).words
+    assert "duo: seed 1; duo-t: duo, recalibrated." in words
+    assert "this run has one such model" in words
+    assert "this run has one such model" not in Tags(report.render(**given)).words
+
+
+def test_what_an_interval_is_stands_in_captions_reading_and_glossary_alike(page):
+    assert "90% percentile bootstrap intervals, expanded as few clusters need" in page.words
+    assert glossary.TERMS["Losses"]["interval"].count("expanded as few clusters need") == 1
+
+
 def test_every_claim_has_its_verdicts_and_what_they_rest_on(page):
     shown = [attributes.get("class") or "" for _, attributes in page.tags]
     looks = [each.removeprefix("verdict ") for each in shown if each.startswith("verdict ")]
@@ -139,7 +179,7 @@ def test_the_second_part_takes_the_gain_apart(page):
 def test_what_a_router_misses_is_told_and_why(page):
     """Most of it is label noise on text; on code it is open which part is the larger one."""
     second = page.words.split("Is the oracle's gain real?")[-1]
-    text, code = second.split("It misses +0.875 nats per token (+0.812 to +0.938) of the teacher's gain: ")[1:]
+    text, code = second.split("The first misses +0.875 nats per token (+0.812 to +0.938) of the gain of teacher: ")[1:]
     assert text.startswith("+0.625 nats per token (+0.562 to +0.688) of it goes without label noise, +0.250 nats")
     assert "; label noise is the larger part (+0.500" in text and "own prediction gains +0.125" in text
     assert "; it is open which part is the larger one (+0.000" in code
@@ -148,9 +188,9 @@ def test_what_a_router_misses_is_told_and_why(page):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"chooser_gain": 0.03125}, "The teacher's gain is not told apart from nothing, so there is nothing to miss."),
+        ({"chooser_gain": 0.03125}, "The gain of teacher is not told apart from nothing, so there is nothing to miss."),
         ({"missed": 0.03125}, "is not told apart from nothing."),
-        ({"missed": -0.5}, "It gains more than the teacher does: it misses -0.500"),
+        ({"missed": -0.5}, "The first gains more than teacher: it misses -0.500"),
         ({"missed_by_noise": -0.5}, "the parts can't be told apart."),
         ({"noise_less_rest": -0.5}, "what stays is the larger part (-0.500"),
     ],

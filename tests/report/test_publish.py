@@ -151,9 +151,9 @@ def test_beside_every_isolated_number_of_the_oracle_stands_what_is_left_in_one_r
     assert "+0.062 (+0.000 to +0.125) in one run on the routes that all predictions pooled expects to be best." in code
     assert joint.count("7.4 (6.9 to 7.9; 2.00 nats per token, 1.20 bits per byte) where that is its best behind") == 2
     assert page.count(left) == 2  # a sentence for each domain
-    isolated, together = "7.4 (6.9 to 7.9)", "9.5 (8.9 to 10.1)"
+    isolated, together = "7.4 (6.9 to 7.9; 2.000; 1.204)", "9.5 (8.9 to 10.1; 2.250; 1.355)"
     (row,) = (line for line in page.splitlines() if line.startswith("| duo | text |") and isolated in line)
-    one, lowest = "9.5 (8.9 to 10.1); 12.2 (11.4 to 13.0); 9.5 (8.9 to 10.1)", f"{isolated}; {together}; {isolated}"
+    one, lowest = f"{together}; 12.2 (11.4 to 13.0; 2.500; 1.505); {together}", f"{isolated}; {together}; {isolated}"
     assert f"| {one} |" in row and row.endswith(f"| {lowest} | 2 |")
     assert any(line.startswith("| seed-2 | text |") and line.endswith("|  |  |") for line in page.splitlines())
     numbers = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.500 (+0.438 to +0.562) | "

@@ -65,6 +65,20 @@ def test_use_keeps_comments_and_all_other_values(params, tmp_path):
     assert "# of the residual stream" in changed[0][1]
 
 
+def test_a_group_that_a_patch_empties_stays_yaml_and_keeps_its_comment(params, tmp_path):
+    """Of lines of its own, with a comment at its key."""
+    text, group = params.read_text(encoding="utf-8"), "contrasts:  # of what\n  one: [text, code]\n\n"
+    params.write_text("\n".join([line for line in text.splitlines() if not line.startswith("contrasts:")] + [group]))
+    verbs.use(patch(tmp_path, "contrasts: {one: null}"), params)
+    assert load_params(params).contrasts == {} and "contrasts: {} # of what\n" in params.read_text(encoding="utf-8")
+
+
+def test_a_group_that_must_not_be_empty_is_said_to_be(params, tmp_path):
+    nulls = ", ".join(f"{name}: null" for name in load_params(params).routers)
+    with pytest.raises(InputError, match=r"routers: \{\}: dictionary should have at least 1 item"):
+        verbs.use(patch(tmp_path, f"routers: {{{nulls}}}"), params)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

@@ -1,7 +1,8 @@
 """The page that shows all of it."""
 
+from duo import scale
 from duo.report import content, page
-from duo.tables.data import TOKEN_METRICS
+from duo.tables.data import EVALUATION_SET_METRICS, TOKEN_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE
 from duo.tables.routers import ROUTER_METRICS
@@ -45,6 +46,8 @@ def main() -> None:
             "Training of the synthetic domain's model": SYNTHETIC_METRICS.read(),
         },
         gain=gain,
+        parameters=scale.parameters(params.tokens, params.model),
+        evaluation=EVALUATION_SET_METRICS.read()["test"],
     )
     page.write(html)
 
