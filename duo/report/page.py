@@ -93,6 +93,7 @@ def render(
     bits = scale.bits_per_nat(evaluation)
     windows = params["joint"]["documents"]
     gains = content.gains(rows(gain["statistics"]), rows(gain["joint_statistics"]), windows)
+    studied = [each for each in gains if each.model == main]
     together = content.together(rows(gain["joint"]), windows)
     for (model, domain, budget), shown in together.items():
         grids[model][domain].get(budget, {}).update(shown)
@@ -123,7 +124,7 @@ def render(
         sources=sources(params["corpus"]),
         numbers={title: list(flatten(values)) for title, values in numbers.items()},
         gains=gains,
-        apart=_apart(gain["curves"], [each for each in gains if each.model == main]),
+        apart=[*_apart(gain["curves"], studied), *_left(together, studied)],
         joint=content.joint(rows(gain["joint"])),
         learned=content.learning_sentences(rows(gain["learning"])),
         gain_figures=content.second_part([figure.name for figure in figures]),
@@ -201,6 +202,15 @@ def _apart(curves: pa.Table, gains: Sequence[GainAtBudget]) -> list[tuple[str, l
             by_words.setdefault(words, []).append(row)
     order = [*GAINS.values()]
     return sorted(by_words.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+
+
+def _left(
+    together: Mapping[tuple[str, str, int], dict[str, dict]], gains: Sequence[GainAtBudget]
+) -> list[tuple[str, list[dict]]]:
+    """(words, a row for each of `gains`) of what stands beside the oracle's isolated loss, at the budget there."""
+    shown = [together.get((each.model, each.domain, each.budget), {}) for each in gains]
+    words = dict.fromkeys(word for at_budget in shown for word in at_budget)
+    return [(word, [at_budget[word] for at_budget in shown]) for word in words if all(word in each for each in shown)]
 
 
 def _gain_words(row: Mapping[str, Any]) -> str:

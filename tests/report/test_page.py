@@ -166,6 +166,7 @@ def test_the_second_part_takes_the_gain_apart(page):
         ("oracle, isolated", 2.0),
         ("routes that the model's own prediction expects to be best", 3.0),
         ("oracle, if labels came as the model's own prediction says", 2.375),
+        ("oracle, joint, 4 windows", 2.25),
     ):
         assert f"{exp(loss):.2f}" in apart.split(words)[1][:20], words
     joint = second.split("where its isolated loss is lowest")[1]
