@@ -22,14 +22,14 @@ from workflow.params import load_params
 def main(domain: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    name, wanted = params.route_losses.models[0], params.learning
+    name = params.route_losses.models[0]
     text, *judged = (
         table.filter(pc.equal(table["domain"], domain))
         for table in (held_out("routing"), *(EVALUATION_SET.read(split=split) for split in ("test", "validation")))
     )
     with stage.advice("learning.tokens in params.yaml asks for them"):
         sample = supervision.choose_text(
-            text, params.tokens.sequence, wanted.tokens[-1], judged, params.evaluation_set.shared, params.seed
+            text, params.tokens.sequence, params.learning.tokens[-1], judged, params.evaluation_set.shared, params.seed
         )
     duo, teacher = (
         transformer.load(MODEL.path(model=each), params.runtime.device)
@@ -38,7 +38,7 @@ def main(domain: str) -> None:
     where = Device.of(params.runtime, params.route_losses.precision)
     chooser = _alone(CALIBRATION.read(model=name), params.sampled_labels.teachers[0], teacher, where)
     space = RouteSpace(params.model.layers)
-    drawn = supervision.sample_routes(space, wanted.budgets, wanted.routes, sample, params.seed)
+    drawn = supervision.sample_routes(space, params.learning.budgets, params.learning.routes, sample, params.seed)
     routes = drawn.reshape(len(drawn), -1)
     found = supervision.run(duo, space, sample, routes, lambda ids: chooser.predict(ids, domain)[0], where)
     SUPERVISION.write(supervision.table(sample, routes, found), domain=domain)
