@@ -62,15 +62,19 @@ def test_another_number_would_show():
 def test_another_finding_would_show_in_readme():
     """README has the first model's findings on the first domain, each with its numbers."""
     first = content.gains(PUBLISHED["gain"])[0]
-    pair = content.joint(PUBLISHED["joint"])[0]
     best = first.foreseen[-1]
-    of_gain = [first.parts[0], first.parts[3], first.parts[4], best["foreseeable"], best["luck"]]
-    shown = {"gain": of_gain, "joint": [pair["isolated"], pair["joint"], pair["fixed"]]}
-    for table, rows in shown.items():
-        for row in rows:
-            for column in ("value", "low", "high") if table == "gain" else ("perplexity", "low", "high"):
-                other = changed([table, PUBLISHED[table].index(row), column], 1)
-                assert publish.readme(README, other) != README, (row, column)
+    for row in (first.parts[0], first.parts[3], first.parts[4], best["foreseeable"], best["luck"]):
+        for column in ("value", "low", "high"):
+            other = changed(["gain", PUBLISHED["gain"].index(row), column], 1)
+            assert publish.readme(README, other) != README, (row, column)
+    columns, rows = PUBLISHED["statistics"]["columns"], PUBLISHED["statistics"]["rows"]
+    of_run = [dict(zip(columns, row, strict=True)) for row in rows]
+    wanted = {"model": first.model, "domain": first.domain, "budget": first.budget, "subject": "oracle"}
+    for family in ("isolated_gain", "joint_gain"):
+        keys = wanted | {"family": family, "reference": "shared"}
+        (index,) = (place for place, row in enumerate(of_run) if all(row[name] == keys[name] for name in keys))
+        other = changed(["statistics", "rows", index, columns.index("value")], 1)
+        assert publish.readme(README, other) != README, family
     assert publish.readme(README, changed(["parameters"], 10**6)) != README
 
 

@@ -21,7 +21,7 @@ def chooser_words(chooser: str) -> str:
     known = {
         OWN: "the model's own prediction",
         OTHERS: "the mean prediction of other seeds",
-        STACK: "all predictions pooled",
+        STACK: "the pool of all predictions",
     }
     return known.get(chooser, f"the prediction of {chooser}")
 

@@ -81,7 +81,7 @@ def test_areas_add_up_to_the_gain(domains):
     assert list(found) == list(expected)
     for label, values in expected.items():
         np.testing.assert_allclose(found[label], values, atol=1e-9)
-    says(picture, "what all predictions pooled gains without the label")
+    says(picture, "what the pool of all predictions gains without the label")
 
 
 def test_a_chooser_that_loses_is_drawn_below_nothing_and_the_rest_stays_right(monkeypatch):

@@ -100,7 +100,7 @@ def test_who_foresees_what_of_the_gain_is_told(published):
         "On text the oracle at budget 2 gains +1.000 nats per token (+0.938 to +1.062) over all layers big.",
         "the model's own prediction (cross entropy 3.000) chooses routes that gain +0.000 nats per token (-0.062 to "
         "+0.062): not told apart from nothing.",
-        "all predictions pooled (cross entropy 2.750) chooses routes that gain +0.250 nats per token (+0.188 to "
+        "the pool of all predictions (cross entropy 2.750) chooses routes that gain +0.250 nats per token (+0.188 to "
         "+0.312): 25 % of the oracle's gain (19 % to 31 %).",
         "a further +0.500 nats per token (+0.438 to +0.562) by luck alone",
         "is +0.250 nats per token (+0.188 to +0.312): the prediction is too sure of itself, or some route knows more",
@@ -114,7 +114,7 @@ def test_who_foresees_what_of_the_gain_is_told(published):
     lines = page.splitlines()
     row = "+2.750 (+2.688 to +2.812) | -0.500 (-0.562 to -0.438) | +0.250 (+0.188 to +0.312) | "
     row += "+0.500 (+0.438 to +0.562) | +0.250 (+0.188 to +0.312) |"
-    assert f"| text | seed-2 | 2 | all predictions pooled | {row}" in lines
+    assert f"| text | seed-2 | 2 | the pool of all predictions | {row}" in lines
     low, high = (
         "7.4 (6.9 to 7.9; 2.000 nats, 1.204 bits per byte)",
         "9.5 (8.9 to 10.1; 2.250 nats, 1.355 bits per byte)",
@@ -124,20 +124,21 @@ def test_who_foresees_what_of_the_gain_is_told(published):
 
 
 def test_readme_says_of_each_domain_what_its_numbers_do(published):
-    text, code, joint = (line for line in published["README.md"].splitlines() if line.startswith("- **"))
-    assert "Text: the oracle gains 1.000 nats per token (0.938 to 1.062)" in text and "(0.602 bits per byte)" in text
-    assert "all predictions pooled foresees 0.250 nats per token (0.188 to 0.312) of the isolated gain" in text
-    assert "What neither explains is 0.250 nats" in text and "it gains 0.250 nats" in text
-    assert (
-        "foresees nothing of the isolated gain that can be told apart from 0: 0.031 nats per token (-0.031 to 0.094)"
-        in code
-    )
-    assert "is not told apart from 0" in code and "its gain is not told apart from 0: 0.000 nats" in code
-    told = (
-        "On text, at budget 2 on 4 of the windows, its perplexity is 7.4 (6.9 to 7.9; 2.00 nats per token, 1.20 bits "
-    )
-    told += "per byte) so, and 9.5 (8.9 to 10.1; 2.25 nats per token, 1.35 bits per byte)"
-    assert told in joint
+    text, code = (line for line in published["README.md"].splitlines() if line.startswith("- **"))
+    assert "the pool of all predictions foresees 25 % (19 to 31) of what the oracle gains" in text
+    assert "luck does not account for all of the rest" in text and text.endswith("its gain is above 0.")
+    assert "foresees nothing of what the oracle gains that can be told apart from 0; luck accounts for the rest" in code
+    assert code.endswith("its gain is not told apart from 0.")
+    lines = published["README.md"].splitlines()
+    pool = "+0.250 (+0.188 to +0.312) | +0.031 (-0.031 to +0.094) |"
+    gained = "**+1.000 (+0.938 to +1.062)** | **+1.000 (+0.938 to +1.062)** |"
+    assert f"| **the oracle's gain** over all layers big | {gained}" in lines
+    assert f"| foreseen without the label by the pool of all predictions | {pool}" in lines
+    assert any(line.startswith("| foreseen without the label by the model's own prediction | ") for line in lines)
+    luck = "+0.500 (+0.438 to +0.562) | +0.969 (+0.906 to +1.031) |"
+    assert f"| luck, if labels came as the pool of all predictions says | {luck}" in lines
+    assert "| neither foreseen by it nor luck | +0.250 (+0.188 to +0.312) | +0.000 (-0.062 to +0.062) |" in lines
+    assert "| bits per byte of a nat per token | 0.602 |" in published["README.md"]
     assert "has 1.5 M parameters in 4 layers" in published["README.md"]
     assert "% intervals over\n5 documents of text and 3 documents of code" in published["README.md"]
 
@@ -146,10 +147,14 @@ def test_beside_every_isolated_number_of_the_oracle_stands_what_is_left_in_one_r
     left = "+1.000 (+0.938 to +1.062) isolated; +0.750 (+0.688 to +0.812) with all tokens on these routes in one run; "
     left += "+1.000 (+0.938 to +1.062) in one run where each token's route is the best behind those before it"
     readme, page = published["README.md"], published["results.md"]
-    text, code, joint = (line for line in readme.splitlines() if line.startswith("- **"))
-    assert f"On the 4 windows that were also run jointly the gain is, in nats per token, {left}" in text
-    assert "+0.062 (+0.000 to +0.125) in one run on the routes that all predictions pooled expects to be best." in code
-    assert joint.count("7.4 (6.9 to 7.9; 2.00 nats per token, 1.20 bits per byte) where that is its best behind") == 2
+    lines = readme.splitlines()
+    for words, numbers in {
+        "oracle, isolated": "+1.000 (+0.938 to +1.062)",
+        "oracle, joint": "+0.750 (+0.688 to +0.812)",
+        "oracle, greedy": "+1.000 (+0.938 to +1.062)",
+        "routes that the pool of all predictions expects to be best, joint": "+0.062 (+0.000 to +0.125)",
+    }.items():
+        assert f"| {words} | {numbers} | {numbers} |" in lines
     assert page.count(left) == 2  # a sentence for each domain
     isolated, together = "7.4 (6.9 to 7.9; 2.000; 1.204)", "9.5 (8.9 to 10.1; 2.250; 1.355)"
     (row,) = (line for line in page.splitlines() if line.startswith("| duo | text |") and isolated in line)
@@ -158,7 +163,7 @@ def test_beside_every_isolated_number_of_the_oracle_stands_what_is_left_in_one_r
     assert any(line.startswith("| seed-2 | text |") and line.endswith("|  |  |") for line in page.splitlines())
     numbers = "+1.000 (+0.938 to +1.062) | +0.750 (+0.688 to +0.812) | +0.500 (+0.438 to +0.562) | "
     numbers += "+0.500 (+0.438 to +0.562) | +0.125 (+0.062 to +0.188) | +0.062 (+0.000 to +0.125) |"
-    assert f"| text | duo | 2 | all predictions pooled | shared | {numbers}" in page.splitlines()
+    assert f"| text | duo | 2 | the pool of all predictions | shared | {numbers}" in page.splitlines()
 
 
 def test_what_was_not_run_jointly_is_not_told(run):
@@ -179,7 +184,7 @@ def test_every_number_of_the_run_is_in_the_json(published):
 
 @pytest.mark.parametrize(
     ("low", "high", "told"),
-    [(0.1, 0.3, "foresees 0.200"), (-0.1, 0.5, "foresees nothing"), (-0.3, -0.1, "chooses worse than that: -0.200")],
+    [(0.1, 0.3, "foresees 25 %"), (-0.1, 0.5, "foresees nothing"), (-0.3, -0.1, "chooses worse than all layers big")],
 )
 def test_readme_claims_no_more_than_an_interval_says(run, low, high, told):
     rows = GAIN_STATISTICS.read().to_pylist()
