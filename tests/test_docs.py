@@ -61,7 +61,7 @@ def test_another_number_would_show():
 @of_results
 def test_another_finding_would_show_in_readme():
     """README has the first model's findings on the first domain, each with its numbers."""
-    first = content.gains(PUBLISHED["gain"])[0]
+    first = content.gains(PUBLISHED["gain"], [], 0)[0]
     best = first.foreseen[-1]
     for row in (first.parts[0], first.parts[3], first.parts[4], best["foreseeable"], best["luck"]):
         for column in ("value", "low", "high"):
@@ -80,7 +80,7 @@ def test_another_finding_would_show_in_readme():
 
 @of_results
 def test_another_gain_would_show():
-    for each in content.gains(PUBLISHED["gain"]):
+    for each in content.gains(PUBLISHED["gain"], [], 0):
         for part in each.parts:
             other = changed(["gain", PUBLISHED["gain"].index(part), "value"], 1)
             assert publish.page(other) != publish.page(PUBLISHED), part

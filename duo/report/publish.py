@@ -73,7 +73,8 @@ def readme(text: str, results: Mapping[str, Any]) -> str:
 def publish(
     params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (), tables: Mapping[str, pa.Table] | None = None
 ) -> list[Path]:
-    """Write docs/results.md, docs/results.json, README's part and every picture under docs/figures; the files written.
+    """Write docs/results.md, docs/results.json, README's part and docs/figures, pictures of this run alone; the files
+    written.
 
     All is read before anything is written.
     """
@@ -94,6 +95,10 @@ def publish(
     for picture in pictures:
         with files.atomic(DOCS / "figures" / picture.name) as temporary:
             shutil.copyfile(picture, temporary)
+    names = {picture.name for picture in pictures}
+    for left in (DOCS / "figures").iterdir():
+        if left.name not in names:  # of a run with other figures
+            left.unlink()
     return [*texts, *(DOCS / "figures" / picture.name for picture in pictures)]
 
 

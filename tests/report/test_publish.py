@@ -59,8 +59,12 @@ def published(run) -> dict[str, str]:
     }
 
 
-def test_every_picture_is_copied_and_shown(run):
+def test_every_picture_is_copied_and_shown_and_no_other_is_left(run):
+    left = Path("docs/figures/of-old.png")
+    left.parent.mkdir(parents=True)
+    left.touch()
     written = publish.publish(PARAMS, 1_500_000)
+    assert not left.exists()
     assert all((run / path).exists() for path in written)
     for name in FIGURES:
         copy = run / "docs/figures" / f"{name}.png"
