@@ -149,7 +149,7 @@ class SampledObjective:
 
 class LeastSquares(SampledObjective):
     """A route is predicted to cost what it costs in its domain, less the margins of its big layers, each of which is a
-    linear reading of the layer's state and a number of the domain. The router takes the route of lowest prediction.
+    linear reading of the layer's state. The router takes the route of lowest prediction.
 
     Unbiased by which routes were drawn, and exact: least squares with a ridge on the readings, whose strength is best
     on validation; at no reading at all it is the fixed route.
