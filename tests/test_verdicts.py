@@ -169,23 +169,45 @@ def test_c4_would_be_wrong_without_halves_and_without_their_error():
     assert np.corrcoef(*halves)[0, 1] > 0.15, "what each half chooses for the other moves both"
 
 
+def judged_c2(losses: np.ndarray, trial: int) -> str:
+    """Verdict, at its level, on losses [clusters, budgets] of a model of 12 layers, with the root of two of halves."""
+    clusters, curve = len(losses), dict(enumerate(losses.T))
+    found = stats.intervals(
+        lambda weights: {"": curves.distance_from_lowest(weights, curve, np.ones(clusters), 12)},
+        clusters,
+        100,
+        0.95,
+        np.random.default_rng(trial),
+    )[""]
+    estimate = verdicts.pooled(np.array([found.value]), np.array([2**0.5 * found.error]), clusters)
+    return str(verdicts.given(*verdicts.best_shown(estimate, BELOW, 0.1), ALPHA))
+
+
 @pytest.mark.parametrize("clusters", [24, 48])
 def test_c2_finds_no_lowest_point_where_all_budgets_are_equal(clusters):
-    rng, counts, held = np.random.default_rng(0), np.ones(clusters), 0
-    for trial in range(150):
-        losses = routes_alike(rng, clusters, layers=4)[:, :13]
-        curve = dict(enumerate(losses.T))
-        found = stats.intervals(
-            lambda weights, curve=curve: {"": curves.distance_from_lowest(weights, curve, counts, 12)},
-            clusters,
-            100,
-            0.95,
-            np.random.default_rng(trial),
-        )[""]
-        estimate = verdicts.pooled(np.array([found.value]), np.array([found.error]), clusters)
-        verdict, p_value = verdicts.best_shown(estimate, BELOW, 0.1)
-        held += verdict == HOLDS and p_value <= ALPHA
-    assert held / 150 <= ALPHA
+    rng = np.random.default_rng(0)
+    found = [judged_c2(routes_alike(rng, clusters, layers=4)[:, :13], trial) for trial in range(150)]
+    assert found.count(HOLDS) / 150 <= ALPHA
+
+
+@pytest.mark.parametrize("own", [0.02, 0.1])
+@pytest.mark.parametrize("clusters", [24, 48])
+def test_c2_is_right_about_a_curve_that_is_flat_in_the_middle(clusters, own):
+    """Both ends lie 0.4 nats above all other budgets, which are equal but for half of the layers."""
+    rng, level = np.random.default_rng(1), np.repeat((0.4, 0.0, 0.4), (1, 11, 1))
+    for shift, false in ((0.04, HOLDS), (0.0, FAILS)):  # of half of the layers, nats; a tenth of the depth is 0.04
+        at_half = shift * (np.arange(13) == 6)
+        trials = [level + at_half + routes_alike(rng, clusters, own, layers=4)[:, :13] for _ in range(150)]
+        found = [judged_c2(losses, trial) for trial, losses in enumerate(trials)]
+        assert found.count(false) / 150 <= ALPHA + 0.02, shift
+
+
+def test_c2_is_undecided_where_half_of_the_layers_is_lowest_but_clusters_disagree_by_how_much():
+    """Whatever each half of the clusters chooses: against itself, half of the layers would have no error at all."""
+    losses = np.repeat((0.4, 0.0, 0.4), (1, 11, 1)) + np.zeros((6, 1))
+    losses[:, 6] += np.array([-0.5, -0.5, 0.6, 0.5, -0.2, -0.1])
+    assert [half.mean(axis=0).argmin() for half in (losses[::2], losses[1::2])] == [6, 6]
+    assert judged_c2(losses, 0) == UNDECIDED
 
 
 def power_table() -> list[list[str]]:

@@ -68,12 +68,18 @@ def share_of_depth(weights: np.ndarray, part: np.ndarray, small: np.ndarray, big
 def distance_from_lowest(
     weights: np.ndarray, curve: Mapping[int, np.ndarray], tokens: np.ndarray, layers: int
 ) -> np.ndarray:
-    """[replicates] how far half of the layers big lies above the best budget, over how far the better end does.
+    """[replicates] how far half of the layers big lies above the best other budget, over the depth of the curve.
 
-    curve: sums of losses [clusters] over tokens [clusters], by budget. Which budget is best, and which end is better,
-    the other half of the clusters says. At most 1, and 1 where no end lies above the best budget: the curve then has no
-    lowest point between them.
+    curve: sums of losses [clusters] over tokens [clusters], by budget. The depth is how far the better end, none or all
+    layers big, lies above the best of all budgets. Which budgets and which end these are, the other half of the
+    clusters says. Below 0 where half of the layers is best. From -1 to 1, and 1 where the curve has no depth: no end
+    then lies above the best budget. Half is compared with other budgets alone, since against itself it would differ by
+    exactly 0, without an error, and any test of that would be passed.
     """
-    best, end = (stats.kept(stacked(part), tokens) for part in (curve, {k: curve[k] for k in (0, layers)}))
-    half, rise = (stats.weighted_sums(weights, sums - best) for sums in (curve[layers // 2], end))
-    return np.minimum(np.divide(half, rise, out=np.ones_like(half), where=rise > 0), 1)
+    half = layers // 2
+    best, other, end = (
+        stats.kept(stacked(part), tokens)
+        for part in (curve, {k: curve[k] for k in curve if k != half}, {k: curve[k] for k in (0, layers)})
+    )
+    above, depth = (stats.weighted_sums(weights, part) for part in (curve[half] - other, end - best))
+    return np.clip(np.divide(above, depth, out=np.ones_like(above), where=depth > 0), -1, 1)

@@ -294,10 +294,10 @@ def random_gap(subject: str = ORACLE) -> Statistic:
 
 
 def lowest_at_half(subject: str = ORACLE) -> Statistic:
-    """How far a curve of losses at half of the layers is from its lowest point; 0 where that is the lowest."""
+    """How far a curve of losses at half of the layers lies above its lowest point elsewhere; below 0 if half is it."""
     words = (
-        f"loss of {_WHO.get(subject, subject)} with half of the layers big, less that at the best budget, as a share "
-        "of what no or all layers big, the lower of the two, lie above it"
+        f"loss of {_WHO.get(subject, subject)} with half of the layers big, less that at the best other budget, as a "
+        "share of how far no or all layers big, the lower of the two, lie above the best budget"
     )
     return Statistic("distance_from_lowest", subject, words=words)
 
