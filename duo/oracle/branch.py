@@ -41,7 +41,8 @@ def branch(
     """
     attended = attend(layer, x, rotations) if past is None else attend_to_past(layer, x, rotations, past, earlier)
     ffns = [choice for choice in choices if choice != SKIP]
-    updates = dict(zip(ffns, layer.feed_forward(attended, ffns), strict=True))
+    read = x if getattr(layer, "parallel", False) else attended
+    updates = dict(zip(ffns, layer.feed_forward(read, ffns), strict=True))
     skipped = attended if scope == "ffn" else x
     children = [skipped if choice == SKIP else attended + updates[choice] for choice in choices]
     return torch.stack(children, dim=1).flatten(0, 1)
