@@ -65,22 +65,20 @@ def _split(axes: Axes, statistics: pa.Table) -> None:
     rows = base.of(statistics, family="foreseeable", labels="true")
     foreseen = _series(base.of(rows, subject=best))[1]
     lucky = foreseen + _series(base.of(statistics, family="luck", subject=best))[1]
-    axes.fill_between(budgets, 0, foreseen, color=SHADES[0], linewidth=0)
-    axes.fill_between(budgets, foreseen, lucky, color="#DDDDDD", linewidth=0)
-    orange = "#D55E00"
-    axes.fill_between(
-        budgets, lucky, np.maximum(gained, lucky), facecolor="none", edgecolor=orange, hatch="////", linewidth=0
-    )
+    axes.fill_between(budgets, 0, foreseen, color=SHADES[0], linewidth=0, label=f"foreseen by {best}")
+    axes.fill_between(budgets, foreseen, lucky, color="#DDDDDD", linewidth=0, label="luck")
+    look = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "linewidth": 0}
+    axes.fill_between(budgets, lucky, np.maximum(gained, lucky), **look, label="not explained")
     others = [chooser for chooser in rows["subject"].unique().to_pylist() if chooser != best]
     for index, (chooser, colour) in enumerate(zip(others, SHADES[1:], strict=False)):
         value = _series(base.of(rows, subject=chooser))[1]
-        axes.plot(budgets, value, color=colour, linestyle="--", marker=".")
+        axes.plot(budgets, value, color=colour, linestyle="--", marker=".", label=chooser)
         at = max(len(budgets) - 3 - 3 * index, 0)
         above = value[at] > foreseen[at] / 2
         _name(axes, chooser, budgets[at], value[at], colour, 6 if above else -7)
     for end in (low, high):
         axes.plot(budgets, end, color="#000000", linewidth=0.6, linestyle=(0, (1, 2)))
-    axes.plot(budgets, gained, color="#000000", marker="o")
+    axes.plot(budgets, gained, color="#000000", marker="o", label="oracle's gain")
     half, peak = len(budgets) // 2, int(gained.argmax())
     _name(axes, f"foreseen by {best}", budgets[half], foreseen[half] / 2, "#000000")
     _name(axes, "luck", budgets[half], (foreseen[half] + lucky[half]) / 2, "#000000")
@@ -88,7 +86,7 @@ def _split(axes: Axes, statistics: pa.Table) -> None:
     unexplained = gained - lucky
     if unexplained.max() > VISIBLE * gained.max():
         at = min(peak + 2, len(budgets) - 1)
-        _name(axes, "not explained", budgets[at], high[at], orange, 8, "left")
+        _name(axes, "not explained", budgets[at], high[at], look["edgecolor"], 8, "left")
 
 
 def _name(axes: Axes, words: str, x: float, y: float, colour: str, points: float = 0, side: str = "center") -> None:
