@@ -20,6 +20,7 @@ _LABELS = {
     "matched": base.Line("matched labels", "#56B4E9", "D", "--"),
 }
 SHADES = ("#9ECAE1", "#08519C", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")  # who knows most, then other choosers
+VISIBLE = 0.03  # of the highest gain: an area that is named
 
 
 def pictures(setting: base.Setting, null: SampledLabels, budgets: list[int]) -> Iterator[base.Drawn]:
@@ -46,19 +47,18 @@ def split(statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> b
             axes.set_xlabel("big layers per token")
             axes.xaxis.set_major_locator(MaxNLocator(min(13, setting.layers + 1), integer=True))
         panels[0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
-        base.legend_below(figure, *panels)
     best = _knows_most(statistics)
     caption = (
         f"Black: what the oracle gains. Blue area: what {chooser_words(best)} gains without the label, below 0 where "
-        "it loses; dashed: what other choosers do. Grey: luck, the oracle's further gain if labels came as that "
-        "prediction says. Hatched: what is left up to the gain; where the gain runs inside the grey, less is gained "
-        f"than luck alone would give. {_described(setting)} {base.interval(setting, 'Dotted lines', '')}"
+        "it loses; dashed: what other choosers do, by their names. Grey: luck, the oracle's further gain if labels "
+        "came as that prediction says. Hatched: what is left up to the gain; where the gain runs inside the grey, less "
+        f"is gained than luck alone would give. {_described(setting)} {base.interval(setting, 'Dotted lines', '')}"
     )
     return base.Picture(figure, "The oracle's gain, by who could foresee it", caption)
 
 
 def _split(axes: Axes, statistics: pa.Table) -> None:
-    """One domain's areas, which add up to its gain, and what the other choosers foresee."""
+    """One domain's areas, which add up to its gain, and what the other choosers foresee; each by its name."""
     axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
     best = _knows_most(statistics)
     budgets, gained, low, high = _series(base.of(statistics, family="gain", labels="true"))
@@ -70,13 +70,30 @@ def _split(axes: Axes, statistics: pa.Table) -> None:
     look = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "linewidth": 0}
     axes.fill_between(budgets, lucky, np.maximum(gained, lucky), **look, label="not explained")
     others = [chooser for chooser in rows["subject"].unique().to_pylist() if chooser != best]
-    for chooser, colour in zip(others, SHADES[1:], strict=False):
+    for index, (chooser, colour) in enumerate(zip(others, SHADES[1:], strict=False)):
         value = _series(base.of(rows, subject=chooser))[1]
-        label = f"foreseen by {chooser}"
-        axes.plot(budgets, value, color=colour, linestyle="--", marker=".", label=label)
+        axes.plot(budgets, value, color=colour, linestyle="--", marker=".", label=chooser)
+        at = max(len(budgets) - 3 - 3 * index, 0)
+        above = value[at] > foreseen[at] / 2
+        _name(axes, chooser, budgets[at], value[at], colour, 6 if above else -7)
     for end in (low, high):
         axes.plot(budgets, end, color="#000000", linewidth=0.6, linestyle=(0, (1, 2)))
     axes.plot(budgets, gained, color="#000000", marker="o", label="oracle's gain")
+    half, peak = len(budgets) // 2, int(gained.argmax())
+    _name(axes, f"foreseen by {best}", budgets[half], foreseen[half] / 2, "#000000")
+    _name(axes, "luck", budgets[half], (foreseen[half] + lucky[half]) / 2, "#000000")
+    _name(axes, "oracle's gain", budgets[peak], high[peak], "#000000", 8)
+    unexplained = gained - lucky
+    if unexplained.max() > VISIBLE * gained.max():
+        at = min(peak + 2, len(budgets) - 1)
+        _name(axes, "not explained", budgets[at], high[at], look["edgecolor"], 8, "left")
+
+
+def _name(axes: Axes, words: str, x: float, y: float, colour: str, points: float = 0, side: str = "center") -> None:
+    """The name of a line or an area, `points` above where it is."""
+    axes.annotate(
+        words, (x, y), (0, points), textcoords="offset points", color=colour, fontsize="small", ha=side, va="center"
+    )
 
 
 def choosers(statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> base.Picture:

@@ -89,6 +89,7 @@ TABLES = {
     studies.SHAPLEY: "Shapley values of the layers",
     studies.SYNTHETIC_CLASSES: "The synthetic domain by kind and known difficulty",
     studies.GAIN_STATISTICS: "Statistics of the gain and its selection bias",
+    studies.EXCESS_STATISTICS: "Statistics of choices on true labels less those on matched labels",
     studies.EXTRAPOLATION_STATISTICS: "Statistics of what grows with the number of routes tried",
     studies.CROSS_SEED_STATISTICS: "Statistics of choices scored on other seeds or documents",
     studies.JOINT_STATISTICS: "Statistics of isolated and joint losses",

@@ -130,7 +130,8 @@ def test_who_foresees_what_of_the_gain_is_told(published):
 def test_readme_says_of_each_domain_what_its_numbers_do(published):
     text, code = (line for line in published["README.md"].splitlines() if line.startswith("- **"))
     assert "the pool of all predictions foresees 25 % (19 to 31) of what the oracle gains" in text
-    assert "luck does not account for all of the rest" in text and text.endswith("its gain is above 0.")
+    too_sure = "luck does not account for all of the rest, as far as can be told: that prediction is too sure of itself"
+    assert too_sure in text and text.endswith("its gain is above 0.")
     assert "foresees nothing of what the oracle gains that can be told apart from 0; luck accounts for the rest" in code
     assert code.endswith("its gain is not told apart from 0.")
     lines = published["README.md"].splitlines()
