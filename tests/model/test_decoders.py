@@ -80,7 +80,7 @@ def made_up(architecture: str, options: dict) -> torch.nn.Module:
     """A model with random weights, also where a new one has only ones and zeros."""
     torch.manual_seed(0)
     config = getattr(transformers, f"{architecture}Config")(**options)
-    model = getattr(transformers, f"{architecture}ForCausalLM")(config).eval().requires_grad_(False)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
     for weights in model.parameters():
         weights.add_(0.1 * torch.randn(weights.shape))
     return model
