@@ -15,16 +15,16 @@ HOLDS, NO_EFFECT, FAILS, UNDECIDED = "holds", "no such effect", "fails", "undeci
 NOT_APPLICABLE = "not applicable"
 VERDICTS = (HOLDS, NO_EFFECT, FAILS, UNDECIDED, NOT_APPLICABLE)
 # Whether what a claim rests on is more than the oracle's luck; and, of a chooser that doesn't see the label, whether it
-# shows the same. Such a chooser knows less than another might, so that it can't say "no more than luck".
-MORE, NO_MORE, LESS = "more than luck", "no more than luck", "less than luck"
-NOT_FORESEEN, NOT_JUDGED = "not foreseen", "not judged"
-BEYOND_LUCK = (MORE, NO_MORE, LESS, NOT_FORESEEN, UNDECIDED, NOT_JUDGED, NOT_APPLICABLE)
+# shows the same. Such a chooser knows less than another might, so that it can't say "like luck".
+MORE, LIKE_LUCK, LESS = "more than luck", "like luck", "less than luck"
+FORESEEN_LITTLE, NOT_JUDGED = "too little foreseen", "not judged"
+BEYOND_LUCK = (MORE, LIKE_LUCK, LESS, FORESEEN_LITTLE, UNDECIDED, NOT_JUDGED, NOT_APPLICABLE)
 # What a number is to a claim: what judges it as claimed, and beyond luck, beside PLACEBO of duo.terms; or beside it.
 CLAIMED, BEYOND, SHOWN = "claimed", "beyond luck", "shown"
 HALVINGS = 40  # of the range of p-values: one is exact to a millionth of a millionth of itself
 # In which of few ways a verdict looks.
 LOOKS = {HOLDS: "holds", MORE: "holds", FAILS: "fails", LESS: "fails"}
-LOOKS |= dict.fromkeys((NO_EFFECT, NO_MORE, NOT_FORESEEN), "nothing")
+LOOKS |= dict.fromkeys((NO_EFFECT, LIKE_LUCK, FORESEEN_LITTLE), "nothing")
 LOOKS |= dict.fromkeys((UNDECIDED, NOT_JUDGED, NOT_APPLICABLE), "undecided")
 # Kinds of tests, by where the statistic must lie for a claim to hold: beyond a smallest effect of interest, above or
 # below a bound, within a margin of zero.

@@ -84,12 +84,12 @@ def claims() -> pa.Table:
         about |= {"models": "duo, seed-2", "seeds": "1, 2", "clusters": 24, "error": 0.03125, "seed_error": 0.015625}
         about |= {"kind": "effect", "delta": 0.5, "supports": "> 0.5", "p": 0.0125}
         verdict = {"C1": "holds", "C2": "fails"}.get(claim, "not applicable")
-        luck = {"C1": "more than luck", "C2": "not foreseen"}.get(claim, "not applicable")
+        luck = {"C1": "more than luck", "C2": "too little foreseen"}.get(claim, "not applicable")
         missing = {"p": float("nan"), "clusters": 0, "seeds": ""} if claim == "C16" else {}
         rows.append(about | _judged(statistic, "claimed", estimate, verdict) | missing)
         rows.append(about | _judged(statistic.of("excess", "on luck"), "beyond luck", estimate - 0.25, luck) | missing)
         if claim == "C2":
-            rows.append(about | _judged(statistic.of("placebo", "placebo"), "placebo", 0.0, "no more than luck"))
+            rows.append(about | _judged(statistic.of("placebo", "placebo"), "placebo", 0.0, "like luck"))
             beside = _judged(oracle_curves.BEST_BUDGET, "shown", 2.0, "")
             rows.append(about | beside | {"kind": "", "supports": "", "delta": float("nan"), "p": float("nan")})
     return pa.Table.from_pylist(rows, schema=CLAIMS.schema)
@@ -128,6 +128,7 @@ def gain() -> dict[str, pa.Table]:
                 gains.gain("all_big", k): gain,
                 gains.matched_excess("all_big", k): 0.25 if domain == "text" else 0.0,
                 gains.difference("normalised", "all_big", k): 0.5,
+                gains.difference("fixed", "all_big", k): 0.125,
             }
             for chooser, share in (("own", 0.0), ("stack", foresees)):
                 values |= {
@@ -189,6 +190,7 @@ def learned() -> list[dict]:
     for domain, noiseless in (("text", 0.75), ("code", 0.5)):
         gains = {("true", "layers"): 0.125, ("expected", "layers"): noiseless, ("", "none"): 1.0}
         values = {learning_curves.slope("value", "true", "layers"): 0.25}
+        values[learning_curves.slope("value", "shuffled", "layers")] = 0.1875
         for (told, reads), value in gains.items():
             policy = "value" if told else "teacher"
             values[learning_curves.gain_of(LearnedLoss(1000, policy, told, reads, None))] = value

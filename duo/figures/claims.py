@@ -19,7 +19,7 @@ _COLOURS = {"holds": "#009E73", "fails": "#D55E00", "nothing": "#0072B2", "undec
 _WORDS = {
     "holds": "holds, more than luck",
     "fails": "fails, less than luck",
-    "nothing": "no such effect, no more than luck, not foreseen",
+    "nothing": "no such effect, like luck, too little foreseen",
     "undecided": "undecided, not judged",
 }
 

@@ -55,7 +55,7 @@ def curves(table: pa.Table, teacher: str, setting: base.Setting, learning: Learn
             axes.set_title(f"{domain}, {base.LINES[policy].label}")
             axes.set_ylim(_ends(rows))
             axes.set_xlabel("tokens of each domain that it learns from")
-            axes.set_ylabel("gain, nats per token")
+            axes.set_ylabel("gain over fixed, nats")
         base.legend_below(figure, *panels)
     budgets = ", ".join(map(str, learning.budgets))
     caption = (

@@ -49,10 +49,11 @@ def split(statistics: pa.Table, null: SampledLabels, setting: base.Setting) -> b
         panels[0].set_ylabel(f"gain over {route_words(route_name(null.reference))}, nats per token")
     best = _knows_most(statistics)
     caption = (
-        f"Black: what the oracle gains. Blue area: what {chooser_words(best)} gains without the label, below 0 where "
-        "it loses; dashed: what other choosers do, by their names. Grey: luck, the oracle's further gain if labels "
-        "came as that prediction says. Hatched: what is left up to the gain; where the gain runs inside the grey, less "
-        f"is gained than luck alone would give. {_described(setting)} {base.interval(setting, 'Dotted lines', '')}"
+        f"Black: what the oracle gains. Blue area: what {chooser_words(best)} gains without the label (where it loses, "
+        "the grey begins below 0); dashed: what other choosers do, by their names. Grey: luck, the oracle's further "
+        "gain if labels came as that prediction says. Hatched: what is left up to the gain; where the gain runs inside "
+        f"the grey, less is gained than luck alone would give. {_described(setting)} "
+        f"{base.interval(setting, 'Dotted lines', '')}"
     )
     return base.Picture(figure, "The oracle's gain, by who could foresee it", caption)
 

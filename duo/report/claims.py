@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from duo.report.claim import SKIPPING, Beside, Claim, Test
 from duo.stats import Statistic
@@ -279,13 +280,13 @@ def _on_skips_and_schedules(scope: Scope) -> list[Claim]:
         ),
         Claim(
             "C14",
-            "A budget that falls or rises along the sequence is worse than a constant one of the same total.",
+            "A budget that falls or rises along the sequence is worse than the same budgets in a shuffled order.",
             "figure-4c",
             order,
             order.excess(EXCESS_STATISTICS),
             tuple(
-                Beside(SCHEDULE_STATISTICS, schedules.difference("oracle", name, "constant"))
-                for name in ("falling", "rising")
+                Beside(SCHEDULE_STATISTICS, schedules.difference("oracle", name, reference))
+                for name, reference in product(("falling", "rising"), ("constant", "shuffled"))
             ),
         ),
     ]

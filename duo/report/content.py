@@ -23,7 +23,7 @@ from duo.tables.fields import field
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
 from duo.terms import FIXED, GREEDY, ISOLATED, JOINT, ORACLE, PLACEBO, SHARED, TRUE
-from duo.verdicts import BEYOND, BEYOND_LUCK, CLAIMED, LOOKS, NOT_JUDGED, SHOWN, VERDICTS
+from duo.verdicts import BEYOND, BEYOND_LUCK, CLAIMED, HOLDS, LOOKS, NOT_JUDGED, SHOWN, VERDICTS
 
 # The order of the pages; a figure that is not here comes last. By the paper's numbers, then what the paper doesn't
 # have. Figure 6 is text, see PASSAGES; the page has it behind figure 5. Figure 7 is one of params figures.patterns.
@@ -163,6 +163,7 @@ class GainAtBudget:
     sentences: list[str]
     together: list[str]  # the one that says what is left of the gain when all tokens run together, if that was tried
     contexts: list[dict]  # the same in every context, beside luck (in_contexts)
+    fixed: dict | None  # what the best route for all tokens gains, if that was asked
 
 
 def rows(table: pa.Table) -> list[dict]:
@@ -187,10 +188,11 @@ def judged(rows: Iterable[dict]) -> list[JudgedClaim]:
 
 
 def tallies(claims: Sequence[JudgedClaim]) -> dict[str, dict[str, int]]:
-    """How many verdicts of each kind were given, over claims and domains; by role."""
-    found = {}
+    """How many verdicts of each kind were given, over claims and domains; by role. On luck, of claims that hold."""
+    found, judged = {}, [(claim, domain) for claim in claims for domain in claim.judged]
     for role, kinds in {CLAIMED: (*VERDICTS, NOT_JUDGED), BEYOND: BEYOND_LUCK}.items():
-        given = [claim.verdict(domain, role) for claim in claims for domain in claim.judged]
+        among = [each for each in judged if role == CLAIMED or each[0].verdict(each[1]) == HOLDS]
+        given = [claim.verdict(domain, role) for claim, domain in among]
         found[role] = {kind: given.count(kind) for kind in kinds if kind in given}
     return found
 
@@ -217,14 +219,15 @@ def gains(rows: Iterable[dict], joint: Iterable[dict], windows: int) -> list[Gai
             left = sentences.together(beside, budget, best["chooser"], windows)
             contexts = in_contexts(beside, budget, best["chooser"])
             told = [*told, *left]
-            shown.append(GainAtBudget(model, domain, int(budget), parts, foreseen, best, over, told, left, contexts))
+            found = (parts, foreseen, best, over, told, left, contexts, sentences.fixed(listed, budget))
+            shown.append(GainAtBudget(model, domain, int(budget), *found))
     return shown
 
 
 def learning_sentences(rows: Iterable[dict]) -> list[str]:
     """What rows of LEARNING_STATISTICS say of every domain."""
     rows = list(rows)
-    return [" ".join(sentences.of_learning(rows, domain)) for domain in dict.fromkeys(row["domain"] for row in rows)]
+    return [" ".join(sentences.of_learning(rows, domain)) for domain in sentences.domains(rows)]
 
 
 def in_contexts(rows: Sequence[dict], budget: float, chooser: str) -> list[dict]:

@@ -43,8 +43,8 @@ TERMS = {
     },
     "Is the gain real?": {
         "reference route": "The route that gains are measured from, and whose predictions are the model's own.",
-        "chooser": "Who chooses routes without the label, by a prediction of it: the model's own, other seeds', a "
-        "larger model's, or all pooled, each calibrated on validation text.",
+        "chooser": "Who chooses routes without the label, by a prediction of it: the model's own, other seeds', "
+        "another model's (a teacher), or all pooled, each calibrated on validation text.",
         "foreseeable gain": "What a chooser's routes gain, scored on the true label: a lower bound on what can be "
         "known.",
         "luck, selection bias, winner's curse": "What the oracle gains over a chooser's routes if labels come as that "

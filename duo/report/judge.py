@@ -25,13 +25,13 @@ from duo.verdicts import (
     BEYOND_LUCK,
     CLAIMED,
     FAILS,
+    FORESEEN_LITTLE,
     HOLDS,
     LESS,
+    LIKE_LUCK,
     MORE,
     NO_EFFECT,
-    NO_MORE,
     NOT_APPLICABLE,
-    NOT_FORESEEN,
     NOT_JUDGED,
     SHOWN,
     VERDICTS,
@@ -150,7 +150,7 @@ def _decide(rows: list[dict[str, Any]], alpha: float) -> None:
 
 def beyond_luck(verdict: str, compared: bool) -> str:
     """The verdict in words of luck; compared: whether with labels that luck would give, or shown without the label."""
-    others = {NO_EFFECT: NO_MORE, FAILS: LESS} if compared else dict.fromkeys((NO_EFFECT, FAILS), NOT_FORESEEN)
+    others = {NO_EFFECT: LIKE_LUCK, FAILS: LESS} if compared else dict.fromkeys((NO_EFFECT, FAILS), FORESEEN_LITTLE)
     return ({HOLDS: MORE} | others).get(verdict, verdict)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from duo import scale
 from duo.errors import InputError
-from duo.report import content, glossary
+from duo.report import content, glossary, sentences
 from duo.tables import files
 from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
@@ -135,6 +135,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         joint=content.joint(results["joint"]),
         models=content.model_words(results["params"]),
         learned=content.learning_sentences(results["learning"]),
+        routers=[sentences.router(results["learning"], domain) for domain in sentences.domains(results["learning"])],
         together=(together := content.together(results["joint"], windows)),
         lowest_together=content.lowest_together(together),
         bits_per_nat=(per_nat := scale.bits_per_nat(results["evaluation"])),

@@ -11,7 +11,7 @@ from duo.stats import Statistic
 from duo.studies import gain_statistics as gain
 from duo.studies import joint_statistics, learning_curves
 from duo.studies.gain_statistics import chooser_words, route_words
-from duo.terms import EXPECTED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED, TRUE, VALUE
+from duo.terms import EXPECTED, FIXED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED, SHUFFLED, TRUE, VALUE
 
 Row = Mapping[str, Any]
 
@@ -51,6 +51,13 @@ def foreseen(rows: Iterable[Row], budget: float) -> list[dict[str, Any]]:
     ]
 
 
+def fixed(rows: Iterable[Row], budget: float) -> Row | None:
+    """What the best route for all tokens gains over the reference route; rows of GAIN_STATISTICS that may lack it."""
+    rows = list(rows)
+    losses = matching(rows, gain.difference(FIXED, reference(rows), budget))
+    return {"value": -losses[0]["value"], "low": -losses[0]["high"], "high": -losses[0]["low"]} if losses else None
+
+
 def of_the_gain(rows: Sequence[Row], domain: str, budget: float) -> list[str]:
     """Who could foresee the oracle's gain on a domain at a budget; rows of GAIN_STATISTICS of one model and domain."""
     route = reference(rows)
@@ -73,18 +80,35 @@ def of_learning(rows: Iterable[Row], domain: str) -> list[str]:
     By the router that regresses losses, as docs/gain.md says beforehand.
     """
     rows = [row for row in rows if row["domain"] == domain]
-    teacher = next(row["reference"] for row in rows if row["family"] == "missed")
-    routers = [learning_curves.name(VALUE, told, "layers") for told in (TRUE, EXPECTED)]
-    gained = {(row["family"], row["subject"]): row for row in rows}
-    true, expected = (nats(gained["learned_gain", router]) for router in routers)
-    ceiling, slope = gained["chooser_gain", teacher], find(rows, learning_curves.slope(VALUE, TRUE, "layers"))
+    learned = router(rows, domain)
+    teacher, ceiling, expected = learned["teacher"], learned["ceiling"], _learned(rows, EXPECTED)
+    slope, control = (find(rows, learning_curves.slope(VALUE, told, "layers")) for told in (TRUE, SHUFFLED))
     return [
         f"On {domain}, over the fixed route and learned from the most text, a router that is told the true losses "
-        f"gains {true}, one that is told the losses that {teacher} expects {expected}, and {teacher} itself, by its "
-        f"prediction of each token, {nats(ceiling)}.",
-        f"With ten times the text the loss of the first of these falls by {nats(slope)}.",
+        f"gains {nats(learned['router'])}, one that is told the losses that {teacher} expects {nats(expected)}, and "
+        f"{teacher} itself, by its prediction of each token, {nats(ceiling)}.",
+        f"With ten times the text the loss of the first of these falls by {nats(slope)}, that of a control, which is "
+        f"told the losses of other tokens, by {nats(control)}.",
         _missed(rows, ceiling, teacher),
     ]
+
+
+def domains(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row["domain"] for row in rows))
+
+
+def router(rows: Iterable[Row], domain: str) -> dict[str, Any]:
+    """What the router gains that regresses true losses, and the first teacher: rows of LEARNING_STATISTICS, by name."""
+    rows = [row for row in rows if row["domain"] == domain]
+    teacher = next(row["reference"] for row in rows if row["family"] == "missed")
+    ceiling = next(row for row in rows if (row["family"], row["subject"]) == ("chooser_gain", teacher))
+    return {"domain": domain, "teacher": teacher, "router": _learned(rows, TRUE), "ceiling": ceiling}
+
+
+def _learned(rows: Iterable[Row], told: str) -> Row:
+    """What the router gains that regresses losses of this supervision."""
+    name = learning_curves.name(VALUE, told, "layers")
+    return next(row for row in rows if (row["family"], row["subject"]) == ("learned_gain", name))
 
 
 def together(rows: Iterable[Row], budget: float, chooser: str, windows: int) -> list[str]:

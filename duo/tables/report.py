@@ -39,7 +39,7 @@ CLAIMS = table(
         "verdict",
         pa.string(),
         "of claimed: holds, no such effect, fails, undecided, not applicable or not judged; of the others more than, "
-        "no more than, or less than luck, not foreseen, undecided or not judged; of shown none",
+        "like or less than luck, too little foreseen, undecided or not judged; of shown none",
     ),
     field("seed_low", pa.float64(), "lowest estimate over the models"),
     field("seed_high", pa.float64(), "highest estimate over the models"),

@@ -126,7 +126,7 @@ def excess_of(value: float, placebo: float, error: float = 0.01) -> list[dict]:
     ("value", "placebo", "verdict"),
     [
         (0.2, 0.0, "more than luck"),
-        (0.02, 0.0, "no more than luck"),
+        (0.02, 0.0, "like luck"),
         (-0.2, 0.0, "less than luck"),
         (0.11, 0.0, "undecided"),
         (0.2, 0.2, "not judged"),
@@ -153,7 +153,8 @@ def test_a_claim_that_is_itself_an_excess_is_not_judged_where_its_placebo_finds_
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"), [(0.2, "more than luck"), (0.02, "not foreseen"), (-0.2, "not foreseen"), (0.1, "undecided")]
+    ("value", "verdict"),
+    [(0.2, "more than luck"), (0.02, "too little foreseen"), (-0.2, "too little foreseen"), (0.1, "undecided")],
 )
 def test_what_a_chooser_without_the_label_does_not_show_may_still_be_more_than_luck(value, verdict):
     beyond = ClaimTest(ORACLE_STATISTICS, C, EFFECT, 0.1)
@@ -233,7 +234,7 @@ def test_all_claims_are_judged_and_fit_their_schema(tmp_path, monkeypatch):
     assert given["C1"] == "no such effect"  # below half of the depth
     beyond = {name: verdicts["text"] for name, verdicts in summary["claims_beyond_luck"].items()}
     assert beyond == {
-        **dict.fromkeys(("C1", "C2"), "not foreseen"),
+        **dict.fromkeys(("C1", "C2"), "too little foreseen"),
         **dict.fromkeys(("C3", "C7", "C10", "C14", "C15", "C16", "C19"), "more than luck"),
         "C9": "less than luck",
     }
@@ -303,8 +304,8 @@ def test_beside_the_router_stand_the_choosers_that_see_no_label_at_every_budget(
 
 
 def test_only_what_is_shown_as_more_than_luck_counts_luck_s_own_words():
-    assert judge.beyond_luck("no such effect", compared=True) == "no more than luck"
-    assert judge.beyond_luck("no such effect", compared=False) == "not foreseen"
+    assert judge.beyond_luck("no such effect", compared=True) == "like luck"
+    assert judge.beyond_luck("no such effect", compared=False) == "too little foreseen"
     assert judge.beyond_luck("undecided", compared=True) == "undecided"
 
 

@@ -143,9 +143,9 @@ def test_every_claim_has_its_verdicts_and_what_they_rest_on(page):
         "undecided": 2 * 2 * 2,  # C16
     }
     assert "as claimed: holds 2, fails 2, not applicable 2." in page.words
-    assert "Beyond luck:\nmore than luck 2, not foreseen 2, not applicable 2." in page.words
+    assert "of those that hold and choose by the label: more than luck 2. Like luck" in page.words
     part = " ".join(page.words.split("words of C2")[1].split("words of C16")[0].split())
-    assert "text fails not foreseen +0.250+0.188 to +0.312 > 0.5 0.013 24 1, 2" in part
+    assert "text fails too little foreseen +0.250+0.188 to +0.312 > 0.5 0.013 24 1, 2" in part
     assert "What C2 is judged by" in part and "shown the oracle's best budget duo, seed-2 +2.000" in part
     assert "placebo" in part and "+0.219 to +0.281" in part
     assert not re.search(r"\bnan\b|None", page.words)
