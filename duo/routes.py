@@ -96,7 +96,7 @@ class RouteSpace:
 
     def count(self, codes: np.ndarray, choice: str) -> np.ndarray:
         """[...] int: how many places of the routes with these codes take `choice`."""
-        return (self.decode(codes) == self.choices.index(choice)).sum(axis=1)
+        return (self.decode(codes) == self.choices.index(choice)).sum(axis=-1)
 
     def with_budget(self, budget: int) -> np.ndarray:
         """Codes, ascending, of the routes with exactly `budget` big layers, or blocks."""
@@ -120,7 +120,7 @@ class RouteSpace:
         InputError where the space has no such route.
         """
         choice = {ALL_BIG: BIG, ALL_SMALL: SMALL}.get(name)
-        if choice == BIG and BIG in self.choices or choice in self.choices and self.departures is None:
+        if choice in self.choices and (choice == BIG or self.departures is None):
             return int(self.encode(np.full(self.places, self.choices.index(choice))))
         if isinstance(name, str) or name not in self.codes:
             raise InputError(
@@ -137,6 +137,10 @@ class RouteSpace:
         """[..., places] uint8: the index in `choices` that the routes with these codes [...] take at each place."""
         powers = len(self.choices) ** np.arange(self.places - 1, -1, -1)
         return (codes[..., None] // powers % len(self.choices)).astype(np.uint8)
+
+    def by_layer(self, codes: np.ndarray) -> np.ndarray:
+        """[..., layers] uint8: the same at each layer, those of a block alike."""
+        return np.repeat(self.decode(codes), self.layers // self.places, axis=-1)
 
     def encode(self, digits: np.ndarray) -> np.ndarray:
         """Codes [...] of choices [..., places] given as indices in `choices`."""

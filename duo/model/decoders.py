@@ -46,7 +46,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Decoder:
-    """A pretrained decoder, as duo.Routable asks for it. positions: the longest text that it reads as its authors do."""
+    """A pretrained decoder, as duo.Routable asks for it. positions: length of the longest text that it was made for."""
 
     layers: list[Layer]
     outputs: Tensor
@@ -65,7 +65,9 @@ class Decoder:
 
     def _check(self, length: int) -> None:
         if length > self.positions:
-            raise InputError(f"tokens: {length} of them, but the model reads at most {self.positions} as it was trained to")
+            raise InputError(
+                f"tokens: {length} of them, but the model reads at most {self.positions} as it was trained to"
+            )
 
 
 def routable(model: nn.Module) -> Decoder:
@@ -113,9 +115,7 @@ def _separate(attention: nn.Module, size: int) -> Callable[[Tensor, Any], tuple[
     norms = [getattr(attention, name, nn.Identity()) for name in ("q_norm", "k_norm")]
 
     def project(x: Tensor, rotations: Any) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = (
-            part(x).unflatten(-1, (-1, size)) for part in (attention.q_proj, attention.k_proj, attention.v_proj)
-        )
+        q, k, v = (part(x).unflatten(-1, (-1, size)) for part in (attention.q_proj, attention.k_proj, attention.v_proj))
         q, k = (_rotated(norm(part).transpose(1, 2), rotations) for norm, part in zip(norms, (q, k), strict=True))
         return q, k, v.transpose(1, 2)
 
@@ -169,7 +169,9 @@ def _neox(model: nn.Module) -> Decoder:
 def _gpt2(model: nn.Module) -> Decoder:
     decoder, config = model.transformer, model.config
     if config.add_cross_attention:
-        raise InputError("model of type 'gpt2' has add_cross_attention true: it reads a second text, which routes don't")
+        raise InputError(
+            "model of type 'gpt2' has add_cross_attention true: it reads a second text, which routes don't"
+        )
 
     def attention(module: nn.Module) -> Callable[[Tensor, Any], tuple[Tensor, Tensor, Tensor]]:
         # Scores are over the root of the size; where the model wants another scale, queries make up for it.
@@ -183,9 +185,7 @@ def _gpt2(model: nn.Module) -> Decoder:
 
         return project
 
-    layers = [
-        Layer(block.ln_1, attention(block.attn), block.attn.c_proj, block.ln_2, block.mlp) for block in decoder.h
-    ]
+    layers = [Layer(block.ln_1, attention(block.attn), block.attn.c_proj, block.ln_2, block.mlp) for block in decoder.h]
     return Decoder(
         layers,
         model.lm_head.weight,
@@ -200,8 +200,8 @@ def _opt(model: nn.Module) -> Decoder:
     decoder, config = model.model.decoder, model.config
     if not config.do_layer_norm_before:
         raise InputError(
-            "model of type 'opt' has do_layer_norm_before false: its layers norm the stream itself, so that none can be "
-            "left out"
+            "model of type 'opt' has do_layer_norm_before false: its layers norm the stream itself, so that none can "
+            "be left out"
         )
 
     def attention(module: nn.Module) -> Callable[[Tensor, Any], tuple[Tensor, Tensor, Tensor]]:
