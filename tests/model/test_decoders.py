@@ -118,6 +118,25 @@ def test_a_skipped_ffn_is_one_that_says_nothing(name):
             hook.remove()
 
 
+@pytest.mark.parametrize("scope", ["ffn", "layer"])
+def test_a_model_of_transformers_is_taken_as_it_is(scope):
+    """Few departures: the oracle over them, and what it would gain by luck alone, which is what sums over words say."""
+    model = made_up(*CONFIGURATIONS["qwen3"])
+    tokens = torch.randint(0, 61, (3, 9), generator=torch.Generator().manual_seed(3))
+    space = RouteSpace(3, ("skip", "big"), departures=1)
+    losses = api.losses(model, tokens[:, :-1], tokens[:, 1:], space, scope=scope)
+    best = api.oracle(losses, space)
+    torch.testing.assert_close(best.losses, losses.amin(-1))
+    assert set(best.routes.ravel().tolist()) <= {0b111, 0b011, 0b101, 0b110}
+    null = api.null(model, tokens[:, :-1], space, None, scope=scope)
+    every = torch.stack(
+        [api.losses(model, tokens[:, :-1], torch.full((3, 8), word), space, scope=scope) for word in range(61)]
+    )  # [words, documents, length, routes]
+    plain = every[..., space.index(np.array(space.named("all_big")))]
+    gain = ((-plain).exp() * (plain - every.amin(-1))).sum(0)
+    torch.testing.assert_close(torch.as_tensor(null.gain), gain, atol=1e-5, rtol=1e-4)
+
+
 def ffn_outputs(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The last matrix of each layer's FFN."""
     names = ("mlp.down_proj", "fc2", "mlp.c_proj", "mlp.dense_4h_to_h")
