@@ -147,7 +147,7 @@ def products(params: Params, shape: Shape, losses: int) -> Contestant:
             for inner in (shape.big, shape.small):
                 linear(rows, shape.width, (matrices - 1) * inner)
                 linear(rows, inner, shape.width)
-        linear(losses, shape.width, shape.vocabulary, tree.LEAF_ROWS)
+        linear(losses, shape.width, shape.vocabulary, tree.LOGITS // shape.vocabulary)
 
     return Contestant(tree_products, losses)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from duo import seeds, stats
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
+from duo.model import decoders
 from duo.model.device import Device
 from duo.model.routable import Routable, check
 from duo.oracle import choosers, select
@@ -59,13 +60,14 @@ def losses(
 
     This is what everything else is computed from: which route is best, how much routes differ, what a layer is worth.
 
-    model: on `device`; a Duo, or anything with the methods of duo.Routable. tokens, labels [documents, length]: ids,
-    and the ids that follow them. space: by default every layer small or big. budget: only routes with exactly so many
-    big layers, whose codes are space.with_budget(budget). scope: what a skip leaves out, the "ffn" or the whole
-    "layer". precision: fp32 or bf16. compile: by torch.compile, which pays for many documents and routes. chunk:
-    (route, token) pairs computed at once, which bounds the memory. InputError where these don't fit together.
+    model: on `device`; a Duo, a model of transformers (whose FFNs are the big ones), or anything with the methods of
+    duo.Routable. tokens, labels [documents, length]: ids, and the ids that follow them. space: by default every layer
+    small or big. budget: only routes with exactly so many big layers, whose codes are space.with_budget(budget).
+    scope: what a skip leaves out, the "ffn" or the whole "layer". precision: fp32 or bf16. compile: by torch.compile,
+    which pays for many documents and routes. chunk: (route, token) pairs computed at once, which bounds the memory.
+    InputError where these don't fit together.
     """
-    check(model)
+    model = _routable(model)
     space = space or RouteSpace(len(model.layers))
     if budget is not None:
         (budget,) = _budgets(budget, space)
@@ -77,8 +79,8 @@ def losses(
     return _like(tokens, _finite(by_route.contiguous().numpy(), "losses of the model"))
 
 
-def oracle(losses: Array, space: RouteSpace, budget: int, seed: int = 0) -> Best:
-    """The best route with exactly `budget` big layers for every token, as codes of the space, and its loss.
+def oracle(losses: Array, space: RouteSpace, budget: int | None = None, seed: int = 0) -> Best:
+    """The best route with exactly `budget` big layers for every token, or of all, as codes of the space; and its loss.
 
     An oracle, since it knows the label; duo.null says how much of its gain that knowledge alone explains. losses
     [..., routes] under all routes of the space, in order of their codes. Equal losses are chosen among by chance,
@@ -89,9 +91,8 @@ def oracle(losses: Array, space: RouteSpace, budget: int, seed: int = 0) -> Best
         raise InputError(
             f"losses: {values.shape[-1:]} routes, should be {len(space)}, all of the space in order of code"
         )
-    (budget,) = _budgets(budget, space)
-    routes = space.with_budget(budget)
-    flat = values[..., routes].reshape(-1, len(routes))
+    routes = space.codes if budget is None else space.with_budget(*_budgets(budget, space))
+    flat = values[..., space.index(routes)].reshape(-1, len(routes))
     best = select.lowest(flat, seeds.stream(seed, "oracle", budget))
     shape = values.shape[:-1]
     return Best(
@@ -103,7 +104,7 @@ def null(
     model: Routable,
     tokens: Array,
     space: RouteSpace,
-    budget: int | Sequence[int],
+    budget: int | Sequence[int | None] | None,
     *,
     reference: str | int = ALL_BIG,
     temperature: float = 1.0,
@@ -120,10 +121,12 @@ def null(
     does not: it is the gain over the route of lowest expected loss within the budget. Both are exact sums over the
     vocabulary, so nothing is sampled.
 
-    budget: one number of big layers or several; for one, gain and bias are [documents, length]. reference: all_big,
+    budget: one number of big layers or several, None being any; for one, gain and bias are [documents, length].
+    reference: all_big,
     all_small or the code of a route. temperature: labels come as the predictions to the power 1 / temperature say; the
     one that makes true labels likeliest, on text that nothing is judged on, is the right one. The rest as in `losses`.
     """
+    model = _routable(model)
     where, budgets = Device(device, precision, compile), _budgets(budget, space)
     enumerator, gains, biases = Enumerator(model, space, where, chunk, scope), [], []
     code, ids = space.named(reference), _ids(tokens, "tokens", model)
@@ -138,11 +141,12 @@ def null(
         scores = enumerator.everything(torch.from_numpy(part.tokens), labels, judge[None], budgets, on_leaves)
         chances, expected = judge.double().exp(), scores.expected[0].numpy()
         oracle = -(chances * scores.highest).sum(-1)  # [budgets, batch, length]
-        foreseen = np.stack([expected[..., space.with_budget(k)].min(axis=-1) for k in budgets])
+        among = [space.codes if k is None else space.with_budget(k) for k in budgets]
+        foreseen = np.stack([expected[..., space.index(routes)].min(axis=-1) for routes in among])
         gains.append((-(chances * plain).sum(-1) - oracle).permute(1, 2, 0)[:new].numpy())
         biases.append((foreseen - oracle.numpy()).transpose(1, 2, 0)[:new])
     gain, bias = (_finite(np.concatenate(each), "losses of the model").astype(np.float32) for each in (gains, biases))
-    if np.ndim(budget) == 0:
+    if budget is None or np.ndim(budget) == 0:
         gain, bias = gain[..., 0], bias[..., 0]
     return Null(_like(tokens, gain), _like(tokens, bias))
 
@@ -206,19 +210,28 @@ def _by_document(values: Any, documents: Any) -> list[np.ndarray]:
     return groups
 
 
-def _budgets(budget: int | Sequence[int], space: RouteSpace) -> list[int]:
+def _routable(model: Any) -> Routable:
+    """The model in the parts that the tree asks for; InputError where it has none."""
+    if hasattr(getattr(model, "config", None), "model_type"):
+        return decoders.routable(model)
+    check(model)
+    return model
+
+
+def _budgets(budget: int | Sequence[int | None] | None, space: RouteSpace) -> list[int | None]:
     """One budget or several as a list; InputError where the space has no route of one."""
-    budgets = np.atleast_1d(budget).tolist()
-    if BIG not in space.choices:
+    budgets = [budget] if budget is None else np.atleast_1d(budget).tolist()
+    if BIG not in space.choices and budgets != [None]:
         raise InputError(f"space: routes of {', '.join(space.choices)} have no budget; should have {BIG} too")
     if not budgets:
         raise InputError("budget: none is given; should be a number of big layers, or several")
+    fewest = max(0, space.places - (space.places if space.departures is None else space.departures))
     for number in budgets:
-        if number not in range(space.layers + 1):
+        if number is not None and number not in range(fewest, space.places + 1):
             raise InputError(
-                f"budget {number}: should be a whole number from 0 to the number of layers ({space.layers})"
+                f"budget {number}: should be a whole number from {fewest} to the number of layers ({space.places})"
             )
-    return [int(number) for number in budgets]
+    return [None if number is None else int(number) for number in budgets]
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:

@@ -4,10 +4,15 @@ A route's code is its choices read as digits, layer 0 first (most significant), 
 So codes in ascending order are the leaves of the prefix tree from left to right, and in the space {small, big} the
 code is a binary number with a 1 for every big layer: 0b0011 is a route of four layers whose upper two are big. Tables
 hold codes; whatever a code means is asked here.
+
+Deep models have too many routes to try all. A space may take layers together in blocks, which choose once, and may be
+bounded to routes that depart from all-big in a few places only.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -19,10 +24,16 @@ CHOICES = (SMALL, BIG, SKIP)
 
 @dataclass(frozen=True)
 class RouteSpace:
-    """All routes over `layers` layers with the given choices at each, e.g. RouteSpace(12, ("small", "big"))."""
+    """All routes over `layers` layers with the given choices at each, e.g. RouteSpace(12, ("small", "big")).
+
+    blocks: into how many blocks of neighbouring layers, all of one size, the layers are divided; a block's layers take
+    one choice. By default each layer is a block. departures: at most so many blocks are not big; by default any number.
+    """
 
     layers: int
     choices: tuple[str, ...] = (SMALL, BIG)
+    blocks: int | None = None
+    departures: int | None = None
 
     def __post_init__(self):
         if not isinstance(self.layers, int) or self.layers < 1:
@@ -31,32 +42,65 @@ class RouteSpace:
             raise InputError(f"choices {self.choices!r}: should be a tuple of some of {', '.join(CHOICES)}")
         if len(set(self.choices)) < max(1, len(self.choices)):
             raise InputError(f"choices {self.choices!r}: should be one or more, each once")
+        if self.blocks is not None and (self.blocks < 1 or self.layers % self.blocks):
+            raise InputError(f"blocks {self.blocks}: should divide the {self.layers} layers")
+        if self.departures is not None and (BIG not in self.choices or self.departures < 0):
+            raise InputError(
+                f"departures {self.departures}: should be 0 or more, from routes whose layers can all be {BIG}"
+            )
 
     def __len__(self) -> int:
-        return len(self.choices) ** self.layers
+        if self.departures is None:
+            return len(self.choices) ** self.places
+        others = len(self.choices) - 1
+        return sum(comb(self.places, count) * others**count for count in range(min(self.departures, self.places) + 1))
+
+    @property
+    def places(self) -> int:
+        """How many choices a route makes: one for every block."""
+        return self.layers if self.blocks is None else self.blocks
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """[routes] the routes' codes, ascending: all numbers from 0 where the space is not bounded."""
+        if self.departures is None:
+            return np.arange(len(self))
+        weights = len(self.choices) ** np.arange(self.places - 1, -1, -1)
+        big = self.choices.index(BIG)
+        away = np.array([index - big for index in range(len(self.choices)) if index != big], np.int64)
+        found = [np.zeros(1, np.int64)]
+        for count in range(1, min(self.departures, self.places) + 1):
+            where = weights[np.array(list(combinations(range(self.places), count)))]
+            steps = np.stack(np.meshgrid(*[away] * count, indexing="ij"), axis=-1).reshape(-1, count)
+            found.append((where @ steps.T).ravel())
+        return np.sort(big * weights.sum() + np.concatenate(found))
+
+    def index(self, codes: np.ndarray) -> np.ndarray:
+        """[...] where routes with these codes [...] stand in `codes`: themselves, where the space is not bounded."""
+        return codes if self.departures is None else np.searchsorted(self.codes, codes)
 
     @cached_property
     def digits(self) -> np.ndarray:
-        """[routes, layers] uint8: the index in `choices` that each route takes at each layer, routes in order of
+        """[routes, places] uint8: the index in `choices` that each route takes at each place, routes in order of
         code.
         """
-        return self.decode(np.arange(len(self)))
+        return self.decode(self.codes)
 
     def big(self, codes: np.ndarray) -> np.ndarray:
-        """[..., layers] bool: which layers the routes with these codes [...] run with the big FFN."""
+        """[..., places] bool: which places the routes with these codes [...] run with the big FFN."""
         return self.decode(codes) == self.choices.index(BIG)
 
     def counts(self, choice: str) -> np.ndarray:
-        """[routes] int: how many layers of each route take `choice`, routes in order of code."""
+        """[routes] int: how many places of each route take `choice`, routes in order of code."""
         return (self.digits == self.choices.index(choice)).sum(axis=1)
 
     def count(self, codes: np.ndarray, choice: str) -> np.ndarray:
-        """[routes] int: how many layers of the routes with these codes take `choice`."""
-        return (self.decode(codes) == self.choices.index(choice)).sum(axis=1)
+        """[...] int: how many places of the routes with these codes take `choice`."""
+        return (self.decode(codes) == self.choices.index(choice)).sum(axis=-1)
 
     def with_budget(self, budget: int) -> np.ndarray:
-        """Codes, ascending, of the routes with exactly `budget` big layers."""
-        return np.flatnonzero(self.counts(BIG) == budget)
+        """Codes, ascending, of the routes with exactly `budget` big layers, or blocks."""
+        return self.codes[self.counts(BIG) == budget]
 
     def highest(self, scores: np.ndarray, budget: int) -> np.ndarray:
         """Codes [...] of the routes that are big in the `budget` layers of highest score; of equal scores the lower
@@ -76,12 +120,12 @@ class RouteSpace:
         InputError where the space has no such route.
         """
         choice = {ALL_BIG: BIG, ALL_SMALL: SMALL}.get(name)
-        if choice in self.choices:
-            return int(self.encode(np.full(self.layers, self.choices.index(choice))))
-        if isinstance(name, str) or not 0 <= name < len(self):
+        if choice in self.choices and (choice == BIG or self.departures is None):
+            return int(self.encode(np.full(self.places, self.choices.index(choice))))
+        if isinstance(name, str) or name not in self.codes:
             raise InputError(
                 f"route {name!r}: no route over {self.layers} layers of {', '.join(self.choices)}; should be all_big, "
-                f"all_small (where layers can be so) or a code below {len(self)}"
+                f"all_small (where layers can be so) or the code of a route, the last of which is {self.codes[-1]}"
             )
         return name
 
@@ -90,13 +134,17 @@ class RouteSpace:
         return "".join(map(str, self.decode(np.array(code)).tolist()))
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """[..., layers] uint8: the index in `choices` that the routes with these codes [...] take at each layer."""
-        powers = len(self.choices) ** np.arange(self.layers - 1, -1, -1)
+        """[..., places] uint8: the index in `choices` that the routes with these codes [...] take at each place."""
+        powers = len(self.choices) ** np.arange(self.places - 1, -1, -1)
         return (codes[..., None] // powers % len(self.choices)).astype(np.uint8)
 
+    def by_layer(self, codes: np.ndarray) -> np.ndarray:
+        """[..., layers] uint8: the same at each layer, those of a block alike."""
+        return np.repeat(self.decode(codes), self.layers // self.places, axis=-1)
+
     def encode(self, digits: np.ndarray) -> np.ndarray:
-        """Codes [...] of choices [..., layers] given as indices in `choices`."""
-        powers = len(self.choices) ** np.arange(self.layers - 1, -1, -1)
+        """Codes [...] of choices [..., places] given as indices in `choices`."""
+        powers = len(self.choices) ** np.arange(self.places - 1, -1, -1)
         return (digits.astype(np.int64) * powers).sum(axis=-1)
 
 

@@ -30,7 +30,7 @@ def random_tokens(batch: int, time: int, seed: int = 0) -> torch.Tensor:
 def brute_force(duo, space, tokens, labels, skip="ffn") -> torch.Tensor:
     """One forward pass per route: [sets, batch, time, routes]."""
     losses = []
-    for digits in space.digits:
+    for digits in space.by_layer(space.codes):
         big, skipped = (torch.tensor([space.choices[digit] == choice for digit in digits]) for choice in (BIG, SKIP))
         logits = duo(tokens, big, skipped, skip)
         losses.append(

@@ -69,3 +69,56 @@ def test_budgets_with_skip_count_big_alone():
     space = RouteSpace(3, ("skip", "small", "big"))
     assert len(space.with_budget(1)) == 3 * 2**2
     assert space.counts("skip").sum() == 3 * 3**2
+
+
+@pytest.mark.parametrize("choices", [("skip", "big"), ("big", "small", "skip"), ("small", "skip", "big")])
+@pytest.mark.parametrize("departures", range(6))
+@pytest.mark.parametrize("blocks", [None, 2, 3])
+def test_few_departures_are_those_of_all_routes_that_have_few(choices, departures, blocks):
+    whole, space = RouteSpace(6, choices, blocks), RouteSpace(6, choices, blocks, departures)
+    few = np.flatnonzero(whole.places - whole.counts("big") <= departures)
+    assert space.codes.tolist() == few.tolist() and len(space) == len(few)
+    assert space.index(space.codes).tolist() == list(range(len(few)))
+    assert np.array_equal(space.digits, whole.digits[few])
+    assert [space.with_budget(k).tolist() for k in range(7)] == [
+        [code for code in whole.with_budget(k) if code in few] for k in range(7)
+    ]
+    assert space.named("all_big") == whole.named("all_big") and space.big(np.array(space.named("all_big"))).all()
+
+
+def test_deep_models_have_few_routes_of_few_departures():
+    assert len(RouteSpace(30, ("skip", "big"), departures=2)) == 1 + 30 + comb(30, 2)
+    assert len(RouteSpace(30, ("skip", "small", "big"), departures=3)) == 1 + 60 + 4 * comb(30, 2) + 8 * comb(30, 3)
+    codes = RouteSpace(60, ("skip", "big"), departures=1).codes
+    assert len(codes) == 61 and codes[-1] == 2**60 - 1 and np.all(np.diff(codes) > 0)
+
+
+def test_layers_of_a_block_choose_alike():
+    space = RouteSpace(6, ("skip", "big"), blocks=3)
+    assert len(space) == 8 and space.places == 3
+    assert space.by_layer(np.array(0b101)).tolist() == [1, 1, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"blocks": 4}, "blocks 4: should divide the 6 layers"),
+        ({"blocks": 0}, "blocks 0: should divide"),
+        ({"departures": -1}, "departures -1: should be 0 or more"),
+        (
+            {"choices": ("skip", "small"), "departures": 1},
+            "departures 1: should be 0 or more, from routes whose layers",
+        ),
+    ],
+)
+def test_what_is_no_bound_is_one_error(settings, message):
+    with pytest.raises(InputError, match=message):
+        RouteSpace(6, **settings)
+
+
+def test_a_route_beyond_the_bound_is_none_of_the_space():
+    space = RouteSpace(6, ("small", "big"), departures=1)
+    assert space.named(0b111110) == 0b111110
+    for name in (0b111100, "all_small"):
+        with pytest.raises(InputError, match="no route over 6 layers"):
+            space.named(name)

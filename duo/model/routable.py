@@ -6,8 +6,8 @@ in their first layers share that part of the computation, and routes that differ
 So the tree does not call a decoder from end to end; it asks for the parts, through the methods below, and walks.
 
 To route a model of your own, wrap it in two small classes that have these methods and inherit nothing: some 40 lines
-(examples/own_model.py). It fits if it is causal, adds attention before the FFN (not side by side), and scores by
-queries times keys over the root of their size. Norms belong to whoever reads or writes the stream: `project`, `merge`
+(examples/own_model.py). It fits if it is causal, adds attention before the FFN or beside it, and scores by queries
+times keys over the root of their size. Norms belong to whoever reads or writes the stream: `project`, `merge`
 and `feed_forward` apply their layer's own. Weights are only read.
 """
 
@@ -20,7 +20,10 @@ from duo.errors import InputError
 
 
 class RoutableLayer(Protocol):
-    """One layer, in three parts. x [batch, length, width] is the residual stream as it reaches the part."""
+    """One layer, in three parts. x [batch, length, width] is the residual stream as it reaches the part.
+
+    A layer whose FFN reads the stream as it was before attention has an attribute `parallel` that is true.
+    """
 
     def project(self, x: Tensor, rotations: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, [batch, heads, length, size] each, of the stream before attention.

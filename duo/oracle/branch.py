@@ -37,11 +37,14 @@ def branch(
     """Streams [prefixes * choices, batch, length, width] behind one layer, siblings together, from x [prefixes, ...].
 
     Attention is computed once for all choices. scope says what a skip leaves out, the "ffn" or the whole "layer".
-    past and earlier as in Roots.
+    past and earlier as in Roots. What is left out takes no work.
     """
+    if scope == "layer" and set(choices) == {SKIP}:
+        return x
     attended = attend(layer, x, rotations) if past is None else attend_to_past(layer, x, rotations, past, earlier)
     ffns = [choice for choice in choices if choice != SKIP]
-    updates = dict(zip(ffns, layer.feed_forward(attended, ffns), strict=True))
+    read = x if getattr(layer, "parallel", False) else attended
+    updates = dict(zip(ffns, layer.feed_forward(read, ffns), strict=True)) if ffns else {}
     skipped = attended if scope == "ffn" else x
     children = [skipped if choice == SKIP else attended + updates[choice] for choice in choices]
     return torch.stack(children, dim=1).flatten(0, 1)
@@ -86,7 +89,7 @@ def log_probabilities(
     with device.autocast():
         x = model.embed(torch.from_numpy(tokens)[None].to(device.name))
         rotations = model.rotations(0, len(tokens))
-        for layer, digit in zip(model.layers, space.decode(np.array(route)), strict=True):
+        for layer, digit in zip(model.layers, space.by_layer(np.array(route)), strict=True):
             x = branch(layer, x[None], rotations, [space.choices[digit]], scope)[0]
         scores = logits(model, x)[0]
     return scores.float().log_softmax(-1).cpu()

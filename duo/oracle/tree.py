@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 4  # documents whose trees are walked side by side
 MOST = 2**20  # routes of a space: all three-way ones of 12 layers fit, nothing of OPT-1.3B's 24
-LEAF_ROWS = 2048  # rows whose logits over the vocabulary are held at once: they should stay in the processor's cache
+LOGITS = 2**22  # that are held at once: they should stay in the processor's cache
 
 
 class Roots(NamedTuple):
@@ -54,6 +54,29 @@ class Scores(NamedTuple):
     losses: Tensor  # [sets, batch, length, routes] of the labels
     expected: Tensor  # [judges, batch, length, routes] mean loss where the label comes from the judge's prediction
     highest: Tensor  # [budgets, batch, length, vocabulary] highest log-probability among the budget's routes
+
+
+class Waiting:
+    """Prefixes that wait for others to fill a chunk."""
+
+    def __init__(self, size: int):
+        self.size, self.codes, self.streams, self.filled = size, np.zeros(0, np.int64), None, 0
+
+    def add(self, codes: np.ndarray, streams: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Take these in; the chunks that are full."""
+        waited = self.streams is not None and len(self.codes)
+        self.codes = np.concatenate([self.codes, codes])
+        self.streams = torch.cat([self.streams, streams]) if waited else streams
+        while len(self.codes) >= self.size:
+            yield self.codes[: self.size], self.streams[: self.size]
+            self.codes, self.streams, self.filled = self.codes[self.size :], self.streams[self.size :], self.size
+
+    def rest(self) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """What still waits, filled up to a full chunk if there was one before."""
+        if len(self.codes):
+            waiting = self.streams[: len(self.codes)]
+            missing = max(0, self.filled - len(waiting))
+            yield self.codes, torch.cat([waiting, waiting[:1].expand(missing, -1, -1, -1)]) if missing else waiting
 
 
 class Enumerator:
@@ -78,14 +101,16 @@ class Enumerator:
     ):
         if len(space) > MOST:
             raise InputError(
-                f"{space.layers} layers, each {' or '.join(space.choices)}, make {len(space)} routes; at most {MOST} "
-                "can be tried"
+                f"{space.layers} layers in {space.places} places, each {' or '.join(space.choices)}, make {len(space)} "
+                f"routes; at most {MOST} can be tried: fewer blocks or departures make fewer"
             )
         if scope not in ("ffn", "layer"):
             raise InputError(f"scope {scope!r}: should be ffn or layer")
         check(model, space.layers)
         self.model, self.space, self.device, self.chunk = model, space, device, chunk
         self.scope, self.budget = scope, budget
+        self._bounded = budget is not None or space.departures is not None
+        self._leaf_rows = max(1, LOGITS // len(model.outputs))
         self._compiled_branch = device.compiled(branch)
         self._compiled_loss = device.compiled(label_losses)
         self._compiled_leaf = device.compiled(leaf_scores)
@@ -93,7 +118,7 @@ class Enumerator:
     @property
     def routes(self) -> np.ndarray:
         """Codes of the routes, ascending: what the last axis of the losses means."""
-        return np.arange(len(self.space)) if self.budget is None else self.space.with_budget(self.budget)
+        return self.space.codes if self.budget is None else self.space.with_budget(self.budget)
 
     def documents(self, tokens: Tensor, labels: Tensor, reference: Tensor | None = None) -> Tensor:
         """Losses [documents, length, routes] of any number of documents; tokens, labels [documents, length].
@@ -138,11 +163,10 @@ class Enumerator:
         For callers without gradients, in the precision they chose.
         """
         # Codes come first while computing: a chunk of leaves is then one block of memory.
-        result = torch.empty(len(self.routes), *labels.shape)
-        done = 0
+        routes = self.routes
+        result = torch.empty(len(routes), *labels.shape)
         for codes, losses in self._scored(roots, labels):
-            result[done : done + len(codes)] = losses
-            done += len(codes)
+            result[torch.from_numpy(np.searchsorted(routes, codes))] = losses
             on_leaves(len(codes) * labels[0].numel())
         return result.permute(1, 2, 3, 0)
 
@@ -151,7 +175,7 @@ class Enumerator:
         """Hand all losses to `take`, a chunk of routes at a time, keeping none.
 
         tokens and labels as in `losses`; take(codes [routes], losses [routes, sets, batch, length]), codes ascending
-        over all calls.
+        over all calls where nothing bounds them.
         """
         with self.device.autocast():
             for codes, losses in self._scored(self.roots(tokens), labels):
@@ -163,33 +187,28 @@ class Enumerator:
         tokens: Tensor,
         labels: Tensor,
         judges: Tensor | None,
-        budgets: Sequence[int],
+        budgets: Sequence[int | None],
         on_leaves: Callable[[int], None] = lambda count: None,
         reference: Tensor | None = None,
     ) -> Scores:
         """Losses, expected losses under judges, and the highest probabilities (docs/gain.md), all in one walk.
 
         tokens, labels, on_leaves, reference as in `losses`; judges [judges, batch, length, vocabulary],
-        log-probabilities; budgets: numbers of big layers whose highest probabilities to give. Beside what `losses`
-        takes, it holds batch * length * vocabulary numbers of 4 bytes for every budget and judge: of (route, vocabulary
-        entry) pairs no more than LEAF_ROWS * vocabulary are there at once.
+        log-probabilities; budgets: numbers of big layers whose highest probabilities to give, None for any. Beside what
+        `losses` takes, it holds batch * length * vocabulary numbers of 4 bytes for every budget and judge: of (route,
+        vocabulary entry) pairs no more than LOGITS are there at once.
         """
         sets, batch, length = labels.shape
         labels = labels.to(self.device.name).flatten(1).T
         means = self._mean_outputs(judges, len(labels))
-        scores = torch.empty(len(self.routes), len(labels), sets + means.shape[1])
+        routes = self.routes
+        scores = torch.empty(len(routes), len(labels), sets + means.shape[1])
         highest = torch.full((len(budgets), len(labels), len(self.model.outputs)), -torch.inf, device=labels.device)
-        # Chunks that are whole subtrees: the counts of big layers in all of them differ by a constant, so one
-        # compiled form serves all.
-        size, choices, done = 1, len(self.space.choices), 0
-        while size * choices * len(labels) <= self.chunk:
-            size *= choices
         with self.device.autocast():
-            for codes, x in self._prefixes(self.roots(tokens, reference), self.space.layers, size):
+            for codes, x in self._prefixes(self.roots(tokens, reference), self.space.places, self._size(len(labels))):
                 by_budget = dict(zip(budgets, highest, strict=True))
-                leaves = self._score_everything(codes, x, labels, means, by_budget, len(x) == size)
-                scores[done : done + len(codes)] = leaves[: len(codes)].cpu()
-                done += len(codes)
+                leaves = self._score_everything(codes, x, labels, means, by_budget, len(x) == self._size(len(labels)))
+                scores[torch.from_numpy(np.searchsorted(routes, codes))] = leaves[: len(codes)].cpu()
                 on_leaves(len(codes) * len(labels))
         scores = scores.view(-1, batch, length, sets + means.shape[1]).permute(3, 1, 2, 0)
         return Scores(scores[:sets], scores[sets:], highest.cpu().unflatten(1, (batch, length)))
@@ -219,61 +238,105 @@ class Enumerator:
 
         Returns x [batch, length, width] after the last layer, and what other tokens see of these, layer by layer.
         """
-        digits = torch.from_numpy(self.space.decode(routes.numpy()).astype(np.int64)).to(self.device.name)
+        digits = torch.from_numpy(self.space.by_layer(routes.numpy()).astype(np.int64)).to(self.device.name)
         x, pasts = roots.x, []
         for index, layer in enumerate(self.model.layers):
             _, *keys_and_values = layer.project(x, roots.rotations)
             pasts.append(Past(*keys_and_values))
-            children = self._grow(branch, roots, index, x[None])
+            children = self._layer(branch, roots, index, x[None], self.space.choices)
             x = children.gather(0, digits[None, ..., index, None].expand(1, *x.shape))[0]
         return x, pasts
 
-    def _grow(self, grow: Callable[..., Tensor], roots: Roots, index: int, x: Tensor) -> Tensor:
+    def _layer(
+        self, grow: Callable[..., Tensor], roots: Roots, index: int, x: Tensor, choices: Sequence[str]
+    ) -> Tensor:
         """What layer `index` makes of prefixes x [prefixes, batch, length, width], by `branch` or its compiled form."""
         past = roots.pasts and roots.pasts[index]
         layer = self.model.layers[index]
-        return grow(layer, x, roots.rotations, self.space.choices, self.scope, past, roots.earlier)
+        return grow(layer, x, roots.rotations, choices, self.scope, past, roots.earlier)
+
+    def _grow(self, grow: Callable[..., Tensor], roots: Roots, place: int, x: Tensor, choices: Sequence[str]) -> Tensor:
+        """The same of the block of layers at a place, all of which take one of the choices; siblings together."""
+        block = self.space.layers // self.space.places
+        first, *others = range(place * block, (place + 1) * block)
+        children = self._layer(grow, roots, first, x, choices)
+        if not others:
+            return children
+        by_choice = list(children.unflatten(0, (len(x), len(choices))).unbind(1))
+        for index in others:
+            by_choice = [
+                self._layer(grow, roots, index, each, (choice,))
+                for each, choice in zip(by_choice, choices, strict=True)
+            ]
+        return torch.stack(by_choice, dim=1).flatten(0, 1)
+
+    def _size(self, tokens: int) -> int:
+        """How many prefixes of so many tokens make a full chunk.
+
+        Without a bound a power of the number of choices. Chunks of leaves are then whole subtrees, whose counts of big
+        layers differ by a constant, so that one compiled form serves all.
+        """
+        if self._bounded:
+            return max(1, self.chunk // tokens)
+        size = 1
+        while size * len(self.space.choices) * tokens <= self.chunk:
+            size *= len(self.space.choices)
+        return size
 
     def _prefixes(self, roots: Roots, depth: int, size: int) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """All prefixes of `depth` layers in order of code, in chunks of `size`: codes [prefixes], x [prefixes, batch,
-        length, width].
+        """All prefixes of `depth` places in chunks of `size`: codes [prefixes], x [prefixes, batch, length, width].
 
-        Once there are enough for a full chunk, the last one is filled up: it has more streams than codes.
+        Those of one chunk may all go on in the same ways; where nothing bounds the routes, codes ascend. Once there are
+        enough for a full chunk, the last one is filled up: it has more streams than codes.
         """
         if depth == 0:
             yield np.zeros(1, np.int64), roots.x[None]
             return
         choices = len(self.space.choices)
-        waiting, streams, filled = np.zeros(0, np.int64), roots.x[None][:0], 0
+        waiting: dict[int, Waiting] = {}
         for codes, x in self._prefixes(roots, depth - 1, size):
+            taken = np.flatnonzero(self._possible(codes[:1, None] * choices + np.arange(choices), depth)[0])
             # Shallow chunks are of many shapes: not worth compiling.
-            children = self._grow(self._compiled_branch if len(x) == size else branch, roots, depth - 1, x)
-            following = (codes[:, None] * choices + np.arange(choices)).ravel()
-            kept = np.flatnonzero(self._can_meet_budget(following, depth))
-            if len(kept) < len(children):
-                following, children = following[kept], children[torch.from_numpy(kept).to(children.device)]
-            waiting = np.concatenate([waiting, following])
-            streams = torch.cat([streams, children]) if len(streams) else children
-            while len(waiting) >= size:
-                yield waiting[:size], streams[:size]
-                waiting, streams, filled = waiting[size:], streams[size:], size
-        if len(waiting):
-            missing = max(0, filled - len(waiting))
-            yield waiting, torch.cat([streams, streams[:1].expand(missing, -1, -1, -1)]) if missing else streams
+            grow = self._compiled_branch if len(x) == size else branch
+            children = self._grow(grow, roots, depth - 1, x, [self.space.choices[index] for index in taken])
+            following = (codes[:, None] * choices + taken).ravel()
+            ways = self._ways(following, depth)
+            for way in np.unique(ways).tolist():
+                same = np.flatnonzero(ways == way)
+                whole = len(same) == len(children)
+                part = children if whole else children[torch.from_numpy(same).to(children.device)]
+                queue = waiting.setdefault(way, Waiting(size))
+                yield from queue.add(following[same], part)
+        for queue in waiting.values():
+            yield from queue.rest()
 
-    def _can_meet_budget(self, codes: np.ndarray, depth: int) -> np.ndarray:
-        """[prefixes] bool: whether a route of the budget begins with the prefix of `depth` layers."""
-        if self.budget is None:
-            return np.ones(len(codes), bool)
-        big = RouteSpace(depth, self.space.choices).count(codes, BIG)
-        return (big <= self.budget) & (self.budget <= big + self.space.layers - depth)
+    def _ways(self, codes: np.ndarray, depth: int) -> np.ndarray:
+        """[prefixes] int: the same for prefixes of `depth` places that may go on in the same ways; of whole routes
+        within a bound, for those with as many big layers.
+        """
+        if not self._bounded:
+            return np.zeros(len(codes), np.int64)
+        if depth == self.space.places:
+            return self.space.count(codes, BIG)
+        choices = np.arange(len(self.space.choices))
+        return self._possible(codes[:, None] * len(choices) + choices, depth + 1) @ 2**choices
+
+    def _possible(self, codes: np.ndarray, depth: int) -> np.ndarray:
+        """[...] bool: whether a route begins with the prefix [...] of `depth` places."""
+        if not self._bounded:
+            return np.ones(codes.shape, bool)
+        big, left = RouteSpace(depth, self.space.choices).count(codes, BIG), self.space.places - depth
+        within = (
+            np.ones(codes.shape, bool) if self.budget is None else (big <= self.budget) & (self.budget <= big + left)
+        )
+        return within if self.space.departures is None else within & (depth - big <= self.space.departures)
 
     def _scored(self, roots: Roots, labels: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Codes [routes], ascending, with losses [routes, sets, batch, length] on the CPU, a chunk of routes at a
         time.
         """
         size, labels = max(1, self.chunk // labels[0].numel()), labels.to(self.device.name)
-        for codes, x in self._prefixes(roots, self.space.layers, size):
+        for codes, x in self._prefixes(roots, self.space.places, size):
             yield codes, self._score(x, labels, self._compiled_loss if len(x) == size else label_losses)[: len(codes)]
 
     def _score(self, x: Tensor, labels: Tensor, score: Callable[[Routable, Tensor, Tensor], Tensor]) -> Tensor:
@@ -281,11 +344,11 @@ class Enumerator:
 
         score: label_losses or its compiled form.
         """
-        routes, sets = len(x), len(labels)
+        routes, sets, step = len(x), len(labels), self._leaf_rows
         streams, by_row = x.flatten(0, 2), labels.flatten(1).T.repeat(routes, 1)
         losses = [
-            score(self.model, rows, by_row[start : start + LEAF_ROWS])
-            for start, rows in zip(range(0, len(streams), LEAF_ROWS), streams.split(LEAF_ROWS), strict=True)
+            score(self.model, rows, by_row[start : start + len(rows)])
+            for start, rows in zip(range(0, len(streams), step), streams.split(step), strict=True)
         ]
         return torch.cat(losses).view(routes, *labels.shape[1:], sets).movedim(-1, 1).cpu()
 
@@ -302,7 +365,13 @@ class Enumerator:
         return torch.stack(means, dim=1)
 
     def _score_everything(
-        self, codes: np.ndarray, x: Tensor, labels: Tensor, means: Tensor, highest: dict[int, Tensor], whole: bool
+        self,
+        codes: np.ndarray,
+        x: Tensor,
+        labels: Tensor,
+        means: Tensor,
+        highest: dict[int | None, Tensor],
+        whole: bool,
     ) -> Tensor:
         """Losses and expected losses [routes, tokens, sets + judges] of finished routes x [routes, batch, length,
         width].
@@ -317,13 +386,13 @@ class Enumerator:
         present, counts = np.unique(big, return_counts=True)
         streams = x.flatten(1, 2)[torch.from_numpy(order).to(x.device)]
         scores = torch.empty(*streams.shape[:2], labels.shape[1] + means.shape[1], device=x.device)
-        step = max(1, LEAF_ROWS // len(streams))
+        step = max(1, self._leaf_rows // len(streams))
         for start in range(0, len(labels), step):
             rows = slice(start, start + step)
             scores[:, rows], best = score(
                 self.model, streams[:, rows], labels[rows], means[rows], tuple(counts.tolist())
             )
             for budget, log_probabilities in zip(present.tolist(), best, strict=True):
-                if budget in highest:
-                    torch.maximum(highest[budget][rows], log_probabilities, out=highest[budget][rows])
+                for wanted in {budget, None} & set(highest):
+                    torch.maximum(highest[wanted][rows], log_probabilities, out=highest[wanted][rows])
         return scores[torch.from_numpy(np.argsort(order)).to(x.device)]

@@ -57,23 +57,64 @@ def test_leaving_out_the_layer_is_not_leaving_out_its_ffn():
     torch.testing.assert_close(layer[0, ..., 0], F.cross_entropy(embedded.transpose(1, 2), labels[0], reduction="none"))
 
 
-def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain():
-    """Compiled code sees one shape but for the first, shallow chunks; prefixes that cannot reach the budget are cut
-    off.
-    """
-    duo, space, tokens = make(replace(TINY, layers=8)), RouteSpace(8, (SKIP, BIG)), random_tokens(1, 5)
-    enumerator = Enumerator(duo, space, DEVICE, 8 * 5, budget=3)
-    grow, shapes = enumerator._compiled_branch, []
+@pytest.mark.parametrize("scope", ["ffn", "layer"])
+@pytest.mark.parametrize("choices", SPACES)
+@pytest.mark.parametrize(
+    "bound", [{"departures": 0}, {"departures": 2}, {"blocks": 2}, {"blocks": 2, "departures": 1}, {"departures": 9}]
+)
+@pytest.mark.parametrize("rows", [15, 70, 10_000])
+def test_tree_of_blocks_and_few_departures_equals_brute_force(bound, choices, scope, rows):
+    duo, space = make(replace(TINY, layers=4)), RouteSpace(4, choices, **bound)
+    tokens, labels = random_tokens(2, 5), random_tokens(2, 5, seed=1)[None]
+    enumerator = Enumerator(duo, space, DEVICE, rows, scope)
+    expected = brute_force(duo, space, tokens, labels, scope)
+    torch.testing.assert_close(enumerator.losses(tokens, labels), expected, rtol=1e-4, atol=1e-4)
+    every_label = torch.arange(TINY.vocabulary)[:, None, None].expand(-1, 2, 5)
+    highest = -brute_force(duo, space, tokens, every_label, scope)
+    scores = enumerator.everything(tokens, labels, None, [space.places, None])
+    torch.testing.assert_close(scores.losses, expected, rtol=1e-4, atol=1e-4)
+    for found, among in zip(scores.highest, (space.index(space.with_budget(space.places)), slice(None)), strict=True):
+        best = highest[..., among].amax(dim=-1).permute(1, 2, 0)
+        torch.testing.assert_close(found, best, rtol=1e-4, atol=1e-4)
+    name = space.named("all_big")
+    plain = log_probabilities(duo, space, tokens[0].numpy(), name, DEVICE, scope)
+    torch.testing.assert_close(-plain[torch.arange(5), labels[0, 0]], expected[0, 0, :, space.index(np.array(name))])
 
-    def seen(layer, x, *rest):
-        shapes.append(len(x))
-        return grow(layer, x, *rest)
 
-    enumerator._compiled_branch = seen
-    enumerator.losses(tokens, tokens[None])
-    prefixes = [len({tuple(digits[:depth]) for digits in space.digits[enumerator.routes]}) for depth in range(8)]
-    assert set(shapes) == {8}
-    assert len(shapes) == sum(-(-count // 8) for count in prefixes if count >= 8)
+@pytest.mark.parametrize(("bound", "budget"), [({"departures": 2}, None), ({}, 3), ({"departures": 4}, 5)])
+def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain(bound, budget):
+    """Compiled code sees one size but for shallow chunks; what leads to no route is not computed."""
+    duo, space, tokens = make(replace(TINY, layers=8)), RouteSpace(8, (SKIP, BIG), **bound), random_tokens(1, 5)
+    for size in (1, 8):
+        enumerator = Enumerator(duo, space, DEVICE, size * 5, budget=budget)
+        compiled, grow, sizes, computed = enumerator._compiled_branch, enumerator._layer, set(), []
+
+        def seen(layer, x, *rest, compiled=compiled, sizes=sizes):
+            sizes.add(len(x))
+            return compiled(layer, x, *rest)
+
+        def counted(function, roots, index, x, choices, grow=grow, computed=computed):
+            computed.append(len(x) * len(choices))
+            return grow(function, roots, index, x, choices)
+
+        enumerator._compiled_branch, enumerator._layer = seen, counted
+        enumerator.losses(tokens, tokens[None])
+        digits = space.decode(enumerator.routes)
+        prefixes = sum(len({tuple(row[:depth]) for row in digits}) for depth in range(1, 9))
+        assert sizes == {size}
+        assert sum(computed) == prefixes if size == 1 else prefixes <= sum(computed)
+
+
+def test_a_skipped_layer_takes_no_work():
+    duo, space, tokens = make(replace(TINY, layers=4)), RouteSpace(4, (SKIP, BIG)), random_tokens(1, 5)
+    asked = []
+    for layer in duo.layers:
+        project = layer.project
+        layer.project = lambda x, rotations, project=project: asked.append(len(x)) or project(x, rotations)
+    Enumerator(duo, space, DEVICE, 5, "layer", budget=0).losses(tokens, tokens[None])
+    assert not asked
+    Enumerator(duo, space, DEVICE, 5, "layer", budget=4).losses(tokens, tokens[None])
+    assert sum(asked) == 4
 
 
 def test_chunks_are_handed_over_in_order_and_bounded():
