@@ -8,8 +8,10 @@
     null = duo.null(model, tokens, space, budget=2)          # .gain and .bias on sampled labels
     print(duo.bootstrap(losses[..., -1] - best.losses))      # mean, with its interval over documents
 
-`model` is a Duo, an OPT made one, or any decoder behind the few methods of duo.Routable. duo.load reads what a run
-wrote: its models, tables and losses. Names are imported when they are first used, so that `import duo` costs nothing.
+`model` is a Duo, an OPT made one, a model of transformers, or any decoder behind the few methods of duo.Routable.
+duo.audit asks whether the gain of leaving out layers is real in a model that has too many routes to try all. duo.load
+reads what a run wrote: its models, tables and losses. Names are imported when they are first used, so that
+`import duo` costs nothing.
 """
 
 import sys
@@ -23,6 +25,7 @@ _HOMES = {
     "InputError": "duo.errors",
     "Routable": "duo.model.routable",
     "RouteSpace": "duo.routes",
+    "audit": "duo.api",
     "bootstrap": "duo.api",
     "load": "duo.run",
     "loss_table": "duo.run",
@@ -35,8 +38,8 @@ __all__ = [*_HOMES, "oracle"]
 class _Oracle(ModuleType):
     """What routes cost when all are tried. Called, it gives the best route of every token: see duo.api.oracle."""
 
-    def __call__(self, losses, space, budget, seed=0):
-        """The best route with exactly `budget` big layers for every token, and its loss: see duo.api.oracle."""
+    def __call__(self, losses, space, budget=None, seed=0):
+        """The best route with exactly `budget` big layers, or of all, for every token: see duo.api.oracle."""
         return import_module("duo.api").oracle(losses, space, budget, seed)
 
 

@@ -1,4 +1,4 @@
-"""The science on plain arrays and tensors: four functions to ask one's own model with, from a notebook or a script.
+"""The science on plain arrays and tensors: five functions to ask one's own model with, from a notebook or a script.
 
 They are thin: each checks what it is given, fills in settings that nobody wants to spell out, and calls what the
 experiment itself calls. What comes as a tensor goes back as a tensor, on the CPU; all else as numpy arrays.
@@ -19,10 +19,12 @@ from duo.model import decoders
 from duo.model.device import Device
 from duo.model.routable import Routable, check
 from duo.oracle import choosers, select
+from duo.oracle.departures import walk
 from duo.oracle.null import batches
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.terms import ALL_BIG, BIG
+from duo.studies.departures import ByDepartures, by_departures
+from duo.terms import ALL_BIG, BIG, SKIP
 
 Array = np.ndarray | Tensor
 
@@ -149,6 +151,42 @@ def null(
     if budget is None or np.ndim(budget) == 0:
         gain, bias = gain[..., 0], bias[..., 0]
     return Null(_like(tokens, gain), _like(tokens, bias))
+
+
+def audit(
+    model: Routable,
+    tokens: Array,
+    *,
+    departures: int = 2,
+    blocks: int | None = None,
+    choices: Sequence[str] = (SKIP, BIG),
+    scope: str = "ffn",
+    device: str = "cpu",
+    precision: str = "fp32",
+    compile: bool = False,
+    chunk: int = CHUNK,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[ByDepartures]:
+    """Is an oracle's gain real in this model? A row for each number of departures from the model as it is, all big.
+
+    In each, what the oracle over so many departures at most gains, in nats per token with its interval over documents;
+    what it would gain if next tokens came as the model predicts them, which is luck; and what is left. Beside them,
+    what routes gain that see no label (duo.studies.departures.ByDepartures).
+
+    tokens [documents, length + 1]: ids, the first of which is only read. departures: how many layers, or blocks of
+    them, may take another choice; choices: which there are; the rest as in RouteSpace and `losses`. InputError of fewer
+    than two documents.
+    """
+    model = _routable(model)
+    ids = _ids(tokens, "tokens", model)
+    if len(ids) < 2 or ids.shape[1] < 2:
+        raise InputError(f"tokens: of shape {ids.shape}, should be 2 documents or more, of 2 ids or more")
+    space = RouteSpace(len(model.layers), tuple(choices), blocks, departures)
+    enumerator = Enumerator(model, space, Device(device, precision, compile), chunk, scope)
+    found = walk(enumerator, np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:]))
+    return by_departures(*found, space, resamples, confidence, seed)
 
 
 def bootstrap(

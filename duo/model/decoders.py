@@ -18,7 +18,7 @@ from duo.terms import BIG
 
 
 @dataclass(frozen=True)
-class Layer:
+class DecoderLayer:
     """A layer of a pretrained decoder, as duo.Routable asks for it.
 
     attention: from the normed stream and the rotations to queries, keys and values [batch, heads, length, size], fewer
@@ -48,7 +48,7 @@ class Layer:
 class Decoder:
     """A pretrained decoder, as duo.Routable asks for it. positions: length of the longest text that it was made for."""
 
-    layers: list[Layer]
+    layers: list[DecoderLayer]
     outputs: Tensor
     embedding: Callable[[Tensor], Tensor]
     rotary: Callable[[Tensor], Any]  # from positions [1, length]
@@ -84,7 +84,7 @@ def routable(model: nn.Module) -> Decoder:
 def _llama(model: nn.Module) -> Decoder:
     decoder, config = model.model, model.config
     layers = [
-        Layer(
+        DecoderLayer(
             layer.input_layernorm,
             _separate(layer.self_attn, layer.self_attn.head_dim),
             layer.self_attn.o_proj,
@@ -146,7 +146,7 @@ def _neox(model: nn.Module) -> Decoder:
         return project
 
     layers = [
-        Layer(
+        DecoderLayer(
             layer.input_layernorm,
             attention(layer.attention),
             layer.attention.dense,
@@ -185,7 +185,9 @@ def _gpt2(model: nn.Module) -> Decoder:
 
         return project
 
-    layers = [Layer(block.ln_1, attention(block.attn), block.attn.c_proj, block.ln_2, block.mlp) for block in decoder.h]
+    layers = [
+        DecoderLayer(block.ln_1, attention(block.attn), block.attn.c_proj, block.ln_2, block.mlp) for block in decoder.h
+    ]
     return Decoder(
         layers,
         model.lm_head.weight,
@@ -222,7 +224,7 @@ def _opt(model: nn.Module) -> Decoder:
         return x if decoder.project_out is None else decoder.project_out(x)
 
     layers = [
-        Layer(
+        DecoderLayer(
             layer.self_attn_layer_norm,
             attention(layer.self_attn),
             layer.self_attn.out_proj,

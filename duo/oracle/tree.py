@@ -100,9 +100,10 @@ class Enumerator:
         budget: int | None = None,
     ):
         if len(space) > MOST:
+            blocks = f" in {space.blocks} blocks" if space.blocks else ""
             raise InputError(
-                f"{space.layers} layers in {space.places} places, each {' or '.join(space.choices)}, make {len(space)} "
-                f"routes; at most {MOST} can be tried: fewer blocks or departures make fewer"
+                f"{space.layers} layers{blocks}, each {' or '.join(space.choices)}, make {len(space)} routes; at most "
+                f"{MOST} can be tried: fewer blocks or departures make fewer"
             )
         if scope not in ("ffn", "layer"):
             raise InputError(f"scope {scope!r}: should be ffn or layer")
