@@ -275,6 +275,12 @@ def test_the_lines_that_are_shown_run(where, run, monkeypatch, capsys):
         assert len(names["table"]) > 0 and set(names["table"]["domain"]) == {"text"}
 
 
+def test_the_audit_that_is_shown_runs(capsys):
+    lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
+    exec(lines, {"duo": duo, "model": make(replace(TINY, layers=4)), "ids": TOKENS})
+    assert capsys.readouterr().out.count("Interval(value=") == 2 * 4
+
+
 def test_files_of_a_run_are_loaded_alone(run):
     table = duo.load(run / "artifacts/oracle/1/tokens.parquet")
     assert table.column_names == SELECTIONS.schema.names
