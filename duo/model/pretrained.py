@@ -1,10 +1,14 @@
-"""Pretrained models and tokenizers, from a local directory or from the Hugging Face hub.
+"""Pretrained models and tokenizers, from a local directory, a GGUF file or the Hugging Face hub.
 
 transformers reads them; it is an optional package, slow to import, and so imported only here and when it is needed.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from duo.errors import InputError
 
@@ -25,3 +29,49 @@ def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
         return getattr(transformers, kind).from_pretrained(path, **options)
     except Exception as error:  # whatever is wrong with files or network, each library below raises errors of its own
         raise InputError(f"{argument}: {name!r} can't be read: {' '.join(str(error).split())}") from None
+
+
+def load(name: str, argument: str = "model") -> tuple[Any, Any]:
+    """A model for causal language modelling, in fp32 and for reading alone, and its tokenizer; both of transformers.
+
+    name: a local directory or NAME[@REVISION] on the hub, with safetensors, or a GGUF file, whose weights are unpacked.
+    InputError, naming the `argument` that it came as, where it can't be read.
+    """
+    path, options, source = Path(name), {}, name
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise InputError(f"{argument}: {name!r} is no file")
+        source, options = str(path.parent), {"gguf_file": path.name}
+    elif path.is_dir() and list(path.glob("*.bin")) and not list(path.glob("*.safetensors")):
+        raise InputError(
+            f"{argument}: {name!r} has weights in .bin files alone, which can run code when they are read; where you "
+            'trust them, convert them: python -c "import transformers as t; '
+            f"t.AutoModelForCausalLM.from_pretrained('{name}').save_pretrained('{name}')\""
+        )
+    weights = dict(options) if options else {"use_safetensors": True}
+    if options:
+        from transformers import GgufConfig
+
+        weights["quantization_config"] = GgufConfig(dequantize=True)
+    tokenizer = from_pretrained("AutoTokenizer", source, argument, **options)
+    model = from_pretrained("AutoModelForCausalLM", source, argument, dtype=torch.float32, **weights)
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def documents(tokenizer: Any, texts: Iterable[str], count: int, tokens: int, argument: str = "text") -> np.ndarray:
+    """[count, tokens + 1] ids of the first texts that are long enough, each from its beginning.
+
+    Before each stands the token that begins a text; where the tokenizer has none, the one that ends it, as authors of
+    such models advise. InputError where there are fewer such texts, or neither token.
+    """
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if start is None:
+        raise InputError("tokenizer: has neither a token that begins a text nor one that ends it")
+    rows, tried = [], 0
+    for text in texts:
+        tried += 1
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
+        rows += [[start, *ids]] if len(ids) == tokens else []
+        if len(rows) == count:
+            return np.array(rows, np.int64)
+    raise InputError(f"{argument}: {len(rows)} of {tried} texts have {tokens} tokens or more; should be {count}")

@@ -1,0 +1,83 @@
+"""Pretrained models from a directory: what is read is what was saved; what can't be read is one error."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from duo.errors import InputError
+from duo.model import pretrained
+
+TEXTS = ["one and two and three", "short", "four and five and six and seven"]
+
+
+@pytest.fixture(params=[{"bos_token": "<s>", "eos_token": "</s>"}, {"eos_token": "</s>"}], ids=["bos", "eos alone"])
+def saved(tmp_path, request):
+    """A directory with a tiny Llama and a tokenizer of bytes."""
+    vocabulary = {chr(byte): byte for byte in range(128)} | {"<s>": 128, "</s>": 129}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **request.param).save_pretrained(tmp_path)
+    config = transformers.LlamaConfig(
+        vocab_size=130, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2
+    )
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path, max_shard_size="5KB")
+    return tmp_path, model, 128 if "bos_token" in request.param else 129
+
+
+def test_a_directory_is_read_whole(saved):
+    path, model, start = saved
+    assert len(list(path.glob("*.safetensors"))) > 1, "sharded"
+    found, tokenizer = pretrained.load(str(path))
+    for name, weights in model.state_dict().items():
+        assert torch.equal(found.state_dict()[name], weights)
+    assert not found.training and not any(weights.requires_grad for weights in found.parameters())
+    ids = pretrained.documents(tokenizer, TEXTS, 2, 12)
+    assert ids.shape == (2, 13) and ids[:, 0].tolist() == [start, start]
+    assert ids[:, 1:].tolist() == [[ord(sign) for sign in text[:12]] for text in (TEXTS[0], TEXTS[2])]
+
+
+def test_too_few_long_texts_are_one_error(saved):
+    _, tokenizer = pretrained.load(str(saved[0]))
+    with pytest.raises(InputError, match="text: 2 of 3 texts have 12 tokens or more; should be 3"):
+        pretrained.documents(tokenizer, TEXTS, 3, 12)
+
+
+def test_weights_that_can_run_code_are_refused_with_the_command_that_converts_them(saved):
+    path, model, _ = saved
+    for part in path.glob("*.safetensors"):
+        part.unlink()
+    torch.save(model.state_dict(), path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"in .bin files alone, which can run code.*save_pretrained"):
+        pretrained.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere/model.gguf", "'nowhere/model.gguf' is no file"), ("no/such-model", "'no/such-model' can't be read")],
+)
+def test_what_is_not_there_is_one_error(name, message, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match=f"model: {message}"):
+        pretrained.load(name)
+
+
+def test_a_truncated_gguf_file_is_one_error(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF" + bytes(8))
+    with pytest.raises(InputError, match="can't be read"):
+        pretrained.load(str(path))
+
+
+def test_documents_are_whole_numbers():
+    class Plain:
+        bos_token_id, eos_token_id = None, None
+
+    with pytest.raises(InputError, match="neither a token that begins"):
+        pretrained.documents(Plain(), TEXTS, 1, 2)
+    Plain.eos_token_id = 0
+    Plain.__call__ = lambda self, text, add_special_tokens: {"input_ids": [1, 2, 3]}
+    assert pretrained.documents(Plain(), TEXTS, 2, 3).dtype == np.int64
