@@ -84,8 +84,9 @@ class Enumerator:
 
     chunk: how many (route prefix, token) pairs are computed at once. scope: what the choice skip leaves out, "ffn" or
     "layer", the latter with its attention. budget: where given, only routes with exactly so many big layers; prefixes
-    that cannot become one are cut off. Beside the results it takes, per layer, at most (choices + 1) * chunk * width
-    numbers of 4 bytes, where the chunk is no smaller than the tokens given.
+    that cannot become one are never made. Beside the results it takes, per layer, at most (choices + 1) * chunk * width
+    numbers of 4 bytes, where the chunk is no smaller than the tokens given; within a bound as much for each way to go
+    on, which are few.
 
     InputError where the model can't be routed, has another number of layers than the space, or the routes are too many.
     """
@@ -333,8 +334,8 @@ class Enumerator:
         return within if self.space.departures is None else within & (depth - big <= self.space.departures)
 
     def _scored(self, roots: Roots, labels: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Codes [routes], ascending, with losses [routes, sets, batch, length] on the CPU, a chunk of routes at a
-        time.
+        """Codes [routes] with losses [routes, sets, batch, length] on the CPU, a chunk of routes at a time, in the order
+        of `_prefixes`.
         """
         size, labels = max(1, self.chunk // labels[0].numel()), labels.to(self.device.name)
         for codes, x in self._prefixes(roots, self.space.places, size):
