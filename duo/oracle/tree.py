@@ -334,8 +334,8 @@ class Enumerator:
         return within if self.space.departures is None else within & (depth - big <= self.space.departures)
 
     def _scored(self, roots: Roots, labels: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Codes [routes] with losses [routes, sets, batch, length] on the CPU, a chunk of routes at a time, in the order
-        of `_prefixes`.
+        """Codes [routes] with losses [routes, sets, batch, length] on the CPU, a chunk of routes at a time, in
+        the order of `_prefixes`.
         """
         size, labels = max(1, self.chunk // labels[0].numel()), labels.to(self.device.name)
         for codes, x in self._prefixes(roots, self.space.places, size):
