@@ -263,7 +263,7 @@ def _budgets(budget: int | Sequence[int | None] | None, space: RouteSpace) -> li
         raise InputError(f"space: routes of {', '.join(space.choices)} have no budget; should have {BIG} too")
     if not budgets:
         raise InputError("budget: none is given; should be a number of big layers, or several")
-    fewest = max(0, space.places - (space.places if space.departures is None else space.departures))
+    fewest = 0 if space.departures is None else max(0, space.places - space.departures)
     for number in budgets:
         if number is not None and number not in range(fewest, space.places + 1):
             raise InputError(

@@ -13,8 +13,6 @@ from duo.routes import RouteSpace
 from duo.stats import Interval
 from duo.terms import BIG
 
-GAIN, NULL_GAIN, UNEXPLAINED, FORESEEN, FIXED = "gain", "null_gain", "unexplained", "foreseen", "fixed"
-
 
 class ByDepartures(NamedTuple):
     """Gains over the model as it is, all big, nats per token with intervals over documents; at most so many departures.
@@ -32,6 +30,9 @@ class ByDepartures(NamedTuple):
     unexplained: Interval
     foreseen: Interval
     fixed: Interval
+
+
+NAMES = ByDepartures._fields[2:]  # of its numbers
 
 
 def by_departures(
@@ -59,20 +60,19 @@ def by_departures(
         chosen = expected[..., among].argmin(axis=-1)[..., None]
         foreseen = np.take_along_axis(losses[..., among], chosen, axis=-1)[..., 0]
         gains |= {
-            (GAIN, most): plain - losses[..., among].min(axis=-1).sum(axis=1, dtype=np.float64),
-            (NULL_GAIN, most): expected_plain - null[most].sum(axis=1),
-            (FORESEEN, most): plain - foreseen.sum(axis=1, dtype=np.float64),
-            (FIXED, most): plain - stats.kept(sums[:, among], tokens),
+            ("gain", most): plain - losses[..., among].min(axis=-1).sum(axis=1, dtype=np.float64),
+            ("null_gain", most): expected_plain - null[most].sum(axis=1),
+            ("foreseen", most): plain - foreseen.sum(axis=1, dtype=np.float64),
+            ("fixed", most): plain - stats.kept(sums[:, among], tokens),
         }
-        gains[UNEXPLAINED, most] = gains[GAIN, most] - gains[NULL_GAIN, most]
+        gains["unexplained", most] = gains["gain", most] - gains["null_gain", most]
 
     def means(weights: np.ndarray) -> stats.Numbers:
         total = stats.weighted_sums(weights, tokens)
         return {key: stats.weighted_sums(weights, each) / total for key, each in gains.items()}
 
     found = stats.intervals(means, len(tokens), resamples, confidence, seeds.stream(seed, "audit"))
-    names = (GAIN, NULL_GAIN, UNEXPLAINED, FORESEEN, FIXED)
     return [
-        ByDepartures(most, int((departures <= most).sum()), *(found[name, most] for name in names))
+        ByDepartures(most, int((departures <= most).sum()), *(found[name, most] for name in NAMES))
         for most in range(1, departures.max() + 1)
     ]
