@@ -40,4 +40,4 @@ ui: env
 lock: env
 	python -m pip install --quiet uv
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --extra workflow --extra harness --extra test --constraint requirements-torch.txt --no-emit-package torch pyproject.toml --output-file requirements.lock
+	    --extra workflow --extra harness --extra pretrained --extra test --constraint requirements-torch.txt --no-emit-package torch pyproject.toml --output-file requirements.lock
