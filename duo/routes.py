@@ -6,7 +6,8 @@ code is a binary number with a 1 for every big layer: 0b0011 is a route of four 
 hold codes; whatever a code means is asked here.
 
 Deep models have too many routes to try all. A space may take layers together in blocks, which choose once, and may be
-bounded to routes that depart from all-big in a few places only.
+bounded to routes that depart from all-big in a few places only. Its budgets are then bounds too: a route of a budget
+has at least so many big blocks, where in an unbounded space it has exactly so many.
 """
 
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from math import comb
 import numpy as np
 
 from duo.errors import InputError
-from duo.terms import ALL_BIG, ALL_SMALL, BIG, SKIP, SMALL
+from duo.terms import ALL_BIG, ALL_SMALL, BIG, REPEAT, SKIP, SMALL
 
-CHOICES = (SMALL, BIG, SKIP)
+CHOICES = (SMALL, BIG, SKIP, REPEAT)
+BITS = 63  # of a code
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class RouteSpace:
         if self.departures is not None and (BIG not in self.choices or self.departures < 0):
             raise InputError(
                 f"departures {self.departures}: should be 0 or more, from routes whose layers can all be {BIG}"
+            )
+        if len(self.choices) ** self.places > 2**BITS:
+            raise InputError(
+                f"{self.places} choices, each of {', '.join(self.choices)}: their codes would need more than {BITS} "
+                "bits; should be fewer, as of blocks"
             )
 
     def __len__(self) -> int:
@@ -99,8 +106,16 @@ class RouteSpace:
         return (self.decode(codes) == self.choices.index(choice)).sum(axis=-1)
 
     def with_budget(self, budget: int) -> np.ndarray:
-        """Codes, ascending, of the routes with exactly `budget` big layers, or blocks."""
-        return self.codes[self.counts(BIG) == budget]
+        """Codes, ascending, of the routes with `budget` big layers, or blocks: exactly so many, or, in a bounded space,
+        so many or more.
+        """
+        return self.codes[self.serves(self.counts(BIG), budget)]
+
+    def serves(self, big: int | np.ndarray, budget: int | None) -> bool | np.ndarray:
+        """[...] bool: whether routes with so many big layers [...], or blocks, are of the budget; None is any."""
+        if budget is None:
+            return np.ones(np.shape(big), bool)
+        return big == budget if self.departures is None else big >= budget
 
     def highest(self, scores: np.ndarray, budget: int) -> np.ndarray:
         """Codes [...] of the routes that are big in the `budget` layers of highest score; of equal scores the lower

@@ -4,8 +4,8 @@ Who writes such a word and who looks for it both take it from here, so that neit
 name finds all who use it. docs/glossary.md says what the words mean.
 """
 
-# What a layer can do with a token.
-SMALL, BIG, SKIP = "small", "big", "skip"
+# What a layer can do with a token; to repeat is to run the whole layer twice.
+SMALL, BIG, SKIP, REPEAT = "small", "big", "skip", "repeat"
 # Routes with a name of their own, and routes drawn by chance.
 ALL_BIG, ALL_SMALL, RANDOM = "all_big", "all_small", "random"
 

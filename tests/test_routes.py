@@ -80,9 +80,9 @@ def test_few_departures_are_those_of_all_routes_that_have_few(choices, departure
     assert space.codes.tolist() == few.tolist() and len(space) == len(few)
     assert space.index(space.codes).tolist() == list(range(len(few)))
     assert np.array_equal(space.digits, whole.digits[few])
-    assert [space.with_budget(k).tolist() for k in range(7)] == [
-        [code for code in whole.with_budget(k) if code in few] for k in range(7)
-    ]
+    exact = [[code for code in whole.with_budget(k) if code in few] for k in range(whole.places + 1)]
+    for budget in range(whole.places + 1):
+        assert space.with_budget(budget).tolist() == sorted(sum(exact[budget:], [])), "so many big, or more"
     assert space.named("all_big") == whole.named("all_big") and space.big(np.array(space.named("all_big"))).all()
 
 
@@ -91,6 +91,12 @@ def test_deep_models_have_few_routes_of_few_departures():
     assert len(RouteSpace(30, ("skip", "small", "big"), departures=3)) == 1 + 60 + 4 * comb(30, 2) + 8 * comb(30, 3)
     codes = RouteSpace(60, ("skip", "big"), departures=1).codes
     assert len(codes) == 61 and codes[-1] == 2**60 - 1 and np.all(np.diff(codes) > 0)
+
+
+def test_codes_must_fit_whole_numbers():
+    assert len(RouteSpace(39, ("skip", "big", "repeat"), departures=2)) == 1 + 2 * 39 + 4 * comb(39, 2)
+    with pytest.raises(InputError, match="40 choices, each of skip, big, repeat: their codes .* as of blocks"):
+        RouteSpace(40, ("skip", "big", "repeat"), departures=2)
 
 
 def test_layers_of_a_block_choose_alike():

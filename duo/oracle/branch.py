@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable, RoutableLayer
 from duo.routes import RouteSpace
-from duo.terms import SKIP
+from duo.terms import BIG, REPEAT, SKIP
 
 
 class Past(NamedTuple):
@@ -37,17 +38,22 @@ def branch(
     """Streams [prefixes * choices, batch, length, width] behind one layer, siblings together, from x [prefixes, ...].
 
     Attention is computed once for all choices. scope says what a skip leaves out, the "ffn" or the whole "layer".
-    past and earlier as in Roots. What is left out takes no work.
+    past and earlier as in Roots. What is left out takes no work. What is repeated sees the other tokens, when it runs
+    for the second time, as the first time leaves them. InputError from a past, which doesn't say how that is.
     """
     if scope == "layer" and set(choices) == {SKIP}:
         return x
     attended = attend(layer, x, rotations) if past is None else attend_to_past(layer, x, rotations, past, earlier)
-    ffns = [choice for choice in choices if choice != SKIP]
+    ffns = list(dict.fromkeys(BIG if choice == REPEAT else choice for choice in choices if choice != SKIP))
     read = x if getattr(layer, "parallel", False) else attended
     updates = dict(zip(ffns, layer.feed_forward(read, ffns), strict=True)) if ffns else {}
-    skipped = attended if scope == "ffn" else x
-    children = [skipped if choice == SKIP else attended + updates[choice] for choice in choices]
-    return torch.stack(children, dim=1).flatten(0, 1)
+    by_choice = {choice: attended + update for choice, update in updates.items()}
+    by_choice[SKIP] = attended if scope == "ffn" else x
+    if REPEAT in choices:
+        if past is not None:
+            raise InputError(f"choice {REPEAT}: can be tried only where all tokens take the same route")
+        by_choice[REPEAT] = branch(layer, by_choice[BIG], rotations, (BIG,))
+    return torch.stack([by_choice[choice] for choice in choices], dim=1).flatten(0, 1)
 
 
 def attend(layer: RoutableLayer, x: Tensor, rotations: Any) -> Tensor:

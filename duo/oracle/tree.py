@@ -83,8 +83,8 @@ class Enumerator:
     """Computes the loss of every token under every route of a model.
 
     chunk: how many (route prefix, token) pairs are computed at once. scope: what the choice skip leaves out, "ffn" or
-    "layer", the latter with its attention. budget: where given, only routes with exactly so many big layers; prefixes
-    that cannot become one are never made. Beside the results it takes, per layer, at most (choices + 1) * chunk * width
+    "layer", the latter with its attention. budget: where given, only its routes (RouteSpace.with_budget); prefixes that
+    cannot become one are never made. Beside the results it takes, per layer, at most (choices + 1) * chunk * width
     numbers of 4 bytes, where the chunk is no smaller than the tokens given; within a bound as much for each way to go
     on, which are few.
 
@@ -196,9 +196,8 @@ class Enumerator:
         """Losses, expected losses under judges, and the highest probabilities (docs/gain.md), all in one walk.
 
         tokens, labels, on_leaves, reference as in `losses`; judges [judges, batch, length, vocabulary],
-        log-probabilities; budgets: numbers of big layers whose highest probabilities to give, None for any. Beside what
-        `losses` takes, it holds batch * length * vocabulary numbers of 4 bytes for every budget and judge: of (route,
-        vocabulary entry) pairs no more than LOGITS are there at once.
+        log-probabilities; budgets: those whose highest probabilities to give, None for all routes. Beside what `losses`
+        takes, it holds batch * length * vocabulary numbers of 4 bytes for every budget and judge, and LOGITS logits.
         """
         sets, batch, length = labels.shape
         labels = labels.to(self.device.name).flatten(1).T
@@ -328,10 +327,10 @@ class Enumerator:
         if not self._bounded:
             return np.ones(codes.shape, bool)
         big, left = RouteSpace(depth, self.space.choices).count(codes, BIG), self.space.places - depth
-        within = (
-            np.ones(codes.shape, bool) if self.budget is None else (big <= self.budget) & (self.budget <= big + left)
-        )
-        return within if self.space.departures is None else within & (depth - big <= self.space.departures)
+        within = np.ones(codes.shape, bool) if self.budget is None else self.budget <= big + left
+        if self.space.departures is not None:
+            return within & (depth - big <= self.space.departures)
+        return within & (big <= self.budget)
 
     def _scored(self, roots: Roots, labels: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Codes [routes] with losses [routes, sets, batch, length] on the CPU, a chunk of routes at a time, in
@@ -394,7 +393,7 @@ class Enumerator:
             scores[:, rows], best = score(
                 self.model, streams[:, rows], labels[rows], means[rows], tuple(counts.tolist())
             )
-            for budget, log_probabilities in zip(present.tolist(), best, strict=True):
-                for wanted in {budget, None} & set(highest):
-                    torch.maximum(highest[wanted][rows], log_probabilities, out=highest[wanted][rows])
+            for count, log_probabilities in zip(present.tolist(), best, strict=True):
+                for kept in (kept for budget, kept in highest.items() if self.space.serves(count, budget)):
+                    torch.maximum(kept[rows], log_probabilities, out=kept[rows])
         return scores[torch.from_numpy(np.argsort(order)).to(x.device)]

@@ -1,5 +1,6 @@
 """The prefix tree against brute force."""
 
+from copy import copy
 from dataclasses import replace
 from itertools import product
 
@@ -9,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from models import DEVICE, TINY, brute_force, make, random_tokens
 
+from duo.errors import InputError
 from duo.model.device import Device
 from duo.oracle.branch import log_probabilities
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.terms import BIG, SKIP, SMALL
+from duo.terms import BIG, REPEAT, SKIP, SMALL
 
 SPACES = [(SMALL, BIG), (SKIP, BIG), (SMALL, BIG, SKIP)]
 
@@ -71,9 +73,11 @@ def test_tree_of_blocks_and_few_departures_equals_brute_force(bound, choices, sc
     torch.testing.assert_close(enumerator.losses(tokens, labels), expected, rtol=1e-4, atol=1e-4)
     every_label = torch.arange(TINY.vocabulary)[:, None, None].expand(-1, 2, 5)
     highest = -brute_force(duo, space, tokens, every_label, scope)
-    scores = enumerator.everything(tokens, labels, None, [space.places, None])
+    budgets = [space.places, space.places - 1, None]
+    scores = enumerator.everything(tokens, labels, None, budgets)
     torch.testing.assert_close(scores.losses, expected, rtol=1e-4, atol=1e-4)
-    for found, among in zip(scores.highest, (space.index(space.with_budget(space.places)), slice(None)), strict=True):
+    for found, budget in zip(scores.highest, budgets, strict=True):
+        among = slice(None) if budget is None else space.index(space.with_budget(budget))
         best = highest[..., among].amax(dim=-1).permute(1, 2, 0)
         torch.testing.assert_close(found, best, rtol=1e-4, atol=1e-4)
     name = space.named("all_big")
@@ -103,6 +107,43 @@ def test_bounded_tree_computes_full_chunks_and_no_prefix_in_vain(bound, budget):
         prefixes = sum(len({tuple(row[:depth]) for row in digits}) for depth in range(1, 9))
         assert sizes == {size}
         assert sum(computed) == prefixes if size == 1 else prefixes <= sum(computed)
+
+
+def rearranged(duo, layers):
+    """The same decoder with these of its layers, one after the other."""
+    other = copy(duo)
+    other.__dict__["_modules"] = {**duo._modules, "layers": [duo.layers[index] for index in layers]}
+    return other
+
+
+@pytest.mark.parametrize("scope", ["ffn", "layer"])
+@pytest.mark.parametrize("bound", [{}, {"departures": 2}, {"blocks": 2}, {"blocks": 2, "departures": 1}])
+@pytest.mark.parametrize("rows", [15, 10_000])
+def test_what_is_repeated_runs_twice(bound, scope, rows):
+    """A route is the decoder that has its layers once, twice, or not at all; of a block, each layer for itself."""
+    duo, space = make(replace(TINY, layers=4)), RouteSpace(4, (SKIP, BIG, REPEAT), **bound)
+    tokens, labels = random_tokens(2, 5), random_tokens(2, 5, seed=1)
+    found = Enumerator(duo, space, DEVICE, rows, scope).losses(tokens, labels[None])[0]
+    for index, digits in enumerate(space.by_layer(space.codes).tolist()):
+        layers = [layer for layer, digit in enumerate(digits) for _ in range(2 if digit == 2 else 1)]
+        if scope == "layer":
+            layers = [layer for layer in layers if digits[layer]]
+        other = rearranged(duo, layers)
+        skipped = [SKIP if digits[layer] == 0 else BIG for layer in layers]
+        alone = RouteSpace(max(len(layers), 1), (SKIP, BIG))
+        if not layers:
+            expected = F.cross_entropy(duo.logits(duo.embedding(tokens)).transpose(1, 2), labels, reduction="none")
+        else:
+            route = alone.encode(np.array([alone.choices.index(choice) for choice in skipped]))
+            at = int(route)
+            expected = Enumerator(other, alone, DEVICE, 10_000).losses(tokens, labels[None])[0][..., at]
+        torch.testing.assert_close(found[..., index], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_repeated_has_no_past():
+    duo, space, tokens = make(), RouteSpace(TINY.layers, (SKIP, BIG, REPEAT)), random_tokens(1, 5)
+    with pytest.raises(InputError, match="choice repeat: can be tried only where all tokens take the same route"):
+        Enumerator(duo, space, DEVICE, 100).losses(tokens, tokens[None], reference=torch.ones_like(tokens))
 
 
 def test_a_skipped_layer_takes_no_work():
