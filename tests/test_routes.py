@@ -1,4 +1,4 @@
-from itertools import product
+from itertools import chain, product
 from math import comb
 
 import numpy as np
@@ -82,7 +82,7 @@ def test_few_departures_are_those_of_all_routes_that_have_few(choices, departure
     assert np.array_equal(space.digits, whole.digits[few])
     exact = [[code for code in whole.with_budget(k) if code in few] for k in range(whole.places + 1)]
     for budget in range(whole.places + 1):
-        assert space.with_budget(budget).tolist() == sorted(sum(exact[budget:], [])), "so many big, or more"
+        assert space.with_budget(budget).tolist() == sorted(chain(*exact[budget:])), "so many big, or more"
     assert space.named("all_big") == whole.named("all_big") and space.big(np.array(space.named("all_big"))).all()
 
 
@@ -95,7 +95,7 @@ def test_deep_models_have_few_routes_of_few_departures():
 
 def test_codes_must_fit_whole_numbers():
     assert len(RouteSpace(39, ("skip", "big", "repeat"), departures=2)) == 1 + 2 * 39 + 4 * comb(39, 2)
-    with pytest.raises(InputError, match="40 choices, each of skip, big, repeat: their codes .* as of blocks"):
+    with pytest.raises(InputError, match=r"40 choices, each of skip, big, repeat: their codes .* as of blocks"):
         RouteSpace(40, ("skip", "big", "repeat"), departures=2)
 
 

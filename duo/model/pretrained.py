@@ -21,9 +21,8 @@ def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
     try:
         import transformers
     except ImportError:
-        raise InputError(
-            f"{argument}: {name!r} needs the extra `pretrained`: pip install 'duo-lab[pretrained]'"
-        ) from None
+        remedy = "needs the extra `pretrained`: pip install 'duo-lab[pretrained]'"
+        raise InputError(f"{argument}: {name!r} {remedy}") from None
     path, _, revision = (name, "", "") if Path(name).is_dir() else name.partition("@")
     if revision:
         options["revision"] = revision

@@ -26,6 +26,7 @@ from duo.routes import RouteSpace
 from duo.tables.oracle import CALIBRATION
 from duo.terms import ALL_BIG, BIG, OTHERS, OWN, STACK
 
+PART = 2**24  # log-probabilities that are fp64 at once
 # Log-probabilities [length, vocabulary], fp32 on the CPU, of what follows each token of one document [length].
 Predict = Callable[[np.ndarray], Tensor]
 
@@ -67,19 +68,22 @@ def pooled(log_probabilities: Tensor, weights: Sequence[float]) -> Tensor:
 def fit(log_probabilities: Tensor, labels: np.ndarray) -> np.ndarray:
     """[members] the weights, none below 0, under which labels [tokens] are likeliest.
 
-    log_probabilities [members, tokens, vocabulary].
+    log_probabilities [members, tokens, vocabulary]; they are gone through a part at a time, in fp64.
     """
-    predicted, rows = log_probabilities.double(), torch.arange(len(labels))
-    of_labels = predicted[:, rows, torch.from_numpy(labels)].mean(dim=1).numpy()
+    of_labels = log_probabilities[:, torch.arange(len(labels)), torch.from_numpy(labels)].double().mean(dim=1).numpy()
+    parts = log_probabilities.split(max(1, PART // log_probabilities.shape[-1]), dim=1)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         """Cross entropy of the pool in nats, and its gradient."""
-        combined = torch.tensordot(torch.from_numpy(weights), predicted, dims=1)
-        total = combined.logsumexp(-1, keepdim=True)
-        expected = torch.einsum("tv,mtv->m", (combined - total).exp(), predicted).numpy() / len(labels)
-        return total.mean().item() - weights @ of_labels, expected - of_labels
+        total, expected = 0.0, np.zeros(len(weights))
+        for predicted in map(Tensor.double, parts):
+            combined = torch.tensordot(torch.from_numpy(weights), predicted, dims=1)
+            totals = combined.logsumexp(-1, keepdim=True)
+            total += totals.sum().item()
+            expected += torch.einsum("tv,mtv->m", (combined - totals).exp(), predicted).numpy()
+        return total / len(labels) - weights @ of_labels, expected / len(labels) - of_labels
 
-    start = np.full(len(predicted), 1 / len(predicted))
+    start = np.full(len(log_probabilities), 1 / len(log_probabilities))
     return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start)).x
 
 

@@ -23,7 +23,10 @@ def measure(
     prediction were right. Here the true distribution of every token is known, and so the true selection bias: that of a
     chooser who knows all that can be known. The one is judged by the other.
     """
-    own, known = own_predictions(chooser, sample), torch.from_numpy(synthetic.chances(sequences)[:, 1:]).log()
+    own, known = (
+        torch.stack([*own_predictions(chooser, sample)]),
+        torch.from_numpy(synthetic.chances(sequences)[:, 1:]).log(),
+    )
     routes, parts = enumerator.space.with_budget(budget), []
     for rows, part, labels, new, on_leaves in batches(enumerator, sample, sample.labels[None]):
         judges = torch.stack([own[rows], known[rows]])

@@ -127,7 +127,7 @@ def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets
     choices = {}
     for budget in budgets:
         codes = space.with_budget(budget)
-        part = losses[..., codes]
+        part = losses[..., space.index(codes)]
         columns = {selection: np.empty(part.shape[:2], np.int64) for selection in (ORACLE, SEQUENCE, FIXED)}
         for row, key in enumerate(zip(sample.domains, sample.documents, strict=True)):
             columns[ORACLE][row], columns[SEQUENCE][row] = select.best(part[row], select.ties(seed, budget, *key))

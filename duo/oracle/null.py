@@ -21,7 +21,7 @@ prediction (SAMPLED), within the bin of the true label (MATCHED), and within tha
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ from duo.oracle.tree import BATCH, Enumerator
 from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.settings import SampledLabels
+from duo.tables import files
 from duo.terms import MATCHED, OWN, PLACEBO, SAMPLED
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ Labels = dict[str, np.ndarray]  # by their name in duo.terms: [sets, documents, 
 class Tables(NamedTuple):
     """What one walk of the tree of a model says of the sample; each of its name in duo.tables.oracle."""
 
+    route_losses: pa.Table
     label_selections: pa.Table
     choices: pa.Table
     predictions: pa.Table
@@ -77,17 +79,18 @@ def matched(log_probabilities: np.ndarray, labels: np.ndarray, within: float) ->
     return bins == bins[np.arange(len(labels)), labels][:, None]
 
 
-def label_sets(predicted: Tensor, sample: EvaluationSet, samples: int, within: float, seed: int) -> Labels:
+def label_sets(predicted: Iterable[Tensor], sample: EvaluationSet, samples: int, within: float, seed: int) -> Labels:
     """Labels that the model could have drawn: SAMPLED, `samples` sets of them, one MATCHED to the true labels, and one
     PLACEBO, matched to the first that is sampled.
 
-    predicted [documents, length, vocabulary]: the log-probabilities that they are sampled from. A label's random number
-    belongs to its document, so neither shards nor batches change it. within: nats, as in `matched`.
+    predicted: of each document, the log-probabilities [length, vocabulary] that they are sampled from. A label's random
+    number belongs to its document, so neither shards nor batches change it. within: nats, as in `matched`.
     """
     sets = {SAMPLED: np.empty((samples, *sample.labels.shape), np.int64)}
     sets |= {labels: np.empty((1, *sample.labels.shape), np.int64) for labels in (MATCHED, PLACEBO)}
-    for row, document in enumerate(zip(sample.domains, sample.documents, strict=True)):
-        log_q = predicted[row].numpy()
+    documents = zip(sample.domains, sample.documents, strict=True)
+    for row, (document, prediction) in enumerate(zip(documents, predicted, strict=True)):
+        log_q = prediction.numpy()
         for index in range(samples):
             sets[SAMPLED][index, row] = sample_labels(log_q, stream(seed, SAMPLED, *document, index))
         for labels, truth in {MATCHED: sample.labels[row], PLACEBO: sets[SAMPLED][0, row]}.items():
@@ -96,11 +99,14 @@ def label_sets(predicted: Tensor, sample: EvaluationSet, samples: int, within: f
     return sets
 
 
-def own_predictions(chooser: Choosers, sample: EvaluationSet) -> Tensor:
-    """Log-probabilities [documents, length, vocabulary] of the chooser that the model is to itself."""
+def own_predictions(chooser: Choosers, sample: EvaluationSet) -> Iterator[Tensor]:
+    """Of each document, log-probabilities [length, vocabulary] of the chooser that the model is to itself.
+
+    One after the other, for those of all documents together may not fit into memory.
+    """
     own = chooser.names.index(OWN)
-    documents = zip(sample.tokens, sample.domains, strict=True)
-    return torch.stack([chooser.predict(tokens, domain)[own] for tokens, domain in documents])
+    for tokens, domain in zip(sample.tokens, sample.domains, strict=True):
+        yield chooser.predict(tokens, domain)[own]
 
 
 def batches(
@@ -150,7 +156,7 @@ def run(
     space, reference = enumerator.space, enumerator.space.named(settings.reference)
     sets = label_sets(own_predictions(chooser, sample), sample, settings.samples, settings.within, seed)
     names = [(labels, index) for labels, each in sets.items() for index in range(len(each))]
-    own = choosers.by_route(enumerator.model, space, reference, enumerator.device)
+    own = choosers.by_route(enumerator.model, space, reference, enumerator.device, enumerator.scope)
     parts = []
     for _, part, labels, new, on_leaves in batches(
         enumerator, sample, np.concatenate([sample.labels[None], *sets.values()])
@@ -161,6 +167,7 @@ def run(
         for row in range(new):
             document = WalkedDocument(
                 part.take(slice(row, row + 1)),
+                space.codes,
                 names,
                 labels[:, row].numpy(),
                 scores.losses[:, row].numpy(),
@@ -177,6 +184,7 @@ class WalkedDocument(NamedTuple):
     """What the walk says of one document, by route in order of the codes, in nats."""
 
     sample: EvaluationSet  # of this document alone
+    codes: np.ndarray  # [routes]
     sets: list[tuple[str, int]]  # name and number of each set of labels but the first, that of the true ones
     labels: np.ndarray  # [1 + sets, length]
     losses: np.ndarray  # [1 + sets, length, routes]
@@ -199,25 +207,31 @@ class WalkedDocument(NamedTuple):
         (domain,), (name,) = self.sample.domains, self.sample.documents
         if not np.isfinite(self.losses).all():
             raise InputError(f"model {model}, domain {domain}, document {name}: a loss is not finite")
-        ids = {"model": [model] * self.losses.shape[1]} | self.sample.columns()
+        ids, at_reference = self.sample.columns(), int(space.index(np.array(reference)))
+        losses = {"token": self.sample.tokens[0], "label": self.labels[0], "losses": files.fixed_lists(self.losses[0])}
+        by_route = pa.table(ids | losses)
+        ids = {"model": [model] * self.losses.shape[1]} | ids
         own = self.predicted[choosers.index(OWN)].astype(np.float64)
         among = matched(own, self.labels[0], within)
         selections, choices, gains, cells = [], [], [], []
         for index, budget in enumerate(budgets):
             at = ids | {"budget": np.full(len(ids["model"]), budget)}
-            routes, rng = space.with_budget(budget), select.ties(seed, budget, domain, name)
-            selections += [pa.table(at | columns) for columns in self._selections(routes, reference, own, rng)]
+            routes, rng = space.index(space.with_budget(budget)), select.ties(seed, budget, domain, name)
+            selections += [pa.table(at | columns) for columns in self._selections(routes, at_reference, own, rng)]
             choices += [pa.table(at | columns) for columns in self._choices(choosers, routes, index, rng)]
             gain = self.highest[index].astype(np.float64) - self.reference
-            gains.append(pa.table(at | self._matched(gain, own, among, index, reference)))
+            gains.append(pa.table(at | self._matched(gain, own, among, index, at_reference)))
             cells.append(self._cells(model, budget, gain, own))
         predictions = [pa.table(ids | columns) for columns in self._predictions(choosers)]
-        return Tables(*map(pa.concat_tables, (selections, choices, predictions, gains, cells)))
+        return Tables(by_route, *map(pa.concat_tables, (selections, choices, predictions, gains, cells)))
 
     def _selections(
         self, routes: np.ndarray, reference: int, own: np.ndarray, rng: np.random.Generator
     ) -> Iterator[dict]:
-        """Columns of LABEL_SELECTIONS, one set of labels after the other, at the budget of these routes."""
+        """Columns of LABEL_SELECTIONS, one set of labels after the other, at the budget of these routes.
+
+        routes, and the reference route, are given by where they stand among all.
+        """
         tokens = np.arange(self.losses.shape[1])
         for (labels, sample), ids, losses in zip(self.sets, self.labels[1:], self.losses[1:], strict=True):
             best = select.lowest(losses[:, routes], rng)
@@ -227,7 +241,7 @@ class WalkedDocument(NamedTuple):
                 "label": ids,
                 "surprisal": -own[tokens, ids],
                 "reference_loss": losses[:, reference],
-                "oracle_route": routes[best],
+                "oracle_route": self.codes[routes[best]],
                 "oracle_loss": losses[tokens, routes[best]],
                 "mean_loss": losses[:, routes].mean(axis=1, dtype=np.float64),
             }
@@ -241,7 +255,7 @@ class WalkedDocument(NamedTuple):
             chosen = routes[select.lowest(expected[:, routes], rng)]
             yield {
                 "chooser": [chooser] * len(tokens),
-                "route": chosen,
+                "route": self.codes[chosen],
                 "loss": self.losses[0, tokens, chosen],
                 "sampled_loss": self.losses[sampled, tokens, chosen],
                 "expected": expected[tokens, chosen],

@@ -152,7 +152,7 @@ def apply(
     seed: int,
     strategies: Mapping[str, Strategy | None] | None = None,
 ) -> Selected:
-    """What every strategy chooses and gets, from one model's ROUTE_LOSSES, among routes of exactly `budget` big layers.
+    """What every strategy chooses and gets, from one model's ROUTE_LOSSES, among routes of this budget.
 
     tries: random routes of the strategies that try some. strategies: those to report, by name, in order; None for one
     of BUILT_IN, which are reported alone where nothing is given. InputError where no route has the budget, the table is
@@ -170,7 +170,7 @@ def apply(
 
     selections, route_sums, strategy_sums = [], [], []
     for domain, document, rows, losses in by_document(table, space):
-        part = losses[:, routes]
+        part = losses[:, space.index(routes)]
         by_token, known = select(part, tries, ties(seed, budget, domain, document))
         columns = {
             name: table[name].slice(rows.start, len(part)) for name in ("domain", "document", "cluster", "position")

@@ -15,9 +15,11 @@ from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.terms import BIG, SKIP
+from duo.terms import BIG, SKIP, SMALL
 
 log = logging.getLogger(__name__)
+
+CHOICES = (SMALL, BIG, SKIP)  # whose order the codes in THREE_WAY are of
 
 
 class Cells:

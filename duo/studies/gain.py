@@ -145,8 +145,8 @@ class Gain(Study):
     ) -> None:
         self.ids, self.clusters = curves.ids, curves.clusters
         self.curves, self.reference, self.references = curves, route_name(reference), references
-        space = RouteSpace(curves.layers)
-        self._reference_budget = int(space.counts(BIG)[space.named(reference)])
+        space = curves.space
+        self._reference_budget = int(space.count(np.array(space.named(reference)), BIG))
         self.choices, self.gains, self.known, self.places = choices, gains, known, places
         self.layers, self.choosers = curves.layers, list(known)
         self.budgets = [k for k in curves.budgets if 0 < k < curves.layers]  # that leave a choice
@@ -293,7 +293,7 @@ def gather(
     """The gain of the curves' model and domain, from CHOICES, PREDICTIONS, MATCHED_GAINS, CELLS, LABEL_SELECTIONS, and
     SELECTIONS by budget; reference: the reference route, as params give it.
     """
-    ids, space = (curves.ids["model"], curves.ids["domain"]), RouteSpace(curves.layers)
+    ids, space = (curves.ids["model"], curves.ids["domain"]), curves.space
     choices, predictions, matched, labels = (part(table, *ids) for table in (choices, predictions, matched, labels))
     cells = cells.filter(pc.and_(pc.equal(cells["model"], ids[0]), pc.equal(cells["domain"], ids[1])))
     first = matched.filter(pc.equal(matched["budget"], next(iter(curves.budgets))))

@@ -26,7 +26,7 @@ from duo.studies import curves
 from duo.studies.documents import part
 from duo.studies.oracle_sums import AtBudget, big_tokens, by_strategy, summed
 from duo.tables.studies import ORACLE_CURVES, ORACLE_HEAT_MAPS, ORACLE_LAYERS, ORACLE_STATISTICS, SEED_SPREAD
-from duo.terms import ALL_BIG, ALL_SMALL, FIXED, MEAN, ORACLE, RANDOM_ALL, RANDOM_TOKEN, SEQUENCE
+from duo.terms import ALL_BIG, ALL_SMALL, BIG, FIXED, MEAN, ORACLE, RANDOM_ALL, RANDOM_TOKEN, SEQUENCE
 
 # Strategies with one route for all tokens, chosen from ROUTE_SUMS, in words.
 ONE_ROUTE = {RANDOM_ALL: "best of some random routes, one for all tokens", FIXED: "fixed: best route for all tokens"}
@@ -92,11 +92,11 @@ class OracleCurves(Study):
         domain: str,
         tokens: np.ndarray,
         budgets: dict[int, AtBudget],
-        layers: int,
+        space: RouteSpace,
         words: Mapping[str, str],
     ) -> None:
         self.ids = {"model": model, "domain": domain}
-        self.tokens, self.budgets, self.layers = tokens, budgets, layers
+        self.tokens, self.budgets, self.space, self.layers = tokens, budgets, space, space.places
         self.words = {**words, **ONE_ROUTE}  # of every strategy
         self.clusters = len(tokens)
         self._big = BigLayers(model, domain, tokens, {budget: at.big for budget, at in budgets.items()})
@@ -177,7 +177,9 @@ class OracleCurves(Study):
         losses = np.stack([means[Loss(FIXED, budget)] for budget in self.budgets])
         numbers = {FIXED_SLOPE: stats.slopes(np.array([*self.budgets])[:, None], losses)}
         if self.layers in self.budgets:
-            others = [at.route_losses for budget, at in self.budgets.items() if budget < self.layers]
+            others = [
+                at.route_losses[:, self.space.count(at.routes, BIG) < self.layers] for at in self.budgets.values()
+            ]
             other = stats.kept(np.concatenate(others, axis=1), self.tokens)
             numbers[ALL_BIG_LESS_OTHER] = self._mean(weights, self.budgets[self.layers].losses[MEAN] - other)
         return numbers
@@ -252,7 +254,7 @@ def gather(tables: Mapping[int, tuple[pa.Table, ...]], space: RouteSpace) -> lis
             for table in strategy_sums:
                 budgets[budget] = replace(budgets[budget], losses=by_strategy(table) | budgets[budget].losses)
                 words |= dict(zip(*(table[name].to_pylist() for name in ("strategy", "words")), strict=True))
-        studies.append(OracleCurves(model, domain, tokens, budgets, space.layers, words))
+        studies.append(OracleCurves(model, domain, tokens, budgets, space, words))
     return studies
 
 

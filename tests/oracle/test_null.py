@@ -19,8 +19,8 @@ from duo.terms import BIG, MATCHED, PLACEBO, SAMPLED
 DEVICE = Device()
 SETTINGS = SampledLabels(reference="all_big", samples=2, within=0.3, teachers=["teacher"], others=False)
 SPACE = RouteSpace(TINY.layers)
-ALL_BIG = SPACE.named("all_big")
-BUDGETS = list(range(TINY.layers + 1))
+FEW = RouteSpace(TINY.layers, ("skip", "big", "repeat"), departures=1)
+BUDGETS = {SPACE: list(range(TINY.layers + 1)), FEW: [TINY.layers - 1, TINY.layers]}
 
 
 def sample(documents: int = 5, tokens: int = 6, seed: int = 0) -> EvaluationSet:
@@ -31,18 +31,20 @@ def sample(documents: int = 5, tokens: int = 6, seed: int = 0) -> EvaluationSet:
     return EvaluationSet(["text"] * half + ["code"] * (documents - half), names, clusters, ids[:, :-1], ids[:, 1:])
 
 
-def made() -> tuple[Enumerator, choosers.Choosers]:
+def made(space: RouteSpace = SPACE) -> tuple[Enumerator, choosers.Choosers]:
     duo, teacher = make(scale=1.0), make(seed=4, scale=1.0)
-    predictions = choosers.members(choosers.by_route(duo, SPACE, ALL_BIG, DEVICE), {"teacher": teacher}, [], DEVICE)
+    own = choosers.by_route(duo, space, space.named("all_big"), DEVICE)
+    predictions = choosers.members(own, {"teacher": teacher}, [], DEVICE)
     calibration = choosers.calibrate("duo", predictions, sample(8, seed=9))
-    return Enumerator(duo, SPACE, DEVICE, 64), choosers.Choosers(calibration, predictions)
+    scope = "layer" if space == FEW else "ffn"
+    return Enumerator(duo, space, DEVICE, 64, scope), choosers.Choosers(calibration, predictions)
 
 
-@pytest.fixture(scope="module")
-def found() -> tuple[EvaluationSet, Enumerator, choosers.Choosers, null.Tables]:
-    enumerator, chooser = made()
-    held_out = sample()
-    return held_out, enumerator, chooser, null.run("duo", enumerator, held_out, chooser, SETTINGS, BUDGETS, seed=1)
+@pytest.fixture(scope="module", params=[SPACE, FEW], ids=["all routes", "few departures"])
+def found(request) -> tuple[EvaluationSet, Enumerator, choosers.Choosers, null.Tables]:
+    enumerator, chooser = made(request.param)
+    held_out, budgets = sample(), BUDGETS[request.param]
+    return held_out, enumerator, chooser, null.run("duo", enumerator, held_out, chooser, SETTINGS, budgets, seed=1)
 
 
 def test_labels_are_drawn_as_often_as_predicted():
@@ -79,11 +81,11 @@ def test_matched_words_make_bins_that_each_word_shares():
 def test_labels_belong_to_their_document_and_matched_ones_to_their_bin():
     _, chooser = made()
     whole = sample()
-    predicted = null.own_predictions(chooser, whole)
+    predicted = [*null.own_predictions(chooser, whole)]
     sets = null.label_sets(predicted, whole, 3, 0.3, 7)
     assert {labels: len(each) for labels, each in sets.items()} == {SAMPLED: 3, MATCHED: 1, PLACEBO: 1}
     order = np.array([3, 1])
-    part = null.label_sets(predicted[order], whole.take(order), 3, 0.3, 7)
+    part = null.label_sets([predicted[row] for row in order], whole.take(order), 3, 0.3, 7)
     for labels in sets:
         np.testing.assert_array_equal(part[labels], sets[labels][:, order])
     for labels, truth in {MATCHED: whole.labels, PLACEBO: sets[SAMPLED][0]}.items():
@@ -95,32 +97,40 @@ def test_labels_belong_to_their_document_and_matched_ones_to_their_bin():
 
 def every_word(enumerator: Enumerator, document: np.ndarray) -> np.ndarray:
     """[routes, length, vocabulary] log-probabilities of every word under every route, one plain pass a route."""
-    routes = [log_probabilities(enumerator.model, SPACE, document, route, DEVICE) for route in range(len(SPACE))]
+    routes = [
+        log_probabilities(enumerator.model, enumerator.space, document, int(route), DEVICE, enumerator.scope)
+        for route in enumerator.space.codes
+    ]
     return torch.stack(routes).double().numpy()
 
 
 def test_every_number_is_that_of_brute_force(found):
     held_out, enumerator, chooser, written = found
-    rows = [table.to_pylist() for table in written]
-    selections, choices, predictions, matched, _ = rows
+    space = enumerator.space
+    losses_by_route, selections, choices, predictions, matched, _ = (table.to_pylist() for table in written)
+    at_reference = space.index(np.array(space.named("all_big")))
     for row in range(len(held_out.documents)):
         name, labels, length = held_out.documents[row], held_out.labels[row], 6
         words = every_word(enumerator, held_out.tokens[row])
         q = chooser.predict(held_out.tokens[row], held_out.domains[row]).double().exp().numpy()
         own = chooser.names.index("own")
-        reference, tokens = words[ALL_BIG], np.arange(length)
-        for budget in BUDGETS:
-            codes = SPACE.with_budget(budget)
-            assert (SPACE.counts(BIG)[codes] == budget).all()
-            highest = words[codes].max(axis=0)
+        reference, tokens = words[at_reference], np.arange(length)
+        mine = [each["losses"] for each in losses_by_route if each["document"] == name]
+        np.testing.assert_allclose(mine, -words[:, tokens, labels].T, rtol=1e-4)
+        for budget in BUDGETS[space]:
+            codes = space.with_budget(budget)
+            counts = space.count(codes, BIG)
+            assert (counts == budget).all() if space == SPACE else (counts >= budget).all()
+            of_budget = words[space.index(codes)]
+            highest = of_budget.max(axis=0)
             for index, of in enumerate(chooser.names):
-                expected = -(q[index] * words[codes]).sum(-1)  # [routes, length]
+                expected = -(q[index] * of_budget).sum(-1)  # [routes, length]
                 key = name, budget, of
                 mine = [each for each in choices if (each["document"], each["budget"], each["chooser"]) == key]
                 assert [each["route"] for each in mine] == codes[expected.argmin(axis=0)].tolist()
                 np.testing.assert_allclose([each["expected"] for each in mine], expected.min(axis=0), rtol=1e-4)
                 np.testing.assert_allclose([each["null"] for each in mine], -(q[index] * highest).sum(-1), rtol=1e-4)
-                losses = -words[codes[expected.argmin(axis=0)], tokens, labels]
+                losses = -of_budget[expected.argmin(axis=0), tokens, labels]
                 np.testing.assert_allclose([each["loss"] for each in mine], losses, rtol=1e-4)
             gain = highest - reference
             among = null.matched(np.log(q[own]), labels, SETTINGS.within)
@@ -134,7 +144,7 @@ def test_every_number_is_that_of_brute_force(found):
             normaliser = np.log(np.exp(highest).sum(-1))
             np.testing.assert_allclose([each["log_normaliser"] for each in mine], normaliser, atol=1e-5)
             for each in (each for each in selections if (each["document"], each["budget"]) == (name, budget)):
-                losses = -words[codes, each["position"], each["label"]]
+                losses = -of_budget[:, each["position"], each["label"]]
                 assert each["oracle_loss"] == pytest.approx(losses.min(), rel=1e-4)
                 assert each["oracle_route"] == codes[losses.argmin()]
                 assert each["mean_loss"] == pytest.approx(losses.mean(), rel=1e-4)
@@ -148,7 +158,8 @@ def test_every_number_is_that_of_brute_force(found):
 def test_cells_add_up_to_all_words_and_all_labels(found):
     held_out, enumerator, chooser, written = found
     cells, matched = written.cells.to_pandas(), written.matched.to_pandas()
-    for budget in BUDGETS:
+    space, most = enumerator.space, BUDGETS[enumerator.space][1]
+    for budget in BUDGETS[space]:
         here = cells[cells.budget == budget]
         assert here["count"].sum() == held_out.labels.size
         assert here.weight.sum() == pytest.approx(held_out.labels.size)  # chances of a context's words add up to 1
@@ -157,8 +168,9 @@ def test_cells_add_up_to_all_words_and_all_labels(found):
     for tokens, domain in zip(held_out.tokens, held_out.domains, strict=True):
         words = every_word(enumerator, tokens)
         q = chooser.predict(tokens, domain)[chooser.names.index("own")].double().exp().numpy()
-        total += (q * (words[SPACE.with_budget(1)].max(axis=0) - words[ALL_BIG])).sum()
-    assert cells[cells.budget == 1].null_gain.sum() == pytest.approx(total, rel=1e-3)
+        among, reference = space.index(space.with_budget(most)), space.index(np.array(space.named("all_big")))
+        total += (q * (words[among].max(axis=0) - words[reference])).sum()
+    assert cells[cells.budget == most].null_gain.sum() == pytest.approx(total, rel=1e-3, abs=1e-5)
     assert set(cells.cluster) == set(held_out.clusters)
 
 
@@ -182,10 +194,11 @@ def test_labels_from_the_prediction_itself_give_nothing_beyond_luck():
 def test_tables_fit_their_schemas_and_shards_say_the_same(found, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     held_out, enumerator, chooser, written = found
-    schemas = (tables.LABEL_SELECTIONS, tables.CHOICES, tables.PREDICTIONS, tables.MATCHED_GAINS, tables.CELLS)
-    for schema, rows in zip(schemas, written, strict=True):
+    for name, rows in written._asdict().items():
+        schema = tables.MATCHED_GAINS if name == "matched" else getattr(tables, name.upper())
         schema.write(rows, model="duo", shard=0)
-    part = null.run("duo", enumerator, held_out.take(slice(1, None, 2)), chooser, SETTINGS, BUDGETS, seed=1)
+    odd, budgets = held_out.take(slice(1, None, 2)), BUDGETS[enumerator.space]
+    part = null.run("duo", enumerator, odd, chooser, SETTINGS, budgets, seed=1)
     names = held_out.documents[1::2]
     whole = [row for row in written.label_selections.to_pylist() if row["document"] in names]
     for mine, other in zip(part.label_selections.to_pylist(), whole, strict=True):
@@ -198,7 +211,7 @@ def test_a_loss_that_is_not_finite_is_named(found):
     broken = make(scale=1.0)
     broken.layers[0].ffns["big"].down.weight.data[:] = torch.nan
     with pytest.raises(InputError, match="model duo, domain text, document d0: a loss is not finite"):
-        null.run("duo", Enumerator(broken, SPACE, DEVICE, 64), held_out, chooser, SETTINGS, BUDGETS, seed=1)
+        null.run("duo", Enumerator(broken, SPACE, DEVICE, 64), held_out, chooser, SETTINGS, BUDGETS[SPACE], seed=1)
 
 
 def test_several_label_sets_give_what_each_gives_alone():

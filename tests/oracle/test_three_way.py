@@ -10,8 +10,9 @@ from models import DEVICE, TINY, brute_force, make, random_tokens
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import three_way
+from duo.oracle.three_way import CHOICES
 from duo.oracle.tree import Enumerator
-from duo.routes import CHOICES, RouteSpace
+from duo.routes import RouteSpace
 from duo.tables.oracle import THREE_WAY
 from duo.terms import BIG, SKIP
 

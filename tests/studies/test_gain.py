@@ -65,6 +65,7 @@ def made_up(knows: float) -> tuple[study_of_gain.Gain, Intervals, dict[str, np.n
     for row in range(DOCUMENTS):
         document = WalkedDocument(
             EvaluationSet(["text"], [names_of[row]], [clusters[row]], *(each[row : row + 1] for each in labels[1::-1])),
+            SPACE.codes,
             SETS,
             np.stack([each[row] for each in labels]),
             np.stack([-np.take_along_axis(routes[:, row], each[row][None, :, None], -1)[..., 0].T for each in labels]),

@@ -16,7 +16,7 @@ def main(domain: str) -> None:
     compute.prepare(params.runtime)
     common = evaluation_set.read("test")
     sample = common.of(domain).truncate(params.three_way.documents, params.three_way.tokens)
-    space = routes.RouteSpace(params.model.layers, routes.CHOICES)
+    space = routes.RouteSpace(params.model.layers, three_way.CHOICES)
     name, where = params.three_way.model, Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope)
