@@ -27,6 +27,7 @@ from duo.groups import (
     require_once,
     require_whole,
 )
+from duo.pretrained_settings import AnyPretrained, PretrainedRoutes, PretrainedWindows
 from duo.terms import (
     ALL_BIG,
     ALL_SMALL,
@@ -371,6 +372,9 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
+    pretrained: dict[Name, AnyPretrained]
+    pretrained_windows: PretrainedWindows
+    pretrained_routes: dict[Name, PretrainedRoutes]
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures
@@ -381,4 +385,5 @@ NAMED = {
     "models": Variant,
     "routers": OneRouter,
     "trend.points": TrendPoint,
+    "pretrained_routes": PretrainedRoutes,
 }  # groups whose keys are names that the user gives

@@ -56,6 +56,7 @@ class Params(Groups):
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
         self._check_trend()
+        self._check_pretrained_routes()
         self._check_contrasts()
         for figure, names in self.figures.patterns.items():
             for name in names:
@@ -224,6 +225,25 @@ class Params(Groups):
         require(
             places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}"
         )
+
+    def _check_pretrained_routes(self) -> None:
+        asked, size = self.pretrained_windows, self.evaluation_set
+        for key, documents, most, there in (
+            ("documents", asked.documents, "evaluation_set.documents", size.documents),
+            (
+                "validation_documents",
+                asked.validation_documents,
+                "policies.validation_documents",
+                self.policies.validation_documents,
+            ),
+        ):
+            require(documents <= there, f"pretrained_windows.{key}", documents, f"is above {most} ({there})")
+        for name, routes in self.pretrained_routes.items():
+            remedy = f"is none of pretrained: {list(self.pretrained)}"
+            require(routes.model in self.pretrained, f"pretrained_routes.{name}.model", routes.model, remedy)
+            remedy = "needs another name: models that are trained here have this one"
+            taken = name in self.models or name in self.recalibrated
+            require(not taken, "pretrained_routes", name, remedy)
 
     def _check_contrasts(self) -> None:
         for name, domains in self.contrasts.items():

@@ -35,15 +35,19 @@ def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
 def load(name: str, argument: str = "model") -> tuple[Any, Any]:
     """A model for causal language modelling, in fp32 and for reading alone, and its tokenizer; both of transformers.
 
-    name: a local directory or NAME[@REVISION] on the hub, with safetensors, or a GGUF file, whose weights are unpacked.
+    name: a local directory or NAME[@REVISION] on the hub, with safetensors, or a GGUF file, or a directory with one,
+    whose weights are unpacked.
     InputError, naming the `argument` that it came as, where it can't be read.
     """
     path, options, source = Path(name), {}, name
+    unpacked = list(path.glob("*.safetensors")) if path.is_dir() else []
+    if path.is_dir() and not unpacked and len(packed := list(path.glob("*.gguf"))) == 1:
+        path = packed[0]
     if path.suffix == ".gguf":
         if not path.is_file():
             raise InputError(f"{argument}: {name!r} is no file")
         source, options = str(path.parent), {"gguf_file": path.name}
-    elif path.is_dir() and list(path.glob("*.bin")) and not list(path.glob("*.safetensors")):
+    elif path.is_dir() and not unpacked and list(path.glob("*.bin")):
         raise InputError(
             f"{argument}: {name!r} has weights in .bin files alone, which can run code when they are read; where you "
             'trust them, convert them: python -c "import transformers as t; '
@@ -59,15 +63,22 @@ def load(name: str, argument: str = "model") -> tuple[Any, Any]:
     return model.eval().requires_grad_(False), tokenizer
 
 
+def beginning(tokenizer: Any) -> int:
+    """Id of the token that begins a text; where there is none, of the one that ends it, as authors of such models
+    advise. InputError where there is neither.
+    """
+    for index in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if index is not None:
+            return index
+    raise InputError("tokenizer: has neither a token that begins a text nor one that ends it")
+
+
 def documents(tokenizer: Any, texts: Iterable[str], count: int, tokens: int, argument: str = "text") -> np.ndarray:
     """[count, tokens + 1] ids of the first texts that are long enough, each from its beginning.
 
-    Before each stands the token that begins a text; where the tokenizer has none, the one that ends it, as authors of
-    such models advise. InputError where there are fewer such texts, or neither token.
+    Before each stands the token that begins a text (`beginning`). InputError where there are fewer such texts.
     """
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    if start is None:
-        raise InputError("tokenizer: has neither a token that begins a text nor one that ends it")
+    start = beginning(tokenizer)
     rows, tried = [], 0
     for text in texts:
         tried += 1
