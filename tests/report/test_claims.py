@@ -36,6 +36,7 @@ SCOPE = claims.Scope(
     skipping_routers=True,
     skips=True,
     dense=[0.0, 1.0],
+    tasks=[],
     frozen=True,
 )
 SEEDS = {"duo": 1, "duo-2": 2, "duo-3": 3, "skip": 1}
@@ -214,6 +215,24 @@ def every_statistic(scope: claims.Scope, value: float, without: tuple[Statistic,
         )
         for table in sorted(tables, key=lambda table: table.template)
     }
+
+
+def test_c17_shows_other_people_s_tasks_beside_every_kind_of_text():
+    """As the paper has it; without the tasks, or a dense model at an end, there is less to show."""
+
+    def behind(**changes) -> list[Beside]:
+        (claim,) = [each for each in claims.claims(replace(SCOPE, **changes)) if each.name == "C17"]
+        return [beside for beside in claim.shown if beside.tasks]
+
+    (small, big), tasks = behind(tasks=["arc_easy", "hellaswag"]), ["arc_easy", "hellaswag"]
+    assert (small.statistic.budget, big.statistic.budget) == (0.0, 12.0) and not behind()
+    assert [each.statistic.budget for each in behind(tasks=tasks, dense=[1.0])] == [12.0]
+    rows = [row(A, 1.5), row(A, 1.5, domain="code")]
+    rows += [row(small.statistic, index / 4, domain=task) for index, task in enumerate([*tasks, "piqa"])]
+    found = judged(*rows, shown=(replace(small, table=ORACLE_STATISTICS),))
+    shown = [(each["domain"], each["statistic"], each["estimate"]) for each in found if each["role"] == "shown"]
+    words = small.statistic.words
+    assert shown[:2] == [("text", f"arc_easy: {words}", 0.0), ("text", f"hellaswag: {words}", 0.25)]
 
 
 def test_all_claims_are_judged_and_fit_their_schema(tmp_path, monkeypatch):
