@@ -227,12 +227,17 @@ def test_c17_shows_other_people_s_tasks_beside_every_kind_of_text():
     (small, big), tasks = behind(tasks=["arc_easy", "hellaswag"]), ["arc_easy", "hellaswag"]
     assert (small.statistic.budget, big.statistic.budget) == (0.0, 12.0) and not behind()
     assert [each.statistic.budget for each in behind(tasks=tasks, dense=[1.0])] == [12.0]
-    rows = [row(A, 1.5), row(A, 1.5, domain="code")]
-    rows += [row(small.statistic, index / 4, domain=task) for index, task in enumerate([*tasks, "piqa"])]
-    found = judged(*rows, shown=(replace(small, table=ORACLE_STATISTICS),))
+    claim = Claim("C0", "words", "figure-8", ClaimTest(ORACLE_STATISTICS, A, EFFECT, 0.1), shown=(small,))
+    on_tasks = [row(small.statistic, index / 4, domain=task) for index, task in enumerate([*tasks, "piqa"])]
+    tables = {ORACLE_STATISTICS: [row(A, 1.5), row(A, 1.5, domain="code")], small.table: on_tasks}
+    tables = {table: pa.Table.from_pylist(rows, table.schema) for table, rows in tables.items()}
+    found = judge.judge([claim], tables, GROUPS, SEEDS, 0.95).to_pylist()
     shown = [(each["domain"], each["statistic"], each["estimate"]) for each in found if each["role"] == "shown"]
-    words = small.statistic.words
-    assert shown[:2] == [("text", f"arc_easy: {words}", 0.0), ("text", f"hellaswag: {words}", 0.25)]
+    assert shown == [
+        (domain, f"{task}: {small.statistic.words}", value)
+        for domain in ("text", "code")
+        for task, value in (("arc_easy", 0.0), ("hellaswag", 0.25))
+    ]
 
 
 def test_all_claims_are_judged_and_fit_their_schema(tmp_path, monkeypatch):
