@@ -3,7 +3,7 @@
 Their modules are used as they are, so that all that a checkpoint may say of itself, from biases to the scaling of its
 rotary positions, is read by those who know it. Here is only which module is which part, by family: Llama and what is
 built like it (SmolLM2, Mistral, Qwen2, Qwen3), GPT-NeoX (Pythia), GPT-2, OPT. A pretrained layer has one FFN, which is
-the big one; duo.model.beside puts small ones beside them.
+the big one; duo.model.extended puts small ones beside them.
 """
 
 from collections.abc import Callable, Sequence

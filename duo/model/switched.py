@@ -1,8 +1,8 @@
 """A decoder with a switch in every layer: a big FFN, a small one beside it, or neither, whoever made the rest of it.
 
 What is here is what the models trained here (duo.model.transformer) and pretrained ones with small FFNs beside their
-own (duo.model.beside) have in common: how training and routers run a batch whose tokens each take routes of their own.
-The tree takes the same layers apart by the methods of duo.model.routable.
+own (duo.model.extended) have in common: how training and routers run a batch whose tokens each take routes of their
+own. The tree takes the same layers apart by the methods of duo.model.routable.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from duo.adapted_settings import Adapted, Part
-from duo.model.beside import Beside
 from duo.model.device import Device
+from duo.model.extended import Extended
 from duo.seeds import stream
 from duo.settings import Pretrain
 from duo.terms import BIG, SMALL
@@ -29,7 +29,7 @@ def settings_of(adapted: Adapted, part: Part, pretrain: Pretrain) -> Pretrain:
 
 
 def train(
-    model: Beside, adapted: Adapted, pretrain: Pretrain, device: Device, data: loop.Data, run: loop.TrainingRun
+    model: Extended, adapted: Adapted, pretrain: Pretrain, device: Device, data: loop.Data, run: loop.TrainingRun
 ) -> loop.History:
     """Train the small FFNs in place, from the start or from the run's checkpoint; the history of both parts.
 

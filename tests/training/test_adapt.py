@@ -7,8 +7,8 @@ from made_up import OPTIMIZER
 from made_up_decoders import LLAMA, made_up
 
 from duo.adapted_settings import Adapted
-from duo.model.beside import Beside, beside
 from duo.model.device import Device
+from duo.model.extended import Extended, extend
 from duo.settings import Pretrain
 from duo.terms import BIG, SMALL
 from duo.training import adapt, loop
@@ -32,8 +32,8 @@ ROWS = {domain: GENERATOR.integers(0, 61, (40, LENGTH + 1)).astype(np.uint32) fo
 DATA = {"train": ROWS, "validation": ROWS}
 
 
-def train(path, adapted=ADAPTED, observe=lambda step, values: None, **changes) -> tuple[Beside, loop.History]:
-    model = beside(made_up("Llama", LLAMA | changes), adapted.small)
+def train(path, adapted=ADAPTED, observe=lambda step, values: None, **changes) -> tuple[Extended, loop.History]:
+    model = extend(made_up("Llama", LLAMA | changes), adapted.small)
     run = loop.TrainingRun("adapted", adapted.seed, path, observe)
     return model, adapt.train(model, adapted, PRETRAIN, Device(), DATA, run)
 
@@ -44,7 +44,7 @@ def of_series(history: loop.History, series: str) -> dict[int, float]:
 
 def test_what_was_pretrained_stays_as_it_was(tmp_path):
     before, theirs = (made_up("Llama", LLAMA) for _ in range(2))
-    model = beside(theirs, ADAPTED.small)
+    model = extend(theirs, ADAPTED.small)
     adapt.train(model, ADAPTED, PRETRAIN, Device(), DATA, loop.TrainingRun("adapted", 1, tmp_path / "c"))
     for (name, one), other in zip(before.state_dict().items(), theirs.state_dict().values(), strict=True):
         assert one.numpy().tobytes() == other.numpy().tobytes(), name
@@ -91,7 +91,7 @@ def test_resume_is_bitwise(tmp_path, killed):
     pretrain = PRETRAIN.model_copy(update={"checkpoint_every": 2})
 
     def run(name: str, at: int = 0) -> tuple[dict, loop.History, list[int]]:
-        model, steps = beside(made_up("Llama", LLAMA), ADAPTED.small), []
+        model, steps = extend(made_up("Llama", LLAMA), ADAPTED.small), []
 
         def observe(step: int, values: dict) -> None:
             steps.append(step)

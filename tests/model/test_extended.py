@@ -8,7 +8,7 @@ from models import brute_force
 
 from duo import api
 from duo.errors import InputError
-from duo.model.beside import Beside, beside, load, save
+from duo.model.extended import Extended, extend, load, save
 from duo.routes import RouteSpace
 from duo.training.random_routes import final_streams
 
@@ -32,9 +32,9 @@ PARTS = {
 TOKENS = torch.randint(0, 61, (2, 13), generator=torch.Generator().manual_seed(1))
 
 
-def adapted(name: str = "llama") -> Beside:
+def adapted(name: str = "llama") -> Extended:
     """Its small FFNs random too, so that they say something."""
-    model = beside(made_up(*MODELS[name]), SMALL)
+    model = extend(made_up(*MODELS[name]), SMALL)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for weight in model.parameters():
@@ -72,7 +72,7 @@ def test_tokens_may_take_routes_of_their_own(name):
 def test_a_small_ffn_is_one_of_the_same_kind(name):
     """As wide as the big one, and with its weights, it is the big one."""
     theirs, (layers, inner, parts) = made_up(*MODELS[name]), PARTS[name]
-    model = beside(theirs, inner)
+    model = extend(theirs, inner)
     for layer, their in zip(model.layers, theirs.get_submodule(layers), strict=True):
         for part, sources in parts.items():
             ours, modules = layer.small.get_submodule(part), [their.get_submodule(source) for source in sources]
@@ -91,10 +91,10 @@ def test_only_small_ffns_are_the_models_own():
 
 
 def test_as_made_small_ffns_say_nothing():
-    model = beside(made_up(*MODELS["llama"]), SMALL).initialise(torch.Generator().manual_seed(1))
+    model = extend(made_up(*MODELS["llama"]), SMALL).initialise(torch.Generator().manual_seed(1))
     small, none = (model(TOKENS, *routes) for routes in ((torch.zeros(3).bool(),), (torch.ones(3).bool(),) * 2))
     assert torch.equal(small, none)
-    again = beside(made_up(*MODELS["llama"]), SMALL).initialise(torch.Generator().manual_seed(1))
+    again = extend(made_up(*MODELS["llama"]), SMALL).initialise(torch.Generator().manual_seed(1))
     assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
 
 

@@ -20,7 +20,7 @@ from duo.model.switched import Positions, Switched, SwitchedLayer, attend
 from duo.terms import BIG, SMALL
 
 
-class Layer(SwitchedLayer):
+class ExtendedLayer(SwitchedLayer):
     """One layer: all but the small FFN is the pretrained one's, and none of the module's own."""
 
     def __init__(self, pretrained: DecoderLayer, small: nn.Module):
@@ -54,13 +54,13 @@ class Layer(SwitchedLayer):
         return self.pretrained.merge(heads)
 
 
-class Beside(Switched):
+class Extended(Switched):
     """The decoder with small FFNs of an inner width, in all layers the same; as they are made, they say nothing."""
 
     def __init__(self, pretrained: Decoder, small: int):
         super().__init__()
         self.pretrained, self.inner = pretrained, small
-        self.layers = nn.ModuleList(Layer(layer, pretrained.another(small)) for layer in pretrained.layers)
+        self.layers = nn.ModuleList(ExtendedLayer(layer, pretrained.another(small)) for layer in pretrained.layers)
 
     @property
     def outputs(self) -> Tensor:
@@ -82,7 +82,7 @@ class Beside(Switched):
         """The stream after the last layer as the output matrix reads it."""
         return self.pretrained.final(x)
 
-    def initialise(self, generator: torch.Generator) -> "Beside":
+    def initialise(self, generator: torch.Generator) -> "Extended":
         """Draw what reads the stream from normal distributions of unit scale; what is added to it is zero."""
         with torch.no_grad():
             for name, weight in self.named_parameters():
@@ -92,22 +92,22 @@ class Beside(Switched):
         return self
 
 
-def beside(model: nn.Module, small: int) -> Beside:
+def extend(model: nn.Module, small: int) -> Extended:
     """A transformers model, from now on frozen, with small FFNs of an inner width.
 
     They lie on its device. InputError as of duo.model.decoders.routable.
     """
     decoder = decoders.routable(model.requires_grad_(False))
-    return Beside(decoder, small).to(decoder.outputs.device)
+    return Extended(decoder, small).to(decoder.outputs.device)
 
 
-def save(model: Beside, path: Path) -> None:
+def save(model: Extended, path: Path) -> None:
     """Write the small FFNs to a safetensors file; the same weights give the same bytes."""
     weights = {name: weight.detach().contiguous() for name, weight in sorted(model.named_parameters())}
     safetensors.torch.save_file(weights, path, metadata={"small": str(model.inner)})
 
 
-def load(path: Path, model: nn.Module) -> Beside:
+def load(path: Path, model: nn.Module) -> Extended:
     """The small FFNs that `save` wrote, beside those of the transformers model that they were trained beside.
 
     InputError where the file is missing, or holds none that fit this model.
@@ -115,7 +115,7 @@ def load(path: Path, model: nn.Module) -> Beside:
     try:
         with safe_open(path, "pt") as file:
             small = int(file.metadata()["small"])
-        made = beside(model, small)
+        made = extend(model, small)
         made.load_state_dict(safetensors.torch.load_file(path))
     except FileNotFoundError:
         raise InputError(f"{path}: is missing") from None
