@@ -7,6 +7,8 @@ import argparse
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--text", metavar="GLOB", help="files of text in UTF-8, one document each; ** is any folders")
     add("--losses", metavar="FILE", help="instead of a model: losses of your own in Parquet (docs/pretrained.md)")
     add("--reference", type=int, metavar="ROUTE", help="with --losses: the route that others are compared with")
-    add(
-        "--departures", type=int, metavar="D", help="leave out at most D layers, or blocks; 2, with --blocks all"
-    )
+    add("--departures", type=int, metavar="D", help="leave out at most D layers, or blocks; 2, with --blocks all")
     add("--blocks", type=int, metavar="B", help="divide the layers into B blocks that are left out as one")
     add("--skip", choices=("ffn", "layer"), default="ffn", help="what of a layer is left out; %(default)s")
     add("--documents", type=int, default=16, metavar="N", help="how many texts; %(default)s")
@@ -51,15 +51,25 @@ def run(
     from duo.auditing import findings, folder, subjects
 
     folder.refuse(out)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: stopped"))
-    if losses is None:
-        found, tables = subjects.of_model(model, text, **options)
-    else:
-        found, tables = subjects.of_losses(Path(losses), reference, options["seed"])
-    folder.write(out, found, tables)
+    with _stoppable():
+        if losses is None:
+            found, tables = subjects.of_model(model, text, **options)
+        else:
+            found, tables = subjects.of_losses(Path(losses), reference, options["seed"])
+        folder.write(out, found, tables)
     print(findings.table(found))
     print("\n".join(findings.sentences(found)))
     print(f"\n{out / 'index.html'} says what these numbers mean, and what they don't.")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Context in which whoever is told to terminate cleans up first, as he does on Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: stopped"))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main(words: list[str]) -> None:

@@ -41,7 +41,8 @@ def read(path: Path, reference: int | None = None) -> OwnLosses:
     unknown = sorted(set(labels.tolist()) - {TRUE, SAMPLED})
     if unknown:
         raise InputError(f"{path}: column 'labels' has {unknown[0]!r}; should be {TRUE} or {SAMPLED}")
-    names, document = np.unique(np.asarray(table["document"].cast(pa.string())), return_inverse=True)
+    column = table["document"].cast(pa.string()).combine_chunks().dictionary_encode()
+    names, document = column.dictionary.to_pylist(), column.indices.to_numpy()  # in order of their first rows
     position = table["position"].to_numpy()
     order = np.lexsort((position, document))
     by_label = {name: order[labels[order] == name] for name in (TRUE, SAMPLED)}
@@ -144,7 +145,7 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _check_tokens(path: Path, names: np.ndarray, true: tuple, sampled: tuple) -> None:
+def _check_tokens(path: Path, names: list[str], true: tuple, sampled: tuple) -> None:
     """InputError where a token has not one true label, or not as many sampled ones as others.
 
     true, sampled: document and position [2, tokens] of those that have such labels, and how many [tokens].

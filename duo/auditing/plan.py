@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from duo.errors import InputError
@@ -83,7 +84,8 @@ def _routes(space: RouteSpace, places: int, fewer: int = 0) -> int:
 
 def _layer_flops(model: Any, parts: Routable) -> tuple[float, float]:
     """Of one token in a layer, and in its FFN alone; layers are taken for alike."""
-    aside = {id(each.weight): each.weight for each in (model.get_input_embeddings(), model.get_output_embeddings())}
+    embeddings = [each for each in model.modules() if isinstance(each, nn.Embedding)]
+    aside = {id(each.weight) for each in (*embeddings, model.get_output_embeddings())}
     matrices = [each for each in model.parameters() if each.ndim == 2 and id(each) not in aside]
     stream = torch.zeros(1, 1, parts.outputs.shape[1], device=parts.outputs.device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():

@@ -42,7 +42,7 @@ def windows(paths: list[Path], tokenizer: Any, documents: int, tokens: int) -> t
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: byte {error.start} is not UTF-8; leave the file out of --text or convert it"
