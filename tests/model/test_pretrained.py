@@ -59,7 +59,7 @@ def test_weights_that_can_run_code_are_refused_with_the_command_that_converts_th
     [("nowhere/model.gguf", "'nowhere/model.gguf' is no file"), ("no/such-model", "'no/such-model' can't be read")],
 )
 def test_what_is_not_there_is_one_error(name, message, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=f"model: {message}"):
         pretrained.load(name)
 
