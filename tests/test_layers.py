@@ -30,7 +30,7 @@ FLOORS = [
     ("studies",),
     ("figures",),
     ("report",),
-    ("api", "run"),  # what a notebook sees
+    ("api", "run", "auditing"),  # what a notebook sees, and the command for a model of one's own
     ("",),  # duo itself: the public names, and the command
 ]
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
