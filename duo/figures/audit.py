@@ -6,7 +6,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
 
@@ -21,6 +20,7 @@ _LEFT = {
     "plain_unexplained": base.Line("what is left, prediction as it is", "#777777", "x", ""),
 }
 _WIDTH = 0.36
+TICKS = 10  # at most
 
 
 def gains(rows: Sequence[dict[str, Any]], place: str, sample: str, confidence: float) -> base.Picture:
@@ -36,8 +36,8 @@ def gains(rows: Sequence[dict[str, Any]], place: str, sample: str, confidence: f
             for index, (name, line) in enumerate(present.items()):
                 _points(axes, line, [x + 0.1 * (2 * index - 1) for x in at], rows, name)
             axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
-            axes.set_xlabel(f"at most so many {place} left out")
-            axes.xaxis.set_major_locator(MaxNLocator(min(10, len(at)), integer=True))
+            axes.set_xlabel(f"at most so many of the {place}")
+            axes.set_xticks(at[:: -(-len(at) // TICKS)])
             axes.set_xlim(min(at) - 0.6, max(at) + 0.6)
         left.set_ylabel("gain, nats per token")
         right.set_ylabel("what is left, nats per token")
