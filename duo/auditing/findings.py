@@ -153,5 +153,6 @@ def caveats(findings: Findings) -> list[str]:
         "Gains are of one token at a time: while its routes are tried, all tokens of its document take the same route. "
         "The choices of different tokens can't all be had in one run.",
         f"Intervals are {intervals(findings.confidence, 'documents')}; there are {findings.documents} of them. They "
-        "speak for documents like these, and few documents make them rough. Each is for its own number alone.",
+        "speak for documents like these, and few documents make them rough. Those of what is left know that other "
+        "documents would have made another temperature. Each is for its own number alone.",
     ]
