@@ -25,18 +25,18 @@ ENDS = {"low": -0.1, "high": 0.2}
 @pytest.mark.parametrize("names", [NAMES, NAMES[:5]], ids=["of a model", "of losses"])
 def test_bars_and_marks_stand_where_the_numbers_are(departures, names):
     given = rows(departures, names)
-    left, right = audit.gains(given, "30 layers", "Sample.", 0.9).figure.axes
+    left, right = audit.gains(given, "at most so many", "Sample.", 0.9).figure.axes
     heights = [bar.get_height() for bar in left.patches]
     assert heights == [row[name] for name in ("gain", "null_gain") for row in given]
     for axes, shown in ((left, ("foreseen", "fixed")), (right, ("unexplained", "plain_unexplained"))):
         marks = [line.get_ydata() for line in axes.lines if line.get_marker() not in ("None", "")]
         assert [each.tolist() for each in marks] == [[row[name] for row in given] for name in shown if name in names]
         assert len(axes.get_xticks()) <= 10 and set(axes.get_xticks()) <= {row["departures"] for row in given}
-        assert axes.get_xlabel() == "at most so many of the 30 layers"
+    assert left.get_xlabel() == "at most so many"
 
 
 def test_intervals_are_drawn_from_end_to_end():
     (row,) = rows(1)
-    _, right = audit.gains([row], "30 layers", "", 0.9).figure.axes
+    _, right = audit.gains([row], "at most so many", "", 0.9).figure.axes
     ends = [segment[:, 1].tolist() for each in right.collections for segment in each.get_segments()]
     assert ends == [[row[f"{name}_low"], row[f"{name}_high"]] for name in ("unexplained", "plain_unexplained")]
