@@ -1,0 +1,35 @@
+"""The answer oracle: file names and schemas with units."""
+
+import pyarrow as pa
+
+from duo.tables import fields
+from duo.tables.fields import field, interval, table
+
+# Of one entry of params answers: each answer's score under every route. All tokens of a text take the same route.
+ANSWER_SCORES = table(
+    "answers/{name}/scores.parquet",
+    field("question", pa.string(), "id of the question in its task"),
+    field("answer", pa.int32(), "index of the answer among those of its question"),
+    field("right", pa.bool_(), "whether it is the right one"),
+    field("tokens", pa.int32(), "of the answer"),
+    field("scores", pa.list_(pa.float64()), "log-likelihood of the answer under each route, in order of code", "nats"),
+)
+
+ANSWER_CURVES = table(
+    "answers/{name}/curves.parquet",
+    field("name", pa.string(), "a key of params answers"),
+    fields.MODEL,
+    field("task", pa.string(), "a key of params tasks"),
+    field("questions", pa.string(), "all, or missed: those that the model as it is gets wrong"),
+    field("count", pa.int32(), "how many of them"),
+    field(
+        "target",
+        pa.string(),
+        "which answer is wanted: the right one; a given wrong one, of the missed questions none that the model gives "
+        "itself, mean over them; one sampled as the model's own scores say, of the missed questions not its own; "
+        "right_less_wrong, right_less_sampled: differences on the same questions",
+    ),
+    field("departures", pa.int32(), "at most so many blocks, or layers, of a route are not big"),
+    field("tried", pa.int32(), "routes, the first all big, the others drawn at random among those; mean over draws"),
+    *interval("value", "share of the questions on which some route tried makes the answer win", ends="bare"),
+)
