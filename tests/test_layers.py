@@ -10,7 +10,18 @@ from source import bound, imports, modules, tree
 
 # From the ground up. What stands on one floor may import each other, and all that is below; never what is above.
 FLOORS = [
-    ("terms", "errors", "seeds", "routes", "groups", "settings", "trend_settings", "plugins", "scale"),
+    (
+        "terms",
+        "errors",
+        "seeds",
+        "routes",
+        "groups",
+        "settings",
+        "trend_settings",
+        "answer_settings",
+        "plugins",
+        "scale",
+    ),
     ("stats", "tables", "verdicts"),
     ("model", "data"),
     ("training",),

@@ -1,9 +1,24 @@
-"""The answer oracle: file names and schemas with units."""
+"""Pretrained models on other people's tasks, and the answer oracle: file names and schemas with units."""
 
 import pyarrow as pa
 
-from duo.tables import fields
+from duo.tables import training
 from duo.tables.fields import field, interval, table
+from duo.tables.files import Table
+
+_TASK = field("task", pa.string(), "a key of params tasks")
+
+# What the evaluation harness made of the questions of all tasks; the model, a key of params pretrained, is all big.
+PRETRAINED_HARNESS = Table("pretrained_harness/{model}/answers.parquet", training.HARNESS.schema)
+
+TASK_ACCURACY = table(
+    "pretrained_harness/{model}/accuracy.parquet",
+    field("model", pa.string(), "a key of params pretrained"),
+    _TASK,
+    field("metric", pa.string(), "acc: by log-likelihood; acc_norm: by log-likelihood per character; guessing"),
+    field("count", pa.int32(), "how many questions"),
+    *interval("value", "share of right answers", ends="bare"),
+)
 
 # Of one entry of params answers: each answer's score under every route. All tokens of a text take the same route.
 ANSWER_SCORES = table(
@@ -18,8 +33,8 @@ ANSWER_SCORES = table(
 ANSWER_CURVES = table(
     "answers/{name}/curves.parquet",
     field("name", pa.string(), "a key of params answers"),
-    fields.MODEL,
-    field("task", pa.string(), "a key of params tasks"),
+    field("model", pa.string(), "a key of params pretrained"),
+    _TASK,
     field("questions", pa.string(), "all, or missed: those that the model as it is gets wrong"),
     field("count", pa.int32(), "how many of them"),
     field(
