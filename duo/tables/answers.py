@@ -9,10 +9,10 @@ from duo.tables.files import Table
 _TASK = field("task", pa.string(), "a key of params tasks")
 
 # What the evaluation harness made of the questions of all tasks; the model, a key of params pretrained, is all big.
-PRETRAINED_HARNESS = Table("pretrained_harness/{model}/answers.parquet", training.HARNESS.schema)
+PRETRAINED_HARNESS = Table("pretrained_harness/{model}.parquet", training.HARNESS.schema)
 
 TASK_ACCURACY = table(
-    "pretrained_harness/{model}/accuracy.parquet",
+    "results/accuracy/{model}.parquet",
     field("model", pa.string(), "a key of params pretrained"),
     _TASK,
     field("metric", pa.string(), "acc: by log-likelihood; acc_norm: by log-likelihood per character; guessing"),
@@ -22,7 +22,7 @@ TASK_ACCURACY = table(
 
 # Of one entry of params answers: each answer's score under every route. All tokens of a text take the same route.
 ANSWER_SCORES = table(
-    "answers/{name}/scores.parquet",
+    "answers/{name}.parquet",
     field("question", pa.string(), "id of the question in its task"),
     field("answer", pa.int32(), "index of the answer among those of its question"),
     field("right", pa.bool_(), "whether it is the right one"),
@@ -31,7 +31,7 @@ ANSWER_SCORES = table(
 )
 
 ANSWER_CURVES = table(
-    "answers/{name}/curves.parquet",
+    "results/answers/{name}.parquet",
     field("name", pa.string(), "a key of params answers"),
     field("model", pa.string(), "a key of params pretrained"),
     _TASK,
