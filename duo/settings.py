@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from duo.answer_settings import AnswerSearch
 from duo.groups import (
     Budgets,
     Choosers,
@@ -342,6 +343,7 @@ class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
     patterns: Annotated[dict[Name, Names], Field(min_length=1)]
     trends: dict[Name, Names]
+    answers: dict[Name, Names]
 
 
 class Groups(Group):
@@ -371,6 +373,7 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
+    answers: dict[Name, AnswerSearch]
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures
@@ -381,4 +384,5 @@ NAMED = {
     "models": Variant,
     "routers": OneRouter,
     "trend.points": TrendPoint,
+    "answers": AnswerSearch,
 }  # groups whose keys are names that the user gives

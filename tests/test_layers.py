@@ -19,6 +19,7 @@ FLOORS = [
         "settings",
         "adapted_settings",
         "trend_settings",
+        "answer_settings",
         "plugins",
         "scale",
     ),

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from duo.answer_settings import require_searches
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
@@ -61,6 +62,9 @@ class Params(Groups):
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
         self._check_trend()
+        require_searches(
+            self.answers, {name: task.questions for name, task in self.tasks.items()}, self.figures.answers
+        )
         self._check_contrasts()
         for figure, names in self.figures.patterns.items():
             for name in names:
