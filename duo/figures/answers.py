@@ -10,13 +10,14 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 
 from duo.answer_settings import AnswerSearch
 from duo.figures import base
-from duo.studies.answers import ALL, DIFFERENCES, MISSED, RIGHT, SAMPLED, WRONG
+from duo.studies.answers import ALL, DIFFERENCES, MISSED, RIGHT, SAMPLED, TEMPERED, WRONG
 from duo.tables.answers import ANSWER_CURVES
 
 WORDS = {
     RIGHT: "the right answer",
     WRONG: "a given wrong answer",
-    SAMPLED: "an answer as likely as the model says",
+    SAMPLED: "one as likely as the model says",
+    TEMPERED: "the same, the model tempered",
 }
 TITLES = {ALL: "all {} questions", MISSED: "the {} that it misses"}
 
@@ -62,7 +63,8 @@ def had(searches: Mapping[str, AnswerSearch], curves: Mapping[str, pa.Table], co
         "first route is the model as it is; the others are drawn at random, without replacement, from those that "
         f"{'; '.join(dict.fromkeys(map(_routes, searches.values())))}; means over draws are exact. A given wrong "
         "answer: mean over the wrong ones, of missed questions over those that the model does not give itself. As "
-        "likely as the model says: drawn by its own scores, of missed questions among those that it does not give. "
+        "likely as the model says: drawn by its own scores, of missed questions among those that it does not give; "
+        "tempered: by the temperature that makes the right answers of the other half of the questions likeliest. "
         f"All tokens of a text take the same route. Bands: {base.intervals(confidence, 'questions')}."
     )
     return base.Picture(figure, "Any answer can be had: what a search finds that is told one", caption)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from duo.studies.answers import ALL, DIFFERENCES, MISSED, RIGHT, SAMPLED, WRONG
+from duo.studies.answers import ALL, DIFFERENCES, MISSED, RIGHT, SAMPLED, TARGETS, TEMPERED, WRONG
 
 Row = Mapping[str, Any]
 
@@ -30,31 +30,31 @@ def _entry(rows: list[Row]) -> str:
         f"rightly. Some of {tried} routes gives the right answer to {percent(share(ALL, RIGHT))}, and a given wrong "
         f"one to {percent(share(ALL, WRONG))}."
     ]
-    missed = {target: share(MISSED, target) for target in (RIGHT, WRONG, SAMPLED, *DIFFERENCES.values())}
+    missed = {target: share(MISSED, target) for target in (*TARGETS, *DIFFERENCES.values())}
     if missed[RIGHT] is None:
         return f"{words[0]} It misses none, so there is nothing to repair."
     words.append(
         f"Of the {missed[RIGHT]['count']} that it misses, some route repairs {percent(missed[RIGHT])}; just so, a "
         f"given wrong answer that is not its own can be had on {percent(missed[WRONG])}, and an answer as likely as "
-        f"its own scores say on {percent(missed[SAMPLED])}."
+        f"its own scores say on {percent(missed[SAMPLED])}, as they say when tempered on {percent(missed[TEMPERED])}."
     )
-    return " ".join([*words, *_told_apart(*(missed[name] for name in DIFFERENCES.values()))])
+    return " ".join([*words, *_told_apart(missed[DIFFERENCES[WRONG]], missed[DIFFERENCES[TEMPERED]])])
 
 
-def _told_apart(wrong: Row, sampled: Row) -> list[str]:
-    """What follows of the right answer's share, less a wrong one's, and less that of one that the scores say."""
+def _told_apart(wrong: Row, tempered: Row) -> list[str]:
+    """What follows of the right answer's share less a wrong one's, and less that of one as tempered scores say."""
     if wrong["low"] <= 0 <= wrong["high"]:
         first = "The right answer is not told apart from a wrong one"
     else:
         first = f"The right answer is {'easier' if wrong['low'] > 0 else 'harder'} to have than a wrong one"
-    if sampled["low"] > 0:
-        second = "and easier than the model's own scores lead one to expect: some route knows more than they say"
+    if tempered["low"] > 0:
+        second = "and easier than the model's tempered scores lead one to expect: some route knows more than they say"
         last = "Only that part of what a search finds is more than what it would find for any answer it is told."
     else:
-        known = "and harder" if sampled["high"] < 0 else "and not told apart from what"
-        second = f"{known} {'than ' if sampled['high'] < 0 else ''}the model's own scores lead one to expect"
+        known = "harder than" if tempered["high"] < 0 else "not told apart from what"
+        second = f"and {known} the model's tempered scores lead one to expect"
         last = "So a route that gives the known answer does not show that the model could have found it."
-    return [f"{first}, {points(wrong)}, {second}, {points(sampled)}.", last]
+    return [f"{first}, {points(wrong)}, {second}, {points(tempered)}.", last]
 
 
 def percent(row: Row) -> str:

@@ -3,7 +3,9 @@
 A search that is told the answer stops at the first route that gives it. Told a wrong answer, it would do the same. So
 beside the share of questions on which the right answer can be had stands, on the same questions and by the same routes,
 that on which a given wrong one can, and one that is drawn as the model's own scores say: what would be found if the
-model knew no more than it says. A route makes an answer win if it gives it the highest score.
+model knew no more than it says. Scores of whole answers are too sure of themselves, so that one is also drawn as they
+say when tempered, by the temperature that makes the right answers of the other half of the questions likeliest. A route
+makes an answer win if it gives it the highest score.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import gammaln, softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import gammaln, log_softmax, softmax
 
 from duo import stats
 from duo.routes import RouteSpace
@@ -22,8 +25,8 @@ from duo.tables.files import matrix
 from duo.terms import ALL_BIG, BIG
 
 ALL, MISSED = "all", "missed"  # questions
-RIGHT, WRONG, SAMPLED = "right", "wrong", "sampled"  # which answer is wanted
-DIFFERENCES = {WRONG: "right_less_wrong", SAMPLED: "right_less_sampled"}
+RIGHT, WRONG, SAMPLED, TEMPERED = TARGETS = ("right", "wrong", "sampled", "tempered")  # which answer is wanted
+DIFFERENCES = {target: f"right_less_{target}" for target in (WRONG, SAMPLED, TEMPERED)}
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,10 @@ class AnswerOracle(Study):
         self.ids, self.clusters = ids, len(scores)
         departures, (reference,) = space.places - space.counts(BIG), np.flatnonzero(space.codes == space.named(ALL_BIG))
         plain = [each[:, reference] for each in scores]
-        asked = list(zip(plain, right, strict=True))
-        missed = [own.argmax() != answer and len(own) > 2 for own, answer in asked]
+        asked = list(zip(plain, right, sharpness(plain, right), strict=True))
+        missed = [own.argmax() != answer and len(own) > 2 for own, answer, _ in asked]
         self.counts = {ALL: np.ones(len(scores)), MISSED: np.array(missed, np.float64)}
-        targets = {ALL: [wanted(own, answer) for own, answer in asked]}
+        targets = {ALL: [wanted(*each) for each in asked]}
         if any(missed):
             # Of the other questions only the shape matters: they count for nothing.
             few = zip(asked, missed, targets[ALL], strict=True)
@@ -70,9 +73,7 @@ class AnswerOracle(Study):
                 ]
                 for questions, weights in targets.items():
                     by_question = [weight @ chance for weight, chance in zip(weights, there, strict=True)]
-                    self.shares[questions, most, tried] = dict(
-                        zip((RIGHT, WRONG, SAMPLED), np.transpose(by_question), strict=True)
-                    )
+                    self.shares[questions, most, tried] = dict(zip(TARGETS, np.transpose(by_question), strict=True))
 
     def numbers(self, weights: np.ndarray) -> stats.Numbers:
         numbers = {}
@@ -106,15 +107,29 @@ def gather(ids: dict[str, str], table: pa.Table, space: RouteSpace) -> AnswerOra
     return AnswerOracle(ids, [scores[part] for part in parts], [int(right[part].argmax()) for part in parts], space)
 
 
-def wanted(own: np.ndarray, right: int, but: int | None = None) -> np.ndarray:
-    """[3, answers] how likely each answer is wanted, by who wants: RIGHT, WRONG, SAMPLED.
+def sharpness(own: Sequence[np.ndarray], right: Sequence[int]) -> np.ndarray:
+    """[questions] one over the temperature, at most one, that makes the right answers of the other half of the
+    questions likeliest, every other one being a half; own: of each question [answers], the model's own scores.
+    """
 
-    own [answers]: the model's own scores; but: an answer that nobody wants, the model's own.
+    def surprise(sharp: float, half: slice) -> float:
+        return -sum(log_softmax(sharp * each)[answer] for each, answer in zip(own[half], right[half], strict=True))
+
+    halves = slice(0, None, 2), slice(1, None, 2)
+    found = [minimize_scalar(surprise, bounds=(0, 1), method="bounded", args=(half,)).x for half in reversed(halves)]
+    return np.resize(found, len(own))
+
+
+def wanted(own: np.ndarray, right: int, sharp: float, but: int | None = None) -> np.ndarray:
+    """[targets, answers] how likely each answer is wanted, by which of TARGETS is.
+
+    own [answers]: the model's own scores; sharp: one over their temperature, where they are tempered; but: an answer
+    that is never wanted, the model's own.
     """
     others = np.arange(len(own)) != but
     wrong = others & (np.arange(len(own)) != right)
-    sampled = softmax(np.where(others, own, -np.inf))
-    return np.stack([np.arange(len(own)) == right, wrong / wrong.sum(), sampled])
+    sampled, tempered = (softmax(np.where(others, factor * own, -np.inf)) for factor in (1, sharp))
+    return np.stack([np.arange(len(own)) == right, wrong / wrong.sum(), sampled, tempered])
 
 
 def winners(scores: np.ndarray) -> np.ndarray:

@@ -41,8 +41,9 @@ ANSWER_CURVES = table(
         "target",
         pa.string(),
         "which answer is wanted: the right one; a given wrong one, of the missed questions none that the model gives "
-        "itself, mean over them; one sampled as the model's own scores say, of the missed questions not its own; "
-        "right_less_wrong, right_less_sampled: differences on the same questions",
+        "itself, mean over them; one sampled as the model's own scores say, of the missed questions not its own; the "
+        "same as the scores say when tempered, so that they are as sure as they are right on the other half of the "
+        "questions; right_less_wrong, right_less_sampled, right_less_tempered: differences on the same questions",
     ),
     field("departures", pa.int32(), "at most so many blocks, or layers, of a route are not big"),
     field("tried", pa.int32(), "routes, the first all big, the others drawn at random among those; mean over draws"),

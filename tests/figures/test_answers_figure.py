@@ -10,7 +10,8 @@ from duo.studies.answers import DIFFERENCES
 
 SEARCH = {"model": "tiny", "questions": 9, "scope": "ffn", "choices": ["skip", "big"], "blocks": 10, "departures": 2}
 SEARCHES = {name: AnswerSearch(task=f"{name}-task", **SEARCH) for name in ("one", "two")}
-HEIGHTS = {"right": 0.5, "wrong": 0.375, "sampled": 0.25, "right_less_wrong": 0.125, "right_less_sampled": 0.25}
+HEIGHTS = {"right": 0.5, "wrong": 0.375, "sampled": 0.25, "tempered": 0.125}
+HEIGHTS |= {"right_less_wrong": 0.125, "right_less_sampled": 0.25, "right_less_tempered": 0.375}
 
 
 def curves(without: tuple[str, ...] = ()) -> pa.Table:
@@ -46,7 +47,7 @@ def test_two_pairs_of_panels_for_each_search():
             assert lines[answers.WORDS[target]].get_ydata().tolist() == [
                 HEIGHTS[difference] + tried / 32 for tried in (1, 2, 4)
             ]
-        assert len(axes.collections) == 2, "bands"
+        assert len(axes.collections) == 3, "bands"
     for words in ("skip (ffn) at most 2 of 10 blocks of layers;", "90% percentile bootstrap", "questions resampled"):
         assert words in picture.caption
 

@@ -6,12 +6,14 @@ from duo.report.answers import sentences
 
 SHARES = {("all", "right", 1): 0.5, ("all", "right", 8): 0.875, ("all", "wrong", 8): 0.75}
 SHARES |= {("missed", "right", 8): 0.7, ("missed", "wrong", 8): 0.6, ("missed", "sampled", 8): 0.65}
+SHARES |= {("missed", "tempered", 8): 0.68}
 
 
-def rows(wrong: tuple[float, float, float], sampled: tuple[float, float, float], without: str = "") -> list[dict]:
+def rows(wrong: tuple[float, float, float], tempered: tuple[float, float, float], without: str = "") -> list[dict]:
     ids = {"name": "n", "model": "tiny", "task": "school"}
     values = {key: (value, value - 0.1, value + 0.1) for key, value in SHARES.items()}
-    values |= {("missed", "right_less_wrong", 8): wrong, ("missed", "right_less_sampled", 8): sampled}
+    values |= {("missed", "right_less_wrong", 8): wrong, ("missed", "right_less_tempered", 8): tempered}
+    values["missed", "right_less_sampled", 8] = (9.0, 9.0, 9.0)
     made = [
         ids
         | {"questions": questions, "target": target, "tried": tried, "departures": departures}
@@ -30,11 +32,12 @@ def test_shares_with_their_intervals():
         "Some of 8 routes gives the right answer to 88 % (78 to 98), and a given wrong one to 75 % (65 to 85)." in words
     )
     assert "Of the 10 that it misses, some route repairs 70 % (60 to 80); just so, a given wrong" in words
-    assert "can be had on 60 % (50 to 70), and an answer as likely as its own scores say on 65 % (55 to 75)." in words
+    assert "can be had on 60 % (50 to 70), and an answer as likely as its own scores say on 65 % (55 to 75)," in words
+    assert "as they say when tempered on 68 % (58 to 78)." in words
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sampled", "first", "second", "knows"),
+    ("wrong", "tempered", "first", "second", "knows"),
     [
         (
             (0.1, -0.1, 0.3),
@@ -54,8 +57,8 @@ def test_shares_with_their_intervals():
         ((-0.2, -0.3, -0.1), (-0.2, -0.3, -0.1), "is harder to have than a wrong one", "and harder than the", False),
     ],
 )
-def test_what_follows(wrong, sampled, first, second, knows):
-    (words,) = sentences(rows(wrong, sampled))
+def test_what_follows(wrong, tempered, first, second, knows):
+    (words,) = sentences(rows(wrong, tempered))
     assert f"The right answer {first}" in words and second in words
     assert ("some route knows more" in words) == knows
     assert ("does not show that the model could have found it" in words) == (not knows)

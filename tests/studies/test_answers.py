@@ -80,7 +80,7 @@ def test_where_the_right_answer_is_any_answer_nothing_tells_it_apart():
     even = rng.integers(4, size=len(scores))
     weights = [np.exp(each[:, reference]) / np.exp(each[:, reference]).sum() for each in scores]
     drawn = [int(rng.choice(4, p=each)) for each in weights]
-    for labels, name in ((even, "right_less_wrong"), (drawn, "right_less_sampled")):
+    for labels, name in ((even, "right_less_wrong"), (drawn, "right_less_sampled"), (drawn, "right_less_tempered")):
         study = AnswerOracle(IDS, scores, list(labels), SPACE)
         estimates = study.intervals(200, 0.999, seed=1)
         found = {
@@ -137,3 +137,20 @@ def test_tables(tmp_path, monkeypatch):
     for row in ANSWER_CURVES.read(name="n").to_pylist():
         assert row["low"] <= row["value"] <= row["high"] and (row["model"], row["task"]) == ("m", "t")
         assert row["count"] == (7 if row["questions"] == ALL else study.counts[MISSED].sum())
+
+
+def test_tempered_scores_are_as_sure_as_they_are_right():
+    """Labels drawn by scores a fifth as sure as those given: each half finds that out from the other."""
+    rng = np.random.default_rng(4)
+    own = list(5 * rng.normal(size=(4000, 4)) * rng.uniform(0.5, 1.5, size=(4000, 1)))
+    right = [int(rng.choice(4, p=np.exp(each / 5) / np.exp(each / 5).sum())) for each in own]
+    found = answers.sharpness(own, right)
+    assert len(found) == 4000 and len(set(found[::2])) == len(set(found[1::2])) == 1 and found[0] != found[1]
+    assert found[:2] == pytest.approx([0.2, 0.2], abs=0.02)
+    changed = answers.sharpness([(2 - index % 2) * each for index, each in enumerate(own)], right)
+    assert changed[:2] == pytest.approx([found[0], found[1] / 2], abs=1e-4), "each half is told by the other"
+    for score, but in ((own[0], None), (own[0], int(own[0].argmax()))):
+        sampled, tempered = answers.wanted(score, 1, 0.2, but)[2:]
+        others = np.arange(4) != (9 if but is None else but)
+        expected = np.where(others, np.exp(score / 5), 0)
+        assert tempered == pytest.approx(expected / expected.sum()) and sampled.max() > tempered.max()
