@@ -25,7 +25,8 @@ from torch import Tensor
 from benchmarks import _shared as shared
 from benchmarks._shared import Contestant
 from duo.model.device import Device
-from duo.model.transformer import FAMILIES, Duo, Layer, Positions, Shape
+from duo.model.switched import Positions
+from duo.model.transformer import FAMILIES, Duo, Layer, Shape
 from duo.oracle import tree
 from duo.routes import RouteSpace
 from duo.terms import BIG, SMALL

@@ -6,6 +6,7 @@ experiment itself calls. What comes as a tensor goes back as a tensor, on the CP
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from duo.oracle.departures import walk
 from duo.oracle.null import batches
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.studies.departures import ByDepartures, by_departures
+from duo.studies.departures import Audited, by_departures
 from duo.terms import ALL_BIG, BIG, SKIP
 
 Array = np.ndarray | Tensor
@@ -157,7 +158,7 @@ def audit(
     model: Routable,
     tokens: Array,
     *,
-    departures: int = 2,
+    departures: int | None = 2,
     blocks: int | None = None,
     choices: Sequence[str] = (SKIP, BIG),
     scope: str = "ffn",
@@ -168,25 +169,28 @@ def audit(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
-) -> list[ByDepartures]:
+) -> Audited:
     """Is an oracle's gain real in this model? A row for each number of departures from the model as it is, all big.
 
     In each, what the oracle over so many departures at most gains, in nats per token with its interval over documents;
     what it would gain if next tokens came as the model predicts them, which is luck; and what is left. Beside them,
-    what routes gain that see no label (duo.studies.departures.ByDepartures).
+    what routes gain that see no label (duo.studies.departures.ByDepartures). The prediction is taken at the temperature
+    that suits the other half of the documents; .calibration has it, and how well the prediction fits.
 
     tokens [documents, length + 1]: ids, the first of which is only read. departures: how many layers, or blocks of
-    them, may take another choice; choices: which there are; the rest as in RouteSpace and `losses`. InputError of fewer
-    than two documents.
+    them, may take another choice, None being all; choices: which there are; the rest as in RouteSpace and `losses`.
+    InputError of fewer than two documents.
     """
     model = _routable(model)
     ids = _ids(tokens, "tokens", model)
     if len(ids) < 2 or ids.shape[1] < 2:
         raise InputError(f"tokens: of shape {ids.shape}, should be 2 documents or more, of 2 ids or more")
     space = RouteSpace(len(model.layers), tuple(choices), blocks, departures)
+    if departures is None:
+        space = replace(space, departures=space.places)
     enumerator = Enumerator(model, space, Device(device, precision, compile), chunk, scope)
-    found = walk(enumerator, np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:]))
-    return by_departures(*found, space, resamples, confidence, seed)
+    found = walk(enumerator, np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:]), seed)
+    return by_departures(found, space, resamples, confidence, seed)
 
 
 def bootstrap(

@@ -2,7 +2,8 @@
 duo.settings.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -64,3 +65,25 @@ class PretrainedRoutes(Group):
         bounded = self.blocks is not None or self.departures is not None
         require(bounded, "departures", "", "is missing: all routes of all layers are too many; or give blocks")
         return self
+
+
+def require_routes(params: Any, taken: Collection[str]) -> None:
+    """ValueError where an entry of pretrained_routes is of no model, has one of these names, which models have that are
+    trained here, or its windows are more than the evaluation set has.
+    """
+    asked = params.pretrained_windows
+    for key, documents, whose, most in (
+        ("documents", asked.documents, "evaluation_set.documents", params.evaluation_set.documents),
+        (
+            "validation_documents",
+            asked.validation_documents,
+            "policies.validation_documents",
+            params.policies.validation_documents,
+        ),
+    ):
+        require(documents <= most, f"pretrained_windows.{key}", documents, f"is above {whose} ({most})")
+    for name, routes in params.pretrained_routes.items():
+        remedy = f"is none of pretrained: {list(params.pretrained)}"
+        require(routes.model in params.pretrained, f"pretrained_routes.{name}.model", routes.model, remedy)
+        remedy = "needs another name: a model that is trained here has this one"
+        require(name not in taken, f"pretrained_routes.{name}", routes.model, remedy)

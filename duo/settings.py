@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from duo.answer_settings import AnswerSearch
 from duo.groups import (
     Budgets,
     Choosers,
@@ -343,6 +344,7 @@ class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
     patterns: Annotated[dict[Name, Names], Field(min_length=1)]
     trends: dict[Name, Names]
+    answers: dict[Name, Names]
 
 
 class Groups(Group):
@@ -375,6 +377,7 @@ class Groups(Group):
     pretrained: dict[Name, AnyPretrained]
     pretrained_windows: PretrainedWindows
     pretrained_routes: dict[Name, PretrainedRoutes]
+    answers: dict[Name, AnswerSearch]
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures
@@ -386,4 +389,5 @@ NAMED = {
     "routers": OneRouter,
     "trend.points": TrendPoint,
     "pretrained_routes": PretrainedRoutes,
+    "answers": AnswerSearch,
 }  # groups whose keys are names that the user gives

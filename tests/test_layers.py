@@ -10,7 +10,19 @@ from source import bound, imports, modules, tree
 
 # From the ground up. What stands on one floor may import each other, and all that is below; never what is above.
 FLOORS = [
-    ("terms", "errors", "seeds", "routes", "groups", "settings", "trend_settings", "plugins", "scale"),
+    (
+        "terms",
+        "errors",
+        "seeds",
+        "routes",
+        "groups",
+        "settings",
+        "adapted_settings",
+        "trend_settings",
+        "answer_settings",
+        "plugins",
+        "scale",
+    ),
     ("stats", "tables", "verdicts"),
     ("model", "data"),
     ("training",),
@@ -19,7 +31,7 @@ FLOORS = [
     ("studies",),
     ("figures",),
     ("report",),
-    ("api", "run"),  # what a notebook sees
+    ("api", "run", "auditing"),  # what a notebook sees, and the command for a model of one's own
     ("",),  # duo itself: the public names, and the command
 ]
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

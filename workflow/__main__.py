@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from duo.auditing import command
 from duo.errors import InputError
 
 
@@ -130,6 +131,19 @@ def publish() -> None:
         print(path)
 
 
+def audit(model: str | None, **options: Any) -> None:
+    """Audit a model of anybody's, as elsewhere without an experiment; one of params pretrained goes by its name."""
+    from duo.tables.files import ROOT
+    from workflow.params import read_yaml
+
+    params, name = Path("params.yaml"), ""
+    if params.is_file() and model in read_yaml(params).get("pretrained", {}):
+        name, model = model, (ROOT / "pretrained" / model).as_posix()
+        if not Path(model).is_dir():
+            raise InputError(f"MODEL: {model} is missing; `dvc repro pretrained` brings the models of params.yaml")
+    command.run(model, name=name, **options)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m duo", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -149,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
+    command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))
     verb(publish, "write the pictures and numbers that README and docs show from the artifacts of a finished run")
     return parser
 

@@ -2,7 +2,7 @@
 
 import difflib
 
-from duo.data.sources import SOURCES, Domain, Wheel
+from duo.data.sources import SOURCES, Domain, TaskWheel, Wheel
 from duo.groups import Group
 from duo.settings import NAMED
 
@@ -81,7 +81,9 @@ def _renamed(key: str) -> str | None:
 
 def _follow(location: tuple, whole: type[Group]) -> tuple[list[str], type[Group]]:
     """A pydantic location as the file's own key path, and the group in which its last key stands."""
-    if location[:1] == ("corpus",) and len(location) > 2:
+    if location[:1] == ("tasks",) and len(location) > 2:
+        path, model = list(location), TaskWheel
+    elif location[:1] == ("corpus",) and len(location) > 2:
         domain, source, *rest = location[1:]
         path = ["corpus", domain, *rest]
         model = Wheel if rest[:1] == ["wheels"] and len(rest) > 2 else SOURCES.get(source, Domain)

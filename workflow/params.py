@@ -12,9 +12,11 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
-from duo.data.sources import AnyDomain
+from duo.answer_settings import require_searches
+from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
+from duo.pretrained_settings import require_routes
 from duo.routers.whole_budgets import oracle_budget
 from duo.settings import REFERENCES, Groups, OneRouter, TrendPoint, Variant
 from duo.terms import OTHERS
@@ -23,9 +25,10 @@ from workflow.explain import explain
 
 
 class Params(Groups):
-    """The whole experiment: every group of duo.settings, the text, and that they agree."""
+    """The whole experiment: every group of duo.settings, the text, the tasks, and that they agree."""
 
     corpus: Annotated[dict[Name, AnyDomain], Field(min_length=1)]
+    tasks: dict[Name, TaskWheel]
 
     @model_validator(mode="after")
     def _agree(self):
@@ -48,6 +51,10 @@ class Params(Groups):
         items = self.ablation.context + self.ablation.continuation
         remedy = f"is above the context length (tokens.sequence: {sequence})"
         require(items <= sequence, "ablation.context + continuation", items, remedy)
+        for name, task in self.tasks.items():
+            taken = name in self.corpus or name in self.ablation.tasks
+            remedy = "needs another name: a domain of corpus, or one of ablation.tasks, has this one"
+            require(not taken, f"tasks.{name}", task.layout, remedy)
         require_mix("pretrain.mix", self.pretrain.mix, _trained(self.corpus))
         remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; "
         remedy += "give models a p_big of their own"
@@ -56,7 +63,10 @@ class Params(Groups):
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
         self._check_trend()
-        self._check_pretrained_routes()
+        require_routes(self, {*self.models, *self.recalibrated})
+        require_searches(
+            self.answers, {name: task.questions for name, task in self.tasks.items()}, self.figures.answers
+        )
         self._check_contrasts()
         for figure, names in self.figures.patterns.items():
             for name in names:
@@ -225,25 +235,6 @@ class Params(Groups):
         require(
             places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}"
         )
-
-    def _check_pretrained_routes(self) -> None:
-        asked, size = self.pretrained_windows, self.evaluation_set
-        for key, documents, most, there in (
-            ("documents", asked.documents, "evaluation_set.documents", size.documents),
-            (
-                "validation_documents",
-                asked.validation_documents,
-                "policies.validation_documents",
-                self.policies.validation_documents,
-            ),
-        ):
-            require(documents <= there, f"pretrained_windows.{key}", documents, f"is above {most} ({there})")
-        for name, routes in self.pretrained_routes.items():
-            remedy = f"is none of pretrained: {list(self.pretrained)}"
-            require(routes.model in self.pretrained, f"pretrained_routes.{name}.model", routes.model, remedy)
-            remedy = "needs another name: models that are trained here have this one"
-            taken = name in self.models or name in self.recalibrated
-            require(not taken, "pretrained_routes", name, remedy)
 
     def _check_contrasts(self) -> None:
         for name, domains in self.contrasts.items():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from duo.groups import Count, Group, Share, require
+from duo.groups import Count, Group, Several, Share, require
 
 
 class Package(Group):
@@ -104,3 +104,13 @@ class HuggingFaceDomain(Domain):
 
 SOURCES = {"wheel": WheelDomain, "files": FilesDomain, "huggingface": HuggingFaceDomain}
 AnyDomain = Annotated[WheelDomain | FilesDomain | HuggingFaceDomain, Field(discriminator="source")]
+
+
+class TaskWheel(Package):
+    """A task of multiple choice in a wheel, as one Arrow stream; `duo.data.questions` reads it by its layout."""
+
+    member: str
+    layout: Literal["arc", "hellaswag"]
+    questions: Several
+    licence: str
+    attribution: str

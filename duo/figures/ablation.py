@@ -27,16 +27,16 @@ COUNT = EngFormatter(places=1, sep="")  # 4.1M
 SHIFT = 0.012  # between kinds along the axis, so that no interval hides another
 
 
-def pictures(setting: base.Setting, settings: Ablation) -> Iterator[base.Drawn]:
-    """The figure of the ablations."""
-    picture = chances(ABLATION_CURVES.read(), setting, settings)
-    yield base.Drawn("figure-8", picture, setting.used(**settings.model_dump()), [ABLATION_CURVES])
+def pictures(setting: base.Setting, settings: Ablation, questions: Mapping[str, int]) -> Iterator[base.Drawn]:
+    """The figure of the ablations; questions: how many, by other people's tasks."""
+    picture = chances(ABLATION_CURVES.read(), setting, settings, questions)
+    yield base.Drawn("figure-8", picture, setting.used(**settings.model_dump(), questions=questions), [ABLATION_CURVES])
 
 
-def chances(curves: pa.Table, setting: base.Setting, settings: Ablation) -> base.Picture:
+def chances(curves: pa.Table, setting: base.Setting, settings: Ablation, questions: Mapping[str, int]) -> base.Picture:
     """Figure 8: loss and accuracy against the chance of the big FFN, and beside them their differences from Duo's.
 
-    curves as ABLATION_CURVES; a row of panels per domain and measure.
+    curves as ABLATION_CURVES; a row of panels per domain and measure. questions as in `pictures`.
     """
     domains = curves["domain"].unique().to_pylist()
     shown = [
@@ -66,11 +66,13 @@ def chances(curves: pa.Table, setting: base.Setting, settings: Ablation) -> base
         _chances(grid[-1], curves)
         base.legend_below(figure, *grid[:, 1], *grid[:, 0])
     routing = f"{settings.draws} random routings" if settings.draws > 1 else "one random routing"
+    others = "".join(f", and {count} questions of {name}" for name, count in questions.items())
     caption = (
         f"Held-out loss; {base.sample(setting)} Multiple choice: {settings.items} items per domain, each "
         f"a context of {settings.context} tokens and {ENDINGS} endings of {settings.continuation}, {ENDINGS - 1} of "
-        "other documents; the choice is the ending of the highest log-likelihood per character. Left, of every model; "
-        "right, less that of Duo of the same seed at the same chance, on the same tokens or items. Every layer of "
+        f"other documents{others}; the choice is the ending of the highest log-likelihood per character. "
+        "Left, of every model; right, less that of Duo of the same seed at the same chance, on the same tokens or "
+        "items. Every layer of "
         "every token is big with the given chance, so the number of big layers is right on average alone; losses are "
         f"means over {routing}. Duo has {base.size(setting)}; dense models have one FFN and "
         "the same training. Under each chance the floating-point operations of a forward pass, per token; dense "

@@ -3,7 +3,7 @@
 Their modules are used as they are, so that all that a checkpoint may say of itself, from biases to the scaling of its
 rotary positions, is read by those who know it. Here is only which module is which part, by family: Llama and what is
 built like it (SmolLM2, Mistral, Qwen2, Qwen3), GPT-NeoX (Pythia), GPT-2, OPT. A pretrained layer has one FFN, which is
-the big one.
+the big one; duo.model.extended puts small ones beside them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from duo.errors import InputError
 from duo.model.device import Device
+from duo.model.switched import FFN, PlainFFN
 from duo.terms import BIG
 
 
@@ -35,7 +36,11 @@ class DecoderLayer:
     parallel: bool = False
 
     def project(self, x: Tensor, rotations: Any) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = self.attention(self.norm(x), rotations)
+        return self.heads(self.norm(x), rotations)
+
+    def heads(self, normed: Tensor, rotations: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """What `project` gives, of the normed stream."""
+        q, k, v = self.attention(normed, rotations)
         shared = q.shape[1] // k.shape[1]
         return q, *(part.repeat_interleave(shared, dim=1) if shared > 1 else part for part in (k, v))
 
@@ -47,7 +52,11 @@ class DecoderLayer:
 
 @dataclass(frozen=True)
 class Decoder:
-    """A pretrained decoder, as duo.Routable asks for it. positions: length of the longest text that it was made for."""
+    """A pretrained decoder, as duo.Routable asks for it.
+
+    positions: length of the longest text that it was made for. width: of the residual stream. another: a new FFN of the
+    kind that the layers have, of an inner width.
+    """
 
     layers: list[DecoderLayer]
     outputs: Tensor
@@ -55,6 +64,8 @@ class Decoder:
     rotary: Callable[[Tensor], Any]  # from positions [1, length]
     final: Callable[[Tensor], Tensor]
     positions: int
+    width: int
+    another: Callable[[int], nn.Module]
 
     def embed(self, tokens: Tensor) -> Tensor:
         self._check(tokens.shape[1])
@@ -104,6 +115,8 @@ def _llama(model: nn.Module) -> Decoder:
         lambda positions: decoder.rotary_emb(model.lm_head.weight, positions),
         decoder.norm,
         min([config.max_position_embeddings, *windows]),
+        config.hidden_size,
+        lambda inner: FFN(config.hidden_size, inner, decoder.layers[0].mlp.act_fn),
     )
 
 
@@ -166,6 +179,8 @@ def _neox(model: nn.Module) -> Decoder:
         lambda positions: decoder.rotary_emb(decoder.embed_in.weight, positions),
         decoder.final_layer_norm,
         config.max_position_embeddings,
+        config.hidden_size,
+        lambda inner: PlainFFN(config.hidden_size, inner, decoder.layers[0].mlp.act),
     )
 
 
@@ -198,6 +213,8 @@ def _gpt2(model: nn.Module) -> Decoder:
         lambda positions: None,
         decoder.ln_f,
         config.n_positions,
+        config.n_embd,
+        lambda inner: PlainFFN(config.n_embd, inner, decoder.h[0].mlp.act),
     )
 
 
@@ -237,7 +254,14 @@ def _opt(model: nn.Module) -> Decoder:
         for layer in decoder.layers
     ]
     return Decoder(
-        layers, model.lm_head.weight, embedding, lambda positions: None, final, config.max_position_embeddings
+        layers,
+        model.lm_head.weight,
+        embedding,
+        lambda positions: None,
+        final,
+        config.max_position_embeddings,
+        config.hidden_size,
+        lambda inner: PlainFFN(config.hidden_size, inner, decoder.layers[0].activation_fn),
     )
 
 

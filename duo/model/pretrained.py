@@ -36,23 +36,9 @@ def load(name: str, argument: str = "model") -> tuple[Any, Any]:
     """A model for causal language modelling, in fp32 and for reading alone, and its tokenizer; both of transformers.
 
     name: a local directory or NAME[@REVISION] on the hub, with safetensors, or a GGUF file, or a directory with one,
-    whose weights are unpacked.
-    InputError, naming the `argument` that it came as, where it can't be read.
+    whose weights are unpacked. InputError, naming the `argument` that it came as, where it can't be read.
     """
-    path, options, source = Path(name), {}, name
-    unpacked = list(path.glob("*.safetensors")) if path.is_dir() else []
-    if path.is_dir() and not unpacked and len(packed := list(path.glob("*.gguf"))) == 1:
-        path = packed[0]
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise InputError(f"{argument}: {name!r} is no file")
-        source, options = str(path.parent), {"gguf_file": path.name}
-    elif path.is_dir() and not unpacked and list(path.glob("*.bin")):
-        raise InputError(
-            f"{argument}: {name!r} has weights in .bin files alone, which can run code when they are read; where you "
-            'trust them, convert them: python -c "import transformers as t; '
-            f"t.AutoModelForCausalLM.from_pretrained('{name}').save_pretrained('{name}')\""
-        )
+    source, options = _source(name, argument)
     weights = dict(options) if options else {"use_safetensors": True}
     if options:
         from transformers import GgufConfig
@@ -61,6 +47,53 @@ def load(name: str, argument: str = "model") -> tuple[Any, Any]:
     tokenizer = from_pretrained("AutoTokenizer", source, argument, **options)
     model = from_pretrained("AutoModelForCausalLM", source, argument, dtype=torch.float32, **weights)
     return model.eval().requires_grad_(False), tokenizer
+
+
+def outline(name: str, argument: str = "model") -> Any:
+    """The same model without its weights: what it takes can be told before it is read. name as in `load`."""
+    source, options = _source(name, argument)
+    config = from_pretrained("AutoConfig", source, argument, **options)
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
+    except ValueError as error:  # of a kind that is no causal language model
+        raise InputError(f"{argument}: {name!r} can't be read: {' '.join(str(error).split())}") from None
+
+
+def _source(name: str, argument: str) -> tuple[str, dict[str, str]]:
+    """What transformers reads a model from, and with which options."""
+    path = Path(name)
+    unpacked = path.is_dir() and list(path.glob("*.safetensors"))
+    if path.is_dir() and not unpacked and len(packed := list(path.glob("*.gguf"))) == 1:
+        path = packed[0]
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise InputError(f"{argument}: {name!r} is no file")
+        return str(path.parent), {"gguf_file": path.name}
+    if path.is_dir() and not unpacked and list(path.glob("*.bin")):
+        raise InputError(
+            f"{argument}: {name!r} has weights in .bin files alone, which can run code when they are read; where you "
+            'trust them, convert them: python -c "import transformers as t; '
+            f"t.AutoModelForCausalLM.from_pretrained('{name}').save_pretrained('{name}')\""
+        )
+    return name, {}
+
+
+def documents(tokenizer: Any, texts: Iterable[str], count: int, tokens: int, argument: str = "text") -> np.ndarray:
+    """[count, tokens + 1] ids of the first texts that are long enough, each from its beginning.
+
+    As `window` has them. InputError where there are fewer such texts, or no token to begin with.
+    """
+    rows, tried = [], 0
+    for text in texts:
+        tried += 1
+        ids = window(tokenizer, text, tokens)
+        rows += [] if ids is None else [ids]
+        if len(rows) == count:
+            return np.array(rows, np.int64)
+    raise InputError(f"{argument}: {len(rows)} of {tried} texts have {tokens} tokens or more; should be {count}")
 
 
 def beginning(tokenizer: Any) -> int:
@@ -73,17 +106,8 @@ def beginning(tokenizer: Any) -> int:
     raise InputError("tokenizer: has neither a token that begins a text nor one that ends it")
 
 
-def documents(tokenizer: Any, texts: Iterable[str], count: int, tokens: int, argument: str = "text") -> np.ndarray:
-    """[count, tokens + 1] ids of the first texts that are long enough, each from its beginning.
-
-    Before each stands the token that begins a text (`beginning`). InputError where there are fewer such texts.
-    """
+def window(tokenizer: Any, text: str, tokens: int) -> list[int] | None:
+    """The first ids of a text, so many, behind the one that begins it; None where it has fewer."""
     start = beginning(tokenizer)
-    rows, tried = [], 0
-    for text in texts:
-        tried += 1
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
-        rows += [[start, *ids]] if len(ids) == tokens else []
-        if len(rows) == count:
-            return np.array(rows, np.int64)
-    raise InputError(f"{argument}: {len(rows)} of {tried} texts have {tokens} tokens or more; should be {count}")
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
+    return [start, *ids] if len(ids) == tokens else None

@@ -1,16 +1,16 @@
 """The Duo transformer: in every layer one attention, and behind it a big FFN and a small one (paper, section 3).
 
-Picture a decoder with a switch in every layer: a token takes the big FFN, the small one, or none. All settings of the
-switches, the routes, share one set of weights, so their losses differ by what the FFNs do and by nothing else. Who sets
-the switches (chance in training, all settings in turn in the tree, a router in use) stands outside; the model itself
-decides nothing.
+It is a decoder with a switch in every layer (duo.model.switched): a token takes the big FFN, the small one, or none.
+All settings of the switches, the routes, share one set of weights, so their losses differ by what the FFNs do and by
+nothing else. Who sets the switches (chance in training, all settings in turn in the tree, a router in use) stands
+outside; the model itself decides nothing.
 
 Otherwise it is a decoder like Llama 2's: RMSNorm before attention and before the FFNs, rotary positions, SwiGLU, no
 biases, tied embeddings; or one like OPT, whose parts FAMILIES names (paper, appendix A). It is a Routable.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo.errors import InputError
+from duo.model.switched import FFN, PlainFFN, Positions, Switched, SwitchedLayer, attend
 from duo.settings import Model, Tokens
 from duo.terms import BIG, SMALL
 
@@ -53,31 +53,6 @@ class Shape:
         return cls(**sizes, family="opt" if model.pretrained else "llama")
 
 
-class FFN(nn.Module):
-    """SwiGLU: down(silu(gate x) * up x), gate and up in one matrix."""
-
-    def __init__(self, width: int, inner: int):
-        super().__init__()
-        self.gate_up = nn.Linear(width, 2 * inner, bias=False)
-        self.down = nn.Linear(inner, width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * up)
-
-
-class ReluFFN(nn.Module):
-    """OPT's: down(relu(up x)), with biases."""
-
-    def __init__(self, width: int, inner: int):
-        super().__init__()
-        self.up = nn.Linear(width, inner)
-        self.down = nn.Linear(inner, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.relu(self.up(x)))
-
-
 class Family(NamedTuple):
     """What two kinds of decoder differ in."""
 
@@ -90,15 +65,8 @@ class Family(NamedTuple):
 
 FAMILIES = {
     "llama": Family(partial(nn.RMSNorm, eps=EPSILON), FFN, matrices=3, bias=False, rotary=True),
-    "opt": Family(partial(nn.LayerNorm, eps=EPSILON), ReluFFN, matrices=2, bias=True, rotary=False),
+    "opt": Family(partial(nn.LayerNorm, eps=EPSILON), PlainFFN, matrices=2, bias=True, rotary=False),
 }
-
-
-class Positions(NamedTuple):
-    """What attention knows of a sequence's positions."""
-
-    rope: Tensor | None  # [2, length, width / heads], cosines and sines; None where positions are learned
-    mask: Tensor  # [length, length], 0 where a token may look, -inf in its future
 
 
 class Attention(nn.Module):
@@ -112,7 +80,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """What attention adds to the residual stream, [batch, length, width], of the normed stream x of that shape."""
-        mixed = _attend(*self.project(x, positions.rope), positions.mask)
+        mixed = attend(*self.project(x, positions.rope), positions.mask)
         return self.out(mixed.transpose(1, 2).reshape(x.shape))
 
     def project(self, x: Tensor, rope: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,27 +91,8 @@ class Attention(nn.Module):
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
-class Grouping(NamedTuple):
-    """Which tokens of a batch take which FFN at one layer, as a permutation that puts big first, then small, then skip.
-
-    The FFNs then run on slices: the big one on rows before `stop`, the small one on rows from `start` on. Both are
-    the same for nearly all steps, so that compiled code sees one shape; in the rows between them, which both compute,
-    a mask decides.
-    """
-
-    order: Tensor  # [tokens] int64: which token stands at each row
-    inverse: Tensor  # [tokens] int64: at which row each token stands
-    big: Tensor  # [] int64: rows of big tokens
-    kept: Tensor  # [] int64: rows of big and small tokens; the others skip
-    start: int  # at most `big`
-    stop: int  # at least `big`
-
-
-class Layer(nn.Module):
-    """One decoder layer. Its two halves are separate, since routes that differ only in the FFN share the attention.
-
-    `forward` and `attend` serve training and routers; the tree takes the layer apart by the methods of RoutableLayer.
-    """
+class Layer(SwitchedLayer):
+    """One decoder layer."""
 
     def __init__(self, shape: Shape):
         super().__init__()
@@ -155,10 +104,6 @@ class Layer(nn.Module):
             {SMALL: family.ffn(shape.width, shape.small), BIG: family.ffn(shape.width, shape.big)}
         )
 
-    def attend(self, x: Tensor, positions: Positions) -> Tensor:
-        """The residual stream after attention, [batch, length, width]."""
-        return x + self.attention(self.attention_norm(x), positions)
-
     def project(self, x: Tensor, rotations: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, as RoutableLayer says."""
         return self.attention.project(self.attention_norm(x), rotations)
@@ -167,53 +112,8 @@ class Layer(nn.Module):
         """What attention adds, as RoutableLayer says."""
         return self.attention.out(heads)
 
-    def feed_forward(self, x: Tensor, choices: Sequence[str]) -> list[Tensor]:
-        """What the FFN of each choice adds, as RoutableLayer says."""
-        normed = self.ffn_norm(x)
-        return [self.ffns[choice](normed) for choice in choices]
 
-    def forward(self, x: Tensor, positions: Positions, grouping: Grouping) -> Tensor:
-        """The stream after the layer [batch, length, width], each token by its own FFN, computing little more than
-        these.
-        """
-        x = self.attend(x, positions)
-        rows = _Permute.apply(self.ffn_norm(x).flatten(0, 1), grouping.order, grouping.inverse)
-        update = self._updates(rows, grouping)
-        return x + _Permute.apply(update, grouping.inverse, grouping.order).view_as(x)
-
-    def _updates(self, rows: Tensor, grouping: Grouping) -> Tensor:
-        """What the FFNs add to the residual stream, for normed rows [tokens, width] in the grouping's order."""
-        _, _, big, kept, start, stop = grouping
-        index = torch.arange(len(rows), device=rows.device)[:, None]
-        parts = []
-        if stop > 0:
-            from_big = self.ffns[BIG](rows[:stop])
-        if start < len(rows):
-            from_small = self.ffns[SMALL](rows[start:]).masked_fill(index[start:] >= kept, 0.0)
-        if start > 0:
-            parts.append(from_big[:start])
-        if start < stop and start < len(rows):
-            parts.append(torch.where(index[start:stop] < big, from_big[start:], from_small[: stop - start]))
-        if stop < len(rows):
-            parts.append(from_small[stop - start :])
-        return torch.cat(parts)
-
-
-class _Permute(torch.autograd.Function):
-    """x[order], whose gradient is a gather too: a permutation needs no scatter, which is slow and adds in any order."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(order, inverse)
-        return x[order]
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        order, inverse = ctx.saved_tensors
-        return _Permute.apply(gradient, inverse, order), None, None
-
-
-class Duo(nn.Module):
+class Duo(Switched):
     """The model. Weights are drawn from normal distributions that keep a unit scale at any width:
 
     | weight               | deviation                           |
@@ -235,16 +135,15 @@ class Duo(nn.Module):
         self.register_buffer(
             "rope", _rope_table(shape.sequence, shape.width // shape.heads) if rotary else None, persistent=False
         )
-        self.register_buffer("mask", torch.full((shape.sequence, shape.sequence), -torch.inf).triu(1), persistent=False)
+
+    @property
+    def width(self) -> int:
+        return self.shape.width
 
     @property
     def outputs(self) -> Tensor:
         """[vocabulary, width] the output matrix, which is the embedding's."""
         return self.embedding.weight
-
-    def positions(self, length: int) -> Positions:
-        """Positions of the first `length` tokens, for Layer.attend."""
-        return Positions(self.rotations(0, length), self.mask[:length, :length])
 
     def rotations(self, start: int, stop: int) -> Tensor | None:
         """Cosines and sines [2, positions, width / heads] of some positions; None where positions are learned."""
@@ -268,47 +167,9 @@ class Duo(nn.Module):
                 weight.normal_(0.0, deviation, generator=generator)
         return self
 
-    def forward(self, tokens: Tensor, big: Tensor, skip: Tensor | None = None, scope: str = "ffn") -> Tensor:
-        """Logits [batch, length, vocabulary] of tokens [batch, length] under routes.
-
-        The plain reading of what a route means, in which every FFN is computed for every token. Training and the tree,
-        which are faster, are tested against it.
-
-        big [layers], [batch, length, layers] or anything that broadcasts to the latter, bool: True takes the big FFN,
-        False the small one. Where `skip` (same shapes) is True the layer's FFN is left out, or with scope "layer"
-        its attention too; what later tokens see of that token there stays.
-        """
-        batch, length = tokens.shape
-        positions = self.positions(length)
-        big = big.expand(batch, length, -1)
-        x = self.embed(tokens)
-        for index, layer in enumerate(self.layers):
-            attended = layer.attend(x, positions)
-            normed = layer.ffn_norm(attended)
-            after = attended + torch.where(big[..., index, None], layer.ffns[BIG](normed), layer.ffns[SMALL](normed))
-            if skip is not None:
-                skipped = skip.expand(batch, length, -1)[..., index, None]
-                after = torch.where(skipped, attended if scope == "ffn" else x, after)
-            x = after
-        return self.logits(x)
-
     def final(self, x: Tensor) -> Tensor:
         """The residual stream [..., width] after the last layer as the output matrix reads it."""
         return self.norm(x)
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits [..., vocabulary] of the residual stream [..., width] after the last layer."""
-        return F.linear(self.final(x), self.outputs)
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Causal attention: [batch, heads, length, size] of queries, keys and values of that shape."""
-    if q.device.type == "cpu" and q.requires_grad:
-        # Torch's fused attention for CPUs has a backward pass in bf16 that takes as long as the rest of the step
-        # (docs/log.md).
-        scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + mask
-        return scores.softmax(-1).to(v.dtype) @ v
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 def _rope_table(length: int, size: int) -> Tensor:

@@ -43,7 +43,10 @@ def branch(
     """
     if scope == "layer" and set(choices) == {SKIP}:
         return x
-    attended = attend(layer, x, rotations) if past is None else attend_to_past(layer, x, rotations, past, earlier)
+    if past is None:
+        attended = attend(layer, x, rotations, earlier)
+    else:
+        attended = attend_to_past(layer, x, rotations, past, earlier)
     ffns = list(dict.fromkeys(BIG if choice == REPEAT else choice for choice in choices if choice != SKIP))
     read = x if getattr(layer, "parallel", False) else attended
     updates = dict(zip(ffns, layer.feed_forward(read, ffns), strict=True)) if ffns else {}
@@ -52,14 +55,17 @@ def branch(
     if REPEAT in choices:
         if past is not None:
             raise InputError(f"choice {REPEAT}: can be tried only where all tokens take the same route")
-        by_choice[REPEAT] = branch(layer, by_choice[BIG], rotations, (BIG,))
+        by_choice[REPEAT] = branch(layer, by_choice[BIG], rotations, (BIG,), earlier=earlier)
     return torch.stack([by_choice[choice] for choice in choices], dim=1).flatten(0, 1)
 
 
-def attend(layer: RoutableLayer, x: Tensor, rotations: Any) -> Tensor:
-    """The residual stream x [prefixes, batch, length, width] after causal attention within each prefix."""
+def attend(layer: RoutableLayer, x: Tensor, rotations: Any, earlier: Tensor | None = None) -> Tensor:
+    """The residual stream x [prefixes, batch, length, width] after attention within each prefix, causal, or, where
+    given, to what `earlier` [length, length] leaves open.
+    """
     streams = x.flatten(0, 1)
-    mixed = F.scaled_dot_product_attention(*layer.project(streams, rotations), is_causal=True)
+    seen = {"is_causal": True} if earlier is None else {"attn_mask": earlier == 0}
+    mixed = F.scaled_dot_product_attention(*layer.project(streams, rotations), **seen)
     return (streams + layer.merge(mixed.transpose(1, 2).flatten(2))).view(x.shape)
 
 

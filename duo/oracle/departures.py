@@ -3,53 +3,138 @@
 An oracle leaves out layers, token by token, with the true next token in hand, and gains. How much would it gain if next
 tokens came as the model itself predicts them, so that no route were better than all big in expectation? That is luck,
 computed exactly (duo.oracle.null). Losses are isolated: all tokens of a document take the route under trial.
+
+A model that is too sure of itself makes luck look small, and what is left real. So its prediction is taken at the
+temperature under which labels are likeliest. No document has a say in its own: every other one makes a half, and the
+temperature of a half is fitted on the other.
 """
 
-from typing import NamedTuple
+import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.oracle import choosers
+from duo.oracle.choosers import Predict
+from duo.oracle.null import sample_labels
 from duo.oracle.tree import Enumerator
-from duo.terms import ALL_BIG
+from duo.oracle.walked import Walked
+from duo.seeds import stream
+from duo.terms import ALL_BIG, SAMPLED
+
+log = logging.getLogger(__name__)
+
+FLATTEST, SHARPEST = 1 / 32, 32.0  # one over the temperature
+STEP = 1e-3  # of it, relative: after a step of Newton's that is shorter, what is missing is some millionth
+STEPS = 30
 
 
-class Walked(NamedTuple):
-    """What the tree says of every token, in nats, routes in order of the space's codes."""
-
-    losses: np.ndarray  # [documents, length, routes] of the true labels
-    expected: np.ndarray  # [documents, length, routes] if labels came as the model predicts them, all big
-    null: np.ndarray  # [departures + 1, documents, length] the oracle's, of so many departures at most, if they did
-
-
-def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray) -> Walked:
+def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: int = 0) -> Walked:
     """Walk the tree of each document, one after the other, so that memory is that of one; shows its progress.
 
-    tokens, labels [documents, length]. InputError where the enumerator's space is not bounded by departures, or leaves
-    one route, or a loss is not finite.
+    tokens, labels [documents, length], of two documents or more. seed: of the labels that are sampled. InputError where
+    the enumerator's space is not bounded by departures, or leaves one route, or a loss is not finite.
     """
     space = enumerator.space
-    if space.departures is None or len(space) < 2:
+    if not space.departures or len(space) < 2:
         raise InputError(f"departures {space.departures}: should be 1 or more, or there is nothing to choose")
     predict = choosers.by_route(enumerator.model, space, space.named(ALL_BIG), enumerator.device, enumerator.scope)
-    budgets = [space.places - departures for departures in range(min(space.departures, space.places) + 1)]
-    parts = []
+    sharpness, *derivatives = cross_fitted(predict, tokens, labels)
+    found = _empty(*labels.shape, len(space), 1 + min(space.departures, space.places))
+    found.temperatures[:] = 1 / sharpness
+    found.fit_slopes[:], found.fit_curvatures[:] = derivatives
     with tqdm(
         total=labels.size * len(space), unit="loss", unit_scale=True, disable=None, desc="departures"
     ) as progress:
-        for document, wanted in zip(tokens, labels, strict=True):
-            predicted, ids = predict(document), torch.from_numpy(document)[None]
-            words = torch.from_numpy(wanted)[None, None]
-            scores = enumerator.everything(ids, words, predicted[None, None], budgets, progress.update)
-            best = scores.highest[:, 0].cummax(dim=0).values.double()
-            null = -(predicted.double().exp() * best).sum(-1)
-            parts.append(Walked(scores.losses[0, 0].numpy(), scores.expected[0, 0].numpy(), null.numpy()))
-    losses, expected, null = zip(*parts, strict=True)
-    found = Walked(np.stack(losses), np.stack(expected), np.stack(null, axis=1))
-    wrong = np.flatnonzero(~np.isfinite(found.losses).all(axis=(1, 2)))
-    if len(wrong):
-        raise InputError(f"losses of the model: one of document {wrong[0]} is not finite")
+        for row, (document, wanted) in enumerate(zip(tokens, labels, strict=True)):
+            predicted = predict(document)
+            tempered = (predicted * sharpness[row]).log_softmax(-1)
+            drawn = sample_labels(tempered.numpy(), stream(seed, SAMPLED, row))
+            words = torch.from_numpy(np.stack([wanted, drawn]))
+            budgets = [space.places - departures for departures in range(len(found.null_gain))]
+            ids = torch.from_numpy(document)[None]
+            scores = enumerator.everything(ids, words[:, None], tempered[None, None], budgets, progress.update)
+            found.losses[row], found.sampled[row] = scores.losses[:, 0].numpy()
+            if not np.isfinite(found.losses[row]).all():
+                raise InputError(f"losses of the model: one of document {row} is not finite")
+            found.sampled_labels[row], found.expected[row] = drawn, scores.expected[0, 0].numpy()
+            found.surprisal[row] = -tempered.gather(1, words[0, :, None])[:, 0].numpy()
+            found.entropy[row] = choosers.entropy(tempered).numpy()
+            found.plain_entropy[row] = choosers.entropy(predicted).numpy()
+            for departures, highest in enumerate(scores.highest[:, 0]):
+                gain = highest - scores.highest[0, 0]
+                expected = _mean(tempered, gain)
+                slope = _mean(tempered, gain * predicted) - expected * _mean(tempered, predicted)
+                found.null_gain[departures, row], found.null_slopes[departures, row] = expected, slope
+                found.plain_null_gain[departures, row] = _mean(predicted, gain)
+            if progress.disable:
+                log.info("documents %d of %d", row + 1, len(tokens))
     return found
+
+
+def _empty(documents: int, length: int, routes: int, bounds: int) -> Walked:
+    """Room for what is found."""
+    by_token = (documents, length)
+    kinds = {"sampled_labels": np.int64, "losses": np.float32, "sampled": np.float32, "expected": np.float32}
+    shapes = dict.fromkeys(("losses", "sampled", "expected"), (*by_token, routes))
+    shapes |= dict.fromkeys(("null_gain", "plain_null_gain", "null_slopes"), (bounds, *by_token))
+    shapes |= dict.fromkeys(("temperatures", "fit_slopes", "fit_curvatures"), (documents,))
+    return Walked(*(np.empty(shapes.get(name, by_token), kinds.get(name, np.float64)) for name in Walked._fields))
+
+
+def _mean(log_probabilities: Tensor, values: Tensor) -> np.ndarray:
+    """[length] mean of values [length, vocabulary] where words come by log_probabilities [length, vocabulary]."""
+    return (log_probabilities.exp() * values).sum(-1, dtype=torch.float64).numpy()
+
+
+def cross_fitted(predict: Predict, tokens: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """[3, documents] one over the temperature at which labels are likeliest, of each document by the other half, and
+    Walked's fit_slopes and fit_curvatures.
+
+    tokens, labels [documents, length]; every other document makes a half.
+    """
+    found = np.empty((3, len(tokens)))
+    with tqdm(disable=None, desc="temperatures", unit=" documents", leave=False) as progress:
+        for half in (0, 1):
+            own = slice(half, None, 2)
+            found[0, 1 - half :: 2], found[1:, own] = _fit(predict, tokens[own], labels[own], progress.update)
+    return found
+
+
+def _fit(
+    predict: Predict, tokens: np.ndarray, labels: np.ndarray, on_document: Callable[[], None]
+) -> tuple[float, np.ndarray]:
+    """One over the temperature at which labels are likeliest, from FLATTEST to SHARPEST; derivatives [2, documents].
+
+    What duo.oracle.choosers.fit finds from all predictions at once, which may not fit into memory: here each step of
+    Newton's method reads the documents again, a forward pass each.
+    """
+    weight = 1.0
+    for _ in range(STEPS):
+        derivatives = np.zeros((2, len(tokens)))
+        for row, (document, wanted) in enumerate(zip(tokens, labels, strict=True)):
+            derivatives[:, row] = _slopes(predict(document), wanted, weight)
+            on_document()
+        slope, curvature = derivatives.sum(axis=1)
+        step = slope / max(curvature, 1e-12)
+        before, weight = weight, min(max(weight - step, weight / 2, FLATTEST), weight * 2, SHARPEST)
+        if abs(weight - before) < STEP * before:
+            break
+    derivatives[0] -= step * derivatives[1]  # where the last step leads
+    return weight, derivatives
+
+
+def _slopes(predicted: Tensor, labels: np.ndarray, weight: float) -> tuple[float, float]:
+    """First and second derivative, by the weight, of the summed surprisal of labels [length] under a prediction.
+
+    predicted [length, vocabulary], to be multiplied by the weight. The surprisal is convex in it.
+    """
+    chances = (predicted * weight).softmax(-1)
+    mean = (chances * predicted).sum(-1)
+    variance = (chances * (predicted - mean[:, None]) ** 2).sum(-1)
+    slope = mean - predicted[torch.arange(len(labels)), torch.from_numpy(labels)]
+    return slope.double().sum().item(), variance.double().sum().item()

@@ -38,14 +38,15 @@ LOGITS = 2**22  # that are held at once: they should stay in the processor's cac
 class Roots(NamedTuple):
     """What a tree grows from: the tokens to be scored before the first layer, and what they see of one another.
 
-    Without pasts, a token sees those before it under the prefix that is tried. With them, one per layer, it sees itself
-    under that prefix and, of the others, what `earlier` leaves open in the pasts.
+    Without pasts, a token sees those before it under the prefix that is tried, or what `earlier` leaves open. With
+    them, one per layer, it sees itself under that prefix and, of the others, what `earlier` leaves open in the pasts.
     """
 
     x: Tensor  # [batch, length, width]
     rotations: Any  # of the model, for these positions
     pasts: list[Past] | None
-    earlier: Tensor | None  # [length, length of the pasts]: 0 where a token may look, -inf elsewhere
+    earlier: Tensor | None  # [length, length of the pasts or own]: 0 where a token may look, -inf elsewhere
+    asked: Tensor | None = None  # positions that have labels, by default all: others take no work at the leaves
 
 
 class Scores(NamedTuple):
@@ -333,11 +334,10 @@ class Enumerator:
         return within & (big <= self.budget)
 
     def _scored(self, roots: Roots, labels: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Codes [routes] with losses [routes, sets, batch, length] on the CPU, a chunk of routes at a time, in
-        the order of `_prefixes`.
-        """
-        size, labels = max(1, self.chunk // labels[0].numel()), labels.to(self.device.name)
+        """Codes [routes] and losses [routes, sets, batch, length] on the CPU, in chunks and order of `_prefixes`."""
+        size, labels = max(1, self.chunk // roots.x[..., 0].numel()), labels.to(self.device.name)
         for codes, x in self._prefixes(roots, self.space.places, size):
+            x = x if roots.asked is None else x[:, :, roots.asked]
             yield codes, self._score(x, labels, self._compiled_loss if len(x) == size else label_losses)[: len(codes)]
 
     def _score(self, x: Tensor, labels: Tensor, score: Callable[[Routable, Tensor, Tensor], Tensor]) -> Tensor:

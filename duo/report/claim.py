@@ -72,11 +72,15 @@ class Test:
 
 @dataclass(frozen=True)
 class Beside:
-    """Statistics that stand beside a claim: every one that is like `statistic` in the columns `by`."""
+    """Statistics that stand beside a claim: every one that is like `statistic` in the columns `by`.
+
+    tasks: names of other people's tasks; where given, of these, whatever kind of text the claim is judged on.
+    """
 
     table: Table
     statistic: Statistic
     by: tuple[str, ...] = COLUMNS
+    tasks: tuple[str, ...] = ()
 
     def concerns(self, row: Mapping[str, Any]) -> bool:
         """Whether a row of a table of statistics is one of them."""

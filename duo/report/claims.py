@@ -65,6 +65,7 @@ class Scope:
     skipping_routers: bool  # whether any router of a model that saw skips may skip, for every domain
     skips: bool  # whether what a model skips that saw skips is studied
     dense: Sequence[float]  # chances of the big FFN at which a dense model stands beside Duo
+    tasks: Sequence[str]  # of others, that the models are compared on beside their losses
     frozen: bool  # whether a model with small FFNs added to frozen others does, at the chance of training
 
 
@@ -292,6 +293,13 @@ def _on_skips_and_schedules(scope: Scope) -> list[Claim]:
     ]
 
 
+def _on_tasks(scope: Scope) -> list[Beside]:
+    """C17 as the paper has it: how far Duo is behind dense models on other people's tasks, all small and all big."""
+    places = [budget for place, budget in ((0.0, 0.0), (1.0, float(scope.layers))) if place in scope.dense]
+    behind = (ablation.duo_against_dense("accuracy", budget) for budget in places if scope.tasks)
+    return [Beside(ABLATION_STATISTICS, statistic, tasks=tuple(scope.tasks)) for statistic in behind]
+
+
 def _on_skips(statistic: Statistic, kind: str, delta: float, scope: Scope, halved: bool = False) -> Test:
     """Of what the oracle of a model skips that saw skips."""
     needs = "a model that saw skips in skips.models"
@@ -344,6 +352,7 @@ def _on_tokens_and_training(scope: Scope) -> list[Claim]:
                     ABLATION_STATISTICS, ablation.duo_against_dense("loss", 0.0), ("family", "subject", "reference")
                 ),
                 Beside(ABLATION_STATISTICS, ablation.nearness("accuracy")),
+                *_on_tasks(scope),
             ),
         ),
         Claim(

@@ -53,10 +53,11 @@ class Evidence:
 
     def rows(self, wanted: Test | Beside, whose: str) -> list[dict]:
         """Of a table of statistics, those that a claim wants, of these models."""
+        domains = getattr(wanted, "tasks", ()) or (self.domain,)
         return [
             row
             for row in self.statistics.get(wanted.table, [])
-            if row["domain"] == self.domain and row["model"] in self.models[whose] and wanted.concerns(row)
+            if row["domain"] in domains and row["model"] in self.models[whose] and wanted.concerns(row)
         ]
 
     def of(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -121,7 +122,8 @@ def _shown(claim: Claim, evidence: Evidence) -> list[dict[str, Any]]:
     return [
         {name: row[name] for name in (*COLUMNS, "low", "high", "error", "clusters")}
         | evidence.of([row])
-        | {"role": SHOWN, "statistic": row["words"], "estimate": row["value"], "kind": "", "supports": ""}
+        | {"role": SHOWN, "statistic": f"{row['domain']}: {row['words']}" if beside.tasks else row["words"]}
+        | {"estimate": row["value"], "kind": "", "supports": ""}
         | dict.fromkeys(("delta", "seed_error", "p"), nan)
         | {"seed_low": row["value"], "seed_high": row["value"], "verdict": ""}
         for beside in claim.shown

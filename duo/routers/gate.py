@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from duo.errors import InputError
 from duo.model.device import Device
-from duo.model.transformer import Duo, Layer, Positions, forward_flops
+from duo.model.switched import Positions, Switched, SwitchedLayer
+from duo.model.transformer import forward_flops
 from duo.routers.whole_budgets import whole_budget
 from duo.routes import RouteSpace
 from duo.settings import OneRouter, RouterTraining
@@ -32,9 +33,9 @@ BATCH = 16  # documents scored at once
 # (layer's index, logits [..., choices]) -> weights [..., choices] that add up to 1
 Weigh = Callable[[int, Tensor], Tensor]
 # (layer, normed stream [batch, length, width], weights, choices) -> what its FFNs add to the stream
-Update = Callable[[Layer, Tensor, Tensor, tuple[str, ...]], Tensor]
+Update = Callable[[SwitchedLayer, Tensor, Tensor, tuple[str, ...]], Tensor]
 # (layer's index, layer, gate, stream, positions) -> the stream after the layer, and the gate's logits
-Step = Callable[[int, Layer, nn.Linear, Tensor, Positions], tuple[Tensor, Tensor]]
+Step = Callable[[int, SwitchedLayer, nn.Linear, Tensor, Positions], tuple[Tensor, Tensor]]
 
 
 class Router(nn.Module):
@@ -55,7 +56,7 @@ class Router(nn.Module):
 class Routed(nn.Module):
     """A backbone with the router that decides for it."""
 
-    def __init__(self, backbone: Duo, router: Router):
+    def __init__(self, backbone: Switched, router: Router):
         super().__init__()
         self.backbone, self.router = backbone, router
 
@@ -89,7 +90,7 @@ class Routed(nn.Module):
 
 
 def routed_layer(
-    layer: Layer,
+    layer: SwitchedLayer,
     gate: nn.Linear,
     x: Tensor,
     positions: Positions,
@@ -103,7 +104,7 @@ def routed_layer(
     """
     normed_input = layer.attention_norm(x)
     attention = layer.attention(normed_input, positions)
-    normed = layer.ffn_norm(x + attention)
+    normed = layer.ffn_norm(x if layer.parallel else x + attention)
     logits = gate(normed_input if whole else normed).float()
     weights = weigh(logits)
     if whole:
@@ -111,7 +112,7 @@ def routed_layer(
     return x + attention + update(layer, normed, weights, choices), logits
 
 
-def mixed(layer: Layer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
+def mixed(layer: SwitchedLayer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
     """The weighted sum of what the FFNs add; a skip adds nothing. Computes every FFN for every token."""
     parts = (
         weights[..., index, None] * layer.ffns[choice](normed) for index, choice in enumerate(choices) if choice != SKIP
@@ -119,7 +120,7 @@ def mixed(layer: Layer, normed: Tensor, weights: Tensor, choices: tuple[str, ...
     return sum(parts)
 
 
-def grouped(layer: Layer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
+def grouped(layer: SwitchedLayer, normed: Tensor, weights: Tensor, choices: tuple[str, ...]) -> Tensor:
     """What `mixed` gives for weights that are all 0 or 1, where only the FFN that a token takes is computed for it."""
     rows, chosen = normed.flatten(0, 1), weights.argmax(-1).flatten()
     updates = torch.zeros_like(rows)
@@ -178,7 +179,7 @@ def targets(spec: OneRouter, layers: int) -> dict[int, float]:
 
 
 def train(
-    backbone: Duo,
+    backbone: Switched,
     spec: OneRouter,
     skip: str,
     settings: RouterTraining,
@@ -191,7 +192,7 @@ def train(
     data: the splits train and validation. With settings.backbone "trained" the backbone's weights change too, in
     place. The caller removes the run's checkpoints.
     """
-    router = Router(len(backbone.layers), backbone.shape.width, tuple(spec.choices), skip).to(device.name)
+    router = Router(len(backbone.layers), backbone.width, tuple(spec.choices), skip).to(device.name)
     routed = Routed(backbone.requires_grad_(settings.backbone == "trained"), router)
     objective = RouterObjective(routed, targets(spec, len(backbone.layers)), settings, device, data["validation"])
     history = loop.train(objective, settings, data["train"], spec.mix, run)
@@ -214,13 +215,13 @@ class RouterObjective:
         choices, whole = routed.router.choices, routed.router.whole
 
         def soft_layer(
-            layer: Layer, gate: nn.Linear, x: Tensor, positions: Positions, temperature: Tensor
+            layer: SwitchedLayer, gate: nn.Linear, x: Tensor, positions: Positions, temperature: Tensor
         ) -> tuple[Tensor, Tensor]:
             return routed_layer(
                 layer, gate, x, positions, choices, whole, lambda logits: soften(logits, temperature), mixed
             )
 
-        def cross_entropy(backbone: Duo, x: Tensor, labels: Tensor) -> Tensor:
+        def cross_entropy(backbone: Switched, x: Tensor, labels: Tensor) -> Tensor:
             return F.cross_entropy(backbone.logits(x).flatten(0, 1).float(), labels.flatten())
 
         self._layer, self._cross_entropy = (device.compiled(function) for function in (soft_layer, cross_entropy))
@@ -339,7 +340,7 @@ def save(routed: Routed, path: Path, backbone: bool) -> None:
     safetensors.torch.save_file(tensors, path, metadata={"router": kind})  # one key: the file has them in any order
 
 
-def load(path: Path, backbone: Duo) -> Routed:
+def load(path: Path, backbone: Switched) -> Routed:
     """The router that `save` wrote beside a backbone, whose weights are replaced by saved ones.
 
     InputError where they don't fit.
@@ -348,7 +349,7 @@ def load(path: Path, backbone: Duo) -> Routed:
         with safe_open(path, "pt") as file:
             kind = json.loads(file.metadata()["router"])
         skip = "layer" if kind["whole"] else "ffn"
-        router = Router(len(backbone.layers), backbone.shape.width, tuple(kind["choices"]), skip)
+        router = Router(len(backbone.layers), backbone.width, tuple(kind["choices"]), skip)
         routed = Routed(backbone, router)
         tensors = safetensors.torch.load_file(path)
         routed.load_state_dict(backbone.state_dict(prefix="backbone.") | tensors)
@@ -373,6 +374,17 @@ def flops(routed: Routed, tokens: int, big: float, skip: float) -> float:
 
 def summary(routed: Routed, scored: Mapping[str, dict[str, np.ndarray]], domains: np.ndarray) -> dict:
     """ROUTER_METRICS from `score`, domains [documents]: losses, layers used, and what hard routing computes."""
+    shape, tokens = routed.backbone.shape, scored[HARD]["loss"].shape[1]
+    used = (scored[HARD][name].mean(dtype=np.float64).item() for name in (BIG, SKIP))
+    alone = {"all_big": forward_flops(shape, tokens, shape.layers), "all_small": forward_flops(shape, tokens, 0)}
+    return means(scored, domains) | {"flops_a_token": {"hard": flops(routed, tokens, *used)} | alone}
+
+
+def means(scored: Mapping[str, dict[str, np.ndarray]], domains: np.ndarray) -> dict:
+    """By domain and kind, means of what `score` gives: losses in nats, layers used; and perplexity.
+
+    domains [documents]
+    """
     report = {}
     for domain in dict.fromkeys(domains.tolist()):
         kinds = {
@@ -380,7 +392,4 @@ def summary(routed: Routed, scored: Mapping[str, dict[str, np.ndarray]], domains
             for kind, arrays in scored.items()
         }
         report[domain] = {kind: means | {"perplexity": math.exp(means["loss"])} for kind, means in kinds.items()}
-    shape, tokens = routed.backbone.shape, scored[HARD]["loss"].shape[1]
-    used = (scored[HARD][name].mean(dtype=np.float64).item() for name in (BIG, SKIP))
-    alone = {"all_big": forward_flops(shape, tokens, shape.layers), "all_small": forward_flops(shape, tokens, 0)}
-    return report | {"flops_a_token": {"hard": flops(routed, tokens, *used)} | alone}
+    return report

@@ -105,4 +105,14 @@ MULTIPLE_CHOICE = table(
     _LABEL,
 )
 
+# Questions of other people's tasks, those of a task in random order.
+QUESTIONS = table(
+    "tasks/questions.parquet",
+    field("task", pa.string(), "a key of params tasks"),
+    field("question", pa.string(), "id of the question in its task"),
+    field("context", pa.string(), "what the model reads first"),
+    field("endings", pa.list_(pa.string()), "the answers, each of which follows the context behind a space"),
+    field("label", pa.int32(), "index of the right answer"),
+)
+
 CACHE = File("cache/{name}")

@@ -31,18 +31,20 @@ _ITEM = field("item", pa.int32(), "index of the item in its domain")
 
 _LABEL = field("label", pa.int32(), "index of the true ending")
 
-# What the evaluation harness made of the items; of tasks other than ours each item is a document of its own.
+# What the evaluation harness made of the items and questions; of tasks other than ours each item is a document of its
+# own.
 HARNESS = table(
     "harness/{model}.parquet",
     fields.MODEL,
     field("p_big", pa.float64(), "chance of the big FFN"),
-    field("domain", pa.string(), "a key of params corpus, or the name of another task of the harness"),
+    field("domain", pa.string(), "a key of params corpus, or the name of another task"),
     fields.DOCUMENT,
     fields.CLUSTER,
     _ITEM,
     _LABEL,
     field("choice", pa.int32(), "index of the ending with the highest log-likelihood per character"),
     field("correct", pa.bool_(), "the harness's acc_norm"),
+    field("likeliest", pa.int32(), "index of the ending with the highest log-likelihood, the harness's acc"),
     field("log_likelihoods", pa.list_(pa.float64()), "of the endings", "nats"),
     field("lengths", pa.list_(pa.int32()), "of the endings", "characters"),
 )

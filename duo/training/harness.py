@@ -1,7 +1,8 @@
-"""Our model in EleutherAI's evaluation harness, which scores the items of duo.data.tasks and other tasks of its own.
+"""Models in EleutherAI's evaluation harness, which scores the items of duo.data.tasks, the questions of
+duo.data.questions, and other tasks of its own.
 
 A loss in nats says little to somebody who knows benchmarks; the harness's accuracy does, by the rules that everybody
-uses. Nothing is fetched for our own items. Set HF_HUB_OFFLINE before this module is imported to be sure of it.
+uses. Nothing is fetched for items and questions. Set HF_HUB_OFFLINE before this module is imported to be sure of it.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the harness is imported
 
@@ -23,19 +25,22 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 from tokenizers import Tokenizer
+from torch import Tensor
 from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.seeds import stream
+from duo.tables.training import HARNESS
 from duo.training.random_routes import final_streams
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)
 log = logging.getLogger(__name__)
 
-BATCH = 64  # sequences computed at once
-# Our items in the harness's format of a task, but for its name and its data.
+DUO_BATCH = 64  # sequences computed at once
+PRETRAINED_BATCH = 16
+# A task of ours in the harness's format, but for its name, its data, and what stands between context and ending.
 TASK = {
     "dataset_path": "json",
     "test_split": "test",
@@ -43,37 +48,49 @@ TASK = {
     "doc_to_text": "context",
     "doc_to_choice": "endings",
     "doc_to_target": "label",
-    "target_delimiter": "",  # endings begin with white space
     "num_fewshot": 0,
-    # acc_norm: the choice has the highest log-likelihood per character.
-    "metric_list": [{"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True}],
+    # acc: the choice has the highest log-likelihood; acc_norm: the highest per character.
+    "metric_list": [
+        {"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in ("acc", "acc_norm")
+    ],
     "metadata": {"version": 1.0},
 }
+AS_ITEMS = {"task": "domain", "question": "document"}  # columns of QUESTIONS as those of items
 
 Encoded = tuple[tuple[str, str], list[int], list[int]]  # context and ending as texts, then the ids of both
 Score = tuple[float, bool]  # log-likelihood of an ending in nats, and whether greedy decoding would give it
 
 
 class HarnessModel(TemplateLM):
-    """A Duo model under random routes with one chance of the big FFN, in the form that the harness wants a model in.
+    """A causal model in the form that the harness wants a model in; what it computes, and of which texts, is told by
+    the classes below.
 
-    The endings of one context share their routes, so that random routes favour none. bos: id of the BOS token,
-    which precedes every text. InputError from tasks that generate text or take the likelihood of a whole one.
+    start: id of the token that precedes every text. longest: how many tokens the model reads. words: what the model is,
+    for whoever awaits it. InputError from tasks that generate text or take the likelihood of a whole one.
     """
 
-    def __init__(self, model: Duo, tokenizer: Tokenizer, bos: int, p_big: float, device: Device, seed: int):
+    def __init__(self, start: int, longest: int, batch: int, words: str, device: Device):
         super().__init__()
-        self.model, self.tokenizer, self.bos, self.p_big = model, tokenizer, bos, p_big
-        self.runtime, self.seed = device, seed
+        self.start, self.longest, self.batch, self.words, self.runtime = start, longest, batch, words, device
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of the text alone."""
+        raise NotImplementedError
+
+    def logits(self, tokens: Tensor, scored: Tensor, contexts: Sequence[list[int]]) -> Tensor:
+        """Logits [scored tokens, vocabulary] of what follows the tokens [batch, length] that are scored [batch, length]
+        bool; contexts: the ids of each row's context, uncut.
+        """
+        raise NotImplementedError
 
     @property
     def eot_token_id(self) -> int:
-        return self.bos
+        return self.start
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: object) -> list[int]:
-        """Token ids of the text, BOS first unless add_special_tokens is False."""
-        ids = self.tokenizer.encode(string, add_special_tokens=False).ids
-        return ids if add_special_tokens is False else [self.bos, *ids]
+        """Token ids of the text, the token that begins it first unless add_special_tokens is False."""
+        ids = self.encode(string)
+        return ids if add_special_tokens is False else [self.start, *ids]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[Score]:
         """The score of the ending in every request, given its context."""
@@ -83,35 +100,34 @@ class HarnessModel(TemplateLM):
         # Longest first: a batch is padded to its longest row, and memory runs out in the first batch or never.
         by_length = sorted(range(len(requests)), key=lambda index: -len(requests[index][1]) - len(requests[index][2]))
         scores: list[Score] = [(0.0, False)] * len(requests)
-        with tqdm(total=len(requests), unit=" endings", disable=None, desc=f"p_big {self.p_big:g}") as progress:
-            for start in range(0, len(requests), BATCH):
-                batch = by_length[start : start + BATCH]
+        with tqdm(total=len(requests), unit=" endings", disable=None, desc=self.words) as progress:
+            for start in range(0, len(requests), self.batch):
+                batch = by_length[start : start + self.batch]
                 for index, score in zip(batch, self._score([requests[index][1:] for index in batch]), strict=True):
                     scores[index] = score
                 progress.update(len(batch))
         if progress.disable:
-            log.info("p_big %g: %d endings", self.p_big, len(requests))
+            log.info("%s: %d endings", self.words, len(requests))
         return scores
 
     @torch.no_grad()
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Score]:
-        """Scores of (context, ending) pairs of ids. Of a text beyond the sequence length the beginning is cut off."""
-        sequence, layers = self.model.shape.sequence, self.model.shape.layers
-        rows = [(context + ending)[-(sequence + 1) :] for context, ending in pairs]
+        """Scores of (context, ending) pairs of ids. Of a text that is too long the beginning is cut off."""
+        rows = [(context + ending)[-(self.longest + 1) :] for context, ending in pairs]
         length = max(map(len, rows)) - 1
-        padded = [row[:-1] + [self.bos] * (length + 1 - len(row)) for row in rows]
-        tokens = torch.tensor(padded, device=self.runtime.name)
-        uniform = np.stack(
-            [stream(self.seed, "routes", *context).random((length, layers), np.float32) for context, _ in pairs]
-        )
+        # The model is causal: what a row is filled up with at its end is seen by no token that is scored.
+        padded = [row[:-1] + [self.start] * (length + 1 - len(row)) for row in rows]
         lengths = [min(len(ending), len(row) - 1) for row, (_, ending) in zip(rows, pairs, strict=True)]
         last = np.array([len(row) - 1 for row in rows])[:, None]
         positions = np.arange(length)
         scored = torch.from_numpy((positions >= last - np.array(lengths)[:, None]) & (positions < last))
         labels = torch.tensor([label for row, count in zip(rows, lengths, strict=True) for label in row[-count:]])
+        where = self.runtime.name
         with self.runtime.autocast():
-            streams = final_streams(self.model, tokens, uniform, self.p_big)
-            logits = self.model.logits(streams[scored.to(self.runtime.name)]).float().cpu()
+            logits = self.logits(
+                torch.tensor(padded, device=where), scored.to(where), [context for context, _ in pairs]
+            )
+        logits = logits.float().cpu()
         likelihoods = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0].double().split(lengths)
         greedy = (logits.argmax(-1) == labels).split(lengths)
         return [(value.sum().item(), bool(same.all())) for value, same in zip(likelihoods, greedy, strict=True)]
@@ -123,37 +139,81 @@ class HarnessModel(TemplateLM):
         raise InputError("tasks of output_type generate_until can't be run here; give multiple_choice ones")
 
 
-def run(model: HarnessModel, items: pa.Table, others: list[str]) -> pa.Table:
-    """Columns p_big to lengths of HARNESS: the model's answers to our items, and to other tasks by name or file.
+class DuoInHarness(HarnessModel):
+    """A Duo model under random routes with one chance of the big FFN.
 
-    items: columns of MULTIPLE_CHOICE, of which every domain makes a task. InputError for another task that is not
-    there, does not load, or is no multiple choice.
+    The endings of one context share their routes, so that random routes favour none. bos: id of the BOS token, which
+    precedes every text.
+    """
+
+    def __init__(self, model: Duo, tokenizer: Tokenizer, bos: int, p_big: float, device: Device, seed: int):
+        super().__init__(bos, model.shape.sequence, DUO_BATCH, f"p_big {p_big:g}", device)
+        self.model, self.own_tokenizer, self.p_big, self.seed = model, tokenizer, p_big, seed
+
+    def encode(self, text: str) -> list[int]:
+        return self.own_tokenizer.encode(text, add_special_tokens=False).ids
+
+    def logits(self, tokens: Tensor, scored: Tensor, contexts: Sequence[list[int]]) -> Tensor:
+        size = tokens.shape[1], self.model.shape.layers
+        uniform = np.stack([stream(self.seed, "routes", *context).random(size, np.float32) for context in contexts])
+        return self.model.logits(final_streams(self.model, tokens, uniform, self.p_big)[scored])
+
+
+class PretrainedInHarness(HarnessModel):
+    """A model of transformers with its tokenizer, as duo.model.pretrained loads them: all big, as it is.
+
+    start: id of the token that precedes every text; longest: how many tokens it reads.
+    """
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, start: int, longest: int, device: Device):
+        super().__init__(start, longest, PRETRAINED_BATCH, name, device)
+        self.model, self.own_tokenizer, self.p_big = model, tokenizer, 1.0
+
+    def encode(self, text: str) -> list[int]:
+        return self.own_tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def logits(self, tokens: Tensor, scored: Tensor, contexts: Sequence[list[int]]) -> Tensor:
+        streams = self.model.base_model(tokens, use_cache=False).last_hidden_state
+        return self.model.get_output_embeddings()(streams[scored])
+
+
+def run(model: HarnessModel, items: pa.Table, questions: pa.Table, others: Sequence[str] = ()) -> pa.Table:
+    """Columns p_big to lengths of HARNESS: the model's answers to our items, to the questions of other people's tasks,
+    and to tasks of the harness by name or file.
+
+    items: columns of MULTIPLE_CHOICE, of which every domain makes a task; questions: of QUESTIONS. InputError for
+    another task that is not there, does not load, or is no multiple choice.
     """
     with tempfile.TemporaryDirectory() as folder:
-        tasks = _local_tasks(items, Path(folder)) | _other_tasks(others)
-        results = evaluator.evaluate(
-            lm=model, task_dict={"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True
-        )
+        kept = Path(folder)
+        tasks = _local_tasks(items, kept, "")  # endings of ours begin with white space
+        tasks |= _local_tasks(questions.rename_columns(AS_ITEMS), kept, " ") | _other_tasks(others)
+        group, samples = {"tasks": tasks, "groups": {}}, {}
+        if tasks:
+            samples = evaluator.evaluate(lm=model, task_dict=group, bootstrap_iters=0, log_samples=True)["samples"]
     rows = []
-    for name, answers in results["samples"].items():
+    for name, answers in samples.items():
         for answer in sorted(answers, key=lambda answer: answer["doc_id"]):
             rows.append({"p_big": model.p_big} | _row(name, answer, tasks[name]))
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(rows, pa.schema([field for field in HARNESS.schema if field.name != "model"]))
 
 
-def _local_tasks(items: pa.Table, folder: Path) -> dict[str, Task]:
-    """Our items as one task per domain, with data files in `folder`, which must stay until the tasks have run."""
+def _local_tasks(items: pa.Table, folder: Path, between: str) -> dict[str, Task]:
+    """Items of ours as one task per domain, with data files in `folder`, which must stay until the tasks have run.
+
+    between: what stands between a context and its endings.
+    """
     datasets.disable_progress_bars()
     rows, specs = items.to_pylist(), []
     for domain in dict.fromkeys(row["domain"] for row in rows):
         file = folder / f"{domain}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows if row["domain"] == domain), encoding="utf-8")
         source = {"data_files": {"test": str(file)}, "cache_dir": str(folder / "cache")}
-        specs.append(TASK | {"task": domain, "dataset_kwargs": source})
-    return TaskManager(include_defaults=False).load(specs)["tasks"]
+        specs.append(TASK | {"task": domain, "dataset_kwargs": source, "target_delimiter": between})
+    return TaskManager(include_defaults=False).load(specs)["tasks"] if specs else {}
 
 
-def _other_tasks(names: list[str]) -> dict[str, Task]:
+def _other_tasks(names: Sequence[str]) -> dict[str, Task]:
     if not names:
         return {}
     manager, tasks = TaskManager(), {}
@@ -181,11 +241,12 @@ def _row(name: str, answer: dict, task: Task) -> dict:
     return {
         "domain": name,
         "document": str(answer["doc"].get("document", answer["doc_id"])),
-        "cluster": str(answer["doc"].get("cluster", answer["doc_id"])),
+        "cluster": str(answer["doc"].get("cluster", answer["doc"].get("document", answer["doc_id"]))),
         "item": answer["doc_id"],
         "label": answer["target"],
         "choice": int(np.argmax(np.array(likelihoods) / lengths)),
         "correct": bool(answer["acc_norm"]),
+        "likeliest": int(np.argmax(likelihoods)),
         "log_likelihoods": likelihoods,
         "lengths": lengths,
     }

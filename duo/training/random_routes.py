@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from duo.model.device import Device
-from duo.model.transformer import Duo, Grouping
+from duo.model.switched import Grouping, Switched
 from duo.seeds import stream
 from duo.settings import Pretrain
 
@@ -20,7 +20,9 @@ from duo.settings import Pretrain
 class RandomRoutes:
     """The objective of training under random routes, as duo.training.loop wants one: the mean loss per token."""
 
-    def __init__(self, model: Duo, settings: Pretrain, device: Device, seed: int, validation: dict[str, np.ndarray]):
+    def __init__(
+        self, model: Switched, settings: Pretrain, device: Device, seed: int, validation: dict[str, np.ndarray]
+    ):
         self.module, self.settings, self.device = model, settings, device
         self.seed, self.validation = seed, validation
         self._layer = device.compiled(lambda layer, x, positions, grouping: layer(x, positions, grouping))
@@ -64,7 +66,7 @@ class RandomRoutes:
 
 
 @torch.no_grad()
-def final_streams(model: Duo, tokens: Tensor, uniform: np.ndarray, p_big: float) -> Tensor:
+def final_streams(model: Switched, tokens: Tensor, uniform: np.ndarray, p_big: float) -> Tensor:
     """Residual streams [batch, length, width] after the last layer, under random routes of big and small.
 
     tokens [batch, length]; uniform [batch, length, layers], numbers between 0 and 1: a layer is big where its number
@@ -108,6 +110,6 @@ def _likely_range(tokens: int, chance: float) -> tuple[int, int]:
     return max(0, math.floor((mean - spread) / 64) * 64), min(tokens, math.ceil((mean + spread) / 64) * 64)
 
 
-def _cross_entropy(model: Duo, x: Tensor, labels: Tensor) -> Tensor:
+def _cross_entropy(model: Switched, x: Tensor, labels: Tensor) -> Tensor:
     """Mean loss of the residual stream x [batch, length, width] on labels [batch, length]."""
     return F.cross_entropy(model.logits(x).flatten(0, 1).float(), labels.flatten())

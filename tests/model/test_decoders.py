@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-import transformers
+from made_up_decoders import GPT2, LLAMA, NEOX, OPT, made_up
 
 import duo
 from duo import api
@@ -13,8 +13,6 @@ from duo.model.device import Device
 from duo.oracle.branch import log_probabilities
 from duo.routes import RouteSpace
 
-SIZES = {"vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
-LLAMA = SIZES | {"intermediate_size": 48, "max_position_embeddings": 64, "num_key_value_heads": 2}
 YARN = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 2.0, "original_max_position_embeddings": 32}
 LLAMA3 = {
     "rope_type": "llama3",
@@ -24,9 +22,6 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
-OPT = SIZES | {"ffn_dim": 48, "max_position_embeddings": 64}
-GPT2 = {"vocab_size": 61, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
-NEOX = SIZES | {"intermediate_size": 48, "max_position_embeddings": 64}
 CONFIGURATIONS = {
     "llama": ("Llama", LLAMA),
     "llama, one head of keys a query": ("Llama", LLAMA | {"num_key_value_heads": 4}),
@@ -75,16 +70,6 @@ CONFIGURATIONS = {
         NEOX | {"tie_word_embeddings": True, "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
     ),
 }
-
-
-def made_up(architecture: str, options: dict) -> torch.nn.Module:
-    """A model with random weights, also where a new one has only ones and zeros."""
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{architecture}Config")(**options)
-    model = transformers.AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
-    for weights in model.parameters():
-        weights.add_(0.1 * torch.randn(weights.shape))
-    return model
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

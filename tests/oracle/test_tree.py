@@ -321,3 +321,32 @@ def test_bf16_is_near_fp32():
     )
     assert not torch.equal(exact, rounded)
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("choices", [(SKIP, BIG), (BIG, REPEAT)])
+def test_only_tokens_that_are_asked_for_are_scored(choices):
+    """At some places, in an order of their own, the losses are those of the whole tree there."""
+    duo, space, asked = make(), RouteSpace(TINY.layers, choices, departures=1), torch.tensor([6, 0, 3])
+    tokens, labels = random_tokens(2, 7), torch.stack([random_tokens(2, 7, seed) for seed in (1, 2)])
+    for chunk in (1, 40, 10_000):
+        tree = Enumerator(duo, space, DEVICE, chunk)
+        roots = tree.roots(tokens)._replace(asked=asked)
+        whole = tree.losses(tokens, labels)
+        torch.testing.assert_close(tree.losses_from(roots, labels[..., asked]), whole[:, :, asked])
+
+
+@pytest.mark.parametrize("choices", [(SKIP, BIG), (BIG, REPEAT)])
+def test_what_tokens_see_of_one_another_can_be_told(choices):
+    """Two texts in one row, of which neither sees the other, are as two rows; all earlier ones is the usual way."""
+    duo, space = make(), RouteSpace(TINY.layers, choices)
+    tree, tokens, labels = Enumerator(duo, space, DEVICE, 40), random_tokens(2, 5), random_tokens(2, 5, seed=1)
+    apart = tree.losses(tokens, labels[None])[0]
+    roots = tree.roots(tokens)
+    alone = torch.full((5, 5), -torch.inf).triu(1)
+    torch.testing.assert_close(tree.losses_from(roots._replace(earlier=alone), labels[None])[0], apart)
+    hidden = torch.full((5, 5), -torch.inf)
+    rows = torch.cat([torch.cat([alone, hidden], 1), torch.cat([hidden, alone], 1)])
+    rotations = torch.cat([roots.rotations] * 2, dim=1)
+    packed = roots._replace(x=roots.x.flatten(0, 1)[None], rotations=rotations, earlier=rows)
+    found = tree.losses_from(packed, labels.flatten()[None, None])[0, 0]
+    torch.testing.assert_close(found, apart.flatten(0, 1), rtol=1e-4, atol=1e-4)

@@ -36,6 +36,7 @@ SCOPE = claims.Scope(
     skipping_routers=True,
     skips=True,
     dense=[0.0, 1.0],
+    tasks=[],
     frozen=True,
 )
 SEEDS = {"duo": 1, "duo-2": 2, "duo-3": 3, "skip": 1}
@@ -214,6 +215,29 @@ def every_statistic(scope: claims.Scope, value: float, without: tuple[Statistic,
         )
         for table in sorted(tables, key=lambda table: table.template)
     }
+
+
+def test_c17_shows_other_people_s_tasks_beside_every_kind_of_text():
+    """As the paper has it; without the tasks, or a dense model at an end, there is less to show."""
+
+    def behind(**changes) -> list[Beside]:
+        (claim,) = [each for each in claims.claims(replace(SCOPE, **changes)) if each.name == "C17"]
+        return [beside for beside in claim.shown if beside.tasks]
+
+    (small, big), tasks = behind(tasks=["arc_easy", "hellaswag"]), ["arc_easy", "hellaswag"]
+    assert (small.statistic.budget, big.statistic.budget) == (0.0, 12.0) and not behind()
+    assert [each.statistic.budget for each in behind(tasks=tasks, dense=[1.0])] == [12.0]
+    claim = Claim("C0", "words", "figure-8", ClaimTest(ORACLE_STATISTICS, A, EFFECT, 0.1), shown=(small,))
+    on_tasks = [row(small.statistic, index / 4, domain=task) for index, task in enumerate([*tasks, "piqa"])]
+    tables = {ORACLE_STATISTICS: [row(A, 1.5), row(A, 1.5, domain="code")], small.table: on_tasks}
+    tables = {table: pa.Table.from_pylist(rows, table.schema) for table, rows in tables.items()}
+    found = judge.judge([claim], tables, GROUPS, SEEDS, 0.95).to_pylist()
+    shown = [(each["domain"], each["statistic"], each["estimate"]) for each in found if each["role"] == "shown"]
+    assert shown == [
+        (domain, f"{task}: {small.statistic.words}", value)
+        for domain in ("text", "code")
+        for task, value in (("arc_easy", 0.0), ("hellaswag", 0.25))
+    ]
 
 
 def test_all_claims_are_judged_and_fit_their_schema(tmp_path, monkeypatch):

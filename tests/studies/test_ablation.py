@@ -235,7 +235,8 @@ SETTING = setting(layers=12, documents=32, tokens=128, random_routes=100, confid
 def test_figure_8_shows_every_kind_and_states_its_constraint():
     studies = [made_up(measure, domain) for domain in ("text", "code") for measure in ("loss", "accuracy")]
     curves = tabled(ABLATION_CURVES, *studies, made_up("accuracy", "arc_easy"))
-    picture = figures.chances(curves, SETTING, SETTINGS)
+    picture = figures.chances(curves, SETTING, SETTINGS, {"arc_easy": 70})
+    assert "and 70 questions of arc_easy; the choice" in picture.caption
     left = picture.figure.axes[::2]
     measured = ["text: loss", "text: right choices", "code: loss", "code: right choices", "arc_easy: right choices"]
     assert [axes.get_title() for axes in left] == measured
@@ -249,7 +250,7 @@ def test_figure_8_shows_every_kind_and_states_its_constraint():
 
 def test_figure_8_shows_intervals_of_differences_from_duo_alone():
     curves = tabled(ABLATION_CURVES, made_up("loss"), made_up("loss", "code"))
-    left, right, _, other = figures.chances(curves, SETTING, SETTINGS).figure.axes
+    left, right, _, other = figures.chances(curves, SETTING, SETTINGS, {}).figure.axes
     assert not left.containers and len(right.containers) == 2, "error bars of dense and frozen models"
     assert right.get_ylim() == other.get_ylim()
     rows = base.of(curves, domain="text", kind="frozen").sort_by("p_big")
@@ -265,7 +266,7 @@ def test_figure_8_draws_a_line_of_the_first_seed_and_marks_of_others():
     estimates = {new: first[1][key] for key, new in renamed.items()}
     estimates |= {LossFrom(new, "duo"): first[1][LossFrom(key, "duo")] for key, new in renamed.items()}
     curves = tabled(ABLATION_CURVES, first, (study, estimates))
-    axes, _ = figures.chances(curves, SETTING, SETTINGS).figure.axes
+    axes, _ = figures.chances(curves, SETTING, SETTINGS, {}).figure.axes
     drawn = [line for line in axes.get_lines() if line.get_marker() in "os^vD"]
     lines = [line for line in drawn if line.get_linestyle() != "None"]
     assert len(lines) == 3 and len(drawn) == 6, "a line and as many loose marks for each of three kinds"
@@ -276,7 +277,7 @@ def test_a_kind_and_a_measure_that_nobody_listed_are_drawn():
     curves = tabled(ABLATION_CURVES, made_up("loss"))
     new = curves.set_column(curves.column_names.index("kind"), "kind", pa.array(["pruned"] * len(curves)))
     new = new.set_column(new.column_names.index("measure"), "measure", pa.array(["regret"] * len(curves)))
-    figure = figures.chances(pa.concat_tables([curves, new.cast(curves.schema)]), SETTING, SETTINGS).figure
+    figure = figures.chances(pa.concat_tables([curves, new.cast(curves.schema)]), SETTING, SETTINGS, {}).figure
     assert [axes.get_title() for axes in figure.axes[::2]] == ["text: loss", "text: regret"]
     assert "pruned" in {text.get_text() for text in figure.legends[0].get_texts()}
     drawn = [line for line in figure.axes[2].get_lines() if line.get_marker() not in ("None", "_")]

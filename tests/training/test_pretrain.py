@@ -7,7 +7,8 @@ from made_up import OPTIMIZER
 from safetensors import safe_open
 
 from duo.model.device import Device
-from duo.model.transformer import FFN, Duo, Shape
+from duo.model.switched import FFN
+from duo.model.transformer import Duo, Shape
 from duo.settings import Pretrain
 from duo.terms import SMALL
 from duo.training import loop, pretrain

@@ -312,6 +312,13 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
             {"corpus.text": NOTES | {"glob": "notes.jsonl"}},
             "corpus.text.field: is missing; it names the text in each row of a .jsonl file",
         ),
+        ({"tasks.arc_easy.layout": "piqa"}, "tasks.arc_easy.layout: 'piqa': input should be 'arc' or 'hellaswag'"),
+        ({"tasks.arc_easy.licens": "MIT"}, "tasks.arc_easy.licens: unknown key; did you mean 'licence'?"),
+        ({"tasks.arc_easy.questions": 1}, "tasks.arc_easy.questions: 1: "),
+        (
+            {"ablation.tasks": ["arc_easy"]},
+            "tasks.arc_easy: 'arc' needs another name: a domain of corpus, or one of ablation.tasks, has this one",
+        ),
         ({"corpus.text": NOTES | {"split_by": "package"}}, "corpus.text.split_by: 'package' only wheels are packages"),
     ],
 )
@@ -463,3 +470,33 @@ def test_broken_file(tmp_path, text, message):
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_params(tmp_path / "params.yaml")
+
+
+SEARCH = {"model": "smollm2", "task": "arc_easy", "questions": 40, "scope": "ffn", "choices": ["skip", "big"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"answers": {"mine": SEARCH | {"task": "piqa"}}}, "answers.mine.task: 'piqa' is none of tasks: ['arc_easy', "),
+        (
+            {"answers": {"mine": SEARCH | {"questions": 101}}},
+            "answers.mine.questions: 101 is above tasks.arc_easy.ques",
+        ),
+        (
+            {"answers": {"mine": SEARCH | {"choices": ["skip", "repeat"]}}},
+            "answers.mine.choices: ['skip', 'repeat'] must ",
+        ),
+        (
+            {"answers": {"mine": SEARCH | {"choices": ["big", "big"]}}},
+            "answers.mine.choices: ['big', 'big'] must name each",
+        ),
+        (
+            {"answers": {"mine": SEARCH | {"departure": 1}}},
+            "answers.mine.departure: unknown key; did you mean 'departures'?",
+        ),
+        ({"figures.answers": {"answers": ["mine"]}}, "figures.answers.answers: 'mine' is none of answers: ["),
+    ],
+)
+def test_searches_for_answers(tmp_path, changes, message):
+    assert refusal(tmp_path, changes).startswith(message)

@@ -37,6 +37,7 @@ def scope(params: Params) -> claims.Scope:
         skipping_routers=all(any(router.mix.get(domain) for router in skipping) for domain in params.corpus),
         skips=any(model in groups[SKIPPING] for model in params.skips.models),
         dense=[variants.equal_chance(ablation.p_big, width, sizes.small, sizes.big) for width in widths],
+        tasks=[*params.tasks],
         frozen="frozen" in kinds.values() and trained,
     )
 

@@ -8,7 +8,8 @@ from workflow.stages.headline import setting
 
 def main() -> None:
     params = load_params()
-    base.save_all(ablation.pictures(setting(), params.ablation), "figures_ablation")
+    questions = {name: task.questions for name, task in params.tasks.items()}
+    base.save_all(ablation.pictures(setting(), params.ablation, questions), "figures_ablation")
 
 
 if __name__ == "__main__":
