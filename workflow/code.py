@@ -42,6 +42,7 @@ OBSERVERS = {
         "duo/trend_settings.py",
         "duo/pretrained_settings.py",
         "duo/answer_settings.py",
+        "duo/adapted_settings.py",
         "workflow/params.py",
     ),
     *("workflow/stage.py", "workflow/track.py"),
