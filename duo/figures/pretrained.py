@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base, maps
-from duo.studies import gain_statistics, joint_statistics
 from duo.stats import Statistic
+from duo.studies import gain_statistics, joint_statistics
 from duo.tables import pretrained as tables
 from duo.tables.studies import GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS, JOINT_STATISTICS
 from duo.terms import ALL_BIG, FIXED, ISOLATED, JOINT, MATCHED, ORACLE, OWN, SAMPLED, SHARED, TRUE
@@ -89,9 +89,9 @@ def parts(statistics: pa.Table, tried: Tried) -> base.Picture:
         base.legend_below(figure, panels[0])
     caption = (
         f"What is gained over {tried.model} as it is by routes that leave out or repeat some of {tried.what}, token by "
-        "token. Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, if "
-        "labels came as it says. Left of 0 is worse than the model as it is: the oracle's routes were each tried with "
-        f"all tokens on the same route, and run together they no longer fit. {_described(tried)}"
+        "token. Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, "
+        "if labels came as it says. Each route was tried with all tokens on it; in one run, each token is on its own. "
+        f"Left of 0 is worse than the model as it is. {_described(tried)}"
     )
     return base.Picture(figure, f"{tried.routes}: what an oracle over the layers gains, and how much is luck", caption)
 
@@ -145,11 +145,13 @@ def places(cells: pa.Table, shares: pa.Table, tried: Tried) -> base.Picture:
         bar.set_label("share of windows whose oracle departs there")
         base.legend_below(figure, panels[0, 2])
     caption = (
-        f"How often the oracle departs from {tried.model} as it is ({tried.at(budget)} departures), by layer (1 is next "
-        "to the input) and position, on the true labels and on labels sampled from the model's own calibrated "
+        f"How often the oracle departs from {tried.model} as it is ({tried.at(budget)}), by layer (1 is next to the "
+        "input) and position, on the true labels and on labels sampled from the model's own calibrated "
         f"prediction, where no choice can be more than luck. {_described(tried)}"
     )
-    return base.Picture(figure, f"{tried.routes}: which layers the oracle leaves out, and which luck alone would", caption)
+    return base.Picture(
+        figure, f"{tried.routes}: which layers the oracle leaves out, and which luck alone would", caption
+    )
 
 
 def _departing(table: pa.Table) -> pa.Table:

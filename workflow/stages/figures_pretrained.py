@@ -1,7 +1,7 @@
 """Figures of the gain on a pretrained model; one entry of pretrained_routes."""
 
 from duo.figures import base, pretrained
-from duo.tables.pretrained import SIZES
+from duo.tables.pretrained import STUDIED_SIZES
 from workflow import stage, subject
 from workflow.params import Params, load_params
 
@@ -9,7 +9,7 @@ from workflow.params import Params, load_params
 def tried(params: Params, name: str) -> pretrained.Tried:
     """What captions say of the entry."""
     asked, windows = params.pretrained_routes[name], params.pretrained_windows
-    space = subject.routes(asked, SIZES.read(routes=name)["layers"])
+    space = subject.routes(asked, STUDIED_SIZES.read(routes=name)["layers"])
     return pretrained.Tried(
         name,
         asked.model,
