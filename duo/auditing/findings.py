@@ -31,7 +31,8 @@ ACROSS = 3  # rows of the table side by side on a terminal
 
 @dataclass(frozen=True)
 class Findings:
-    """rows: one for each number of departures. ran: what was run, in words. place: what a route may leave out.
+    """rows: one for each number of departures. ran: what was run, in words. places: where a route may depart from the
+    reference, and bound, what numbers of departures are of; in words.
 
     calibration: of the model's prediction; none where labels were sampled and nothing else is known.
     """
@@ -39,7 +40,8 @@ class Findings:
     rows: Sequence[ByDepartures] | Sequence[BySampled]
     calibration: Calibrated | None
     ran: dict[str, Any]
-    place: str
+    places: str
+    bound: str
     documents: int
     confidence: float
 
@@ -75,20 +77,21 @@ def estimate(interval: Interval, name: str = "") -> str:
     return "{:+.3f} ({:+.3f} to {:+.3f})".format(*interval)
 
 
-def at_most(departures: int) -> str:
-    return f"at most {departures} left out"
+def head(departures: int, routes: int) -> str:
+    """What a row of the table is of."""
+    return f"at most {departures}: {routes} routes"
 
 
 def table(findings: Findings) -> str:
     """The table as text: numbers below one another, numbers of departures side by side."""
-    lines, width = [], max(map(len, findings.numbers().values())) + 2
+    lines, width = [f"{findings.bound}; nats per token", ""], max(map(len, findings.numbers().values())) + 2
     for start in range(0, len(findings.rows), ACROSS):
         rows = findings.rows[start : start + ACROSS]
-        heads = [f"{at_most(row.departures)}, {row.routes} routes" for row in rows]
+        heads = [head(row.departures, row.routes) for row in rows]
         body = [
             [words, *(estimate(getattr(row, name), name) for row in rows)] for name, words in findings.numbers().items()
         ]
-        cells = [["nats per token", *heads], *body]
+        cells = [["", *heads], *body]
         sizes = [max(len(line[index]) for line in cells) for index in range(1, len(cells[0]))]
         for first, *others in cells:
             shown = "   ".join(cell.rjust(size) for cell, size in zip(others, sizes, strict=True))
@@ -101,7 +104,7 @@ def sentences(findings: Findings) -> Iterator[str]:
     """What the numbers of the most departures say."""
     row, calibration = findings.rows[-1], findings.calibration
     if calibration:
-        does = f"leaves out what suits each token, at most {row.departures} of the {findings.place}"
+        does = f"leaves out what suits each token, at most {row.departures} of the {findings.places}"
         loss = f"the model's loss of {calibration.plain_cross_entropy.value:.3f}"
     else:
         does, loss = f"takes the route that suits each token, of {row.routes}", "the reference route's loss"
@@ -145,13 +148,22 @@ def _foreseen(interval: Interval) -> str:
 
 def caveats(findings: Findings) -> list[str]:
     """What the numbers do not mean."""
+    said = ["Nobody has the oracle's gain: it is chosen with the next word in hand."]
+    know = ""
+    if findings.calibration:
+        said[0] += (
+            " What is foreseen is had without it, and is a lower bound of what can be, for whoever predicts better "
+            "foresees more."
+        )
+        said.append(
+            "Gains are of one token at a time: while its routes are tried, all tokens of its document take the same "
+            "route. The choices of different tokens can't all be had in one run."
+        )
+        know = " Those of what is left know that other documents would have made another temperature."
     return [
-        "Nobody has the oracle's gain: it is chosen with the next word in hand. What is foreseen is had without it, "
-        "and is a lower bound of what can be, for whoever predicts better foresees more.",
+        *said,
         "What is left is no saving and no promise that a router could reach it. It is 0 in expectation where the "
         "prediction is right, and a prediction can be wrong in more ways than one temperature puts right.",
-        "Gains are of one token at a time: while its routes are tried, all tokens of its document take the same route. "
-        "The choices of different tokens can't all be had in one run.",
         f"Intervals are {intervals(findings.confidence, 'documents')}; there are {findings.documents} of them. They "
-        "speak for documents like these, and few documents make them rough. Each is for its own number alone.",
+        f"speak for documents like these, and few documents make them rough.{know} Each is for its own number alone.",
     ]

@@ -50,7 +50,7 @@ def write(folder: Path, findings: Findings, tables: Mapping[files.Table, Any]) -
     """Write what was found: tables of numbers by route, the table as Parquet and JSON, the picture, the page."""
     rows = findings.columns()
     own = audit.AUDIT_SAMPLED if isinstance(findings.rows[0], BySampled) else audit.AUDIT
-    picture = figure.gains(rows, findings.place, f"{findings.documents} documents.", findings.confidence)
+    picture = figure.gains(rows, findings.bound, f"{findings.documents} documents.", findings.confidence)
     with whole(folder) as place:
         for table, columns in {**tables, own: pa.Table.from_pylist(rows)}.items():
             table.at(place / table.template).write(columns)
@@ -79,7 +79,7 @@ def page(findings: Findings, picture: base.Picture, svg: bytes) -> str:
         numbers=findings.numbers(),
         calibration=words.CALIBRATION,
         estimate=words.estimate,
-        at_most=words.at_most,
+        head=words.head,
         sentences=[*words.sentences(findings)],
         caveats=words.caveats(findings),
         picture=picture,

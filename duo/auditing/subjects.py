@@ -45,7 +45,7 @@ def of_losses(path: Path, reference: int | None, seed: int) -> Audit:
         "seed": seed,
     }
     rows = by_sampled(*own, RESAMPLES, CONFIDENCE, seed)
-    return Findings(rows, None, ran, "places where routes can differ", documents, CONFIDENCE), {}
+    return Findings(rows, None, ran, "", "at most so many departures from the reference", documents, CONFIDENCE), {}
 
 
 def of_model(
@@ -103,9 +103,11 @@ def of_model(
         "precision": precision,
         "seed": seed,
     }
-    place = f"{space.places} blocks of layers" if blocks else f"{space.layers} layers"
-    place = f"FFNs of {place}" if skip == "ffn" else place
-    return Findings(rows, calibration, ran, place, documents, CONFIDENCE), by_route(names, ids, found, space)
+    places = f"{space.places} blocks of layers" if blocks else f"{space.layers} layers"
+    places = f"FFNs of {places}" if skip == "ffn" else places
+    bound = f"at most so many of the {places} left out"
+    audited = Findings(rows, calibration, ran, places, bound, documents, CONFIDENCE)
+    return audited, by_route(names, ids, found, space)
 
 
 def _space(layers: int, departures: int | None, blocks: int | None) -> RouteSpace:

@@ -6,7 +6,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from duo.figures import base
 
@@ -21,10 +20,14 @@ _LEFT = {
     "plain_unexplained": base.Line("what is left, prediction as it is", "#777777", "x", ""),
 }
 _WIDTH = 0.36
+TICKS = 10  # at most
 
 
-def gains(rows: Sequence[dict[str, Any]], place: str, sample: str, confidence: float) -> base.Picture:
-    """Gains by number of departures, and what is left of them; rows as AUDIT or AUDIT_SAMPLED."""
+def gains(rows: Sequence[dict[str, Any]], bound: str, sample: str, confidence: float) -> base.Picture:
+    """Gains by number of departures, and what is left of them; rows as AUDIT or AUDIT_SAMPLED.
+
+    bound: what these numbers are of.
+    """
     at = [row["departures"] for row in rows]
     with base.style():
         figure = Figure(figsize=(base.WIDTH, 3.2), layout="constrained")
@@ -36,15 +39,16 @@ def gains(rows: Sequence[dict[str, Any]], place: str, sample: str, confidence: f
             for index, (name, line) in enumerate(present.items()):
                 _points(axes, line, [x + 0.1 * (2 * index - 1) for x in at], rows, name)
             axes.axhline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
-            axes.set_xlabel(f"at most so many {place} left out")
-            axes.xaxis.set_major_locator(MaxNLocator(min(10, len(at)), integer=True))
+            axes.set_xticks(at[:: -(-len(at) // TICKS)])
             axes.set_xlim(min(at) - 0.6, max(at) + 0.6)
         left.set_ylabel("gain, nats per token")
         right.set_ylabel("what is left, nats per token")
+        left.set_xlabel(bound)
+        right.set_xlabel("the same")
         base.legend_below(figure, left, right)
     caption = (
-        "Left: what an oracle gains that knows the next word and leaves out of the model what suits each token, beside "
-        "what it would gain if next words came as the model itself predicts them. Right: the one less the other, 0 in "
+        "Left: what an oracle gains that knows the next word and takes the route that suits each token, beside what it "
+        "would gain if next words came as the model itself predicts them. Right: the one less the other, 0 in "
         f"expectation where that prediction is right. {sample} Lines: {base.intervals(confidence, 'documents')}."
     )
     return base.Picture(figure, "The oracle's gain, and what luck would give", caption)
