@@ -41,6 +41,7 @@ OBSERVERS = {
         "duo/settings.py",
         "duo/trend_settings.py",
         "duo/answer_settings.py",
+        "duo/adapted_settings.py",
         "workflow/params.py",
     ),
     *("workflow/stage.py", "workflow/track.py"),
