@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from duo.groups import Count, Group, Several, Share, require
+from duo.groups import Count, Group, Package, Several, Share, require
 
 
 class Wheel(Package):
