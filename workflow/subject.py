@@ -9,9 +9,11 @@ from duo.model import decoders, pretrained
 from duo.model.device import Device
 from duo.oracle.tree import Enumerator
 from duo.pretrained_settings import PretrainedRoutes, PretrainedWindows
+from duo.report import pretrained as pretrained_report
+from duo.report.pretrained import PretrainedPart
 from duo.routes import RouteSpace
 from duo.tables.data import OWN_WINDOWS
-from duo.tables.pretrained import PRETRAINED
+from duo.tables.pretrained import GAIN_STATISTICS, JOINT_STATISTICS, PRETRAINED, STUDIED_SIZES
 from workflow import stage
 
 
@@ -52,6 +54,13 @@ def tried(
         windows.tokens,
         confidence,
     )
+
+
+def part(name: str, asked: PretrainedRoutes, windows: PretrainedWindows, confidence: float) -> PretrainedPart:
+    """What pages say of the subject of this name, from its tables."""
+    layers = STUDIED_SIZES.read(routes=name)["layers"]
+    rows = [row for table in (GAIN_STATISTICS, JOINT_STATISTICS) for row in table.read(routes=name).to_pylist()]
+    return pretrained_report.part(tried(name, asked, windows, layers, confidence), rows)
 
 
 def routes(asked: PretrainedRoutes, layers: int) -> RouteSpace:

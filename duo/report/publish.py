@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from duo import scale
 from duo.errors import InputError
 from duo.report import answers, content, glossary, sentences
+from duo.report.pretrained import PretrainedPart
 from duo.tables import files
 from duo.tables.answers import ANSWER_CURVES
 from duo.tables.data import EVALUATION_SET_METRICS
@@ -24,13 +25,17 @@ _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re
 
 
 def collect(
-    params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (), tables: Mapping[str, pa.Table] | None = None
+    params: Mapping[str, Any],
+    parameters: int,
+    drawn: Iterable[str] = (),
+    tables: Mapping[str, pa.Table] | None = None,
+    pretrained: Sequence[PretrainedPart] = (),
 ) -> dict[str, Any]:
     """All that the pages say, and every number of the run that they or docs/log.md may quote, from the artifacts and
     the params that made them.
 
-    parameters: how many the backbone has; drawn: the names of all figures of the run; tables: of its studies, by title.
-    InputError where an artifact is missing.
+    parameters: how many the backbone has; drawn: the names of all figures of the run; tables: of its studies, by title;
+    pretrained: what is said of each entry of params pretrained_routes. InputError where an artifact is missing.
     """
     figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"], drawn)]
     evaluation = EVALUATION_SET_METRICS.read()["test"]
@@ -43,6 +48,7 @@ def collect(
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
+        "pretrained": [part._asdict() for part in pretrained],
         "learning": content.rows(LEARNING_STATISTICS.read()),
         "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
         "params": dict(params),
@@ -71,15 +77,13 @@ def readme(text: str, results: Mapping[str, Any]) -> str:
     return _BLOCK.sub(lambda match: match[1] + block + match[2], text)
 
 
-def publish(
-    params: Mapping[str, Any], parameters: int, drawn: Iterable[str] = (), tables: Mapping[str, pa.Table] | None = None
-) -> list[Path]:
+def publish(*collected: Any, **others: Any) -> list[Path]:
     """Write docs/results.md, docs/results.json, README's part and docs/figures, pictures of this run alone; the files
-    written.
+    written. Arguments are those of `collect`.
 
     All is read before anything is written.
     """
-    results = collect(params, parameters, drawn, tables)
+    results = collect(*collected, **others)
     texts = {
         DOCS / "results.json": _lines(results),
         DOCS / "results.md": page(results),
@@ -147,4 +151,5 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         answered=answers.sentences(_rows(results["tables"].get(content.TABLES[ANSWER_CURVES]))),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
+        pretrained=results.get("pretrained", []),  # which results have not that are older
     )

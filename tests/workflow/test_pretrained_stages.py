@@ -16,13 +16,13 @@ from duo.tables import pretrained as tables
 from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
 from duo.tables.report import FIGURE
 from workflow import params as checked
+from workflow import subject
 from workflow.stages import (
     figures_pretrained,
     pretrained,
     pretrained_gain,
     pretrained_losses,
     pretrained_windows,
-    report,
 )
 
 STAGES = (pretrained, pretrained_windows, pretrained_losses, pretrained_gain, figures_pretrained)
@@ -100,7 +100,7 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         assert (
             FIGURE.path(name=name, format="png").exists() and FIGURE.path(name=f"{name}-places", format="svg").exists()
         )
-        part = report.of_pretrained(known, name)
+        part = subject.part(name, ROUTES[name], known.pretrained_windows, 0.95)
         assert len(part.sentences) == 2 and all(
             "+" in " ".join(each) or "-" in " ".join(each) for each in part.sentences
         )
