@@ -13,7 +13,7 @@ from duo.report import pretrained as pretrained_report
 from duo.report.pretrained import PretrainedPart
 from duo.routes import RouteSpace
 from duo.tables.data import OWN_WINDOWS
-from duo.tables.pretrained import GAIN_STATISTICS, JOINT_STATISTICS, PRETRAINED, STUDIED_SIZES
+from duo.tables.pretrained import GAIN_STATISTICS, JOINT_STATISTICS, PRETRAINED, STUDIED_METRICS
 from workflow import stage
 
 
@@ -58,7 +58,7 @@ def tried(
 
 def part(name: str, asked: PretrainedRoutes, windows: PretrainedWindows, confidence: float) -> PretrainedPart:
     """What pages say of the subject of this name, from its tables."""
-    layers = STUDIED_SIZES.read(routes=name)["layers"]
+    layers = STUDIED_METRICS.read(routes=name)["layers"]
     rows = [row for table in (GAIN_STATISTICS, JOINT_STATISTICS) for row in table.read(routes=name).to_pylist()]
     return pretrained_report.part(tried(name, asked, windows, layers, confidence), rows)
 

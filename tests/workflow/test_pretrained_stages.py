@@ -87,7 +87,8 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         assert "".join(map(chr, row["tokens"][1:])) == text[row["start"] : row["start"] + 12]
         assert row["bytes"] == 12 and (row["start"] == 0 or text[row["start"]] == " "), "from a whole word on"
     for name, (routes, budgets) in {"tiny-layers": (11, [2, 3, 4]), "tiny-blocks": (9, [0, 1, 2])}.items():
-        assert tables.STUDIED_SIZES.read(routes=name) == {"layers": 4, "routes": routes}
+        metrics = tables.STUDIED_METRICS.read(routes=name)
+        assert (metrics["layers"], metrics["routes"]) == (4, routes)
         statistics = tables.GAIN_STATISTICS.read(routes=name).to_pandas()
         gains = statistics[(statistics.family == "gain") & (statistics.labels == "true")]
         assert sorted({int(k) for k in gains.budget}) == [k for k in budgets if 0 < k < budgets[-1]]
@@ -97,6 +98,8 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         )
         for row in gains.itertuples():
             assert isolated.value[row.domain, row.budget] == pytest.approx(row.value, abs=1e-5)
+            at = metrics[row.domain][f"departures_{budgets[-1] - int(row.budget)}"]
+            assert at["gain"] == pytest.approx(row.value) and len(at) == 6
         assert (
             FIGURE.path(name=name, format="png").exists() and FIGURE.path(name=f"{name}-places", format="svg").exists()
         )

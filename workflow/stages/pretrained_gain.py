@@ -2,12 +2,25 @@
 pretrained_routes.
 """
 
+from collections.abc import Iterable
+
 from duo.oracle import select
+from duo.stats import Intervals, Statistic, Study
 from duo.studies import gain, joint, joint_gain, oracle_curves
 from duo.tables import pretrained as tables
-from duo.terms import ALL_BIG, SHARED
+from duo.terms import ALL_BIG, FIRST_KEPT, MATCHED, ORACLE, OWN, SHARED, TRUE
 from workflow import stage, studies, subject
 from workflow.params import load_params
+
+# Statistics by family, subject and labels, and what they are called among the metrics.
+HEADLINE = {
+    ("gain", ORACLE, TRUE): "gain",
+    ("gain", ORACLE, MATCHED): "matched_gain",
+    ("luck", OWN, TRUE): "luck",
+    ("foreseeable", OWN, TRUE): "foreseen",
+    ("joint_gain", ORACLE, TRUE): "joint_gain",
+    ("joint_gain", FIRST_KEPT, TRUE): "joint_gain_first_kept",
+}
 
 
 def main(name: str) -> None:
@@ -25,8 +38,22 @@ def main(name: str) -> None:
     run_jointly = joint.gather({SHARED: tables.JOINT_LOSSES.read(routes=name)}, space.places)
     foreseen = joint_gain.gather(run_jointly, {SHARED: tables.JOINT_CHOICES.read(routes=name)})
     every = [*curves, *gains, *run_jointly, *foreseen]
-    studies.write(every, params.bootstrap, params.seed, tables.STUDIED, routes=name)
-    tables.STUDIED_SIZES.write(sizes, routes=name)
+    finished = studies.write(every, params.bootstrap, params.seed, tables.STUDIED, routes=name)
+    tables.STUDIED_METRICS.write(sizes | headline(finished, space.places), routes=name)
+
+
+def headline(finished: Iterable[tuple[Study, Intervals]], places: int) -> dict[str, dict[str, dict[str, float]]]:
+    """What runs are compared by: by domain and departures, the gain, what luck and foresight are of it, and what is
+    left of it in one run.
+    """
+    numbers: dict[str, dict[str, dict[str, float]]] = {}
+    for study, estimates in finished:
+        for key, interval in estimates.items():
+            if isinstance(key, Statistic) and (key.family, key.subject, key.labels) in HEADLINE:
+                of_domain = numbers.setdefault(study.ids["domain"], {})
+                named = of_domain.setdefault(f"departures_{places - int(key.budget)}", {})
+                named[HEADLINE[key.family, key.subject, key.labels]] = interval.value
+    return numbers
 
 
 if __name__ == "__main__":
