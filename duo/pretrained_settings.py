@@ -56,6 +56,7 @@ class PretrainedRoutes(Group):
     choices: Annotated[list[Literal["big", "skip", "repeat"]], Field(min_length=2)]
     blocks: Count | None = None
     departures: Count | None = None
+    documents: Several | None = None  # the first of the windows in every domain, where not all
 
     @model_validator(mode="after")
     def _space(self):
@@ -83,6 +84,9 @@ def require_routes(params: Any, taken: Collection[str]) -> None:
         require(documents <= most, f"pretrained_windows.{key}", documents, f"is above {whose} ({most})")
     for name, routes in params.pretrained_routes.items():
         remedy = f"is none of pretrained: {list(params.pretrained)}"
+        few = routes.documents is None or routes.documents <= asked.documents
+        most = f"is above pretrained_windows.documents ({asked.documents})"
+        require(few, f"pretrained_routes.{name}.documents", routes.documents, most)
         require(routes.model in params.pretrained, f"pretrained_routes.{name}.model", routes.model, remedy)
         remedy = "needs another name: a model that is trained here has this one"
         require(name not in taken, f"pretrained_routes.{name}", routes.model, remedy)

@@ -32,8 +32,10 @@ def load(name: str, asked: PretrainedRoutes, where: Device, chunk: int) -> Subje
     with stage.advice(f"pretrained_routes.{name} in params.yaml asks for it"):
         space = routes(asked, len(decoder.layers))
         enumerator = Enumerator(decoder, space, where, chunk, asked.scope)
-    windows = (OWN_WINDOWS.read(model=asked.model, split=split) for split in ("test", "validation"))
-    return Subject(enumerator, *map(evaluation_set.of_windows, windows))
+    test, validation = (
+        evaluation_set.of_windows(OWN_WINDOWS.read(model=asked.model, split=split)) for split in ("test", "validation")
+    )
+    return Subject(enumerator, test.truncate(asked.documents) if asked.documents else test, validation)
 
 
 def tried(
@@ -50,7 +52,7 @@ def tried(
         space.choices,
         space.departures is not None,
         tuple(budgets(space)),
-        windows.documents,
+        asked.documents or windows.documents,
         windows.tokens,
         confidence,
     )
