@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from duo.adapted_settings import Adapted
 from duo.groups import (
     Budgets,
     Choosers,
@@ -341,6 +342,7 @@ class Bootstrap(Group):
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
     patterns: Annotated[dict[Name, Names], Field(min_length=1)]
+    adapted_patterns: dict[Name, Names]
     trends: dict[Name, Names]
 
 
@@ -371,6 +373,8 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
+    adapted: dict[Name, Adapted]  # by names of pretrained models
+    adapted_routers: dict[Name, OneRouter]
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures
@@ -380,5 +384,7 @@ REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names 
 NAMED = {
     "models": Variant,
     "routers": OneRouter,
+    "adapted": Adapted,
+    "adapted_routers": OneRouter,
     "trend.points": TrendPoint,
 }  # groups whose keys are names that the user gives

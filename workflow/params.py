@@ -19,6 +19,7 @@ from duo.routers.whole_budgets import oracle_budget
 from duo.settings import REFERENCES, Groups, OneRouter, TrendPoint, Variant
 from duo.terms import OTHERS
 from duo.training import points, variants
+from workflow import adapted_params
 from workflow.explain import explain
 
 
@@ -62,6 +63,7 @@ class Params(Groups):
             self._check_ablation()
         self._check_trend()
         self._check_contrasts()
+        adapted_params.check(self)
         for figure, names in self.figures.patterns.items():
             for name in names:
                 remedy = f"is none of routers: {list(self.routers)}"
