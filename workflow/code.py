@@ -36,7 +36,7 @@ CACHE = Path(".pipeline/syntax.cache")
 # tracks, run a script, and show its curves.
 OBSERVERS = {
     *("duo/groups.py", "duo/data/sources.py", "duo/settings.py", "duo/trend_settings.py", "workflow/params.py"),
-    *("duo/adapted_settings.py", "workflow/adapted_params.py"),
+    "duo/adapted_settings.py",
     *("workflow/stage.py", "workflow/track.py"),
 }
 _CLASS = re.compile(rf"({'|'.join(FOLDERS)})(\.\w+)+:\w+")

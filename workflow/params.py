@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from duo.adapted_settings import require_adapted
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
@@ -19,7 +20,6 @@ from duo.routers.whole_budgets import oracle_budget
 from duo.settings import REFERENCES, Groups, OneRouter, TrendPoint, Variant
 from duo.terms import OTHERS
 from duo.training import points, variants
-from workflow import adapted_params
 from workflow.explain import explain
 
 
@@ -63,7 +63,7 @@ class Params(Groups):
             self._check_ablation()
         self._check_trend()
         self._check_contrasts()
-        adapted_params.check(self)
+        require_adapted(self)
         for figure, names in self.figures.patterns.items():
             for name in names:
                 remedy = f"is none of routers: {list(self.routers)}"

@@ -11,15 +11,23 @@ from duo.model.device import Device
 from duo.model.switched import Switched
 from duo.routers import gate
 from duo.seeds import stream
-from duo.settings import OneRouter, RouterTraining
+from duo.settings import OneRouter, RouterTraining, Runtime
 from duo.tables import files
 from duo.tables.training import CHECKPOINT
 from duo.training import loop
 from workflow import stage, track
-from workflow.params import Params
 
 
-class Outs(NamedTuple):
+class Asked(NamedTuple):
+    """Which router is trained, and how; skip: what a skip leaves out, seed: the experiment's."""
+
+    router: OneRouter
+    settings: RouterTraining
+    skip: str
+    seed: int
+
+
+class RouterOuts(NamedTuple):
     """The files that are written, but for the metrics."""
 
     router: files.File
@@ -29,29 +37,30 @@ class Outs(NamedTuple):
 
 def run(
     words: tuple[str, str],
-    one: OneRouter,
-    settings: RouterTraining,
+    asked: Asked,
     backbone: Switched,
     data: loop.Data,
     sample: EvaluationSet,
-    params: Params,
-    outs: Outs,
+    runtime: Runtime,
+    precision: str,
+    outs: RouterOuts,
 ) -> tuple[gate.Routed, dict]:
     """Train the router on the splits train and validation of data and write its outs; it, and what scoring it gave.
 
-    words: of the stage instance, its group and the router's name.
+    words: of the stage instance, its group and the router's name. precision: for the scores of the sample.
     """
+    (group, name), (one, settings, skip, seed) = words, asked
     checkpoint = CHECKPOINT.path(fingerprint=stage.fingerprint(*words))
-    seed = int(stream(params.seed, "router", words[1]).integers(2**31))
-    with track.live("@".join(words)) as live, stage.advice("router in params.yaml holds its settings"):
-        training = loop.TrainingRun(f"router {words[1]}", seed, checkpoint, live.log)
-        where = Device.of(params.runtime, settings.precision)
-        routed, history = gate.train(backbone, one, params.skips.scope, settings, where, data, training)
+    seed = int(stream(seed, "router", name).integers(2**31))
+    with track.live(f"{group}@{name}") as live, stage.advice("router in params.yaml holds its settings"):
+        training = loop.TrainingRun(f"router {name}", seed, checkpoint, live.log)
+        where = Device.of(runtime, settings.precision)
+        routed, history = gate.train(backbone, one, skip, settings, where, data, training)
     with files.atomic(outs.router.path()) as temporary:
         gate.save(routed, temporary, settings.backbone == "trained")
     length = next(iter(data["train"].values())).shape[1] - 1
     outs.history.write(loop.history_columns(history, settings.batch * length))
-    where = Device.of(params.runtime, params.route_losses.precision)
+    where = Device.of(runtime, precision)
     found = gate.score(routed, one, settings.temperature[1], sample.tokens, sample.labels, where)
     parts = [
         {"kind": [kind] * sample.labels.size} | sample.columns() | {key: each.ravel() for key, each in arrays.items()}

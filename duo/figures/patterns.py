@@ -14,19 +14,16 @@ from duo.figures import base
 from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.tables import files
-from duo.tables.routers import ROUTED
 from duo.terms import BIG, SKIP, SMALL
 
 # Dark, middle and white in a grey print too.
 COLOURS = {BIG: "#0072B2", SMALL: "#E69F00", SKIP: "#FFFFFF"}
 
 
-def pictures(
-    name: str, routers: dict[str, OneRouter], layers: int, routed: files.Table = ROUTED
-) -> Iterator[base.Drawn]:
+def pictures(name: str, routers: dict[str, OneRouter], layers: int, routed: files.Table) -> Iterator[base.Drawn]:
     """The figure of this name, of what these routers choose.
 
-    routed: ROUTED, or its like of other routers.
+    routed: ROUTED of them, or its like.
     """
     inputs = [routed.instance(router=router) for router in routers]
     picture = one_sequence(name, routers, {router: routed.read(router=router) for router in routers}, layers)

@@ -30,9 +30,11 @@ def main(name: str) -> None:
     sample = evaluation_set.of_windows(OWN_WINDOWS.read(model=one.model, split="test"))
     data = {split: packed(split, ADAPTED_PACKED.instance(model=one.model)) for split in ("train", "validation")}
     settings = variants.adapting(adapted, adapted.router, params.router)
+    asked, precision = routing.Asked(one, settings, params.skips.scope, params.seed), params.route_losses.precision
     files = (ADAPTED_ROUTER, ADAPTED_ROUTER_HISTORY, ADAPTED_ROUTED)
-    outs = routing.Outs(*(file.instance(router=name) for file in files))
-    _, found = routing.run(("adapted_router", name), one, settings, backbone, data, sample, params, outs)
+    outs = routing.RouterOuts(*(file.instance(router=name) for file in files))
+    words = ("adapted_router", name)
+    _, found = routing.run(words, asked, backbone, data, sample, params.runtime, precision, outs)
     ADAPTED_ROUTER_METRICS.write(gate.means(found, np.array(sample.domains)), router=name)
 
 

@@ -18,8 +18,9 @@ def main(name: str) -> None:
     one, sample = params.routers[name], evaluation_set.read("test")
     backbone = transformer.load(MODEL.path(model=one.model), params.runtime.device)
     data = {split: packed(split) for split in ("train", "validation")}
-    outs = routing.Outs(*(file.instance(router=name) for file in (ROUTER, ROUTER_HISTORY, ROUTED)))
-    routed, found = routing.run(("router", name), one, params.router, backbone, data, sample, params, outs)
+    outs = routing.RouterOuts(*(file.instance(router=name) for file in (ROUTER, ROUTER_HISTORY, ROUTED)))
+    asked, precision = routing.Asked(one, params.router, params.skips.scope, params.seed), params.route_losses.precision
+    routed, found = routing.run(("router", name), asked, backbone, data, sample, params.runtime, precision, outs)
     ROUTER_METRICS.write(gate.summary(routed, found, np.array(sample.domains)), router=name)
 
 
