@@ -6,7 +6,7 @@ their schemas or stand in the right directory: `load` finds out what a path is, 
 
 import pkgutil
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -196,8 +196,7 @@ def _read(path: Path) -> pa.Table:
     table = _schema(path)
     if table is None:
         raise InputError(f"{path}: is no table of a run; should be named as one, such as {ROUTE_LOSSES.template}")
-    escaped = str(path.resolve()).replace("{", "{{").replace("}", "}}")
-    return replace(table, template=escaped).read()
+    return table.at(path).read()
 
 
 def _schema(path: Path) -> Table | None:

@@ -8,7 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+<<<<<<< HEAD
 from duo.adapted_settings import Adapted
+=======
+from duo.answer_settings import AnswerSearch
+>>>>>>> main
 from duo.groups import (
     Budgets,
     Choosers,
@@ -344,6 +348,7 @@ class Figures(Group):
     patterns: Annotated[dict[Name, Names], Field(min_length=1)]
     adapted_patterns: dict[Name, Names]
     trends: dict[Name, Names]
+    answers: dict[Name, Names]
 
 
 class Groups(Group):
@@ -373,8 +378,12 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
+<<<<<<< HEAD
     adapted: dict[Name, Adapted]  # by names of pretrained models
     adapted_routers: dict[Name, OneRouter]
+=======
+    answers: dict[Name, AnswerSearch]
+>>>>>>> main
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures
@@ -387,4 +396,5 @@ NAMED = {
     "adapted": Adapted,
     "adapted_routers": OneRouter,
     "trend.points": TrendPoint,
+    "answers": AnswerSearch,
 }  # groups whose keys are names that the user gives

@@ -19,6 +19,7 @@ FLOORS = [
         "settings",
         "adapted_settings",
         "trend_settings",
+        "answer_settings",
         "plugins",
         "scale",
     ),
@@ -30,7 +31,7 @@ FLOORS = [
     ("studies",),
     ("figures",),
     ("report",),
-    ("api", "run"),  # what a notebook sees
+    ("api", "run", "auditing"),  # what a notebook sees, and the command for a model of one's own
     ("",),  # duo itself: the public names, and the command
 ]
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from duo.auditing import command
 from duo.errors import InputError
 
 
@@ -130,6 +131,11 @@ def publish() -> None:
         print(path)
 
 
+def audit(model: str | None, **options: Any) -> None:
+    """Audit a model of params pretrained by its name, or any other as `duo.auditing.command` reads it."""
+    command.run(model, **options)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m duo", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -149,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
+    command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))
     verb(publish, "write the pictures and numbers that README and docs show from the artifacts of a finished run")
     return parser
 

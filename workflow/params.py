@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from duo.adapted_settings import require_adapted
+from duo.answer_settings import require_searches
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
@@ -62,6 +63,9 @@ class Params(Groups):
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
         self._check_trend()
+        require_searches(
+            self.answers, {name: task.questions for name, task in self.tasks.items()}, self.figures.answers
+        )
         self._check_contrasts()
         require_adapted(self)
         for figure, names in self.figures.patterns.items():

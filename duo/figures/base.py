@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -208,12 +209,18 @@ def save(picture: Picture, name: str, stage: str, params: dict, inputs: Sequence
     """
     hashes = {file.path().as_posix(): file.digest() for file in inputs}
     provenance = json.dumps({"stage": stage, "params": params, "md5": hashes})
-    words = {"Title": picture.title, "Description": picture.caption, "Source": provenance}
+    write(picture, {format: FIGURE.path(name=name, format=format) for format in ("svg", "png")}, Source=provenance)
+
+
+def write(picture: Picture, paths: Mapping[str, Path], **words: str) -> None:
+    """Write a picture to a path for each format, with its caption and these words in the files' metadata."""
+    words |= {"Title": picture.title, "Description": picture.caption}
     with style():
         _settle(picture.figure)
-    for format, extra in (("svg", {"Date": None}), ("png", {})):
-        with style(), files.atomic(FIGURE.path(name=name, format=format)) as temporary:
-            picture.figure.savefig(temporary, format=format, dpi=200, metadata=words | extra)
+    for format, path in paths.items():
+        metadata = words | ({"Date": None} if format == "svg" else {})
+        with style(), files.atomic(path) as temporary:
+            picture.figure.savefig(temporary, format=format, dpi=200, metadata=metadata)
 
 
 def _settle(figure: Figure) -> None:

@@ -43,9 +43,10 @@ def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: i
     if not space.departures or len(space) < 2:
         raise InputError(f"departures {space.departures}: should be 1 or more, or there is nothing to choose")
     predict = choosers.by_route(enumerator.model, space, space.named(ALL_BIG), enumerator.device, enumerator.scope)
-    sharpness = cross_fitted(predict, tokens, labels)
+    sharpness, *derivatives = cross_fitted(predict, tokens, labels)
     found = _empty(*labels.shape, len(space), 1 + min(space.departures, space.places))
     found.temperatures[:] = 1 / sharpness
+    found.fit_slopes[:], found.fit_curvatures[:] = derivatives
     with tqdm(
         total=labels.size * len(space), unit="loss", unit_scale=True, disable=None, desc="departures"
     ) as progress:
@@ -66,7 +67,9 @@ def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: i
             found.plain_entropy[row] = choosers.entropy(predicted).numpy()
             for departures, highest in enumerate(scores.highest[:, 0]):
                 gain = highest - scores.highest[0, 0]
-                found.null_gain[departures, row] = _mean(tempered, gain)
+                expected = _mean(tempered, gain)
+                slope = _mean(tempered, gain * predicted) - expected * _mean(tempered, predicted)
+                found.null_gain[departures, row], found.null_slopes[departures, row] = expected, slope
                 found.plain_null_gain[departures, row] = _mean(predicted, gain)
             if progress.disable:
                 log.info("documents %d of %d", row + 1, len(tokens))
@@ -76,14 +79,11 @@ def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: i
 def _empty(documents: int, length: int, routes: int, bounds: int) -> Walked:
     """Room for what is found."""
     by_token = (documents, length)
-    return Walked(
-        *(np.empty((*by_token, routes), np.float32) for _ in range(2)),
-        np.empty(by_token, np.int64),
-        np.empty((*by_token, routes), np.float32),
-        *(np.empty((bounds, *by_token)) for _ in range(2)),
-        *(np.empty(by_token) for _ in range(3)),
-        np.empty(documents),
-    )
+    kinds = {"sampled_labels": np.int64, "losses": np.float32, "sampled": np.float32, "expected": np.float32}
+    shapes = dict.fromkeys(("losses", "sampled", "expected"), (*by_token, routes))
+    shapes |= dict.fromkeys(("null_gain", "plain_null_gain", "null_slopes"), (bounds, *by_token))
+    shapes |= dict.fromkeys(("temperatures", "fit_slopes", "fit_curvatures"), (documents,))
+    return Walked(*(np.empty(shapes.get(name, by_token), kinds.get(name, np.float64)) for name in Walked._fields))
 
 
 def _mean(log_probabilities: Tensor, values: Tensor) -> np.ndarray:
@@ -92,37 +92,40 @@ def _mean(log_probabilities: Tensor, values: Tensor) -> np.ndarray:
 
 
 def cross_fitted(predict: Predict, tokens: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[documents] one over the temperature at which labels are likeliest, of each document by the other half.
+    """[3, documents] one over the temperature at which labels are likeliest, of each document by the other half, and
+    Walked's fit_slopes and fit_curvatures.
 
     tokens, labels [documents, length]; every other document makes a half.
     """
+    found = np.empty((3, len(tokens)))
     with tqdm(disable=None, desc="temperatures", unit=" documents", leave=False) as progress:
-
-        def fit(half: slice) -> float:
-            return _sharpness(predict, tokens[half], labels[half], progress.update)
-
-        second, first = fit(slice(1, None, 2)), fit(slice(0, None, 2))
-    return np.resize([second, first], len(tokens))
+        for half in (0, 1):
+            own = slice(half, None, 2)
+            found[0, 1 - half :: 2], found[1:, own] = _fit(predict, tokens[own], labels[own], progress.update)
+    return found
 
 
-def _sharpness(predict: Predict, tokens: np.ndarray, labels: np.ndarray, on_document: Callable[[], None]) -> float:
-    """One over the temperature at which labels are likeliest, between FLATTEST and SHARPEST.
+def _fit(
+    predict: Predict, tokens: np.ndarray, labels: np.ndarray, on_document: Callable[[], None]
+) -> tuple[float, np.ndarray]:
+    """One over the temperature at which labels are likeliest, from FLATTEST to SHARPEST; derivatives [2, documents].
 
     What duo.oracle.choosers.fit finds from all predictions at once, which may not fit into memory: here each step of
     Newton's method reads the documents again, a forward pass each.
     """
     weight = 1.0
     for _ in range(STEPS):
-        slope = curvature = 0.0
-        for document, wanted in zip(tokens, labels, strict=True):
-            first, second = _slopes(predict(document), wanted, weight)
-            slope, curvature = slope + first, curvature + second
+        derivatives = np.zeros((2, len(tokens)))
+        for row, (document, wanted) in enumerate(zip(tokens, labels, strict=True)):
+            derivatives[:, row] = _slopes(predict(document), wanted, weight)
             on_document()
-        moved = weight - slope / max(curvature, 1e-12)
-        before, weight = weight, min(max(moved, weight / 2, FLATTEST), weight * 2, SHARPEST)
+        slope, curvature = derivatives.sum(axis=1)
+        step = slope / max(curvature, 1e-12)
+        before, weight = weight, min(max(weight - step, weight / 2, FLATTEST), weight * 2, SHARPEST)
         if abs(weight - before) < STEP * before:
             break
-    return weight
+    derivatives[0] -= step * derivatives[1]  # where the last step leads
+    return weight, derivatives
 
 
 def _slopes(predicted: Tensor, labels: np.ndarray, weight: float) -> tuple[float, float]:

@@ -22,3 +22,10 @@ class Walked(NamedTuple):
     entropy: np.ndarray  # [documents, length] of the tempered prediction
     plain_entropy: np.ndarray  # of the prediction as it is
     temperatures: np.ndarray  # [documents]
+    # What intervals need to know of the temperatures, which other documents would have made others: first and second
+    # derivative [documents] of the summed surprisal of a document's labels, by one over the temperature that its own
+    # half fits (the first sum to 0 over the half); and what the null gain changes [bounds, documents, length] by one
+    # over the temperature that it is taken at.
+    fit_slopes: np.ndarray
+    fit_curvatures: np.ndarray
+    null_slopes: np.ndarray

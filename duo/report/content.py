@@ -16,9 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from duo.errors import InputError
 from duo.figures import base
 from duo.report import sentences
-from duo.studies import joint_statistics
-from duo.studies.gain_statistics import route_words
-from duo.tables import contrasts, learning, studies, trend
+from duo.studies import gain_statistics, joint_statistics
+from duo.tables import answers, contrasts, learning, studies, trend
 from duo.tables.fields import field
 from duo.tables.files import Table
 from duo.tables.report import FIGURE
@@ -69,6 +68,7 @@ TABLES = {
     trend.TREND_POINTS: "The trend over scale, point by point",
     trend.TREND_SLOPES: "Slopes of the trend, per doubling",
     contrasts.CONTRASTS: "The gain on one kind of text less that on another",
+    answers.ANSWER_CURVES: "Answers that some route makes win",
     studies.ORACLE_STATISTICS: "Statistics of the oracle",
     studies.SKIP_STATISTICS: "Statistics of routes that skip",
     studies.SCHEDULE_STATISTICS: "Statistics of budgets along the sequence",
@@ -213,7 +213,7 @@ def gains(rows: Iterable[dict], joint: Iterable[dict], windows: int) -> list[Gai
             budget = budgets[len(budgets) // 2]
             parts, foreseen = sentences.parts(listed, budget), sentences.foreseen(listed, budget)
             best = next(each for each in foreseen if each["chooser"] == parts[1]["subject"])
-            over = route_words(sentences.reference(listed))
+            over = gain_statistics.route_words(sentences.reference(listed))
             told = sentences.of_the_gain(listed, domain, budget)
             beside = [row for row in joint if (row["model"], row["domain"]) == (model, domain)]
             left = sentences.together(beside, budget, best["chooser"], windows)

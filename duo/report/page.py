@@ -13,15 +13,17 @@ from ruamel.yaml import YAML
 
 from duo import scale
 from duo.figures.base import LINES
-from duo.report import content, glossary
+from duo.report import answers, content, glossary
 from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
 from duo.studies.gain_statistics import FORESEEN, NULL, chooser_words, route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
+from duo.tables.answers import ANSWER_CURVES
 from duo.tables.report import REPORT
 from duo.terms import FIXED, RANDOM_ALL, STRATEGIES
 from duo.training import variants
 
+ANSWERS = content.TABLES[ANSWER_CURVES]
 # Rows of the second part's first table, by strategy of GAIN_CURVES; a ceiling's has its teacher, any other its name.
 GAINS = {
     "all_small": "all layers small",
@@ -127,6 +129,7 @@ def render(
         apart=[*_apart(gain["curves"], studied), *_left(together, studied)],
         joint=content.joint(rows(gain["joint"])),
         learned=content.learning_sentences(rows(gain["learning"])),
+        answered=answers.sentences(rows(tables[ANSWERS])) if ANSWERS in tables else [],
         gain_figures=content.second_part([figure.name for figure in figures]),
         glossary=glossary.TERMS,
     )

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from duo import scale
 from duo.errors import InputError
-from duo.report import content, glossary, sentences
+from duo.report import answers, content, glossary, sentences
 from duo.tables import files
+from duo.tables.answers import ANSWER_CURVES
 from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
@@ -119,8 +120,12 @@ def _lines(results: Mapping[str, Any]) -> str:
 
 def _of_study(statistics: Mapping[str, list], table: files.Table) -> list[dict[str, Any]]:
     """The rows of a study's table of statistics, from those of the whole run."""
-    rows = (dict(zip(statistics["columns"], row, strict=True)) for row in statistics["rows"])
-    return [row for row in rows if row["study"] == table.template.split("/")[0]]
+    return [row for row in _rows(statistics) if row["study"] == table.template.split("/")[0]]
+
+
+def _rows(table: Mapping[str, list] | None) -> list[dict[str, Any]]:
+    """The rows of a table that `_compact` made; none of none."""
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] if table else []
 
 
 def _render(template: str, results: Mapping[str, Any]) -> str:
@@ -140,5 +145,6 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         lowest_together=content.lowest_together(together),
         bits_per_nat=(per_nat := scale.bits_per_nat(results["evaluation"])),
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
+        answered=answers.sentences(_rows(results["tables"].get(content.TABLES[ANSWER_CURVES]))),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
     )

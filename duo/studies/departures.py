@@ -5,7 +5,7 @@ The rest, what the model's own prediction does not explain, is 0 in expectation 
 All numbers come from the same replicates of documents.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +77,11 @@ Sums = dict[tuple[str, int], np.ndarray]  # [documents], of a number's name and 
 
 
 def by_departures(found: Walked, space: RouteSpace, resamples: int, confidence: float, seed: int) -> Audited:
-    """What a walk over routes of the space found. InputError of fewer than two documents."""
+    """What a walk over routes of the space found. InputError of fewer than two documents.
+
+    Intervals of the null gain, and of what is left, know that other documents would have made another temperature;
+    which routes the prediction expects to be best stays as it is.
+    """
     departures = space.places - space.counts(BIG)
     documents, length, _ = found.losses.shape
     tokens = np.full(documents, length)
@@ -101,7 +105,14 @@ def by_departures(found: Walked, space: RouteSpace, resamples: int, confidence: 
         "plain_entropy": found.plain_entropy,
     }
     sums |= {(name, 0): values.sum(axis=1, dtype=np.float64) for name, values in entropies.items()}
-    intervals = _intervals(sums, tokens, resamples, confidence, seed)
+    slopes = {("null_gain", most): found.null_slopes[most].sum(axis=1) for most in range(1, departures.max() + 1)}
+
+    def refitted(weights: np.ndarray) -> stats.Numbers:
+        """What null gains sum up to beyond their sums, as drawn documents have temperatures of their own."""
+        steps = _refit(weights, found.fit_slopes, found.fit_curvatures)
+        return {key: stats.weighted_sums(weights * steps, slope) for key, slope in slopes.items()}
+
+    intervals = _intervals(sums, tokens, resamples, confidence, seed, refitted)
     calibration = {name: intervals[name, 0] for name in entropies}
     temperatures = tuple(float(each) for each in found.temperatures[:2])
     rows = _rows(ByDepartures, intervals, departures)
@@ -152,21 +163,41 @@ def _gains(losses: np.ndarray, document: np.ndarray, departures: np.ndarray) -> 
     return found
 
 
+def _refit(weights: np.ndarray, slopes: np.ndarray, curvatures: np.ndarray) -> np.ndarray:
+    """[replicates, documents] how much one over each document's temperature changes where the documents that it is
+    fitted on count as often as weights [replicates, documents] say: one step of Newton's method, none of none.
+
+    slopes, curvatures [documents] as Walked's fit_slopes and fit_curvatures.
+    """
+    steps = np.zeros_like(weights)
+    for half in (0, 1):
+        own = slice(half, None, 2)
+        slope, curvature = (stats.weighted_sums(weights[:, own], each[own]) for each in (slopes, curvatures))
+        steps[:, 1 - half :: 2] = -np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 0)[:, None]
+    return steps
+
+
 def _intervals(
-    sums: Sums, tokens: np.ndarray, resamples: int, confidence: float, seed: int
+    sums: Sums,
+    tokens: np.ndarray,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    more: Callable[[np.ndarray], stats.Numbers] = lambda weights: {},
 ) -> Mapping[tuple[str, int], Interval]:
-    """Means over tokens of sums [documents], with what is unexplained, and the share that the null gain makes up."""
-    for name, most in [*sums]:
-        if name == "null_gain":
-            sums["unexplained", most] = sums["gain", most] - sums["null_gain", most]
+    """Means over tokens of sums [documents], with what is unexplained, and the share that the null gain makes up.
+
+    more: what else the sums come to for weights [replicates, documents], by key; nothing where all weights are 1.
+    """
+    bounds = [most for name, most in sums if name == "null_gain"]
 
     def numbers(weights: np.ndarray) -> stats.Numbers:
-        total = stats.weighted_sums(weights, tokens)
-        found = {key: stats.weighted_sums(weights, each) / total for key, each in sums.items()}
-        for name, most in sums:
-            if name == "null_gain":
-                gain, null = found["gain", most], found["null_gain", most]
-                found["share", most] = np.divide(null, gain, out=np.zeros_like(gain), where=gain > 0)
+        total, beyond = stats.weighted_sums(weights, tokens), more(weights)
+        found = {key: (stats.weighted_sums(weights, each) + beyond.get(key, 0)) / total for key, each in sums.items()}
+        for most in bounds:
+            gain, null = found["gain", most], found["null_gain", most]
+            found["unexplained", most] = gain - null
+            found["share", most] = np.divide(null, gain, out=np.zeros_like(gain), where=gain > 0)
         return found
 
     return stats.intervals(numbers, len(tokens), resamples, confidence, seeds.stream(seed, "audit"))

@@ -83,6 +83,10 @@ class File:
         """The file of these keys alone, as a File that needs none."""
         return replace(self, template=self.template.format(**keys))
 
+    def at(self, path: Path) -> Self:
+        """The file of this kind that lies at a path, wherever that is."""
+        return replace(self, template=str(path.absolute()).replace("{", "{{").replace("}", "}}"))
+
     def digest(self, **keys: Any) -> str:
         """MD5 of the bytes, the hash that dvc.lock records."""
         with open(self.path(**keys), "rb") as file:
@@ -169,7 +173,7 @@ class Table(File):
                 raise InputError(f"{path}: column {field.name!r} has {column.null_count} empty values; none is allowed")
             arrays.append(column)
             fields.append(field.with_type(column.type))
-        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields, table.schema.metadata))
 
     def _texts(self) -> list[str]:
         return [

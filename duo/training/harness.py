@@ -32,6 +32,7 @@ from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.seeds import stream
+from duo.tables.training import HARNESS
 from duo.training.random_routes import final_streams
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)
@@ -187,14 +188,14 @@ def run(model: HarnessModel, items: pa.Table, questions: pa.Table, others: Seque
         kept = Path(folder)
         tasks = _local_tasks(items, kept, "")  # endings of ours begin with white space
         tasks |= _local_tasks(questions.rename_columns(AS_ITEMS), kept, " ") | _other_tasks(others)
-        results = evaluator.evaluate(
-            lm=model, task_dict={"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True
-        )
+        group, samples = {"tasks": tasks, "groups": {}}, {}
+        if tasks:
+            samples = evaluator.evaluate(lm=model, task_dict=group, bootstrap_iters=0, log_samples=True)["samples"]
     rows = []
-    for name, answers in results["samples"].items():
+    for name, answers in samples.items():
         for answer in sorted(answers, key=lambda answer: answer["doc_id"]):
             rows.append({"p_big": model.p_big} | _row(name, answer, tasks[name]))
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(rows, pa.schema([field for field in HARNESS.schema if field.name != "model"]))
 
 
 def _local_tasks(items: pa.Table, folder: Path, between: str) -> dict[str, Task]:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from saved_model import BOTH, save
 
 from duo.errors import InputError
 from duo.model import pretrained
@@ -12,19 +11,10 @@ from duo.model import pretrained
 TEXTS = ["one and two and three", "short", "four and five and six and seven"]
 
 
-@pytest.fixture(params=[{"bos_token": "<s>", "eos_token": "</s>"}, {"eos_token": "</s>"}], ids=["bos", "eos alone"])
+@pytest.fixture(params=[BOTH, {"eos_token": "</s>"}], ids=["bos", "eos alone"])
 def saved(tmp_path, request):
     """A directory with a tiny Llama and a tokenizer of bytes."""
-    vocabulary = {chr(byte): byte for byte in range(128)} | {"<s>": 128, "</s>": 129}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **request.param).save_pretrained(tmp_path)
-    config = transformers.LlamaConfig(
-        vocab_size=130, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2
-    )
-    torch.manual_seed(0)
-    model = transformers.LlamaForCausalLM(config)
-    model.save_pretrained(tmp_path, max_shard_size="5KB")
+    model = save(tmp_path, request.param, max_shard_size="5KB")
     return tmp_path, model, 128 if "bos_token" in request.param else 129
 
 
@@ -38,6 +28,15 @@ def test_a_directory_is_read_whole(saved):
     ids = pretrained.documents(tokenizer, TEXTS, 2, 12)
     assert ids.shape == (2, 13) and ids[:, 0].tolist() == [start, start]
     assert ids[:, 1:].tolist() == [[ord(sign) for sign in text[:12]] for text in (TEXTS[0], TEXTS[2])]
+
+
+def test_an_outline_has_the_shapes_and_no_weights(saved):
+    path, model, _ = saved
+    outline = pretrained.outline(str(path))
+    assert {name: each.shape for name, each in outline.named_parameters()} == {
+        name: each.shape for name, each in model.named_parameters()
+    }
+    assert all(each.device.type == "meta" for each in outline.parameters())
 
 
 def test_too_few_long_texts_are_one_error(saved):
@@ -60,7 +59,7 @@ def test_weights_that_can_run_code_are_refused_with_the_command_that_converts_th
     [("nowhere/model.gguf", "'nowhere/model.gguf' is no file"), ("no/such-model", "'no/such-model' can't be read")],
 )
 def test_what_is_not_there_is_one_error(name, message, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=f"model: {message}"):
         pretrained.load(name)
 

@@ -11,7 +11,7 @@ from duo.oracle import choosers, departures
 from duo.oracle.tree import Enumerator
 from duo.oracle.walked import Walked
 from duo.routes import RouteSpace
-from duo.studies.departures import by_departures, by_sampled
+from duo.studies.departures import _refit, by_departures, by_sampled
 
 NEAR = {"atol": 1e-3, "rtol": 1e-4}
 
@@ -43,6 +43,9 @@ def test_a_walk_is_brute_force_over_routes_and_words(choices, bound):
         gain = -plain - every[..., np.flatnonzero(away <= most)].amin(-1)
         np.testing.assert_allclose(found.null_gain[most], (tempered.exp() * gain).sum(0), **NEAR)
         np.testing.assert_allclose(found.plain_null_gain[most], (plain.exp() * gain).sum(0), **NEAR)
+        sharper = (plain * (1 / torch.from_numpy(found.temperatures)[:, None] + 1e-3)).log_softmax(0)
+        changed = ((sharper.exp() - tempered.exp()) * gain).sum(0) / 1e-3
+        np.testing.assert_allclose(found.null_slopes[most], changed, atol=1e-2, rtol=1e-2)
     assert abs(found.temperatures[0] - 1) > 0.2, "or the tempered prediction was not told from the plain one"
 
 
@@ -63,7 +66,7 @@ def test_each_half_has_the_temperature_that_fits_the_other(sharpness):
     labels = tokens.copy()
     for half in (0, 1):
         labels[half::2] = drawn(scores, tokens[half::2], sharpness[half])
-    found = departures.cross_fitted(known(scores), tokens, labels)
+    found, *_ = departures.cross_fitted(known(scores), tokens, labels)
     for half in (0, 1):
         others = slice(1 - half, None, 2)
         (exact,) = choosers.fit(known(scores)(tokens[others].ravel())[None], labels[others].ravel())
@@ -71,13 +74,34 @@ def test_each_half_has_the_temperature_that_fits_the_other(sharpness):
         assert exact == pytest.approx(sharpness[1 - half], rel=0.1)
 
 
+def test_drawn_documents_have_temperatures_of_their_own():
+    scores = torch.randn(12, 12, generator=torch.Generator().manual_seed(2))
+    tokens = np.random.default_rng(0).integers(12, size=(12, 100))
+    labels = drawn(scores, tokens, 1.3)
+    sharpness, *derivatives = departures.cross_fitted(known(scores), tokens, labels)
+    assert np.abs(derivatives[0].reshape(-1, 2).sum(axis=0)).max() < 1e-3
+    weights = np.random.default_rng(1).multinomial(12, np.full(12, 1 / 12), 50).astype(float)
+    steps = _refit(np.concatenate([np.ones((1, 12)), weights]), *derivatives)
+    assert np.abs(steps[0]).max() < 1e-5
+    exact = np.empty((50, 2))
+    for row, times in enumerate(weights.astype(int)):
+        for half in (0, 1):
+            drawn_again = np.repeat(np.arange(12), times)
+            others = drawn_again[drawn_again % 2 != half]
+            (exact[row, half],) = choosers.fit(known(scores)(tokens[others].ravel())[None], labels[others].ravel())
+    found = (sharpness + steps[1:])[:, :2]
+    np.testing.assert_allclose(found, exact, atol=0.03)
+    assert all(np.corrcoef(found[:, half], exact[:, half])[0, 1] > 0.98 for half in (0, 1))
+    assert (_refit(np.eye(12), *derivatives)[0, ::2] == 0).all(), "where none is drawn of the other half"
+
+
 def test_a_document_has_no_say_in_its_own_temperature():
     scores = torch.randn(12, 12, generator=torch.Generator().manual_seed(2))
     tokens = np.random.default_rng(0).integers(12, size=(4, 50))
     labels = drawn(scores, tokens, 1.0)
-    before = departures.cross_fitted(known(scores), tokens, labels)
+    before = departures.cross_fitted(known(scores), tokens, labels)[0]
     labels[2] = labels[2][::-1]
-    after = departures.cross_fitted(known(scores), tokens, labels)
+    after = departures.cross_fitted(known(scores), tokens, labels)[0]
     assert (before[::2] == after[::2]).all() and (before[1::2] != after[1::2]).all()
 
 
@@ -87,7 +111,7 @@ def test_a_temperature_that_has_no_best_stays_finite(likeliest):
     tokens = np.random.default_rng(0).integers(12, size=(2, 50))
     labels = (scores if likeliest else -scores).argmax(-1).numpy()[tokens]
     expected = departures.SHARPEST if likeliest else departures.FLATTEST
-    np.testing.assert_allclose(departures.cross_fitted(known(scores), tokens, labels), expected)
+    np.testing.assert_allclose(departures.cross_fitted(known(scores), tokens, labels)[0], expected)
 
 
 def test_rows_are_means_over_tokens_and_gains_add_up():
@@ -109,11 +133,12 @@ def test_rows_are_means_over_tokens_and_gains_add_up():
     assert rows[1].gain.value >= rows[0].gain.value
 
 
-def made_up(lucky: bool, sure: float = 1.0, documents: int = 60, length: int = 40, words: int = 8):
+def made_up(lucky: bool, sure: float = 1.0, documents: int = 60, seed: int = 0, fitted: bool = False):
     """Routes whose predictions differ from the model's own by noise; labels come as the model predicts, or as one of
-    the routes does. sure: what all predictions are multiplied by afterwards; the temperature is known.
+    the routes does. sure: what all predictions are multiplied by afterwards; the temperature is known, or fitted.
     """
-    rng, space = np.random.default_rng(0), RouteSpace(3, ("skip", "big"), departures=1)
+    rng, space = np.random.default_rng(seed), RouteSpace(3, ("skip", "big"), departures=1)
+    length, words = 40, 8
 
     def normed(scores):
         return scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True)
@@ -121,7 +146,7 @@ def made_up(lucky: bool, sure: float = 1.0, documents: int = 60, length: int = 4
     scores = rng.normal(0, 1, (documents, length, 1, words)) + rng.normal(0, 0.4, (documents, length, 4, words))
     truth = normed(scores)[:, :, -1 if lucky else 0]  # all big has the highest code
     predicted = normed(scores * sure)
-    own, tempered = predicted[:, :, -1], normed(scores)[:, :, -1]
+    own = predicted[:, :, -1]
 
     def of(labels):
         return -np.take_along_axis(predicted, labels[..., None, None], axis=-1)[..., 0]
@@ -132,7 +157,13 @@ def made_up(lucky: bool, sure: float = 1.0, documents: int = 60, length: int = 4
     def mean(log_chances, values):
         return (np.exp(log_chances) * values).sum(-1)
 
-    labels, sampled = draw(truth), draw(tempered)
+    labels = draw(truth)
+    sharpness, *derivatives = np.full(documents, 1 / sure), np.zeros(documents), np.zeros(documents)
+    if fitted:
+        ids = np.repeat(np.arange(documents)[:, None], length, axis=1)
+        sharpness, *derivatives = departures.cross_fitted(lambda ids: torch.from_numpy(own[ids[0]]), ids, labels)
+    tempered = normed(own * sharpness[:, None, None])
+    sampled = draw(tempered)
     gains = [np.zeros_like(own), predicted.max(axis=2) - own]
     found = Walked(
         of(labels),
@@ -144,7 +175,9 @@ def made_up(lucky: bool, sure: float = 1.0, documents: int = 60, length: int = 4
         -np.take_along_axis(tempered, labels[..., None], axis=-1)[..., 0],
         -mean(tempered, tempered),
         -mean(own, own),
-        np.full(documents, sure),
+        1 / sharpness,
+        *derivatives,
+        np.stack([mean(tempered, gain * own) - mean(tempered, gain) * mean(tempered, own) for gain in gains]),
     )
     return found, space
 
@@ -164,7 +197,16 @@ def test_a_model_too_sure_of_itself_makes_luck_look_real_unless_its_temperature_
     assert row.plain_unexplained.low > 0, "more than luck, by the prediction as it is"
     assert row.unexplained.low < 0 < row.unexplained.high
     assert calibration.plain_cross_entropy.low > calibration.plain_entropy.high
-    assert calibration.temperatures == (1.6, 1.6)
+    assert calibration.temperatures == pytest.approx((1.6, 1.6))
+
+
+def test_intervals_cover_luck_as_often_as_they_say_though_the_temperature_is_fitted():
+    covered = []
+    for seed in range(100):
+        found, space = made_up(lucky=True, sure=1.6, documents=6, seed=seed, fitted=True)
+        ((row,), _) = by_departures(found, space, 200, 0.9, seed=1)
+        covered.append(row.unexplained.low < 0 < row.unexplained.high)
+    assert 0.82 < np.mean(covered) < 0.98
 
 
 def test_where_a_route_knows_more_something_is_left_to_explain():

@@ -183,6 +183,11 @@ def asked() -> pa.Table:
     return pa.Table.from_pylist(rows, QUESTIONS.schema)
 
 
+def test_without_items_and_questions_there_are_no_answers(duo, tokenizer):
+    answers = harness.run(as_model(duo, tokenizer), NO_ITEMS, NO_QUESTIONS)
+    assert len(answers) == 0 and {*answers.column_names, "model"} == set(HARNESS.schema.names)
+
+
 class WordTokenizer:
     """As those of transformers are called."""
 

@@ -470,3 +470,33 @@ def test_broken_file(tmp_path, text, message):
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_params(tmp_path / "params.yaml")
+
+
+SEARCH = {"model": "smollm2", "task": "arc_easy", "questions": 40, "scope": "ffn", "choices": ["skip", "big"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"answers": {"mine": SEARCH | {"task": "piqa"}}}, "answers.mine.task: 'piqa' is none of tasks: ['arc_easy', "),
+        (
+            {"answers": {"mine": SEARCH | {"questions": 101}}},
+            "answers.mine.questions: 101 is above tasks.arc_easy.ques",
+        ),
+        (
+            {"answers": {"mine": SEARCH | {"choices": ["skip", "repeat"]}}},
+            "answers.mine.choices: ['skip', 'repeat'] must ",
+        ),
+        (
+            {"answers": {"mine": SEARCH | {"choices": ["big", "big"]}}},
+            "answers.mine.choices: ['big', 'big'] must name each",
+        ),
+        (
+            {"answers": {"mine": SEARCH | {"departure": 1}}},
+            "answers.mine.departure: unknown key; did you mean 'departures'?",
+        ),
+        ({"figures.answers": {"answers": ["mine"]}}, "figures.answers.answers: 'mine' is none of answers: ["),
+    ],
+)
+def test_searches_for_answers(tmp_path, changes, message):
+    assert refusal(tmp_path, changes).startswith(message)

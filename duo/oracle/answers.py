@@ -1,0 +1,104 @@
+"""The scores of a question's answers under every route, as an oracle needs them that knows which answer is right.
+
+CoLa and Dr.LLM search a route for each question, all tokens taking it, and count the question as solved where some
+route makes the right answer win (duo.studies.answers asks what that says). An answer's score is the sum of its tokens'
+log-likelihoods behind the question, as in the harness's accuracy: the log of the chance that the model gives that text,
+so that the scores of a question's answers are a distribution over them. Divided by length they are none.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from duo.errors import InputError
+from duo.model.decoders import Decoder
+from duo.oracle.tree import Enumerator, Roots
+from duo.tables.answers import ANSWER_SCORES
+from duo.tables.files import fixed_lists
+
+Ids = list[int]
+
+
+class Packed(NamedTuple):
+    """A question's text and its answers in one row, so that the text is computed once for all of them.
+
+    An answer's tokens see the text and the answer's own tokens before them, at the places that they would have if the
+    answer stood alone. Its last token predicts nothing and is left out.
+    """
+
+    rows: Tensor  # [answers, length of the longest] ids: the text, then each answer but its last token, filled up
+    kept: Tensor  # [length, 2] which of these, as (answer, place), stand in the row one after the other
+    earlier: Tensor  # [length, length] 0 where a token may look, -inf elsewhere
+    asked: Tensor  # [asked] places in the row that predict a token of some answer
+    labels: Tensor  # [answers, asked] those tokens; 0 where the place predicts none of that answer
+    scored: Tensor  # [answers, asked] bool: whether it does
+
+
+def score(
+    enumerator: Enumerator, encode: Callable[[str], Ids], start: int, questions: pa.Table, progress: str = "answers"
+) -> pa.Table:
+    """ANSWER_SCORES of questions, columns of QUESTIONS, each by a tree of its own, all tokens on one route.
+
+    The enumerator's model is a pretrained decoder. encode: ids of a text; start: the id that precedes every text.
+    Shows its progress. InputError where the space leaves one route, a question is too long for the model, or a score is
+    not finite.
+    """
+    if len(enumerator.routes) < 2:
+        raise InputError("the routes are one, or there is nothing to choose: give departures, from 1")
+    columns: dict[str, list] = {name: [] for name in ANSWER_SCORES.schema.names}
+    for row in tqdm(questions.to_pylist(), unit=" questions", disable=None, desc=progress):
+        context, answers = pair(encode, row["context"], row["endings"])
+        scores = by_route(enumerator, [start, *context], answers)
+        if not np.isfinite(scores).all():
+            raise InputError(f"question {row['question']!r}: the score of an answer is not finite under some route")
+        columns["question"] += [row["question"]] * len(answers)
+        columns["answer"] += range(len(answers))
+        columns["right"] += [index == row["label"] for index in range(len(answers))]
+        columns["tokens"] += map(len, answers)
+        columns["scores"].append(scores)
+    return pa.table(columns | {"scores": fixed_lists(np.concatenate(columns["scores"]))})
+
+
+def pair(encode: Callable[[str], Ids], context: str, endings: Sequence[str]) -> tuple[Ids, list[Ids]]:
+    """Ids of a text, and those that each ending, behind a space, adds to it; as the harness parts the two."""
+    before = encode(context)
+    return before, [encode(f"{context} {ending}")[len(before) :] for ending in endings]
+
+
+@torch.no_grad()
+def by_route(enumerator: Enumerator, context: Ids, answers: Sequence[Ids]) -> np.ndarray:
+    """[answers, routes] log-likelihoods of the answers, each behind the context; in nats, fp64, in order of code."""
+    packed = pack(context, answers)
+    with enumerator.device.autocast():
+        losses = enumerator.losses_from(roots(enumerator, packed), packed.labels[:, None])[:, 0]
+    return -(losses.double() * packed.scored[..., None]).sum(dim=1).numpy()
+
+
+def pack(context: Ids, answers: Sequence[Ids]) -> Packed:
+    """A context, of one token or more, and the answers to it, of one or more each, in one row."""
+    first, longest = len(context), max(map(len, answers))
+    rows = torch.tensor([[*context, *answer[:-1]] + context[:1] * (longest - len(answer)) for answer in answers])
+    kept = [(0, place) for place in range(first)]
+    kept += [(index, first + place) for index, answer in enumerate(answers) for place in range(len(answer) - 1)]
+    owner = torch.tensor([-1] * first + [index for index, _ in kept[first:]])
+    open_to = (owner == -1) | (owner == owner[:, None])
+    earlier = torch.zeros(len(kept), len(kept)).masked_fill(~open_to.tril(), -torch.inf)
+    scored = owner[first - 1 :] == torch.arange(len(answers))[:, None]
+    scored[:, 0] = True  # the context's last token predicts the first one of every answer
+    labels = torch.zeros(scored.shape, dtype=torch.int64)
+    labels[scored] = torch.tensor([token for answer in answers for token in answer])
+    return Packed(rows, torch.tensor(kept), earlier, torch.arange(first - 1, len(kept)), labels, scored)
+
+
+def roots(enumerator: Enumerator, packed: Packed) -> Roots:
+    """Where the tree of a packed question begins."""
+    model: Decoder = enumerator.model
+    where = enumerator.device.name
+    answer, place = packed.kept.to(where).unbind(1)
+    x = model.embed(packed.rows.to(where))[answer, place]
+    return Roots(x[None], model.rotary(place[None]), None, packed.earlier.to(where), packed.asked.to(where))
