@@ -8,11 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-<<<<<<< HEAD
 from duo.adapted_settings import Adapted
-=======
 from duo.answer_settings import AnswerSearch
->>>>>>> main
 from duo.groups import (
     Budgets,
     Choosers,
@@ -378,12 +375,9 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
-<<<<<<< HEAD
     adapted: dict[Name, Adapted]  # by names of pretrained models
     adapted_routers: dict[Name, OneRouter]
-=======
     answers: dict[Name, AnswerSearch]
->>>>>>> main
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
     figures: Figures

@@ -35,19 +35,15 @@ CACHE = Path(".pipeline/syntax.cache")
 # Files that can't change what a stage makes (tests/workflow/test_code.py): they check the params, whose values DVC
 # tracks, run a script, and show its curves.
 OBSERVERS = {
-<<<<<<< HEAD
-    *("duo/groups.py", "duo/data/sources.py", "duo/settings.py", "duo/trend_settings.py", "workflow/params.py"),
-    "duo/adapted_settings.py",
-=======
     *(
         "duo/groups.py",
         "duo/data/sources.py",
         "duo/settings.py",
         "duo/trend_settings.py",
         "duo/answer_settings.py",
+        "duo/adapted_settings.py",
         "workflow/params.py",
     ),
->>>>>>> main
     *("workflow/stage.py", "workflow/track.py"),
 }
 _CLASS = re.compile(rf"({'|'.join(FOLDERS)})(\.\w+)+:\w+")

@@ -96,11 +96,18 @@ def documents(tokenizer: Any, texts: Iterable[str], count: int, tokens: int, arg
 def window(tokenizer: Any, text: str, tokens: int) -> list[int] | None:
     """The first ids of a text, so many and one before them; None where it has fewer.
 
-    Before them stands the token that begins a text; where the tokenizer has none, the one that ends it, as authors of
-    such models advise. InputError where it has neither.
+    Before them stands the token that begins a text (`beginning`).
     """
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    if start is None:
-        raise InputError("tokenizer: has neither a token that begins a text nor one that ends it")
+    start = beginning(tokenizer)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
     return [start, *ids] if len(ids) == tokens else None
+
+
+def beginning(tokenizer: Any) -> int:
+    """Id of the token that begins a text; where there is none, of the one that ends it, as authors of such models
+    advise. InputError where there is neither.
+    """
+    for index in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if index is not None:
+            return index
+    raise InputError("tokenizer: has neither a token that begins a text nor one that ends it")

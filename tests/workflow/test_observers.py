@@ -6,24 +6,13 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY
 
-<<<<<<< HEAD
-from duo import adapted_settings, settings, trend_settings
-=======
-from duo import answer_settings, settings, trend_settings
->>>>>>> main
+from duo import adapted_settings, answer_settings, settings, trend_settings
 from duo import groups as parts
 from duo.data import sources
 from workflow import code, params
 
-<<<<<<< HEAD
-DECLARE = (
-    *("duo/groups.py", "duo/settings.py", "duo/trend_settings.py", "duo/adapted_settings.py", "duo/data/sources.py"),
-    "workflow/params.py",
-)
-=======
 DECLARE = ("duo/groups.py", "duo/settings.py", "duo/trend_settings.py", "duo/answer_settings.py", "duo/data/sources.py")
-DECLARE += ("workflow/params.py",)
->>>>>>> main
+DECLARE += ("duo/adapted_settings.py", "workflow/params.py")
 READ = {"read_yaml", "load_params"}  # how params.yaml is read, as DVC reads it
 
 
@@ -91,11 +80,9 @@ def test_params_hold_no_functions_but_those_that_read_them():
     assert {name for name in known if not name.startswith("_")} == READ
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("module", [settings, trend_settings, adapted_settings, sources, params], ids=DECLARE[1:])
-=======
-@pytest.mark.parametrize("module", [settings, trend_settings, answer_settings, sources, params], ids=DECLARE[1:])
->>>>>>> main
+@pytest.mark.parametrize(
+    "module", [settings, trend_settings, answer_settings, sources, adapted_settings, params], ids=DECLARE[1:]
+)
 def test_values_are_those_of_the_file_and_no_others(module):
     """No default but none, no other name, no factory: read off the classes as pydantic has made them."""
     fields = 0
