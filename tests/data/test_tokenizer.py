@@ -1,5 +1,6 @@
 """Nothing of the text is lost, nothing leaks between splits, and the same text gives the same bytes."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -181,7 +182,7 @@ def test_repacked_as_a_pretrained_model_reads(tmp_path, monkeypatch):
     assert rows.dtype == np.uint32 and rows.shape[1] == 17
     ids = [rows[0, 0], *rows[:, 1:].ravel().tolist()]
     starts = [index for index, each in enumerate(ids) if each == tokens.BOS_ID]
-    found = {own.decode(ids[start + 1 : stop]) for start, stop in zip(starts, starts[1:], strict=False)}
+    found = {own.decode(ids[start + 1 : stop]) for start, stop in itertools.pairwise(starts)}
     assert len(found) >= 95 and found <= set(texts["train"])
     with pytest.raises(InputError, match="tokenizer: object should be a fast tokenizer of transformers"):
         tokens.repacked_as(object(), corpora(**texts), 16, 1)
