@@ -132,8 +132,16 @@ def publish() -> None:
 
 
 def audit(model: str | None, **options: Any) -> None:
-    """Audit a model of params pretrained by its name, or any other as `duo.auditing.command` reads it."""
-    command.run(model, **options)
+    """Audit a model of anybody's, as elsewhere without an experiment; one of params pretrained goes by its name."""
+    from duo.tables.files import ROOT
+    from workflow.params import read_yaml
+
+    params, name = Path("params.yaml"), ""
+    if params.is_file() and model in read_yaml(params).get("pretrained", {}):
+        name, model = model, (ROOT / "pretrained" / model).as_posix()
+        if not Path(model).is_dir():
+            raise InputError(f"MODEL: {model} is missing; `dvc repro pretrained` brings the models of params.yaml")
+    command.run(model, name=name, **options)
 
 
 def _parser() -> argparse.ArgumentParser:

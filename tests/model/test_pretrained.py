@@ -64,11 +64,12 @@ def test_what_is_not_there_is_one_error(name, message, monkeypatch):
         pretrained.load(name)
 
 
-def test_a_truncated_gguf_file_is_one_error(tmp_path):
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"GGUF" + bytes(8))
+@pytest.mark.parametrize("read", [pretrained.load, pretrained.outline])
+@pytest.mark.parametrize("name", ["model.gguf", ""], ids=["file", "its directory"])
+def test_a_truncated_gguf_file_is_one_error(tmp_path, read, name):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(8))
     with pytest.raises(InputError, match="can't be read"):
-        pretrained.load(str(path))
+        read(str(tmp_path / name))
 
 
 def test_documents_are_whole_numbers():
