@@ -29,6 +29,7 @@ from duo.groups import (
     require_once,
     require_whole,
 )
+from duo.pretrained_settings import AnyPretrained, PretrainedRoutes, PretrainedWindows
 from duo.terms import (
     ALL_BIG,
     ALL_SMALL,
@@ -375,6 +376,9 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
+    pretrained: dict[Name, AnyPretrained]
+    pretrained_windows: PretrainedWindows
+    pretrained_routes: dict[Name, PretrainedRoutes]
     adapted: dict[Name, Adapted]  # by names of pretrained models
     adapted_routers: dict[Name, OneRouter]
     answers: dict[Name, AnswerSearch]
@@ -390,5 +394,6 @@ NAMED = {
     "adapted": Adapted,
     "adapted_routers": OneRouter,
     "trend.points": TrendPoint,
+    "pretrained_routes": PretrainedRoutes,
     "answers": AnswerSearch,
 }  # groups whose keys are names that the user gives

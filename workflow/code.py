@@ -40,6 +40,7 @@ OBSERVERS = {
         "duo/data/sources.py",
         "duo/settings.py",
         "duo/trend_settings.py",
+        "duo/pretrained_settings.py",
         "duo/answer_settings.py",
         "duo/adapted_settings.py",
         "workflow/params.py",

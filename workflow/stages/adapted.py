@@ -1,13 +1,12 @@
 """Small FFNs beside those of a pretrained model: its training text in its own tokens, and their training on it."""
 
-from duo.tables.pretrained import PRETRAINED
-
 from duo.data import tokenizer
 from duo.model import extended, pretrained
 from duo.model.device import Device
 from duo.tables import files
 from duo.tables.adapted import ADAPTED_HISTORY, ADAPTED_METRICS, ADAPTED_PACKED, SMALL_FFNS
 from duo.tables.data import DOCUMENTS, packed
+from duo.tables.pretrained import PRETRAINED
 from duo.tables.training import CHECKPOINT
 from duo.training import adapt, loop
 from workflow import compute, stage, track

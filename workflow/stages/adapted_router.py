@@ -1,7 +1,6 @@
 """Train one router over a pretrained model with small FFNs beside its own, and score it on held-out tokens."""
 
 import numpy as np
-from duo.tables.pretrained import PRETRAINED
 
 from duo.data import evaluation_set
 from duo.model import extended, pretrained
@@ -15,6 +14,7 @@ from duo.tables.adapted import (
     SMALL_FFNS,
 )
 from duo.tables.data import OWN_WINDOWS, packed
+from duo.tables.pretrained import PRETRAINED
 from duo.training import variants
 from workflow import compute, routing, stage
 from workflow.params import load_params

@@ -1,0 +1,50 @@
+"""What is measured of pretrained models: the tables of the studies that they are subjects of, in files of their own.
+
+The column model holds a key of params pretrained_routes: a model and which of its routes are tried. Where routes are
+bounded by departures, a budget has so many big layers, or blocks, or more.
+"""
+
+import pyarrow as pa
+
+from duo.tables import contexts, oracle, studies
+from duo.tables.files import File, Metrics, Table
+
+PRETRAINED = File("pretrained/{model}")  # the directory of its files
+PRETRAINED_FILE = File("pretrained/{model}/{file}")
+WINDOW_METRICS = Metrics("pretrained_windows/{model}/metrics.json")
+
+
+def _of_routes(table: Table, name: str) -> Table:
+    """The same columns in a file of one entry of pretrained_routes; codes of deep models' routes need 64 bits."""
+    schema = table.schema
+    for index, field in enumerate(schema):
+        if field.name in ("route", "oracle_route"):
+            schema = schema.set(index, field.with_type(pa.int64()))
+    return Table(name, schema)
+
+
+_LOSSES, _GAIN = "pretrained_losses/{routes}", "pretrained_gain/{routes}"
+SIZES = Metrics(f"{_LOSSES}/metrics.json")  # of what was tried: layers, routes
+CALIBRATION = _of_routes(oracle.CALIBRATION, f"{_LOSSES}/calibration.parquet")
+ROUTE_LOSSES = _of_routes(oracle.ROUTE_LOSSES, f"{_LOSSES}/route_losses.parquet")
+LABEL_SELECTIONS = _of_routes(oracle.LABEL_SELECTIONS, f"{_LOSSES}/selections.parquet")
+CHOICES = _of_routes(oracle.CHOICES, f"{_LOSSES}/choices.parquet")
+PREDICTIONS = _of_routes(oracle.PREDICTIONS, f"{_LOSSES}/predictions.parquet")
+MATCHED_GAINS = _of_routes(oracle.MATCHED_GAINS, f"{_LOSSES}/matched.parquet")
+CELLS = _of_routes(oracle.CELLS, f"{_LOSSES}/cells.parquet")
+JOINT_LOSSES = _of_routes(oracle.JOINT_LOSSES, f"{_LOSSES}/joint.parquet")
+JOINT_CHOICES = _of_routes(contexts.JOINT_CHOICES, f"{_LOSSES}/joint_choices.parquet")
+
+# By the table of the study, that of its numbers on a pretrained model.
+STUDIED = {
+    table: _of_routes(table, f"{_GAIN}/{name}.parquet")
+    for name, table in {
+        "curves": studies.GAIN_CURVES,
+        "statistics": studies.GAIN_STATISTICS,
+        "heat_maps": studies.GAIN_HEAT_MAPS,
+        "layers": studies.GAIN_LAYERS,
+        "oracle": studies.ORACLE_STATISTICS,
+        "joint_curves": studies.JOINT_CURVES,
+        "joint_statistics": studies.JOINT_STATISTICS,
+    }.items()
+}

@@ -1,0 +1,47 @@
+"""Routes of a pretrained model, tried on its windows in one walk; one entry of pretrained_routes.
+
+As for models that are trained here: losses, what the model's own prediction chooses without the label, the null, and
+the chosen routes run jointly.
+"""
+
+from duo.oracle import choosers, contexts, joint, null
+from duo.oracle.choosers import Choosers
+from duo.tables import pretrained as tables
+from duo.terms import ALL_BIG, OWN
+from workflow import compute, stage, subject
+from workflow.params import load_params
+
+
+def main(name: str) -> None:
+    params = load_params()
+    compute.prepare(params.runtime)
+    enumerator, sample, validation = subject.load(params, name)
+    model, space, where, scope = enumerator.model, enumerator.space, enumerator.device, enumerator.scope
+    reference, budgets = space.named(ALL_BIG), subject.budgets(space)
+    predictions = {OWN: choosers.by_route(model, space, reference, where, scope)}
+    calibration = choosers.calibrate(name, predictions, validation)
+    chooser, settings = (
+        Choosers(calibration, predictions),
+        params.sampled_labels.model_copy(update={"reference": ALL_BIG}),
+    )
+    found = null.run(name, enumerator, sample, chooser, settings, budgets, params.seed)
+    choices = joint.choose(joint.enumerated([found.route_losses], sample), space, sample, budgets, params.seed)
+    studied = contexts.Studied(name, model, space, where, enumerator.chunk, reference, params.seed, scope)
+    written = {
+        tables.CALIBRATION: calibration,
+        tables.ROUTE_LOSSES: found.route_losses,
+        tables.LABEL_SELECTIONS: found.label_selections,
+        tables.CHOICES: found.choices,
+        tables.PREDICTIONS: found.predictions,
+        tables.MATCHED_GAINS: found.matched,
+        tables.CELLS: found.cells,
+        tables.JOINT_LOSSES: joint.table(name, model, space, sample, choices, where, scope),
+        tables.JOINT_CHOICES: contexts.of_walk(studied, sample, chooser, found.choices),
+    }
+    for table, rows in written.items():
+        table.write(rows, routes=name)
+    tables.SIZES.write({"layers": space.layers, "routes": len(space)}, routes=name)
+
+
+if __name__ == "__main__":
+    stage.run(main)
