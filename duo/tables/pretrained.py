@@ -23,8 +23,9 @@ def _of_routes(table: Table, name: str) -> Table:
     return Table(name, schema)
 
 
-_LOSSES, _GAIN = "pretrained_losses/{routes}", "pretrained_gain/{routes}"
+_LOSSES, _GAIN = "pretrained_losses/{routes}", "results/pretrained/{routes}"
 SIZES = Metrics(f"{_LOSSES}/metrics.json")  # of what was tried: layers, routes
+STUDIED_SIZES = Metrics(f"{_GAIN}/metrics.json")  # the same, beside the gain
 CALIBRATION = _of_routes(oracle.CALIBRATION, f"{_LOSSES}/calibration.parquet")
 ROUTE_LOSSES = _of_routes(oracle.ROUTE_LOSSES, f"{_LOSSES}/route_losses.parquet")
 LABEL_SELECTIONS = _of_routes(oracle.LABEL_SELECTIONS, f"{_LOSSES}/selections.parquet")

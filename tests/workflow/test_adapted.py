@@ -95,6 +95,7 @@ def project(tmp_path, monkeypatch):
         "validation_sequences": 4,
         "p_big": 0.5,
         "p_skip": 0.0,
+        **dict.fromkeys(("fit", "routes", "router"), part),
     }
     router = ROUTER | {"model": "tiny", "big": 1}
     values = read_yaml(REPOSITORY / "params.yaml")

@@ -13,7 +13,8 @@ from workflow.params import load_params
 def main(name: str) -> None:
     params = load_params()
     found = tables.ROUTE_LOSSES.read(routes=name)
-    space = subject.routes(params.pretrained_routes[name], tables.SIZES.read(routes=name)["layers"])
+    sizes = tables.SIZES.read(routes=name)
+    space = subject.routes(params.pretrained_routes[name], sizes["layers"])
     budgets, tries = subject.budgets(space), params.oracle.random_routes
     selected = {k: select.apply(name, found, space, k, tries, params.seed) for k in budgets}
     curves = oracle_curves.gather({k: (each.selections, each.route_sums) for k, each in selected.items()}, space)
@@ -25,6 +26,7 @@ def main(name: str) -> None:
     foreseen = joint_gain.gather(run_jointly, {SHARED: tables.JOINT_CHOICES.read(routes=name)})
     every = [*curves, *gains, *run_jointly, *foreseen]
     studies.write(every, params.bootstrap, params.seed, tables.STUDIED, routes=name)
+    tables.STUDIED_SIZES.write(sizes, routes=name)
 
 
 if __name__ == "__main__":
