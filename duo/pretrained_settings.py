@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from duo.data.sources import Package
-from duo.groups import Count, Group, Several, require
+from duo.groups import Count, Group, Package, Several, require
 
 
 class PretrainedWheel(Package):

@@ -13,7 +13,6 @@ from duo.figures import base, maps
 from duo.stats import Statistic
 from duo.studies import gain_statistics, joint_statistics
 from duo.tables import pretrained as tables
-from duo.tables.studies import GAIN_HEAT_MAPS, GAIN_LAYERS, GAIN_STATISTICS, JOINT_STATISTICS
 from duo.terms import ALL_BIG, FIXED, ISOLATED, JOINT, MATCHED, ORACLE, OWN, SAMPLED, SHARED, TRUE
 
 
@@ -49,14 +48,12 @@ class Tried:
 
 def pictures(tried: Tried) -> Iterator[base.Drawn]:
     """Both figures of one entry of params pretrained_routes."""
-    gain, joint, cells, shares = (
-        tables.STUDIED[table].instance(routes=tried.routes)
-        for table in (GAIN_STATISTICS, JOINT_STATISTICS, GAIN_HEAT_MAPS, GAIN_LAYERS)
-    )
+    every = (tables.GAIN_STATISTICS, tables.JOINT_STATISTICS, tables.HEAT_MAPS, tables.LAYER_SHARES)
+    gain, joint, cells, shares = (table.instance(routes=tried.routes) for table in every)
     statistics = pa.concat_tables([gain.read(), joint.read()])
     yield base.Drawn(tried.routes, parts(statistics, tried), asdict(tried), [gain, joint])
     picture = places(cells.read(), shares.read(), tried)
-    yield base.Drawn(f"{tried.routes}-layers", picture, asdict(tried), [cells, shares])
+    yield base.Drawn(f"{tried.routes}-places", picture, asdict(tried), [cells, shares])
 
 
 def shown(budget: int) -> dict[str, Statistic]:
@@ -100,10 +97,10 @@ def _parts(axes: Axes, rows: list[dict], tried: Tried) -> None:
     """One domain's numbers with their intervals, a colour for each budget."""
     axes.axvline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
     budgets = sorted((k for k in tried.budgets if 0 < k < tried.places), reverse=True)
-    looks = base.lines([tried.at(budget) for budget in budgets])
     offsets = np.linspace(0.24, -0.24, len(budgets)) if len(budgets) > 1 else [0.0]
-    for budget, offset in zip(budgets, offsets, strict=True):
-        line, names = looks[tried.at(budget)], [*shown(budget)]
+    names = [*shown(budgets[0])]
+    for index, (budget, offset) in enumerate(zip(budgets, offsets, strict=True)):
+        line = base.Line(tried.at(budget), base.COLOURS[index % 6], base.MARKERS[index % 12], "-")
         for height, statistic in zip(range(len(names))[::-1], shown(budget).values(), strict=True):
             (row,) = (row for row in rows if _is(row, statistic))
             axes.hlines(height + offset, row["low"], row["high"], color=line.colour, linewidth=1)

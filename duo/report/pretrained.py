@@ -33,7 +33,7 @@ def part(tried: Tried, rows: Iterable[Row]) -> PretrainedPart:
     told = [_told(by_domain[domain], domain, budgets[-1], tried) for domain in domains]
     columns = [f"{domain}, {tried.at(k)}" for domain in domains for k in budgets]
     words = f"{tried.model}: {_choices(tried.choices)} some of {tried.what}, {tried.documents} windows a domain"
-    return PretrainedPart(tried.routes, words, told, columns, numbers, [tried.routes, f"{tried.routes}-layers"])
+    return PretrainedPart(tried.routes, words, told, columns, numbers, [tried.routes, f"{tried.routes}-places"])
 
 
 def _told(rows: Sequence[Row], domain: str, budget: int, tried: Tried) -> list[str]:

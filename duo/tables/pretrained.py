@@ -36,16 +36,18 @@ CELLS = _of_routes(oracle.CELLS, f"{_LOSSES}/cells.parquet")
 JOINT_LOSSES = _of_routes(oracle.JOINT_LOSSES, f"{_LOSSES}/joint.parquet")
 JOINT_CHOICES = _of_routes(contexts.JOINT_CHOICES, f"{_LOSSES}/joint_choices.parquet")
 
+GAIN_STATISTICS = _of_routes(studies.GAIN_STATISTICS, f"{_GAIN}/statistics.parquet")
+JOINT_STATISTICS = _of_routes(studies.JOINT_STATISTICS, f"{_GAIN}/joint_statistics.parquet")
+HEAT_MAPS = _of_routes(studies.GAIN_HEAT_MAPS, f"{_GAIN}/heat_maps.parquet")
+LAYER_SHARES = _of_routes(studies.GAIN_LAYERS, f"{_GAIN}/layers.parquet")
+
 # By the table of the study, that of its numbers on a pretrained model.
 STUDIED = {
-    table: _of_routes(table, f"{_GAIN}/{name}.parquet")
-    for name, table in {
-        "curves": studies.GAIN_CURVES,
-        "statistics": studies.GAIN_STATISTICS,
-        "heat_maps": studies.GAIN_HEAT_MAPS,
-        "layers": studies.GAIN_LAYERS,
-        "oracle": studies.ORACLE_STATISTICS,
-        "joint_curves": studies.JOINT_CURVES,
-        "joint_statistics": studies.JOINT_STATISTICS,
-    }.items()
+    studies.GAIN_CURVES: _of_routes(studies.GAIN_CURVES, f"{_GAIN}/curves.parquet"),
+    studies.GAIN_STATISTICS: GAIN_STATISTICS,
+    studies.GAIN_HEAT_MAPS: HEAT_MAPS,
+    studies.GAIN_LAYERS: LAYER_SHARES,
+    studies.ORACLE_STATISTICS: _of_routes(studies.ORACLE_STATISTICS, f"{_GAIN}/oracle.parquet"),
+    studies.JOINT_CURVES: _of_routes(studies.JOINT_CURVES, f"{_GAIN}/joint_curves.parquet"),
+    studies.JOINT_STATISTICS: JOINT_STATISTICS,
 }

@@ -6,8 +6,9 @@ from workflow.params import load_params
 
 
 def main(name: str) -> None:
+    params = load_params()
     with stage.advice(f"pretrained.{name} in params.yaml says where the model is"):
-        pretrained_files.fetch(load_params().pretrained[name], name)
+        pretrained_files.fetch(params.pretrained[name], name)
 
 
 if __name__ == "__main__":

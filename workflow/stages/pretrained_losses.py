@@ -4,8 +4,10 @@ As for models that are trained here: losses, what the model's own prediction cho
 the chosen routes run jointly.
 """
 
+from duo.model.device import Device
 from duo.oracle import choosers, contexts, joint, null
 from duo.oracle.choosers import Choosers
+from duo.settings import SampledLabels
 from duo.tables import pretrained as tables
 from duo.terms import ALL_BIG, OWN
 from workflow import compute, stage, subject
@@ -15,15 +17,15 @@ from workflow.params import load_params
 def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    enumerator, sample, validation = subject.load(params, name)
-    model, space, where, scope = enumerator.model, enumerator.space, enumerator.device, enumerator.scope
+    asked, where = params.pretrained_routes[name], Device.of(params.runtime, params.route_losses.precision)
+    enumerator, sample, validation = subject.load(name, asked, where, params.route_losses.chunk)
+    model, space, scope = enumerator.model, enumerator.space, enumerator.scope
     reference, budgets = space.named(ALL_BIG), subject.budgets(space)
     predictions = {OWN: choosers.by_route(model, space, reference, where, scope)}
     calibration = choosers.calibrate(name, predictions, validation)
-    chooser, settings = (
-        Choosers(calibration, predictions),
-        params.sampled_labels.model_copy(update={"reference": ALL_BIG}),
-    )
+    samples, within = params.sampled_labels.samples, params.sampled_labels.within
+    settings = SampledLabels(reference=ALL_BIG, samples=samples, within=within, teachers=[], others=False)
+    chooser = Choosers(calibration, predictions)
     found = null.run(name, enumerator, sample, chooser, settings, budgets, params.seed)
     choices = joint.choose(joint.enumerated([found.route_losses], sample), space, sample, budgets, params.seed)
     studied = contexts.Studied(name, model, space, where, enumerator.chunk, reference, params.seed, scope)

@@ -4,7 +4,7 @@ from duo import scale
 from duo.report import content, page, pretrained
 from duo.tables.data import EVALUATION_SET_METRICS, TOKEN_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
-from duo.tables.pretrained import STUDIED
+from duo.tables.pretrained import STUDIED, STUDIED_SIZES
 from duo.tables.report import CLAIMS, FIGURE
 from duo.tables.routers import ROUTER_METRICS
 from duo.tables.studies import (
@@ -18,9 +18,8 @@ from duo.tables.studies import (
     PASSAGES,
 )
 from duo.tables.training import PRETRAIN_METRICS, SYNTHETIC_METRICS
-from workflow import instance, stage, studies
+from workflow import instance, stage, studies, subject
 from workflow.params import Params, load_params
-from workflow.stages.figures_pretrained import tried
 
 
 def main() -> None:
@@ -57,10 +56,10 @@ def main() -> None:
 
 def of_pretrained(params: Params, name: str) -> pretrained.PretrainedPart:
     """What the page says of an entry of pretrained_routes."""
-    rows = [
-        row for table in (GAIN_STATISTICS, JOINT_STATISTICS) for row in STUDIED[table].read(routes=name).to_pylist()
-    ]
-    return pretrained.part(tried(params, name), rows)
+    asked, layers = params.pretrained_routes[name], STUDIED_SIZES.read(routes=name)["layers"]
+    tried = subject.tried(name, asked, params.pretrained_windows, layers, params.bootstrap.confidence)
+    tables = (STUDIED[table].read(routes=name) for table in (GAIN_STATISTICS, JOINT_STATISTICS))
+    return pretrained.part(tried, [row for table in tables for row in table.to_pylist()])
 
 
 if __name__ == "__main__":
