@@ -111,7 +111,8 @@ def save(model: Extended, path: Path) -> None:
 def load(path: Path, model: nn.Module, device: Device | None = None) -> Extended:
     """The small FFNs that `save` wrote, beside those of the transformers model that they were trained beside.
 
-    device as of duo.model.decoders.routable, for a tree, which asks for logits many times. InputError where the file is missing, or holds none that fit this model.
+    device as of duo.model.decoders.routable, for a tree, which asks for logits many times. InputError where the file is
+    missing, or holds none that fit this model.
     """
     try:
         with safe_open(path, "pt") as file:
