@@ -4,9 +4,7 @@ import pyarrow as pa
 
 from duo.tables import training
 from duo.tables.fields import field, interval, table
-from duo.tables.files import File, Table
-
-PRETRAINED = File("pretrained/{model}")  # the directory of a model's files
+from duo.tables.files import Table
 
 _TASK = field("task", pa.string(), "a key of params tasks")
 

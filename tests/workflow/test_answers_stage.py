@@ -9,8 +9,9 @@ from project import REPOSITORY
 
 from duo.answer_settings import AnswerSearch
 from duo.data.tokenizer import BOS
-from duo.tables.answers import ANSWER_CURVES, ANSWER_SCORES, PRETRAINED
+from duo.tables.answers import ANSWER_CURVES, ANSWER_SCORES
 from duo.tables.data import QUESTIONS
+from duo.tables.pretrained import PRETRAINED
 from duo.tables.report import FIGURE
 from workflow import params as checked
 from workflow.stages import answers, figures_answers

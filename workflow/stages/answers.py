@@ -8,8 +8,9 @@ from duo.oracle import answers
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.studies import answers as study
-from duo.tables.answers import ANSWER_SCORES, PRETRAINED
+from duo.tables.answers import ANSWER_SCORES
 from duo.tables.data import QUESTIONS
+from duo.tables.pretrained import PRETRAINED
 from workflow import compute, stage, studies
 from workflow.params import load_params
 

@@ -7,7 +7,6 @@ the chosen routes run jointly.
 from duo.model.device import Device
 from duo.oracle import choosers, contexts, joint, null
 from duo.oracle.choosers import Choosers
-from duo.settings import SampledLabels
 from duo.tables import pretrained as tables
 from duo.terms import ALL_BIG, OWN
 from workflow import compute, stage, subject
@@ -23,8 +22,7 @@ def main(name: str) -> None:
     reference, budgets = space.named(ALL_BIG), subject.budgets(space)
     predictions = {OWN: choosers.by_route(model, space, reference, where, scope)}
     calibration = choosers.calibrate(name, predictions, validation)
-    samples, within = params.sampled_labels.samples, params.sampled_labels.within
-    settings = SampledLabels(reference=ALL_BIG, samples=samples, within=within, teachers=[], others=False)
+    settings = null.Sampling(ALL_BIG, params.sampled_labels.samples, params.sampled_labels.within)
     chooser = Choosers(calibration, predictions)
     found = null.run(name, enumerator, sample, chooser, settings, budgets, params.seed)
     choices = joint.choose(joint.enumerated([found.route_losses], sample), space, sample, budgets, params.seed)
