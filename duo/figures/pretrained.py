@@ -13,7 +13,7 @@ from duo.figures import base, maps
 from duo.stats import Statistic
 from duo.studies import gain_statistics, joint_statistics
 from duo.tables import pretrained as tables
-from duo.terms import ALL_BIG, FIXED, ISOLATED, JOINT, MATCHED, ORACLE, OWN, SAMPLED, SHARED, TRUE
+from duo.terms import ALL_BIG, FIRST_KEPT, FIXED, ISOLATED, JOINT, MATCHED, ORACLE, OWN, SAMPLED, SHARED, TRUE
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def shown(budget: int) -> dict[str, Statistic]:
         "not explained": gain_statistics.unexplained(OWN, budget),
         "best fixed route": joint_statistics.gain(SHARED, FIXED, ISOLATED, budget),
         "oracle's routes in one run": joint_statistics.gain(SHARED, ORACLE, JOINT, budget),
+        "the same, first token kept": joint_statistics.gain(SHARED, FIRST_KEPT, JOINT, budget),
         "foreseen ones in one run": joint_statistics.gain(SHARED, OWN, JOINT, budget),
     }
 
@@ -87,7 +88,8 @@ def parts(statistics: pa.Table, tried: Tried) -> base.Picture:
     caption = (
         f"What is gained over {tried.model} as it is by routes that leave out or repeat some of {tried.what}, token by "
         "token. Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, "
-        "if labels came as it says. Each route was tried with all tokens on it; in one run, each token is on its own. "
+        "if labels came as it says. Each route was tried with all tokens on it; in one run, each token is on its own, "
+        "or all but the first, which the others lean on. "
         f"Left of 0 is worse than the model as it is. {_described(tried)}"
     )
     return base.Picture(figure, f"{tried.routes}: what an oracle over the layers gains, and how much is luck", caption)

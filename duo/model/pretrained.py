@@ -35,7 +35,8 @@ def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
 def load(name: str, argument: str = "model") -> tuple[Any, Any]:
     """A model for causal language modelling, in fp32 and for reading alone, and its tokenizer; both of transformers.
 
-    name: a local directory or NAME[@REVISION] on the hub, with safetensors, or a GGUF file, whose weights are unpacked.
+    name: a local directory or NAME[@REVISION] on the hub, with safetensors, a GGUF file, or a directory with one,
+    whose weights are unpacked.
     InputError, naming the `argument` that it came as, where it can't be read.
     """
     source, options = _source(name, argument)
@@ -65,11 +66,14 @@ def outline(name: str, argument: str = "model") -> Any:
 def _source(name: str, argument: str) -> tuple[str, dict[str, str]]:
     """What transformers reads a model from, and with which options."""
     path = Path(name)
+    unpacked = path.is_dir() and list(path.glob("*.safetensors"))
+    if path.is_dir() and not unpacked and len(packed := list(path.glob("*.gguf"))) == 1:
+        path = packed[0]
     if path.suffix == ".gguf":
         if not path.is_file():
             raise InputError(f"{argument}: {name!r} is no file")
         return str(path.parent), {"gguf_file": path.name}
-    if path.is_dir() and list(path.glob("*.bin")) and not list(path.glob("*.safetensors")):
+    if path.is_dir() and not unpacked and list(path.glob("*.bin")):
         raise InputError(
             f"{argument}: {name!r} has weights in .bin files alone, which can run code when they are read; where you "
             'trust them, convert them: python -c "import transformers as t; '

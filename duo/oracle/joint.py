@@ -29,7 +29,7 @@ from duo.oracle.branch import label_losses
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.tables import files
-from duo.terms import FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
+from duo.terms import FIRST_KEPT, FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +143,22 @@ def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets
             isolated = np.take_along_axis(part, column[..., None], axis=2)[..., 0]
             choices[budget, selection] = Chosen(codes[column], isolated)
     return choices
+
+
+def first_kept(choices: Choices, space: RouteSpace, losses: np.ndarray, reference: int) -> Choices:
+    """The oracle's choices where the first token of each document stays on the reference route, a code.
+
+    Much attention goes to the first token, whatever it says, and its keys and values are large. Where they change, no
+    token behind it finds them as it was used to; so what its own choice does to the others is told apart. losses as in
+    `choose`.
+    """
+    kept, at = {}, int(space.index(np.array(reference)))
+    for (budget, selection), chosen in choices.items():
+        if selection == ORACLE:
+            routes, isolated = chosen.routes.copy(), chosen.isolated.copy()
+            routes[:, 0], isolated[:, 0] = reference, losses[:, 0, at]
+            kept[budget, FIRST_KEPT] = Chosen(routes, isolated)
+    return kept
 
 
 def greedy(

@@ -25,7 +25,9 @@ def main(name: str) -> None:
     settings = null.Sampling(ALL_BIG, params.sampled_labels.samples, params.sampled_labels.within)
     chooser = Choosers(calibration, predictions)
     found = null.run(name, enumerator, sample, chooser, settings, budgets, params.seed)
-    choices = joint.choose(joint.enumerated([found.route_losses], sample), space, sample, budgets, params.seed)
+    losses = joint.enumerated([found.route_losses], sample)
+    choices = joint.choose(losses, space, sample, budgets, params.seed)
+    choices |= joint.first_kept(choices, space, losses, reference)
     studied = contexts.Studied(name, model, space, where, enumerator.chunk, reference, params.seed, scope)
     written = {
         tables.CALIBRATION: calibration,
