@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from duo.adapted_settings import Adapted
 from duo.answer_settings import AnswerSearch
 from duo.groups import (
     Budgets,
@@ -343,6 +344,7 @@ class Bootstrap(Group):
 class Figures(Group):
     heat_maps: Annotated[list[int], Field(min_length=1)]
     patterns: Annotated[dict[Name, Names], Field(min_length=1)]
+    adapted_patterns: dict[Name, Names]
     trends: dict[Name, Names]
     answers: dict[Name, Names]
 
@@ -377,6 +379,8 @@ class Groups(Group):
     pretrained: dict[Name, AnyPretrained]
     pretrained_windows: PretrainedWindows
     pretrained_routes: dict[Name, PretrainedRoutes]
+    adapted: dict[Name, Adapted]  # by names of pretrained models
+    adapted_routers: dict[Name, OneRouter]
     answers: dict[Name, AnswerSearch]
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
@@ -387,6 +391,8 @@ REFERENCES = ALL_BIG, ALL_SMALL, RANDOM  # in joint.reference, beside the names 
 NAMED = {
     "models": Variant,
     "routers": OneRouter,
+    "adapted": Adapted,
+    "adapted_routers": OneRouter,
     "trend.points": TrendPoint,
     "pretrained_routes": PretrainedRoutes,
     "answers": AnswerSearch,

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from duo.adapted_settings import require_adapted
 from duo.answer_settings import require_searches
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
@@ -67,6 +68,7 @@ class Params(Groups):
         questions = {name: task.questions for name, task in self.tasks.items()}
         require_searches(self.answers, list(self.pretrained), questions, self.figures.answers)
         self._check_contrasts()
+        require_adapted(self)
         for figure, names in self.figures.patterns.items():
             for name in names:
                 remedy = f"is none of routers: {list(self.routers)}"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from duo.errors import InputError
 from duo.model import decoders
 from duo.model.decoders import Decoder, DecoderLayer
+from duo.model.device import Device
 from duo.model.switched import Positions, Switched, SwitchedLayer, attend
 from duo.terms import BIG, SMALL
 
@@ -92,12 +93,12 @@ class Extended(Switched):
         return self
 
 
-def extend(model: nn.Module, small: int) -> Extended:
+def extend(model: nn.Module, small: int, device: Device | None = None) -> Extended:
     """A transformers model, from now on frozen, with small FFNs of an inner width.
 
-    They lie on its device. InputError as of duo.model.decoders.routable.
+    They lie where it lies. device, and InputError, as of duo.model.decoders.routable.
     """
-    decoder = decoders.routable(model.requires_grad_(False))
+    decoder = decoders.routable(model.requires_grad_(False), device)
     return Extended(decoder, small).to(decoder.outputs.device)
 
 
@@ -107,15 +108,16 @@ def save(model: Extended, path: Path) -> None:
     safetensors.torch.save_file(weights, path, metadata={"small": str(model.inner)})
 
 
-def load(path: Path, model: nn.Module) -> Extended:
+def load(path: Path, model: nn.Module, device: Device | None = None) -> Extended:
     """The small FFNs that `save` wrote, beside those of the transformers model that they were trained beside.
 
-    InputError where the file is missing, or holds none that fit this model.
+    device as of duo.model.decoders.routable, for a tree, which asks for logits many times. InputError where the file is
+    missing, or holds none that fit this model.
     """
     try:
         with safe_open(path, "pt") as file:
             small = int(file.metadata()["small"])
-        made = extend(model, small)
+        made = extend(model, small, device)
         made.load_state_dict(safetensors.torch.load_file(path))
     except FileNotFoundError:
         raise InputError(f"{path}: is missing") from None

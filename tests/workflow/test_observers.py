@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY
 
-from duo import adapted_settings, answer_settings, settings, trend_settings
+from duo import adapted_settings, answer_settings, pretrained_settings, settings, trend_settings
 from duo import groups as parts
 from duo.data import sources
 from workflow import code, params
 
 DECLARE = ("duo/groups.py", "duo/settings.py", "duo/trend_settings.py", "duo/answer_settings.py", "duo/data/sources.py")
-DECLARE += ("duo/adapted_settings.py", "workflow/params.py")
+DECLARE += ("duo/pretrained_settings.py", "duo/adapted_settings.py", "workflow/params.py")
 READ = {"read_yaml", "load_params"}  # how params.yaml is read, as DVC reads it
 
 
@@ -81,7 +81,9 @@ def test_params_hold_no_functions_but_those_that_read_them():
 
 
 @pytest.mark.parametrize(
-    "module", [settings, trend_settings, answer_settings, sources, adapted_settings, params], ids=DECLARE[1:]
+    "module",
+    [settings, trend_settings, answer_settings, sources, pretrained_settings, adapted_settings, params],
+    ids=DECLARE[1:],
 )
 def test_values_are_those_of_the_file_and_no_others(module):
     """No default but none, no other name, no factory: read off the classes as pydantic has made them."""
