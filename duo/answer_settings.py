@@ -1,38 +1,27 @@
 """What an entry of `answers` in params.yaml holds; declarations and checks alone, as in duo.settings."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-
-from duo.groups import Count, Group, Names, Several, require, require_once
+from duo.groups import Names, Several, require
+from duo.pretrained_settings import PretrainedRoutes
 
 
-class AnswerSearch(Group):
-    """Routes are tried for a question until one makes an answer win; `duo.oracle.answers` tries all of a space."""
+class AnswerSearch(PretrainedRoutes):
+    """Routes are tried for a question until one makes an answer win; `duo.oracle.answers` tries all of them."""
 
-    model: str
     task: str
     questions: Several
-    scope: Literal["ffn", "layer"]
-    choices: Annotated[list[Literal["big", "skip", "repeat"]], Field(min_length=2)]
-    blocks: Count | None = None  # None: each layer is one
-    departures: Count | None = None  # None: any number
-
-    @model_validator(mode="after")
-    def _space(self):
-        require_once(self, "choices")
-        require("big" in self.choices, "choices", self.choices, "must hold big: the model as it is comes first")
-        return self
 
 
 def require_searches(
-    searches: Mapping[str, AnswerSearch], tasks: Mapping[str, int], figures: Mapping[str, Names]
+    searches: Mapping[str, AnswerSearch], models: Names, tasks: Mapping[str, int], figures: Mapping[str, Names]
 ) -> None:
-    """ValueError where a search asks for another task than those of `tasks`, or for more questions than it gives, or
-    one of `figures` for another search.
+    """ValueError where a search is of none of the models, asks for another task than those of `tasks`, or for more
+    questions than it gives, or one of `figures` asks for another search.
     """
     for name, search in searches.items():
+        remedy = f"is none of pretrained: {list(models)}"
+        require(search.model in models, f"answers.{name}.model", search.model, remedy)
         require(search.task in tasks, f"answers.{name}.task", search.task, f"is none of tasks: {list(tasks)}")
         most = tasks[search.task]
         remedy = f"is above tasks.{search.task}.questions ({most})"

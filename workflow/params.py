@@ -65,9 +65,8 @@ class Params(Groups):
             self._check_ablation()
         self._check_trend()
         require_routes(self, {*self.models, *self.recalibrated})
-        require_searches(
-            self.answers, {name: task.questions for name, task in self.tasks.items()}, self.figures.answers
-        )
+        questions = {name: task.questions for name, task in self.tasks.items()}
+        require_searches(self.answers, list(self.pretrained), questions, self.figures.answers)
         self._check_contrasts()
         require_adapted(self)
         for figure, names in self.figures.patterns.items():

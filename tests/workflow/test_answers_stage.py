@@ -9,12 +9,12 @@ from project import REPOSITORY
 
 from duo.answer_settings import AnswerSearch
 from duo.data.tokenizer import BOS
-from duo.tables.answers import ANSWER_CURVES, ANSWER_SCORES
+from duo.tables.answers import ANSWER_CURVES, ANSWER_SCORES, PRETRAINED_HARNESS, TASK_ACCURACY
 from duo.tables.data import QUESTIONS
 from duo.tables.pretrained import PRETRAINED
 from duo.tables.report import FIGURE
 from workflow import params as checked
-from workflow.stages import answers, figures_answers
+from workflow.stages import answers, figures_answers, pretrained_harness
 
 SEARCH = {"model": "tiny", "questions": 6, "scope": "layer", "choices": ["skip", "big"], "blocks": 2, "departures": 1}
 
@@ -28,7 +28,7 @@ def experiment(tmp_path, monkeypatch):
     figures = whole.figures.model_copy(update={"answers": {"searched": list(searches)}})
     runtime = whole.runtime.model_copy(update={"threads": 1})
     known = whole.model_copy(update={"answers": searches, "figures": figures, "runtime": runtime})
-    for stage in (answers, figures_answers):
+    for stage in (answers, figures_answers, pretrained_harness):
         monkeypatch.setattr(stage, "load_params", lambda: known)
     torch.manual_seed(2)
     sizes = {"vocab_size": 300, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 4}
@@ -59,3 +59,24 @@ def test_scores_curves_and_their_figure(experiment):
         assert set(curves["tried"].to_pylist()) == {1, 2, 3}
     figures_answers.main("searched")
     assert FIGURE.path(name="searched", format="png").exists()
+
+
+def test_a_pretrained_model_is_scored_on_every_task(experiment):
+    pretrained_harness.main("tiny")
+    rows = TASK_ACCURACY.read(model="tiny").to_pylist()
+    assert [(row["task"], row["metric"], row["count"]) for row in rows] == [
+        (task, metric, 8) for task in ("hellaswag", "arc_easy") for metric in ("acc", "acc_norm", "guessing")
+    ]
+    assert all(row["value"] == pytest.approx(1 / 3) for row in rows if row["metric"] == "guessing")
+    found = PRETRAINED_HARNESS.read(model="tiny").to_pylist()
+    answers.main("tiny-arc_easy")
+    scores = ANSWER_SCORES.read(name="tiny-arc_easy").to_pylist()
+    big = [row["scores"][-1] for row in scores if row["question"] == "arc_easy-0"]
+    (same,) = [row["log_likelihoods"] for row in found if row["document"] == "arc_easy-0"]
+    assert big == pytest.approx(same, abs=0.02), "the last route is the model as it is"
+
+
+def test_without_tasks_its_tables_are_empty(experiment):
+    QUESTIONS.write(QUESTIONS.schema.empty_table())
+    pretrained_harness.main("tiny")
+    assert len(TASK_ACCURACY.read(model="tiny")) == len(PRETRAINED_HARNESS.read(model="tiny")) == 0

@@ -473,11 +473,16 @@ def test_missing_file(tmp_path):
 
 
 SEARCH = {"model": "smollm2", "task": "arc_easy", "questions": 40, "scope": "ffn", "choices": ["skip", "big"]}
+SEARCH |= {"blocks": 10}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"answers": {"mine": SEARCH | {"model": "duo"}}},
+            "answers.mine.model: 'duo' is none of pretrained: ['smollm2",
+        ),
         ({"answers": {"mine": SEARCH | {"task": "piqa"}}}, "answers.mine.task: 'piqa' is none of tasks: ['arc_easy', "),
         (
             {"answers": {"mine": SEARCH | {"questions": 101}}},

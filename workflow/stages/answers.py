@@ -6,12 +6,11 @@ from duo.model import decoders, pretrained
 from duo.model.device import Device
 from duo.oracle import answers
 from duo.oracle.tree import Enumerator
-from duo.routes import RouteSpace
 from duo.studies import answers as study
 from duo.tables.answers import ANSWER_SCORES
 from duo.tables.data import QUESTIONS
 from duo.tables.pretrained import PRETRAINED
-from workflow import compute, stage, studies
+from workflow import compute, stage, studies, subject
 from workflow.params import load_params
 
 
@@ -19,14 +18,14 @@ def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
     asked = params.answers[name]
-    model, tokenizer = pretrained.load(str(PRETRAINED.path(model=asked.model)))
+    model, tokenizer = pretrained.load(str(PRETRAINED.path(model=asked.model)), f"pretrained.{asked.model}")
     # Each question has a length of its own: too many shapes to compile for.
     device = Device(params.runtime.device, params.route_losses.precision)
-    decoder = decoders.routable(model.to(device.name))
+    decoder = decoders.routable(model.to(device.name), device)
     questions = QUESTIONS.read()
     questions = questions.filter(pc.equal(questions["task"], asked.task)).slice(0, asked.questions)
     with stage.advice(f"answers.{name} in params.yaml asks for it"):
-        space = RouteSpace(len(decoder.layers), tuple(asked.choices), asked.blocks, asked.departures)
+        space = subject.routes(asked, len(decoder.layers))
         tree = Enumerator(decoder, space, device, params.route_losses.chunk, asked.scope)
         scores = answers.score(
             tree,
