@@ -29,6 +29,15 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class Package(Group):
+    """A wheel of the package index, pinned by its hash."""
+
+    # Patterns keep pip from taking them for options, and the cache's file names inside the cache.
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 def require(true: bool, key: str, value: Any, remedy: str) -> None:
     if not true:
         raise ValueError(f"{key}: {value!r} {remedy}" if value != "" else f"{key}: {remedy}")

@@ -28,6 +28,7 @@ from duo.groups import (
     require_once,
     require_whole,
 )
+from duo.pretrained_settings import AnyPretrained, PretrainedRoutes, PretrainedWindows
 from duo.terms import (
     ALL_BIG,
     ALL_SMALL,
@@ -373,6 +374,9 @@ class Groups(Group):
     learning: Learning
     search: Search
     trend: Trend
+    pretrained: dict[Name, AnyPretrained]
+    pretrained_windows: PretrainedWindows
+    pretrained_routes: dict[Name, PretrainedRoutes]
     answers: dict[Name, AnswerSearch]
     contrasts: dict[Name, Annotated[list[str], Field(min_length=2, max_length=2)]]
     bootstrap: Bootstrap
@@ -384,5 +388,6 @@ NAMED = {
     "models": Variant,
     "routers": OneRouter,
     "trend.points": TrendPoint,
+    "pretrained_routes": PretrainedRoutes,
     "answers": AnswerSearch,
 }  # groups whose keys are names that the user gives

@@ -5,15 +5,19 @@ from dataclasses import asdict
 from itertools import product
 from math import exp
 
+import numpy as np
 import pyarrow as pa
 from made_up import LAYERS, SPACE, noise, selected, tabled
 
 from duo.report import content
+from duo.routes import RouteSpace
 from duo.stats import Intervals, Statistic
 from duo.studies import difficulty, learning_curves, oracle_curves
 from duo.studies import gain_statistics as gains
 from duo.studies import joint_statistics as joint_gains
+from duo.studies.answers import AnswerOracle
 from duo.studies.learning_curves import LearnedLoss
+from duo.tables.answers import ANSWER_CURVES
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS
 from duo.tables.studies import (
@@ -253,3 +257,13 @@ def inputs() -> dict:
         "parameters": 3_400_000,
         "evaluation": {"text": {"tokens": 48, "bytes": 115}, "code": {"tokens": 48, "bytes": 96}},
     }
+
+
+def answered() -> pa.Table:
+    """ANSWER_CURVES of four questions of three answers, of a model that gives the first everywhere but once."""
+    space = RouteSpace(2, ("skip", "big"))
+    scores = np.zeros((4, 3, len(space)))
+    scores[:, 0] = 1
+    scores[0, 1, 0] = 2
+    study = AnswerOracle({"name": "n", "model": "tiny", "task": "school"}, list(scores), [1, 1, 2, 0], space)
+    return tabled(ANSWER_CURVES, (study, study.intervals(100, 0.9, 1)))

@@ -18,6 +18,7 @@ FLOORS = [
         "groups",
         "settings",
         "adapted_settings",
+        "pretrained_settings",
         "trend_settings",
         "answer_settings",
         "plugins",

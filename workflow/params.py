@@ -16,6 +16,7 @@ from duo.answer_settings import require_searches
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
+from duo.pretrained_settings import require_routes
 from duo.routers.whole_budgets import oracle_budget
 from duo.settings import REFERENCES, Groups, OneRouter, TrendPoint, Variant
 from duo.terms import OTHERS
@@ -62,6 +63,7 @@ class Params(Groups):
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
         self._check_trend()
+        require_routes(self, {*self.models, *self.recalibrated})
         require_searches(
             self.answers, {name: task.questions for name, task in self.tasks.items()}, self.figures.answers
         )

@@ -134,8 +134,11 @@ def _relative(path: Path) -> str:
     return (path.relative_to(Path.cwd()) if path.is_absolute() else path).as_posix()
 
 
-def _md5(path: str) -> str:
+def _md5(path: str) -> str | list[tuple[str, str]]:
+    """Hash of a file's bytes; of a directory, the names of all files in it, each with its hash."""
     try:
+        if Path(path).is_dir():
+            return [(file.name, _md5(str(file))) for file in sorted(Path(path).iterdir())]
         return hashlib.md5(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from None

@@ -1,6 +1,6 @@
 """Studies made tables: what every stage of a study shares."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +11,13 @@ from duo.tables.files import Table
 from workflow import instance
 
 
-def write(studies: Iterable[Study], settings: Bootstrap, seed: int, **keys: str) -> list[tuple[Study, Intervals]]:
+def write(
+    studies: Iterable[Study], settings: Bootstrap, seed: int, into: Mapping[Table, Table] | None = None, **keys: str
+) -> list[tuple[Study, Intervals]]:
     """Write every table that the studies fill; returns each study with its intervals, for what is no table.
 
-    keys: of the tables' files, where they have instances.
+    into: where given, the tables to write, and in whose place of the same columns. keys: of the tables' files, where
+    they have instances.
     """
     finished, parts = [], {}
     for study in studies:
@@ -23,7 +26,8 @@ def write(studies: Iterable[Study], settings: Bootstrap, seed: int, **keys: str)
         for table, rows in study.tables(estimates).items():
             parts.setdefault(table, []).append(as_table(table, rows))
     for table, tables in parts.items():
-        table.write(pa.concat_tables(tables), **keys)
+        if into is None or table in into:
+            (into[table] if into else table).write(pa.concat_tables(tables), **keys)
     return finished
 
 

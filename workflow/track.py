@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from duo.errors import InputError
-from duo.tables import data, files, oracle, report, routers, studies, training, trend
+from duo.tables import adapted, data, files, oracle, report, routers, studies, training, trend
 from workflow import record
 from workflow.record import LOCK, Stage, recorded, upcoming
 from workflow.tracker import SYNCED, Tracker, explained, flat, is_database, opened, reason, shown, uri
@@ -125,7 +125,7 @@ def _numbers(stage: Stage) -> dict[str, float]:
 
 def _holds_metrics(path: str) -> bool:
     """Whether it is a file of metrics, by the schemas in duo.tables."""
-    families = (data, training, oracle, routers, studies, trend, report)
+    families = (data, training, oracle, routers, adapted, studies, trend, report)
     templates = [
         file.template for family in families for file in vars(family).values() if isinstance(file, files.Metrics)
     ]

@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from duo.data.sources import Domain, FilesDomain, HuggingFaceDomain, Package, Wheel, WheelDomain
+from duo.data.sources import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 from duo.errors import InputError
+from duo.groups import Package
 from duo.seeds import stream
 from duo.tables import files
 from duo.tables.data import CACHE, SPLITS

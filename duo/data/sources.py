@@ -8,16 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from duo.groups import Count, Group, Several, Share, require
-
-
-class Package(Group):
-    """A wheel of the package index, pinned by its hash."""
-
-    # Patterns keep pip from taking them for options, and the cache's file names inside the cache.
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+from duo.groups import Count, Group, Package, Several, Share, require
 
 
 class Wheel(Package):

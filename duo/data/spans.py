@@ -71,7 +71,7 @@ def choose(windows: pa.Table, texts: Texts, own: Tokenizer, finest: Tokenizer, s
     spans = []
     for window in windows.to_pylist():
         text = texts[window["domain"], window["document"]]
-        mine, shortest = (_ends(each, tokenizers.encode_one(each, text)) for each in (own, finest))
+        mine, shortest = (ends(each, tokenizers.encode_one(each, text)) for each in (own, finest))
         first, last = window["start"], window["start"] + len(window["tokens"]) - 1
         begins = first == 0  # with the BOS token, which is no byte of the text
         inside = words(text)
@@ -120,10 +120,10 @@ def metrics(columns: Mapping[str, list | np.ndarray]) -> dict[str, dict[str, flo
 def _tokens(span: Span, text: str, tokenizer: Tokenizer) -> tuple[int, np.ndarray]:
     """How many of the span's tokens are read and not scored, and all of its tokens."""
     ids = tokenizers.encode_one(tokenizer, text)
-    ends = _ends(tokenizer, ids)
+    spelt = ends(tokenizer, ids)
     borders = np.array([span.context, span.start, span.end])
-    context, start, end = places = np.searchsorted(ends, borders)
-    if not np.array_equal(ends[places], borders):
+    context, start, end = places = np.searchsorted(spelt, borders)
+    if not np.array_equal(spelt[places], borders):
         raise InputError(
             f"domain {span.domain!r}, document {span.document!r}: the span of bytes {span.context} to {span.end} does "
             "not end with a token; its tokenizer should be a byte-level BPE"
@@ -132,6 +132,6 @@ def _tokens(span: Span, text: str, tokenizer: Tokenizer) -> tuple[int, np.ndarra
     return (1, np.insert(tokens, 0, BOS_ID)) if start == 0 else (start - context, tokens)
 
 
-def _ends(tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray:
+def ends(tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray:
     """[tokens + 1] the bytes before each token of a text with these ids, and all of its bytes."""
     return np.cumsum([0, *(len(tokenizer.id_to_token(each)) for each in ids.tolist())])

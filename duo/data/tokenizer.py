@@ -8,6 +8,7 @@ texts with.
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,13 +93,15 @@ def _as_plain_text(tokenizer: Tokenizer) -> None:
     tokenizer.encode_special_tokens = True
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], name: str = "encode") -> list[np.ndarray]:
-    """The ids of each text, uint16 [tokens], without the BOS token."""
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str], name: str = "encode", kind: type[np.integer] = np.uint16
+) -> list[np.ndarray]:
+    """The ids of each text, [tokens] of this kind, without the BOS token."""
     ids = []
     with tqdm(total=len(texts), desc=name, unit=" documents", disable=None) as progress:
         for start in range(0, len(texts), BATCH):
             batch = tokenizer.encode_batch_fast(texts[start : start + BATCH], add_special_tokens=False)
-            ids += [np.array(encoding.ids, dtype=np.uint16) for encoding in batch]
+            ids += [np.array(encoding.ids, dtype=kind) for encoding in batch]
             progress.update(len(batch))
     return ids
 
@@ -109,14 +112,14 @@ def encode_one(tokenizer: Tokenizer, text: str) -> np.ndarray:
 
 
 def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Generator) -> np.ndarray:
-    """Documents in random order, cut into rows [rows, sequence + 1] of uint16: all of equal length, and no padding.
+    """Documents in random order, cut into rows [rows, sequence + 1] of equal length, without padding.
 
     Every document begins with the BOS token. The last id of a row is the first of the next, so every id but the very
     first is predicted once. What is left at the end, less than a row, is dropped.
     """
-    ids = np.concatenate([documents[index] for index in random.permutation(len(documents))]).astype(np.uint16)
+    ids = np.concatenate([documents[index] for index in random.permutation(len(documents))])
     if len(ids) <= sequence:
-        return np.empty((0, sequence + 1), dtype=np.uint16)
+        return np.empty((0, sequence + 1), dtype=ids.dtype)
     return np.lib.stride_tricks.sliding_window_view(ids, sequence + 1)[::sequence]
 
 
@@ -147,14 +150,36 @@ def of_training(corpora: dict[str, pa.Table], vocabulary: int) -> Tokenizer:
     return train([text for table in corpora.values() for text in _column(table, "train", "text")], vocabulary)
 
 
-def repacked(tokenizer: Tokenizer, corpora: dict[str, pa.Table], sequence: int, seed: int) -> dict:
-    """Columns of PACKED in the tokens of another byte-level BPE. InputError as of `tokenize`."""
+def repacked(
+    tokenizer: Tokenizer,
+    corpora: dict[str, pa.Table],
+    sequence: int,
+    seed: int,
+    bos: int = BOS_ID,
+    kind: type[np.integer] = np.uint16,
+) -> dict:
+    """Columns of PACKED in the tokens of another tokenizer, ids of this kind. InputError as of `tokenize`."""
+
+    def encoded(table: pa.Table, split: str) -> list[np.ndarray]:
+        return encode(tokenizer, _column(table, split, "text"), kind=kind)
+
     documents = {
-        (domain, split): [np.insert(ids, 0, BOS_ID) for ids in encode(tokenizer, _column(table, split, "text"))]
+        (domain, split): [np.insert(ids, 0, bos) for ids in encoded(table, split)]
         for domain, table in corpora.items()
         for split in PACKED_SPLITS
     }
     return packed_columns(documents, sequence, seed)
+
+
+def repacked_as(theirs: Any, corpora: dict[str, pa.Table], sequence: int, seed: int) -> dict:
+    """Columns of ADAPTED_PACKED, in the tokens of a pretrained model: `theirs`, of transformers. InputError as of
+    `tokenize`, and where it is not a fast one.
+    """
+    tokenizer = getattr(theirs, "backend_tokenizer", None)
+    if tokenizer is None:
+        raise InputError(f"tokenizer: {type(theirs).__name__} should be a fast tokenizer of transformers")
+    _as_plain_text(tokenizer)
+    return repacked(tokenizer, corpora, sequence, seed, hub.beginning(theirs), np.uint32)
 
 
 def _column(table: pa.Table, split: str, name: str) -> list[str]:

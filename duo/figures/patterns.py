@@ -13,17 +13,20 @@ from matplotlib.ticker import MaxNLocator
 from duo.figures import base
 from duo.routes import RouteSpace
 from duo.settings import OneRouter
-from duo.tables.routers import ROUTED
+from duo.tables import files
 from duo.terms import BIG, SKIP, SMALL
 
 # Dark, middle and white in a grey print too.
 COLOURS = {BIG: "#0072B2", SMALL: "#E69F00", SKIP: "#FFFFFF"}
 
 
-def pictures(name: str, routers: dict[str, OneRouter], layers: int) -> Iterator[base.Drawn]:
-    """The figure of this name, of what these routers choose."""
-    inputs = [ROUTED.instance(router=router) for router in routers]
-    picture = one_sequence(name, routers, {router: ROUTED.read(router=router) for router in routers}, layers)
+def pictures(name: str, routers: dict[str, OneRouter], layers: int, routed: files.Table) -> Iterator[base.Drawn]:
+    """The figure of this name, of what these routers choose.
+
+    routed: ROUTED of them, or its like.
+    """
+    inputs = [routed.instance(router=router) for router in routers]
+    picture = one_sequence(name, routers, {router: routed.read(router=router) for router in routers}, layers)
     used = {router: settings.model_dump() for router, settings in routers.items()} | {"layers": layers}
     yield base.Drawn(name, picture, used, inputs)
 

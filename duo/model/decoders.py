@@ -7,13 +7,14 @@ the big one; duo.model.extended puts small ones beside them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from duo.errors import InputError
+from duo.model.device import Device
 from duo.model.switched import FFN, PlainFFN
 from duo.terms import BIG
 
@@ -81,15 +82,17 @@ class Decoder:
             )
 
 
-def routable(model: nn.Module) -> Decoder:
-    """The parts of a transformers model for causal language modelling; its weights are shared, not copied.
+def routable(model: nn.Module, device: Device | None = None) -> Decoder:
+    """The parts of a transformers model for causal language modelling; its weights are shared, not copied, but for the
+    output matrix, where the device's matrix products are of another precision.
 
     InputError where its family is none of FAMILIES, or its configuration has an option that has no place in a route.
     """
     family = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     if family not in FAMILIES:
         raise InputError(f"model of type {family!r} can't be routed; those of {', '.join(sorted(FAMILIES))} can")
-    return FAMILIES[family](model.eval())
+    decoder = FAMILIES[family](model.eval())
+    return replace(decoder, outputs=device.rounded(decoder.outputs)) if device else decoder
 
 
 def _llama(model: nn.Module) -> Decoder:

@@ -52,6 +52,10 @@ class Device:
         """Context in which matrix products are of this precision; with bf16, sums, norms and weights stay in fp32."""
         return torch.autocast(torch.device(self.name).type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
+    def rounded(self, weight: torch.Tensor) -> torch.Tensor:
+        """A weight as matrix products of this precision take it: `autocast` would round it anew for each of them."""
+        return weight.to(torch.bfloat16) if self.precision == "bf16" else weight
+
     def compiled(self, function: Callable) -> Callable:
         """The function by torch.compile where that is asked for and a C++ compiler is there, else as it is."""
         if not self.compile:

@@ -35,8 +35,9 @@ def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
 def load(name: str, argument: str = "model") -> tuple[Any, Any]:
     """A model for causal language modelling, in fp32 and for reading alone, and its tokenizer; both of transformers.
 
-    name: a local directory or NAME[@REVISION] on the hub, with safetensors, or a GGUF file, or a directory with one,
-    whose weights are unpacked. InputError, naming the `argument` that it came as, where it can't be read.
+    name: a local directory or NAME[@REVISION] on the hub, with safetensors, a GGUF file, or a directory with one,
+    whose weights are unpacked.
+    InputError, naming the `argument` that it came as, where it can't be read.
     """
     source, options = _source(name, argument)
     weights = dict(options) if options else {"use_safetensors": True}
@@ -96,6 +97,16 @@ def documents(tokenizer: Any, texts: Iterable[str], count: int, tokens: int, arg
     raise InputError(f"{argument}: {len(rows)} of {tried} texts have {tokens} tokens or more; should be {count}")
 
 
+def window(tokenizer: Any, text: str, tokens: int) -> list[int] | None:
+    """The first ids of a text, so many and one before them; None where it has fewer.
+
+    Before them stands the token that begins a text (`beginning`).
+    """
+    start = beginning(tokenizer)
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
+    return [start, *ids] if len(ids) == tokens else None
+
+
 def beginning(tokenizer: Any) -> int:
     """Id of the token that begins a text; where there is none, of the one that ends it, as authors of such models
     advise. InputError where there is neither.
@@ -104,10 +115,3 @@ def beginning(tokenizer: Any) -> int:
         if index is not None:
             return index
     raise InputError("tokenizer: has neither a token that begins a text nor one that ends it")
-
-
-def window(tokenizer: Any, text: str, tokens: int) -> list[int] | None:
-    """The first ids of a text, so many, behind the one that begins it; None where it has fewer."""
-    start = beginning(tokenizer)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
-    return [start, *ids] if len(ids) == tokens else None

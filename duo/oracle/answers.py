@@ -45,14 +45,17 @@ def score(
     """ANSWER_SCORES of questions, columns of QUESTIONS, each by a tree of its own, all tokens on one route.
 
     The enumerator's model is a pretrained decoder. encode: ids of a text; start: the id that precedes every text.
-    Shows its progress. InputError where the space leaves one route, a question is too long for the model, or a score is
-    not finite.
+    Shows its progress. InputError where the space leaves one route, an id is none of the model's, a question is too
+    long for it, or a score is not finite.
     """
     if len(enumerator.routes) < 2:
         raise InputError("the routes are one, or there is nothing to choose: give departures, from 1")
     columns: dict[str, list] = {name: [] for name in ANSWER_SCORES.schema.names}
     for row in tqdm(questions.to_pylist(), unit=" questions", disable=None, desc=progress):
         context, answers = pair(encode, row["context"], row["endings"])
+        highest, known = max(start, *context, *(max(answer) for answer in answers)), len(enumerator.model.outputs)
+        if highest >= known:
+            raise InputError(f"tokenizer: gives the id {highest}, but the model knows {known}; it is another model's")
         scores = by_route(enumerator, [start, *context], answers)
         if not np.isfinite(scores).all():
             raise InputError(f"question {row['question']!r}: the score of an answer is not finite under some route")

@@ -36,6 +36,7 @@ from duo.terms import ISOLATED, JOINT, ORACLE
 log = logging.getLogger(__name__)
 
 NUMBERS = ("route", ISOLATED, "expected", "null")  # columns of JOINT_CHOICES that a budget's walk gives
+Numbers = dict[str, np.ndarray]  # [choosers, documents, length] of each
 
 
 class Studied(NamedTuple):
@@ -48,6 +49,7 @@ class Studied(NamedTuple):
     chunk: int  # as in Enumerator
     reference: int  # code of the reference route, over which gains are
     seed: int
+    scope: str = "ffn"  # likewise
 
 
 def winners(table: pa.Table, sample: EvaluationSet) -> dict[int, np.ndarray]:
@@ -79,12 +81,12 @@ def table(
     they take that token's. InputError where a loss is not finite.
     """
     walks = {
-        budget: Enumerator(studied.model, studied.space, studied.device, studied.chunk, budget=budget)
+        budget: Enumerator(studied.model, studied.space, studied.device, studied.chunk, studied.scope, budget)
         for budget in others
     }
-    found = {budget: np.empty((len(chooser.names), len(NUMBERS), *sample.labels.shape)) for budget in others}
+    found = {budget: _empty(len(chooser.names), sample.labels.shape) for budget in others}
     references = np.empty((len(chooser.names), 2, *sample.labels.shape))
-    own = choosers.by_route(studied.model, studied.space, studied.reference, studied.device)
+    own = choosers.by_route(studied.model, studied.space, studied.reference, studied.device, studied.scope)
     pairs = sample.labels.size * sum(len(walk.routes) for walk in walks.values())
     with tqdm(total=pairs, unit="loss", unit_scale=True, disable=None, desc="choosers") as progress:
         for rows, new in batches(len(sample.documents)):
@@ -97,9 +99,31 @@ def table(
             for budget, walk in walks.items():
                 kept = None if others[budget] is None else torch.from_numpy(others[budget][rows])
                 numbers = _choose(walk, part, predicted, kept, studied.seed, progress.update)
-                found[budget][:, :, rows[:new]] = numbers[:, :, :new]
+                for name, values in numbers.items():
+                    found[budget][name][:, rows[:new]] = values[:, :new]
             if progress.disable:
                 log.info("documents %d of %d", rows[new - 1] + 1, len(sample.documents))
+    return _tabled(studied, sample, chooser.names, found, references)
+
+
+@torch.no_grad()
+def of_walk(studied: Studied, sample: EvaluationSet, chooser: Choosers, choices: pa.Table) -> pa.Table:
+    """JOINT_CHOICES of context `shared`, from CHOICES that one walk of all routes gave of the sample: the same without
+    a walk for each budget, the chosen routes run jointly.
+    """
+    found = {}
+    for budget in choices["budget"].unique().to_pylist():
+        at = choices.filter(pc.equal(choices["budget"], budget))
+        numbers = found[budget] = _empty(len(chooser.names), sample.labels.shape)
+        for index, name in enumerate(chooser.names):
+            mine = at.filter(pc.equal(at["chooser"], name))
+            for number, column in zip(NUMBERS, ("route", "loss", "expected", "null"), strict=True):
+                numbers[number][index] = mine[column].to_numpy().reshape(sample.labels.shape)
+    references = np.empty((len(chooser.names), 2, *sample.labels.shape))
+    own = choosers.by_route(studied.model, studied.space, studied.reference, studied.device, studied.scope)
+    for row, (tokens, domain) in enumerate(zip(sample.tokens, sample.domains, strict=True)):
+        predicted = chooser.predict(tokens, domain)[:, None]
+        references[:, :, row] = _references(own(tokens)[None], predicted, sample.labels[row : row + 1])[:, :, 0]
     return _tabled(studied, sample, chooser.names, found, references)
 
 
@@ -119,8 +143,8 @@ def _choose(
     kept: Tensor | None,
     seed: int,
     on_leaves: Callable[[int], None],
-) -> np.ndarray:
-    """[choosers, numbers, batch, length] NUMBERS of the part's tokens at the budget of the walk.
+) -> Numbers:
+    """NUMBERS of the part's tokens at the budget of the walk.
 
     predicted [choosers, batch, length, vocabulary]; kept [batch, length] as `others` in `table`.
     """
@@ -128,15 +152,21 @@ def _choose(
     scores = walk.everything(tokens, labels, predicted, [walk.budget], on_leaves, kept)
     losses, expected = scores.losses[0].numpy(), scores.expected.numpy()
     nulls = -_mean(predicted, scores.highest[0])
-    found = np.empty((len(predicted), len(NUMBERS), *part.labels.shape))
+    found = _empty(len(predicted), part.labels.shape)
     length = np.arange(part.labels.shape[1])
     for row, key in enumerate(zip(part.domains, part.documents, strict=True)):
         rng = select.ties(seed, walk.budget, *key)
         for index, by_route in enumerate(expected[:, row]):
             best = select.lowest(by_route, rng)
             numbers = (walk.routes[best], losses[row, length, best], by_route[length, best], nulls[index, row])
-            found[index, :, row] = np.stack(numbers)
+            for name, values in zip(NUMBERS, numbers, strict=True):
+                found[name][index, row] = values
     return found
+
+
+def _empty(choosers: int, shape: tuple[int, int]) -> Numbers:
+    """To be filled with the numbers of so many choosers and documents, tokens of this shape."""
+    return {name: np.empty((choosers, *shape), np.int64 if name == "route" else np.float64) for name in NUMBERS}
 
 
 def _references(given: Tensor, predicted: Tensor, labels: np.ndarray) -> np.ndarray:
@@ -158,19 +188,23 @@ def _tabled(
     studied: Studied,
     sample: EvaluationSet,
     names: Sequence[str],
-    found: Mapping[int, np.ndarray],
+    found: Mapping[int, Numbers],
     references: np.ndarray,
 ) -> pa.Table:
     """JOINT_CHOICES, from what the walks gave by budget; runs every chooser's routes jointly."""
     parts, size = [], sample.labels.size
     for budget, numbers in found.items():
         for index, name in enumerate(names):
-            columns = dict(zip(NUMBERS, numbers[index], strict=True))
-            routes = columns["route"].astype(np.int64)
-            columns |= {"route": routes}
+            columns = {column: values[index] for column, values in numbers.items()}
             columns |= dict(zip(("reference_loss", "reference_expected"), references[index], strict=True))
             columns[JOINT] = run_jointly(
-                studied.model, studied.space, sample.tokens, routes, sample.labels, studied.device
+                studied.model,
+                studied.space,
+                sample.tokens,
+                columns["route"],
+                sample.labels,
+                studied.device,
+                studied.scope,
             )
             if not all(np.isfinite(column).all() for column in columns.values()):
                 raise InputError(f"model {studied.name}, budget {budget}, chooser {name}: a loss is not finite")

@@ -29,7 +29,7 @@ from duo.oracle.branch import label_losses
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.tables import files
-from duo.terms import FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
+from duo.terms import FIRST_KEPT, FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +50,20 @@ Choices = dict[tuple[int, str], Chosen]  # by budget and selection
 
 @torch.no_grad()
 def run_jointly(
-    model: Routable, space: RouteSpace, tokens: np.ndarray, routes: np.ndarray, labels: np.ndarray, device: Device
+    model: Routable,
+    space: RouteSpace,
+    tokens: np.ndarray,
+    routes: np.ndarray,
+    labels: np.ndarray,
+    device: Device,
+    scope: str = "ffn",
 ) -> np.ndarray:
     """Joint losses in nats, fp32 [documents, length]: of all tokens run together, each on its own route.
 
     What is left of a choice when it is really carried out: a token attends to those before it as their own routes make
-    them. tokens, routes (codes of the space) and labels [documents, length] int64.
+    them. tokens, routes (codes of the space) and labels [documents, length] int64; scope as in Enumerator.
     """
-    enumerator = Enumerator(model, space, device, chunk=1)
+    enumerator = Enumerator(model, space, device, 1, scope)
     parts = []
     with device.autocast():
         for start in range(0, len(tokens), BATCH):
@@ -139,6 +145,22 @@ def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets
     return choices
 
 
+def first_kept(choices: Choices, space: RouteSpace, losses: np.ndarray, reference: int) -> Choices:
+    """The oracle's choices where the first token of each document stays on the reference route, a code.
+
+    Much attention goes to the first token, whatever it says, and its keys and values are large. Where they change, no
+    token behind it finds them as it was used to; so what its own choice does to the others is told apart. losses as in
+    `choose`.
+    """
+    kept, at = {}, int(space.index(np.array(reference)))
+    for (budget, selection), chosen in choices.items():
+        if selection == ORACLE:
+            routes, isolated = chosen.routes.copy(), chosen.isolated.copy()
+            routes[:, 0], isolated[:, 0] = reference, losses[:, 0, at]
+            kept[budget, FIRST_KEPT] = Chosen(routes, isolated)
+    return kept
+
+
 def greedy(
     model: Routable,
     space: RouteSpace,
@@ -195,12 +217,18 @@ def commit(
 
 
 def table(
-    name: str, model: Routable, space: RouteSpace, sample: EvaluationSet, choices: Choices, device: Device
+    name: str,
+    model: Routable,
+    space: RouteSpace,
+    sample: EvaluationSet,
+    choices: Choices,
+    device: Device,
+    scope: str = "ffn",
 ) -> pa.Table:
     """JOINT_LOSSES of one context, the chosen routes run jointly. InputError where a loss is not finite."""
     parts = []
     for (budget, selection), chosen in choices.items():
-        joint = run_jointly(model, space, sample.tokens, chosen.routes, sample.labels, device)
+        joint = run_jointly(model, space, sample.tokens, chosen.routes, sample.labels, device, scope)
         if not (np.isfinite(chosen.isolated).all() and np.isfinite(joint).all()):
             raise InputError(f"model {name}, budget {budget}: a loss is not finite")
         ids = {

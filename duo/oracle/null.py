@@ -37,7 +37,6 @@ from duo.oracle.choosers import Choosers
 from duo.oracle.tree import BATCH, Enumerator
 from duo.routes import RouteSpace
 from duo.seeds import stream
-from duo.settings import SampledLabels
 from duo.tables import files
 from duo.terms import MATCHED, OWN, PLACEBO, SAMPLED
 
@@ -49,6 +48,14 @@ SURPRISAL_EDGES = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0,
 ENTROPY_EDGES = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0)
 
 Labels = dict[str, np.ndarray]  # by their name in duo.terms: [sets, documents, length]
+
+
+class Sampling(NamedTuple):
+    """The reference route, by its name or code; how many labels to sample for each token; and as in `matched`."""
+
+    reference: str | int
+    samples: int
+    within: float
 
 
 class Tables(NamedTuple):
@@ -144,7 +151,7 @@ def run(
     enumerator: Enumerator,
     sample: EvaluationSet,
     chooser: Choosers,
-    settings: SampledLabels,
+    settings: Sampling,
     budgets: Sequence[int],
     seed: int,
 ) -> Tables:

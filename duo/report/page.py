@@ -15,6 +15,7 @@ from duo import scale
 from duo.figures.base import LINES
 from duo.report import answers, content, glossary
 from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
+from duo.report.pretrained import PretrainedPart
 from duo.studies.gain_statistics import FORESEEN, NULL, chooser_words, route_words
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files
@@ -76,6 +77,7 @@ def render(
     passages: list[dict],
     numbers: dict[str, dict],
     gain: dict[str, pa.Table],
+    pretrained: Sequence[PretrainedPart] = (),
     parameters: int,
     evaluation: dict[str, dict],
 ) -> str:
@@ -85,8 +87,8 @@ def render(
     ORACLE_STATISTICS, ORACLE_CURVES and PASSAGES. tables: what else to show, by title; their schemas say what columns
     mean. numbers: nested dicts of numbers, by title. gain: what the second part begins with: GAIN_STATISTICS,
     GAIN_CURVES, JOINT_CURVES, JOINT_STATISTICS and LEARNING_STATISTICS as statistics, curves, joint, joint_statistics
-    and learning. parameters: how many the models have; evaluation: EVALUATION_SET_METRICS of the windows that all is
-    scored on.
+    and learning. pretrained: what is said of each entry of params pretrained_routes. parameters: how many the models
+    have; evaluation: EVALUATION_SET_METRICS of the windows that all is scored on.
     """
     main = params["route_losses"]["models"][0]
     grids = {model: {domain: _grid(curves, model, domain) for domain in domains} for model, domains in metrics.items()}
@@ -101,6 +103,7 @@ def render(
         grids[model][domain].get(budget, {}).update(shown)
     beside = list(dict.fromkeys(words for shown in together.values() for words in shown))
     lowest = {domain: budget for (_, domain), budget in content.lowest_together(together).items()}
+    second_part = content.second_part([figure.name for figure in figures])
     templates = content.environment("templates")
     templates.filters |= {"meaning": _meaning, "alignment": _alignment}
     return templates.get_template("report.html.jinja").render(
@@ -130,7 +133,9 @@ def render(
         joint=content.joint(rows(gain["joint"])),
         learned=content.learning_sentences(rows(gain["learning"])),
         answered=answers.sentences(rows(tables[ANSWERS])) if ANSWERS in tables else [],
-        gain_figures=content.second_part([figure.name for figure in figures]),
+        gain_figures=[name for name in second_part if not any(name in each.figures for each in pretrained)],
+        second_part=second_part,
+        pretrained=pretrained,
         glossary=glossary.TERMS,
     )
 

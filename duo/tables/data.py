@@ -71,6 +71,17 @@ EVALUATION_SET = table(
     field("tokens", pa.list_(pa.uint16()), "a context and the token after it: evaluation_set.tokens + 1 ids"),
 )
 
+# The same places in the tokens of a pretrained model.
+OWN_WINDOWS = table(
+    "pretrained_windows/{model}/{split}.parquet",
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    fields.CLUSTER,
+    field("start", pa.int32(), "bytes of the document before the window"),
+    field("bytes", pa.int32(), "of the text that the labels spell"),
+    field("tokens", pa.list_(pa.uint32()), "the token that begins a text, and those of the window"),
+)
+
 # By split and domain: windows, clusters, tokens and bytes, and how many documents were passed over, by reason.
 EVALUATION_SET_METRICS = Metrics("evaluation_set/metrics.json")
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from duo.adapted_settings import Adapted, Part
+from duo.adapted_settings import Adapted
 from duo.model.device import Device
 from duo.model.extended import Extended
 from duo.seeds import stream
@@ -18,14 +18,9 @@ from duo.settings import Pretrain
 from duo.terms import BIG, SMALL
 from duo.training import loop
 from duo.training.random_routes import RandomRoutes
+from duo.training.variants import adapting
 
 FIT = "fit/"  # begins the names of the first part's series
-
-
-def settings_of(adapted: Adapted, part: Part, pretrain: Pretrain) -> Pretrain:
-    """What a part of the training is done with: `pretrain` with the changes."""
-    changes = adapted.model_dump(include={"batch", "validation_sequences", "p_big", "p_skip"}) | part.model_dump()
-    return Pretrain(**pretrain.model_dump() | changes)
 
 
 def train(
@@ -37,7 +32,7 @@ def train(
     """
     generator = torch.Generator().manual_seed(int(stream(run.seed, "initialise").integers(2**63)))
     model.initialise(generator).requires_grad_(True)
-    fit, routes = (settings_of(adapted, part, pretrain) for part in (adapted.fit, adapted.routes))
+    fit, routes = (adapting(adapted, part, pretrain) for part in (adapted.fit, adapted.routes))
     imitation = Imitation(model, fit, device, run.seed, data["validation"])
     before = [(0, series, value) for series, value in imitation.validate(0, 0).items()]
     steps = loop.step_count(fit, adapted.sequence)
@@ -60,6 +55,23 @@ def train(
     model.eval().requires_grad_(False)
     fitted = [(step, *named) for step, series, value in before + first for named in _of_fit({series: value}).items()]
     return fitted + [(steps + step, series, value) for step, series, value in later]
+
+
+def summary(model: Extended, history: loop.History) -> dict:
+    """ADAPTED_METRICS: the model's layers, and losses on the validation split at three times, by series."""
+    values: dict[str, list[float]] = {}
+    for _, series, value in history:
+        values.setdefault(series, []).append(value)
+    losses = {}
+    for series, trained in values.items():
+        if series.startswith("validation/"):
+            fitted = values[FIT + series]
+            losses[series.removeprefix("validation/")] = {
+                "before": fitted[0],
+                "fitted": fitted[-1],
+                "trained": trained[-1],
+            }
+    return {"layers": len(model.layers), "share_missed": values[f"{FIT}train"][-1], "losses": losses}
 
 
 def _of_fit(values: dict[str, float]) -> dict[str, float]:

@@ -4,13 +4,23 @@ It takes settings alone, so that params, studies and pages can ask without loadi
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from duo.settings import Pretrain, Variant
+from duo.adapted_settings import Adapted, Part
+from duo.settings import Pretrain, Training, Variant
+
+AnyTraining = TypeVar("AnyTraining", bound=Training)
 
 
 def pretraining(variant: Variant, pretrain: Pretrain) -> Pretrain:
     """What this model is trained with: `pretrain` with its changes. big_first and big are for the caller to heed."""
     return Pretrain(**pretrain.model_dump() | variant.model_dump(include={"p_big", "p_skip"}, exclude_none=True))
+
+
+def adapting(adapted: Adapted, part: Part, others: AnyTraining) -> AnyTraining:
+    """What a part of the training beside a pretrained model is done with: the `others`, with what `adapted` changes."""
+    changes = adapted.model_dump(include=type(others).model_fields.keys()) | part.model_dump()
+    return type(others)(**others.model_dump() | changes)
 
 
 def kind(variant: Variant, p_big: float) -> str:

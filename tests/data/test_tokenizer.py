@@ -1,5 +1,6 @@
 """Nothing of the text is lost, nothing leaks between splits, and the same text gives the same bytes."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 from made_up import TEXTS, corpora
 from project import REPOSITORY as ROOT
+from transformers import PreTrainedTokenizerFast
 
 from duo.data import tokenizer as tokens
 from duo.errors import InputError
 from duo.seeds import stream
 from duo.tables import files
-from duo.tables.data import PACKED, TOKEN_METRICS, TOKENIZER, held_out
+from duo.tables.adapted import ADAPTED_PACKED
+from duo.tables.data import PACKED, TOKEN_METRICS, TOKENIZER, held_out, packed
 
 HARD = [
     "",
@@ -165,3 +168,21 @@ def test_missing_and_damaged_tokenizer():
     path.write_text('{"version"')
     with pytest.raises(InputError, match=r"tokenizer.json: damaged"):
         tokens.load()
+
+
+def test_repacked_as_a_pretrained_model_reads(tmp_path, monkeypatch):
+    """In its own tokens, of 32 bits, behind the one that begins a text; where there is none, the one that ends it."""
+    monkeypatch.setattr("duo.tables.files.ROOT", tmp_path)
+    own = tokens.train(TEXTS, 300)
+    theirs = PreTrainedTokenizerFast(tokenizer_object=own, eos_token=tokens.BOS)
+    texts = {"train": TEXTS[:100], "validation": TEXTS[100:120], "test": TEXTS[120:122], "routing": TEXTS[122:124]}
+    columns = tokens.repacked_as(theirs, corpora(**texts), 16, 1)
+    ADAPTED_PACKED.write(columns, model="tiny")
+    rows = packed("train", ADAPTED_PACKED.instance(model="tiny"))["notes"]
+    assert rows.dtype == np.uint32 and rows.shape[1] == 17
+    ids = [rows[0, 0], *rows[:, 1:].ravel().tolist()]
+    starts = [index for index, each in enumerate(ids) if each == tokens.BOS_ID]
+    found = {own.decode(ids[start + 1 : stop]) for start, stop in itertools.pairwise(starts)}
+    assert len(found) >= 95 and found <= set(texts["train"])
+    with pytest.raises(InputError, match="tokenizer: object should be a fast tokenizer of transformers"):
+        tokens.repacked_as(object(), corpora(**texts), 16, 1)

@@ -81,3 +81,10 @@ def test_documents_are_whole_numbers():
     Plain.eos_token_id = 0
     Plain.__call__ = lambda self, text, add_special_tokens: {"input_ids": [1, 2, 3]}
     assert pretrained.documents(Plain(), TEXTS, 2, 3).dtype == np.int64
+
+
+def test_one_gguf_file_may_stand_for_its_directory(tmp_path):
+    (tmp_path / "model.Q4.gguf").touch()
+    assert pretrained._source(str(tmp_path), "model") == (str(tmp_path), {"gguf_file": "model.Q4.gguf"})
+    (tmp_path / "other.gguf").touch()
+    assert pretrained._source(str(tmp_path), "model") == (str(tmp_path), {}), "which of two nobody says"

@@ -128,6 +128,8 @@ def test_bad_input_is_one_error():
         answers.score(Enumerator(model, RouteSpace(LAYERS, (SKIP, BIG), departures=0), DEVICE, 9), characters, 9, one)
     with pytest.raises(InputError, match="tokens: 45 of them, but the model reads at most 32"):
         answers.score(Enumerator(model, SPACES[0], DEVICE, 9), characters, 9, one)
+    with pytest.raises(InputError, match="tokenizer: gives the id 121, but the model knows 61; it is another model's"):
+        answers.score(Enumerator(model, SPACES[0], DEVICE, 9), lambda text: list(map(ord, text)), 9, one)
     broken = made()
     broken.lm_head.weight[7] = torch.nan
     with pytest.raises(InputError, match="question 'q': the score of an answer is not finite"):

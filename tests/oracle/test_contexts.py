@@ -11,7 +11,6 @@ from duo.model.device import Device
 from duo.oracle import choosers, contexts, joint, null
 from duo.oracle.tree import BATCH, Enumerator
 from duo.routes import RouteSpace
-from duo.settings import SampledLabels
 from duo.tables.contexts import JOINT_CHOICES
 
 DEVICE = Device()
@@ -139,7 +138,7 @@ def test_in_the_shared_context_it_is_what_the_null_says_of_it(made):
     """As the walk of all routes and all sets of labels does."""
     studied, held_out, chooser = made
     mine = contexts.table(studied, held_out, chooser, dict.fromkeys(BUDGETS)).to_pylist()
-    settings = SampledLabels(reference="all_big", samples=1, within=0.3, teachers=["teacher"], others=False)
+    settings = null.Sampling("all_big", samples=1, within=0.3)
     walk = Enumerator(studied.model, SPACE, DEVICE, 64)
     theirs = null.run("duo", walk, held_out, chooser, settings, BUDGETS, seed=1).choices.to_pylist()
     key = lambda row: tuple(row[name] for name in ("document", "position", "budget", "chooser"))  # noqa: E731
@@ -165,3 +164,17 @@ def test_it_fits_its_schema_and_names_what_is_wrong(made, tmp_path, monkeypatch)
     table = joint.table("duo", studied.model, SPACE, held_out.take(slice(0, 2)), found, DEVICE)
     with pytest.raises(InputError, match="domain code, document d2: has no routes in the table of joint losses"):
         contexts.winners(table, held_out)
+
+
+def test_one_walk_of_all_routes_says_the_same_as_one_for_each_budget(made):
+    studied, held_out, chooser = made
+    budgets = list(BUDGETS)
+    enumerator = Enumerator(studied.model, SPACE, DEVICE, studied.chunk)
+    walked = null.run("duo", enumerator, held_out, chooser, null.Sampling("all_big", 1, 0.3), budgets, studied.seed)
+    found = contexts.of_walk(studied, held_out, chooser, walked.choices)
+    expected = contexts.table(studied, held_out, chooser, dict.fromkeys(budgets))
+    keys = [(name, "ascending") for name in ("budget", "chooser", "document", "position")]
+    found, expected = (table.sort_by(keys).to_pandas() for table in (found, expected))
+    assert (found.route == expected.route).mean() > 0.99 and (found.document == expected.document).all()
+    for name in ("null", "reference_loss", "reference_expected", "expected"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5)

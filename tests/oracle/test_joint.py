@@ -161,3 +161,16 @@ def test_one_route_for_all_is_joint_as_isolated_in_the_shared_context():
     for row in table:
         if row["selection"] != "oracle" or row["budget"] in (0, 4):
             assert row["joint"] == pytest.approx(row["isolated"], rel=1e-4, abs=1e-4)
+
+
+def test_where_the_first_token_is_kept_all_others_are_as_they_were():
+    space = RouteSpace(TINY.layers)
+    losses = np.random.default_rng(0).random((3, 4, len(space)), np.float32)
+    routes = losses.argmin(-1)
+    chosen = {(1, "oracle"): joint.Chosen(routes, losses.min(-1)), (1, "fixed"): joint.Chosen(routes, losses[..., 0])}
+    ((key, kept),) = joint.first_kept(chosen, space, losses, reference=5).items()
+    assert key == (1, "first_kept") and (kept.routes[:, 0] == 5).all()
+    np.testing.assert_array_equal(kept.isolated[:, 0], losses[:, 0, 5])
+    np.testing.assert_array_equal(kept.routes[:, 1:], routes[:, 1:])
+    np.testing.assert_array_equal(kept.isolated[:, 1:], losses.min(-1)[:, 1:])
+    assert (chosen[1, "oracle"].routes[:, 0] == losses.argmin(-1)[:, 0]).all(), "not written into"

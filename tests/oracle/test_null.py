@@ -12,12 +12,11 @@ from duo.oracle import choosers, null
 from duo.oracle.branch import log_probabilities
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
-from duo.settings import SampledLabels
 from duo.tables import oracle as tables
 from duo.terms import BIG, MATCHED, PLACEBO, SAMPLED
 
 DEVICE = Device()
-SETTINGS = SampledLabels(reference="all_big", samples=2, within=0.3, teachers=["teacher"], others=False)
+SETTINGS = null.Sampling("all_big", samples=2, within=0.3)
 SPACE = RouteSpace(TINY.layers)
 FEW = RouteSpace(TINY.layers, ("skip", "big", "repeat"), departures=1)
 BUDGETS = {SPACE: list(range(TINY.layers + 1)), FEW: [TINY.layers - 1, TINY.layers]}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_up_page import FIGURES, HOSTILE, TEXTS, evaluated, inputs
+from made_up_page import FIGURES, HOSTILE, TEXTS, answered, evaluated, inputs
 from project import REPOSITORY
 
 from duo.errors import InputError
@@ -14,6 +14,7 @@ from duo.report import content, glossary
 from duo.report import page as report
 from duo.studies.oracle_curves import BEST_BUDGET
 from duo.tables import files, studies
+from duo.tables.answers import ANSWER_CURVES
 from duo.tables.report import FIGURE
 from workflow import code, dag, instance
 from workflow.params import load_params, read_yaml
@@ -201,6 +202,16 @@ def test_what_is_missed_follows_from_its_intervals(given, values, words):
         value = values.get(row["family"], row["value"])
         row |= {"value": value, "low": value - 0.0625, "high": value + 0.0625}
     assert words in content.learning_sentences(rows)[0]
+
+
+def test_what_a_search_for_answers_says_is_told_where_there_was_one(given, page):
+    asked = "Is a question solved if some route makes its right answer win?"
+    assert asked not in page.words
+    title = content.TABLES[ANSWER_CURVES]
+    words = " ".join(Tags(report.render(**given | {"tables": given["tables"] | {title: answered()}})).words.split())
+    assert f"{asked} A search that is told the answer" in words
+    assert "tiny on 4 questions of school: as it is, it answers 25 %" in words
+    assert "Of the 3 that it misses, some route repairs 33 %" in words
 
 
 def test_what_is_left_in_one_run_stands_beside_what_is_isolated(page):

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made_up_page import FIGURES, HOSTILE, TEXTS, inputs, params
+from made_up_page import FIGURES, HOSTILE, TEXTS, answered, inputs, params
 
 from duo.errors import InputError
 from duo.report import content, glossary, publish
 from duo.tables import files
+from duo.tables.answers import ANSWER_CURVES
 from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
@@ -234,3 +235,12 @@ def test_readme_without_marks_is_refused(run):
     with pytest.raises(InputError, match=r"README\.md: has no part between"):
         publish.publish(PARAMS, 1_500_000)
     assert not Path("docs").exists()
+
+
+def test_what_a_search_for_answers_says_is_published(run):
+    tables = {content.TABLES[ANSWER_CURVES]: answered()}
+    results = publish.collect(PARAMS, 1_500_000, tables=tables)
+    page = publish.page(json.loads(json.dumps(results)))
+    assert "Is a question solved if some route makes its right answer win?" in page
+    assert "\n- tiny on 4 questions of school: as it is, it answers 25 %" in page
+    assert "search that is told" not in publish.page(publish.collect(PARAMS, 1_500_000, tables=TABLES))

@@ -25,7 +25,7 @@ ADAPTED = Adapted(
     p_skip=0.1,
     fit={"tokens": 6 * 4 * LENGTH, "learning_rate": 1e-2},
     routes={"tokens": 4 * 4 * LENGTH, "learning_rate": 2e-3},
-    routers={"tokens": 1, "learning_rate": 1e-2},
+    router={"tokens": 1, "learning_rate": 1e-2},
 )
 GENERATOR = np.random.default_rng(0)
 ROWS = {domain: GENERATOR.integers(0, 61, (40, LENGTH + 1)).astype(np.uint32) for domain in "ab"}

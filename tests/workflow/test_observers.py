@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY
 
-from duo import answer_settings, settings, trend_settings
+from duo import adapted_settings, answer_settings, settings, trend_settings
 from duo import groups as parts
 from duo.data import sources
 from workflow import code, params
 
 DECLARE = ("duo/groups.py", "duo/settings.py", "duo/trend_settings.py", "duo/answer_settings.py", "duo/data/sources.py")
-DECLARE += ("workflow/params.py",)
+DECLARE += ("duo/adapted_settings.py", "workflow/params.py")
 READ = {"read_yaml", "load_params"}  # how params.yaml is read, as DVC reads it
 
 
@@ -80,7 +80,9 @@ def test_params_hold_no_functions_but_those_that_read_them():
     assert {name for name in known if not name.startswith("_")} == READ
 
 
-@pytest.mark.parametrize("module", [settings, trend_settings, answer_settings, sources, params], ids=DECLARE[1:])
+@pytest.mark.parametrize(
+    "module", [settings, trend_settings, answer_settings, sources, adapted_settings, params], ids=DECLARE[1:]
+)
 def test_values_are_those_of_the_file_and_no_others(module):
     """No default but none, no other name, no factory: read off the classes as pydantic has made them."""
     fields = 0
@@ -116,7 +118,7 @@ def test_a_group_that_does_more_would_be_seen():
 def test_nothing_but_declarations_and_reading_is_taken_from_observers(tmp_path, monkeypatch):
     """What code that counts imports from one: groups of params, and how they are read."""
     modules = {"duo.groups": parts, "duo.settings": settings, "duo.trend_settings": trend_settings}
-    modules |= {"duo.data.sources": sources}
+    modules |= {"duo.adapted_settings": adapted_settings, "duo.data.sources": sources}
     allowed = {
         **{
             at: {name for name, value in vars(module).items() if isinstance(value, type)}

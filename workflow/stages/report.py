@@ -1,9 +1,10 @@
 """The page that shows all of it."""
 
 from duo import scale
-from duo.report import content, page
+from duo.report import content, page, pretrained
 from duo.tables.data import EVALUATION_SET_METRICS, TOKEN_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
+from duo.tables.pretrained import STUDIED, STUDIED_SIZES
 from duo.tables.report import CLAIMS, FIGURE
 from duo.tables.routers import ROUTER_METRICS
 from duo.tables.studies import (
@@ -17,8 +18,8 @@ from duo.tables.studies import (
     PASSAGES,
 )
 from duo.tables.training import PRETRAIN_METRICS, SYNTHETIC_METRICS
-from workflow import instance, stage, studies
-from workflow.params import load_params
+from workflow import instance, stage, studies, subject
+from workflow.params import Params, load_params
 
 
 def main() -> None:
@@ -46,10 +47,19 @@ def main() -> None:
             "Training of the synthetic domain's model": SYNTHETIC_METRICS.read(),
         },
         gain=gain,
+        pretrained=[of_pretrained(params, name) for name in params.pretrained_routes],
         parameters=scale.parameters(params.tokens, params.model),
         evaluation=EVALUATION_SET_METRICS.read()["test"],
     )
     page.write(html)
+
+
+def of_pretrained(params: Params, name: str) -> pretrained.PretrainedPart:
+    """What the page says of an entry of pretrained_routes."""
+    asked, layers = params.pretrained_routes[name], STUDIED_SIZES.read(routes=name)["layers"]
+    tried = subject.tried(name, asked, params.pretrained_windows, layers, params.bootstrap.confidence)
+    tables = (STUDIED[table].read(routes=name) for table in (GAIN_STATISTICS, JOINT_STATISTICS))
+    return pretrained.part(tried, [row for table in tables for row in table.to_pylist()])
 
 
 if __name__ == "__main__":

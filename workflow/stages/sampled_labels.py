@@ -26,8 +26,10 @@ def main(name: str, shard: str) -> None:
     chooser = Choosers(CALIBRATION.read(model=name), predictions)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
     enumerator = tree.Enumerator(duo, routes.RouteSpace(params.model.layers), where, params.route_losses.chunk)
+    asked = params.sampled_labels
+    settings = null.Sampling(asked.reference, asked.samples, asked.within)
     with stage.advice(stage.DIVERGED):
-        found = null.run(name, enumerator, mine, chooser, params.sampled_labels, params.oracle.budgets, params.seed)
+        found = null.run(name, enumerator, mine, chooser, settings, params.oracle.budgets, params.seed)
     tables = (LABEL_SELECTIONS, CHOICES, PREDICTIONS, MATCHED_GAINS, CELLS)
     for table, rows in zip(tables, found[1:], strict=True):  # the stage route_losses writes the first
         table.write(rows, model=name, shard=shard)

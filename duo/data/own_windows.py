@@ -1,0 +1,80 @@
+"""The places of the evaluation set in the tokens of another model.
+
+A pretrained model has a tokenizer of its own. It reads the same documents from the same places on, as many tokens as it
+is asked to; before them stands the token that begins a text, since models are trained to see it first. Its tokens are
+longer than ours, so a place near the end of a short document gives none.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tokenizers import Tokenizer
+
+from duo.data import spans
+from duo.data import tokenizer as tokenizers
+from duo.data.spans import Texts
+from duo.errors import InputError
+from duo.model.pretrained import beginning
+from duo.tables.data import OWN_WINDOWS
+
+
+def choose(
+    windows: pa.Table, texts: Texts, ours: Tokenizer, theirs: Any, vocabulary: int, documents: int, tokens: int
+) -> pa.Table:
+    """OWN_WINDOWS: in every domain, the first places that have so many tokens left.
+
+    windows: EVALUATION_SET of one split, tokens being `ours`'s. theirs: the model's tokenizer, of transformers;
+    vocabulary: of the model. InputError where a domain has fewer such places, or a token is none of the model's.
+    """
+    rows = []
+    for domain in windows["domain"].unique().to_pylist():
+        places = windows.filter(pc.equal(windows["domain"], domain)).to_pylist()
+        found = [row for place in places if (row := _window(place, texts, ours, theirs, tokens))][:documents]
+        if len(found) < documents:
+            raise InputError(
+                f"domain {domain!r}: {len(found)} of {len(places)} windows of the evaluation set have {tokens} tokens "
+                f"of the pretrained model left in their document; should be {documents}"
+            )
+        rows += found
+    most = max(max(row["tokens"]) for row in rows)
+    if most >= vocabulary:
+        raise InputError(f"tokenizer: gives token {most}, but the model has {vocabulary}; it is another model's")
+    return pa.Table.from_pylist(rows, schema=OWN_WINDOWS.schema)
+
+
+def _window(place: dict, texts: Texts, ours: Tokenizer, theirs: Any, tokens: int) -> dict | None:
+    """A row of OWN_WINDOWS from the first whole word of a window on; None where the document ends too early."""
+    text = texts[place["domain"], place["document"]]
+    start = _first_word(text, ours, place["start"])
+    rest = text.encode()[start:].decode()
+    encoded = theirs(rest, add_special_tokens=False, return_offsets_mapping=True)
+    ids = encoded["input_ids"][:tokens]
+    if len(ids) < tokens:
+        return None
+    end = encoded["offset_mapping"][tokens - 1][1]
+    kept = {name: place[name] for name in ("domain", "document", "cluster")}
+    return kept | {"start": start, "bytes": len(rest[:end].encode()), "tokens": [beginning(theirs), *ids]}
+
+
+def _first_word(text: str, ours: Tokenizer, start: int) -> int:
+    """The bytes before the first whole word that begins at or behind our token `start`, the BOS token counted."""
+    if start == 0:
+        return 0
+    spelt = spans.ends(ours, tokenizers.encode_one(ours, text))
+    words = spans.words(text)
+    return int(words[words >= spelt[start - 1]][0])
+
+
+def counts(table: pa.Table) -> dict[str, dict[str, int]]:
+    """Windows, clusters, tokens and bytes of every domain, from OWN_WINDOWS."""
+    found = {}
+    for domain in table["domain"].unique().to_pylist():
+        rows = table.filter(pc.equal(table["domain"], domain))
+        found[domain] = {
+            "windows": len(rows),
+            "clusters": len(rows["cluster"].unique()),
+            "tokens": len(rows) * (len(rows["tokens"][0]) - 1),
+            "bytes": pc.sum(rows["bytes"]).as_py(),
+        }
+    return found

@@ -1,0 +1,28 @@
+"""The places of the evaluation set in the tokens of a pretrained model; one model."""
+
+from duo.data import own_windows, spans, tokenizer
+from duo.model import pretrained
+from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
+from duo.tables.pretrained import PRETRAINED, WINDOW_METRICS
+from workflow import stage
+from workflow.params import load_params
+
+
+def main(name: str) -> None:
+    params = load_params()
+    texts = spans.texts({domain: DOCUMENTS.read(["id", "text"], domain=domain) for domain in params.corpus})
+    model, theirs = pretrained.load(str(PRETRAINED.path(model=name)), f"pretrained.{name}")
+    vocabulary, ours, asked = model.get_output_embeddings().weight.shape[0], tokenizer.load(), params.pretrained_windows
+    counts = {}
+    for split, documents in {"test": asked.documents, "validation": asked.validation_documents}.items():
+        with stage.advice("pretrained_windows in params.yaml asks for them"):
+            table = own_windows.choose(
+                EVALUATION_SET.read(split=split), texts, ours, theirs, vocabulary, documents, asked.tokens
+            )
+        OWN_WINDOWS.write(table, model=name, split=split)
+        counts[split] = own_windows.counts(table)
+    WINDOW_METRICS.write(counts, model=name)
+
+
+if __name__ == "__main__":
+    stage.run(main)
