@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes to a parser."""
     add = parser.add_argument
     add("model", nargs="?", help="a directory with safetensors, a .gguf file, or NAME[@REVISION] on the hub")
-    add("--text", metavar="GLOB", help="files of text in UTF-8, one document each; ** is any folders")
+    add("--text", metavar="GLOB", help="files of UTF-8 text, a document each; in quotes, ** being any folders")
     add("--losses", metavar="FILE", help="instead of a model: losses of your own in Parquet (docs/pretrained.md)")
     add("--reference", type=int, metavar="ROUTE", help="with --losses: the route that others are compared with")
     add("--departures", type=int, metavar="D", help="leave out at most D layers, or blocks; 2, with --blocks all")

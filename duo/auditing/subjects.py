@@ -87,7 +87,7 @@ def of_model(
     names, ids = texts.windows(paths, tokenizer, documents, tokens)
     if ids.max() >= len(parts.outputs):
         raise InputError(f"MODEL: its tokenizer has the id {ids.max()}, but the model knows {len(parts.outputs)} alone")
-    enumerator = Enumerator(decoders.routable(weights.to(device)), space, where, CHUNK, skip)
+    enumerator = Enumerator(decoders.routable(weights.to(device), where), space, where, CHUNK, skip)
     found = walk(enumerator, ids[:, :-1].copy(), ids[:, 1:].copy(), seed)
     rows, calibration = by_departures(found, space, RESAMPLES, CONFIDENCE, seed)
     ran = {

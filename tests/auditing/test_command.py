@@ -183,6 +183,10 @@ def test_texts_are_drawn_by_the_seed_and_repeats_are_passed_over(place):
         ("my-model --text 'texts/*/*' --departures 0", "--departures 0: leaves one route; should be 1 or more"),
         ("my-model --text 'texts/*/*' --blocks 3", "blocks 3: should divide the 4 layers"),
         ("deep --text 'texts/*/*' --blocks 22", "make 4194304 routes; at most 1048576 can be tried"),
+        (
+            "misfit --text 'texts/*/*' --documents 2 --tokens 9",
+            "its tokenizer has the id .*, but the model knows 100 alo",
+        ),
         ("my-model --text 'texts/*/*' --documents 1000000000", "of memory, .* are free: that does not fit; fewer"),
         ("my-model --text 'texts/*/*' --device nonsense", "device 'nonsense': should be cpu, cuda"),
         ("my-model --text 'texts/*/*' --out my-model", "--out: my-model exists already; give another, or remove it"),
@@ -196,6 +200,8 @@ def test_what_does_not_fit_is_one_clear_error_and_leaves_nothing(place, words, m
     (place / "latin.txt").write_bytes("año".encode("latin-1")[:1] + b"bc" + "ñ".encode("latin-1"))
     if words.startswith("deep"):
         save(place / "deep", layers=22)
+    if words.startswith("misfit"):
+        save(place / "misfit", words=100)
     before = {*place.iterdir()}
     with pytest.raises(SystemExit, match=f"^error: .*{message}"):
         audit(words)
