@@ -177,16 +177,16 @@ class PretrainedInHarness(HarnessModel):
         return self.model.get_output_embeddings()(streams[scored])
 
 
-def run(model: HarnessModel, items: pa.Table, questions: pa.Table, others: Sequence[str] = ()) -> pa.Table:
+def run(model: HarnessModel, items: pa.Table | None, questions: pa.Table, others: Sequence[str] = ()) -> pa.Table:
     """Columns p_big to lengths of HARNESS: the model's answers to our items, to the questions of other people's tasks,
     and to tasks of the harness by name or file.
 
-    items: columns of MULTIPLE_CHOICE, of which every domain makes a task; questions: of QUESTIONS. InputError for
+    items: columns of MULTIPLE_CHOICE, of which every domain makes a task, if any; questions: of QUESTIONS. InputError for
     another task that is not there, does not load, or is no multiple choice.
     """
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder)
-        tasks = _local_tasks(items, kept, "")  # endings of ours begin with white space
+        tasks = _local_tasks(items, kept, "") if items is not None else {}  # endings of ours begin with white space
         tasks |= _local_tasks(questions.rename_columns(AS_ITEMS), kept, " ") | _other_tasks(others)
         group, samples = {"tasks": tasks, "groups": {}}, {}
         if tasks:

@@ -49,7 +49,8 @@ def headline(finished: Iterable[tuple[Study, Intervals]], places: int) -> dict[s
     numbers: dict[str, dict[str, dict[str, float]]] = {}
     for study, estimates in finished:
         for key, interval in estimates.items():
-            if isinstance(key, Statistic) and (key.family, key.subject, key.labels) in HEADLINE:
+            known = isinstance(key, Statistic) and (key.family, key.subject, key.labels) in HEADLINE
+            if known and key.budget < places:
                 of_domain = numbers.setdefault(study.ids["domain"], {})
                 named = of_domain.setdefault(f"departures_{places - int(key.budget)}", {})
                 named[HEADLINE[key.family, key.subject, key.labels]] = interval.value

@@ -8,7 +8,7 @@ from duo.model import decoders, pretrained
 from duo.model.device import Device
 from duo.studies import accuracy
 from duo.tables.answers import PRETRAINED_HARNESS, TASK_ACCURACY
-from duo.tables.data import MULTIPLE_CHOICE, QUESTIONS
+from duo.tables.data import QUESTIONS
 from duo.tables.pretrained import PRETRAINED
 from workflow import compute, stage, studies
 from workflow.params import load_params
@@ -26,7 +26,7 @@ def main(name: str) -> None:
     scored = harness.PretrainedInHarness(
         name, model.to(device.name), tokenizer, pretrained.beginning(tokenizer), longest, device
     )
-    answers = harness.run(scored, MULTIPLE_CHOICE.schema.empty_table(), QUESTIONS.read())
+    answers = harness.run(scored, None, QUESTIONS.read())
     answers = answers.append_column("model", pa.array([name] * len(answers), pa.string()))
     PRETRAINED_HARNESS.write(answers, model=name)
     if not len(answers):
