@@ -181,8 +181,8 @@ def run(model: HarnessModel, items: pa.Table | None, questions: pa.Table, others
     """Columns p_big to lengths of HARNESS: the model's answers to our items, to the questions of other people's tasks,
     and to tasks of the harness by name or file.
 
-    items: columns of MULTIPLE_CHOICE, of which every domain makes a task, if any; questions: of QUESTIONS. InputError for
-    another task that is not there, does not load, or is no multiple choice.
+    items: columns of MULTIPLE_CHOICE, of which every domain makes a task, if any; questions: of QUESTIONS. InputError
+    for another task that is not there, does not load, or is no multiple choice.
     """
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder)
