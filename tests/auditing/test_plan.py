@@ -11,7 +11,7 @@ from duo.auditing import plan
 from duo.errors import InputError
 from duo.model import decoders
 from duo.model.device import Device
-from duo.oracle.departures import walk
+from duo.oracle import departures
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 
@@ -32,14 +32,16 @@ OPT = transformers.OPTConfig(
 @pytest.mark.parametrize("config", [LLAMA, OPT], ids=["llama", "opt"])
 @pytest.mark.parametrize("scope", ["ffn", "layer"])
 @pytest.mark.parametrize("bound", [{"departures": 2}, {"blocks": 2, "departures": 2}, {"departures": 6}])
-def test_products_are_counted(config, scope, bound):
-    """By torch's own counter; it is said how many there are "about"."""
+def test_products_are_counted(config, scope, bound, monkeypatch):
+    """By torch's own counter, where the temperature takes as many passes as are counted on."""
+    monkeypatch.setattr(departures, "STEPS", plan.PASSES - 1)
+    monkeypatch.setattr(departures, "STEP", 0.0)
     model = transformers.AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
     space = RouteSpace(6, ("skip", "big"), **bound)
     enumerator = Enumerator(decoders.routable(model), space, Device(), 10**6, scope)
     ids = np.random.default_rng(0).integers(300, size=(4, 11))
     with FlopCounterMode(display=False) as counter:
-        walk(enumerator, ids[:, :-1].copy(), ids[:, 1:].copy())
+        departures.walk(enumerator, ids[:, :-1].copy(), ids[:, 1:].copy())
     planned = plan.plan(model, enumerator, 4, 10)
     assert (planned.routes, planned.documents, planned.tokens) == (len(space), 4, 10)
     assert planned.flops == pytest.approx(counter.get_total_flops(), rel=0.15)
