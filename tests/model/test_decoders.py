@@ -127,14 +127,14 @@ def test_an_audit_of_a_model_of_transformers():
     """What its rows say is what losses and null say by themselves."""
     model = made_up(*CONFIGURATIONS["pythia"])
     tokens = torch.randint(0, 61, (4, 9), generator=torch.Generator().manual_seed(3))
-    rows = duo.audit(model, tokens, departures=2, resamples=50)
+    rows = duo.audit(model, tokens, departures=2, resamples=50).rows
     space = duo.RouteSpace(3, ("skip", "big"), departures=2)
     losses = duo.losses(model, tokens[:, :-1], tokens[:, 1:], space)
     gain = losses[..., -1] - duo.oracle(losses, space).losses
     assert [row.departures for row in rows] == [1, 2] and rows[-1].routes == len(space) == 7
     assert rows[-1].gain.value == pytest.approx(gain.mean().item(), rel=1e-4)
     null = duo.null(model, tokens[:, :-1], space, None).gain.mean().item()
-    assert rows[-1].null_gain.value == pytest.approx(null, rel=1e-4)
+    assert rows[-1].plain_null_gain.value == pytest.approx(null, rel=1e-4)
     for wrong in (tokens[:1], tokens[:, :1]):
         with pytest.raises(InputError, match="should be 2 documents or more, of 2 ids or more"):
             duo.audit(model, wrong)
