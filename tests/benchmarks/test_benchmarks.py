@@ -54,7 +54,7 @@ def bare(tmp_path: Path) -> Project:
 
 
 def test_all_are_seen():
-    assert {"enumeration", "routing", "training"} <= set(NAMES)
+    assert {"departures", "enumeration", "routing", "training"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
