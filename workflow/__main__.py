@@ -111,7 +111,7 @@ def publish() -> None:
     from duo.report import content
     from duo.report import publish as results
     from duo.tables.report import FIGURE
-    from workflow import dag, instance, studies, subject
+    from workflow import dag, instance, pretrained_part, studies
     from workflow.params import load_params
 
     known = dag.Dag()
@@ -128,7 +128,7 @@ def publish() -> None:
     found = {title: studies.whole(table) for table, title in content.study_tables().items()}
     tables = {title: table for title, table in found.items() if table is not None}
     asked, confidence = params.pretrained_windows, params.bootstrap.confidence
-    parts = [subject.part(name, routes, asked, confidence) for name, routes in params.pretrained_routes.items()]
+    parts = [pretrained_part.part(name, routes, asked, confidence) for name, routes in params.pretrained_routes.items()]
     size = scale.parameters(params.tokens, params.model)
     for path in results.publish(values, size, dict.fromkeys(drawn), tables, parts):
         print(path)

@@ -16,7 +16,7 @@ from duo.tables import pretrained as tables
 from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
 from duo.tables.report import FIGURE
 from workflow import params as checked
-from workflow import subject
+from workflow import pretrained_part
 from workflow.stages import (
     figures_pretrained,
     pretrained,
@@ -103,7 +103,7 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         assert (
             FIGURE.path(name=name, format="png").exists() and FIGURE.path(name=f"{name}-places", format="svg").exists()
         )
-        part = subject.part(name, ROUTES[name], known.pretrained_windows, 0.95)
+        part = pretrained_part.part(name, ROUTES[name], known.pretrained_windows, 0.95)
         assert len(part.sentences) == 2 and all(
             "+" in " ".join(each) or "-" in " ".join(each) for each in part.sentences
         )

@@ -2,14 +2,14 @@
 
 from duo.figures import base, pretrained
 from duo.tables.pretrained import STUDIED_METRICS
-from workflow import stage, subject
+from workflow import pretrained_part, stage
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
     asked, layers = params.pretrained_routes[name], STUDIED_METRICS.read(routes=name)["layers"]
-    tried = subject.tried(name, asked, params.pretrained_windows, layers, params.bootstrap.confidence)
+    tried = pretrained_part.tried(name, asked, params.pretrained_windows, layers, params.bootstrap.confidence)
     base.save_all(pretrained.pictures(tried), "figures_pretrained")
 
 

@@ -4,20 +4,50 @@ As for models that are trained here: losses, what the model's own prediction cho
 the chosen routes run jointly.
 """
 
+from typing import NamedTuple
+
+from duo.data import evaluation_set
+from duo.data.evaluation_set import EvaluationSet
+from duo.model import decoders, pretrained
 from duo.model.device import Device
 from duo.oracle import choosers, contexts, joint, null
 from duo.oracle.choosers import Choosers
+from duo.oracle.tree import Enumerator
+from duo.pretrained_settings import PretrainedRoutes
 from duo.tables import pretrained as tables
+from duo.tables.data import OWN_WINDOWS
+from duo.tables.pretrained import PRETRAINED
 from duo.terms import ALL_BIG, OWN
 from workflow import compute, stage, subject
 from workflow.params import load_params
+
+
+class Subject(NamedTuple):
+    """What is tried, and on which windows."""
+
+    enumerator: Enumerator
+    test: EvaluationSet
+    validation: EvaluationSet
+
+
+def load(name: str, asked: PretrainedRoutes, where: Device, chunk: int) -> Subject:
+    """The subject of this name. InputError where its routes don't fit its model."""
+    model, _ = pretrained.load(str(PRETRAINED.path(model=asked.model)), f"pretrained.{asked.model}")
+    decoder = decoders.routable(model.to(where.name), where)
+    with stage.advice(f"pretrained_routes.{name} in params.yaml asks for it"):
+        space = subject.routes(asked, len(decoder.layers))
+        enumerator = Enumerator(decoder, space, where, chunk, asked.scope)
+    test, validation = (
+        evaluation_set.of_windows(OWN_WINDOWS.read(model=asked.model, split=split)) for split in ("test", "validation")
+    )
+    return Subject(enumerator, test.truncate(asked.documents) if asked.documents else test, validation)
 
 
 def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
     asked, where = params.pretrained_routes[name], Device.of(params.runtime, params.route_losses.precision)
-    enumerator, sample, validation = subject.load(name, asked, where, params.route_losses.chunk)
+    enumerator, sample, validation = load(name, asked, where, params.route_losses.chunk)
     model, space, scope = enumerator.model, enumerator.space, enumerator.scope
     reference, budgets = space.named(ALL_BIG), subject.budgets(space)
     predictions = {OWN: choosers.by_route(model, space, reference, where, scope)}

@@ -17,7 +17,7 @@ from duo.tables.studies import (
     PASSAGES,
 )
 from duo.tables.training import PRETRAIN_METRICS, SYNTHETIC_METRICS
-from workflow import instance, stage, studies, subject
+from workflow import instance, pretrained_part, stage, studies
 from workflow.params import load_params
 
 
@@ -47,7 +47,7 @@ def main() -> None:
         },
         gain=gain,
         pretrained=[
-            subject.part(name, asked, params.pretrained_windows, params.bootstrap.confidence)
+            pretrained_part.part(name, asked, params.pretrained_windows, params.bootstrap.confidence)
             for name, asked in params.pretrained_routes.items()
         ],
         parameters=scale.parameters(params.tokens, params.model),
