@@ -78,7 +78,7 @@ def passes(sizes: dict, device: Device, space: RouteSpace, tokens: Tensor, label
 def products(sizes: dict, device: Device, params: Params, space: RouteSpace, length: int) -> Contestant:
     """Every matrix product of the tree on made-up numbers, in chunks as the tree has them."""
     tokens, width = tree.BATCH * length, sizes["hidden_size"]
-    chunk = max(1, params.route_losses.chunk // tokens)  # prefixes
+    chunk = max(1, min(params.route_losses.chunk, tree.STREAMS // width) // tokens)  # prefixes
     dtype = torch.bfloat16 if device.precision == "bf16" else torch.float32
     made_up = {"dtype": dtype, "device": device.name}
     heads, head = sizes["num_attention_heads"], width // sizes["num_attention_heads"]
@@ -100,7 +100,7 @@ def products(sizes: dict, device: Device, params: Params, space: RouteSpace, len
                 F.linear(torch.ones(count * tokens, inner, **made_up), down)
                 values = torch.ones(count * tree.BATCH * heads, length, head, **made_up)
                 torch.bmm(torch.bmm(values, values.mT), values)
-        rows = max(1, tree.LOGITS // sizes["vocab_size"])
+        rows = max(tree.ROWS, tree.LOGITS // sizes["vocab_size"])
         for start in range(0, len(space) * tokens, rows):
             F.linear(torch.ones(min(rows, len(space) * tokens - start), width, **made_up), words)
 

@@ -32,7 +32,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 4  # documents whose trees are walked side by side
 MOST = 2**20  # routes of a space: all three-way ones of 12 layers fit, nothing of OPT-1.3B's 24
-LOGITS = 2**22  # that are held at once: they should stay in the processor's cache
+STREAMS = 2**21  # numbers of the residual stream, and
+LOGITS = 2**22  # logits, that are computed at once: they should stay in the processor's cache
+ROWS = 512  # but no fewer at a product with the output matrix, which each of them reads as a whole
 
 
 class Roots(NamedTuple):
@@ -83,11 +85,11 @@ class Waiting:
 class Enumerator:
     """Computes the loss of every token under every route of a model.
 
-    chunk: how many (route prefix, token) pairs are computed at once. scope: what the choice skip leaves out, "ffn" or
-    "layer", the latter with its attention. budget: where given, only its routes (RouteSpace.with_budget); prefixes that
-    cannot become one are never made. Beside the results it takes, per layer, at most (choices + 1) * chunk * width
-    numbers of 4 bytes, where the chunk is no smaller than the tokens given; within a bound as much for each way to go
-    on, which are few.
+    chunk: how many (route prefix, token) pairs are computed at once, at most; fewer of a wide model. scope: what the
+    choice skip leaves out, "ffn" or "layer", the latter with its attention. budget: where given, only its routes
+    (RouteSpace.with_budget); prefixes that cannot become one are never made. Beside the results it takes, per layer,
+    at most (choices + 1) * chunk * width numbers of 4 bytes, where the chunk is no smaller than the tokens given;
+    within a bound as much for each way to go on, which are few.
 
     InputError where the model can't be routed, has another number of layers than the space, or the routes are too many.
     """
@@ -110,10 +112,11 @@ class Enumerator:
         if scope not in ("ffn", "layer"):
             raise InputError(f"scope {scope!r}: should be ffn or layer")
         check(model, space.layers)
-        self.model, self.space, self.device, self.chunk = model, space, device, chunk
+        self.model, self.space, self.device = model, space, device
+        self.chunk = min(chunk, max(1, STREAMS // model.width))
         self.scope, self.budget = scope, budget
         self._bounded = budget is not None or space.departures is not None
-        self._leaf_rows = max(1, LOGITS // len(model.outputs))
+        self._leaf_rows = max(ROWS, LOGITS // len(model.outputs))
         self._compiled_branch = device.compiled(branch)
         self._compiled_loss = device.compiled(label_losses)
         self._compiled_leaf = device.compiled(leaf_scores)
@@ -161,10 +164,7 @@ class Enumerator:
     def losses_from(
         self, roots: Roots, labels: Tensor, on_leaves: Callable[[int], None] = lambda count: None
     ) -> Tensor:
-        """What `losses` gives, of the tree that grows from these roots.
-
-        For callers without gradients, in the precision they chose.
-        """
+        """What `losses` gives, of the tree from these roots; for callers without gradients, in a precision they chose."""
         # Codes come first while computing: a chunk of leaves is then one block of memory.
         routes = self.routes
         result = torch.empty(len(routes), *labels.shape)
