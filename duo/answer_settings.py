@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 
+from pydantic import model_validator
+
 from duo.groups import Names, Several, require
-from duo.pretrained_settings import PretrainedRoutes
+from duo.pretrained_settings import TriedRoutes
 
 
-class AnswerSearch(PretrainedRoutes):
+class AnswerSearch(TriedRoutes):
     """Routes are tried for a question until one makes an answer win; `duo.oracle.answers` tries all of them."""
 
     task: str
     questions: Several
+
+    @model_validator(mode="after")
+    def _known(self):
+        require("small" not in self.choices, "choices", self.choices, "hold small, which no model of pretrained has")
+        return self
 
 
 def require_searches(

@@ -48,15 +48,14 @@ class PretrainedWindows(Group):
     tokens: Count
 
 
-class PretrainedRoutes(Group):
+class TriedRoutes(Group):
     """Which routes of a pretrained model are tried; duo.routes.RouteSpace says what they are."""
 
     model: str
     scope: Literal["ffn", "layer"]
-    choices: Annotated[list[Literal["big", "skip", "repeat"]], Field(min_length=2)]
+    choices: Annotated[list[Literal["big", "skip", "repeat", "small"]], Field(min_length=2)]
     blocks: Count | None = None
     departures: Count | None = None
-    documents: Several | None = None  # the first of the windows in every domain, where not all
 
     @model_validator(mode="after")
     def _space(self):
@@ -64,6 +63,20 @@ class PretrainedRoutes(Group):
         require("big" in self.choices, "choices", self.choices, "must hold big: the model as it is is the reference")
         bounded = self.blocks is not None or self.departures is not None
         require(bounded, "departures", "", "is missing: all routes of all layers are too many; or give blocks")
+        return self
+
+
+class PretrainedRoutes(TriedRoutes):
+    """The routes that are tried on a model's windows."""
+
+    of: Literal["pretrained", "adapted"]  # the group of params that has the model; those of adapted have small FFNs too
+    documents: Several | None = None  # the first of the windows in every domain, where not all
+
+    @model_validator(mode="after")
+    def _small(self):
+        small = "small" in self.choices
+        require(small <= (self.of == "adapted"), "choices", self.choices, "hold small: that needs of: adapted")
+        require(small >= (self.of == "adapted"), "choices", self.choices, "hold no small: that needs of: pretrained")
         return self
 
 
@@ -83,10 +96,12 @@ def require_routes(params: Any, taken: Collection[str]) -> None:
     ):
         require(documents <= most, f"pretrained_windows.{key}", documents, f"is above {whose} ({most})")
     for name, routes in params.pretrained_routes.items():
-        remedy = f"is none of pretrained: {list(params.pretrained)}"
+        known = list(getattr(params, routes.of))
         few = routes.documents is None or routes.documents <= asked.documents
         most = f"is above pretrained_windows.documents ({asked.documents})"
         require(few, f"pretrained_routes.{name}.documents", routes.documents, most)
-        require(routes.model in params.pretrained, f"pretrained_routes.{name}.model", routes.model, remedy)
+        require(
+            routes.model in known, f"pretrained_routes.{name}.model", routes.model, f"is none of {routes.of}: {known}"
+        )
         remedy = "needs another name: a model that is trained here has this one"
         require(name not in taken, f"pretrained_routes.{name}", routes.model, remedy)

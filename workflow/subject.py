@@ -1,10 +1,10 @@
 """Which routes of a pretrained model are tried, as an entry of pretrained_routes in params says."""
 
-from duo.pretrained_settings import PretrainedRoutes
+from duo.pretrained_settings import TriedRoutes
 from duo.routes import RouteSpace
 
 
-def routes(asked: PretrainedRoutes, layers: int) -> RouteSpace:
+def routes(asked: TriedRoutes, layers: int) -> RouteSpace:
     """The routes that are asked for, of a model of so many layers."""
     return RouteSpace(layers, tuple(asked.choices), asked.blocks, asked.departures)
 

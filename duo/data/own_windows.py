@@ -2,7 +2,8 @@
 
 A pretrained model has a tokenizer of its own. It reads the same documents from the same places on, as many tokens as it
 is asked to; before them stands the token that begins a text, since models are trained to see it first. Its tokens are
-longer than ours, so a place near the end of a short document gives none.
+longer than ours: where a place near the end of a document leaves too few of them, the document is read from its
+beginning.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ from duo.tables.data import OWN_WINDOWS
 def choose(
     windows: pa.Table, texts: Texts, ours: Tokenizer, theirs: Any, vocabulary: int, documents: int, tokens: int
 ) -> pa.Table:
-    """OWN_WINDOWS: in every domain, the first places that have so many tokens left.
+    """OWN_WINDOWS: in every domain, the first places whose documents have so many tokens.
 
     windows: EVALUATION_SET of one split, tokens being `ours`'s. theirs: the model's tokenizer, of transformers;
     vocabulary: of the model. InputError where a domain has fewer such places, or a token is none of the model's.
@@ -33,8 +34,8 @@ def choose(
         found = [row for place in places if (row := _window(place, texts, ours, theirs, tokens))][:documents]
         if len(found) < documents:
             raise InputError(
-                f"domain {domain!r}: {len(found)} of {len(places)} windows of the evaluation set have {tokens} tokens "
-                f"of the pretrained model left in their document; should be {documents}"
+                f"domain {domain!r}: {len(found)} of {len(places)} windows of the evaluation set are of documents with "
+                f"{tokens} tokens of the pretrained model; should be {documents}"
             )
         rows += found
     most = max(max(row["tokens"]) for row in rows)
@@ -44,17 +45,19 @@ def choose(
 
 
 def _window(place: dict, texts: Texts, ours: Tokenizer, theirs: Any, tokens: int) -> dict | None:
-    """A row of OWN_WINDOWS from the first whole word of a window on; None where the document ends too early."""
+    """A row of OWN_WINDOWS from the first whole word of a window on, or of its document where that leaves too few
+    tokens; None where the document has too few.
+    """
     text = texts[place["domain"], place["document"]]
-    start = _first_word(text, ours, place["start"])
-    rest = text.encode()[start:].decode()
-    encoded = theirs(rest, add_special_tokens=False, return_offsets_mapping=True)
-    ids = encoded["input_ids"][:tokens]
-    if len(ids) < tokens:
-        return None
-    end = encoded["offset_mapping"][tokens - 1][1]
-    kept = {name: place[name] for name in ("domain", "document", "cluster")}
-    return kept | {"start": start, "bytes": len(rest[:end].encode()), "tokens": [beginning(theirs), *ids]}
+    for start in dict.fromkeys((_first_word(text, ours, place["start"]), 0)):
+        rest = text.encode()[start:].decode()
+        encoded = theirs(rest, add_special_tokens=False, return_offsets_mapping=True)
+        ids = encoded["input_ids"][:tokens]
+        if len(ids) == tokens:
+            end = encoded["offset_mapping"][tokens - 1][1]
+            kept = {name: place[name] for name in ("domain", "document", "cluster")}
+            return kept | {"start": start, "bytes": len(rest[:end].encode()), "tokens": [beginning(theirs), *ids]}
+    return None
 
 
 def _first_word(text: str, ours: Tokenizer, start: int) -> int:

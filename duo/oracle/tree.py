@@ -164,7 +164,7 @@ class Enumerator:
     def losses_from(
         self, roots: Roots, labels: Tensor, on_leaves: Callable[[int], None] = lambda count: None
     ) -> Tensor:
-        """What `losses` gives, of the tree from these roots; for callers without gradients, in a precision they chose."""
+        """What `losses` gives, of the tree from these roots; for callers without gradients, in their precision."""
         # Codes come first while computing: a chunk of leaves is then one block of memory.
         routes = self.routes
         result = torch.empty(len(routes), *labels.shape)

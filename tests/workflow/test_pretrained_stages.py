@@ -26,9 +26,14 @@ from workflow.stages import (
 )
 
 STAGES = (pretrained, pretrained_windows, pretrained_losses, pretrained_gain, figures_pretrained)
+TINY = {"of": "pretrained", "model": "tiny"}
 ROUTES = {
-    "tiny-layers": PretrainedRoutes(model="tiny", scope="layer", choices=["skip", "big"], departures=2),
-    "tiny-blocks": PretrainedRoutes(model="tiny", scope="ffn", choices=["skip", "big", "repeat"], blocks=2),
+    "tiny-layers": PretrainedRoutes(
+        of="pretrained", model="tiny", scope="layer", choices=["skip", "big"], departures=2
+    ),
+    "tiny-blocks": PretrainedRoutes(
+        of="pretrained", model="tiny", scope="ffn", choices=["skip", "big", "repeat"], blocks=2
+    ),
 }
 
 
@@ -130,7 +135,7 @@ def test_too_little_text_and_no_weights_are_one_error_each(experiment, tmp_path,
     )
     monkeypatch.setattr(pretrained_windows, "load_params", lambda: longer)
     message = (
-        r"domain 'text': 0 of 5 windows of the evaluation set have 999 tokens .* left .*; should be 3; pretrained_"
+        r"domain 'text': 0 of 5 windows of the evaluation set are of documents with 999 tokens .*; should be 3"
     )
     with pytest.raises(InputError, match=message):
         pretrained_windows.main("tiny")

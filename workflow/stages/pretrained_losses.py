@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from duo.data import evaluation_set
 from duo.data.evaluation_set import EvaluationSet
-from duo.model import decoders, pretrained
+from duo.model import decoders, extended, pretrained
 from duo.model.device import Device
 from duo.oracle import choosers, contexts, joint, null
 from duo.oracle.choosers import Choosers
 from duo.oracle.tree import Enumerator
 from duo.pretrained_settings import PretrainedRoutes
 from duo.tables import pretrained as tables
+from duo.tables.adapted import SMALL_FFNS
 from duo.tables.data import OWN_WINDOWS
 from duo.tables.pretrained import PRETRAINED
 from duo.terms import ALL_BIG, OWN
@@ -33,7 +34,11 @@ class Subject(NamedTuple):
 def load(name: str, asked: PretrainedRoutes, where: Device, chunk: int) -> Subject:
     """The subject of this name. InputError where its routes don't fit its model."""
     model, _ = pretrained.load(str(PRETRAINED.path(model=asked.model)), f"pretrained.{asked.model}")
-    decoder = decoders.routable(model.to(where.name), where)
+    model = model.to(where.name)
+    if asked.of == "adapted":
+        decoder = extended.load(SMALL_FFNS.path(model=asked.model), model, where)
+    else:
+        decoder = decoders.routable(model, where)
     with stage.advice(f"pretrained_routes.{name} in params.yaml asks for it"):
         space = subject.routes(asked, len(decoder.layers))
         enumerator = Enumerator(decoder, space, where, chunk, asked.scope)
