@@ -105,32 +105,11 @@ def ui(port: int) -> None:
     track.ui(port)
 
 
-def publish() -> None:
+def publish(part: str | None) -> None:
     """Write docs/results.md, its numbers and pictures, and README's part, from the artifacts of a finished run."""
-    from duo import scale
-    from duo.report import content
-    from duo.report import publish as results
-    from duo.tables.report import FIGURE
-    from workflow import dag, instance, pretrained_part, studies
-    from workflow.params import load_params
+    from workflow import published
 
-    known = dag.Dag()
-    stale = [address for address in known.stages if known.changes(address)]
-    if stale:
-        raise InputError(
-            f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed"
-        )
-    params = load_params()
-    values, drawn = (
-        params.model_dump(mode="json", exclude_none=True),
-        [keys["name"] for keys in instance.made(FIGURE.template)],
-    )
-    found = {title: studies.whole(table) for table, title in content.study_tables().items()}
-    tables = {title: table for title, table in found.items() if table is not None}
-    asked, confidence = params.pretrained_windows, params.bootstrap.confidence
-    parts = [pretrained_part.part(name, routes, asked, confidence) for name, routes in params.pretrained_routes.items()]
-    size = scale.parameters(params.tokens, params.model)
-    for path in results.publish(values, size, dict.fromkeys(drawn), tables, parts):
+    for path in published.publish(part):
         print(path)
 
 
@@ -167,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
     command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))
-    verb(publish, "write the pictures and numbers that README and docs show from the artifacts of a finished run")
+    verb(publish, "write the numbers and pictures that README and docs show, from a finished run").add_argument(
+        "part", nargs="?", choices=["pretrained"], help="this part alone; the others stay as they were published"
+    )
     return parser
 
 

@@ -103,6 +103,17 @@ class Dag:
         """The outs of other stages that this one reads."""
         return [out for path in stage.deps for out in self.inside(path)]
 
+    def behind(self, names: Iterable[str]) -> list[str]:
+        """Addresses of these stages, or groups, and of all that they rest on, each once."""
+        found: dict[str, None] = {}
+        waiting = [stage for name in names for stage in self.named(name)]
+        while waiting:
+            stage = waiting.pop()
+            if stage.address not in found:
+                found[stage.address] = None
+                waiting += [self.stages[self.makers[out]] for out in self.upstream(stage)]
+        return list(found)
+
     def changes(self, address: str) -> tuple[str, ...]:
         """What changed since the run that dvc.lock records, a line each; empty where the stage need not run."""
         if address not in self._changes:

@@ -1,10 +1,11 @@
-"""What figures and pages say of an entry of pretrained_routes: what the stages share that draw and write them."""
+"""What figures and pages say of the entries of pretrained_routes: what the stages share that draw and write them."""
 
 from duo.figures.pretrained import Tried
 from duo.pretrained_settings import PretrainedRoutes, PretrainedWindows
 from duo.report import pretrained
 from duo.report.pretrained import PretrainedPart
 from duo.tables.pretrained import GAIN_STATISTICS, JOINT_STATISTICS, STUDIED_METRICS
+from workflow.params import Params
 from workflow.subject import budgets, routes
 
 
@@ -26,8 +27,20 @@ def tried(name: str, asked: PretrainedRoutes, windows: PretrainedWindows, layers
     )
 
 
-def part(name: str, asked: PretrainedRoutes, windows: PretrainedWindows, confidence: float) -> PretrainedPart:
-    """What pages say of the subject of this name, from its tables."""
-    layers = STUDIED_METRICS.read(routes=name)["layers"]
-    rows = [row for table in (GAIN_STATISTICS, JOINT_STATISTICS) for row in table.read(routes=name).to_pylist()]
-    return pretrained.part(tried(name, asked, windows, layers, confidence), rows)
+def every(params: Params) -> list[Tried]:
+    """The same of all subjects, whose layers are counted."""
+    windows, confidence = params.pretrained_windows, params.bootstrap.confidence
+    layers = {name: STUDIED_METRICS.read(routes=name)["layers"] for name in params.pretrained_routes}
+    return [tried(name, asked, windows, layers[name], confidence) for name, asked in params.pretrained_routes.items()]
+
+
+def figures(params: Params) -> list[str]:
+    """Names of all figures of pretrained models, in order."""
+    of_routes = [figure for name in params.pretrained_routes for figure in (name, f"{name}-places")]
+    return [*of_routes, *params.figures.answers, *params.figures.adapted_patterns]
+
+
+def part(subject: Tried) -> PretrainedPart:
+    """What pages say of a subject, from its tables."""
+    tables = (GAIN_STATISTICS, JOINT_STATISTICS)
+    return pretrained.part(subject, [row for table in tables for row in table.read(routes=subject.routes).to_pylist()])

@@ -58,7 +58,9 @@ def _told_apart(wrong: Row, tempered: Row) -> list[str]:
 
 
 def percent(row: Row) -> str:
-    """A share with its interval: 52 % (41 to 63)."""
+    """A share with its interval: 52 % (41 to 63); nothing where it has none."""
+    if row["low"] is None:
+        return ""
     value, low, high = (f"{100 * row[name]:.0f}" for name in ("value", "low", "high"))
     return f"{value} % ({low} to {high})"
 

@@ -1,12 +1,15 @@
-"""What the page says of a pretrained model: its gain in sentences, and beside them the numbers by departures."""
+"""What the page says of a pretrained model: its gain in sentences, the numbers by departures, and how much of the gain
+is luck there and in the models that are trained here.
+"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from duo.figures.pretrained import Tried, shown
 from duo.report import sentences
 from duo.report.sentences import Row
-from duo.terms import OWN
+from duo.studies import gain_statistics
+from duo.terms import ALL_BIG, OWN
 
 
 class PretrainedPart(NamedTuple):
@@ -34,6 +37,41 @@ def part(tried: Tried, rows: Iterable[Row]) -> PretrainedPart:
     columns = [f"{domain}, {tried.at(k)}" for domain in domains for k in budgets]
     words = f"{tried.model}: {_choices(tried.choices)} some of {tried.what}, {tried.documents} windows a domain"
     return PretrainedPart(tried.routes, words, told, columns, numbers, [tried.routes, f"{tried.routes}-places"])
+
+
+class Lucky(NamedTuple):
+    """The oracle's gain of one model at one budget, and luck's share of it by the model's own prediction."""
+
+    model: str
+    words: str  # how many layers depart
+    by_domain: dict[str, tuple[Row, Row]]  # rows of GAIN_STATISTICS: the gain, and the share
+
+
+def shares(
+    trained: Iterable[Row], params: Mapping[str, Any], tried: Iterable[Tried], others: Iterable[Row]
+) -> list[Lucky]:
+    """Every model's, that of models trained here at every budget, of pretrained ones at all departures.
+
+    trained, others: rows of GAIN_STATISTICS of both; params: of the first. Recalibrated models are left out: they are
+    others once more, with a surer or less sure prediction.
+    """
+    layers = params["model"]["layers"]
+    models = [model for model in params["route_losses"]["models"] if model not in params.get("recalibrated", {})]
+    asked = [(model, k, f"{layers - k} of {layers} small") for model in models for k in range(layers - 1, 0, -1)]
+    found = [_lucky(trained, *each) for each in asked]
+    for each in tried:
+        budgets = [k for k in reversed(each.budgets) if 0 < k < each.places]
+        found += [_lucky(others, each.routes, k, each.at(k)) for k in budgets]
+    return [each for each in found if each.by_domain]
+
+
+def _lucky(rows: Iterable[Row], model: str, budget: int, words: str) -> Lucky:
+    rows = [row for row in rows if row["model"] == model]
+    gains, parts = (
+        {row["domain"]: row for row in sentences.matching(rows, statistic)}
+        for statistic in (gain_statistics.gain(ALL_BIG, budget), gain_statistics.share_of_luck(OWN, budget))
+    )
+    return Lucky(model, words, {domain: (gains[domain], parts[domain]) for domain in gains if domain in parts})
 
 
 def _told(rows: Sequence[Row], domain: str, budget: int, tried: Tried) -> list[str]:

@@ -1,9 +1,13 @@
-"""The pages with the results in docs/: pictures, numbers and verdicts of one run, without a word of its corpus."""
+"""The pages with the results in docs/: pictures, numbers and verdicts of one run, without a word of its corpus.
+
+What is said of pretrained models is a part of its own, with its own params: it may be of another run than the rest.
+"""
 
 import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +15,20 @@ import pyarrow as pa
 
 from duo import scale
 from duo.errors import InputError
-from duo.report import answers, content, glossary, sentences
-from duo.report.pretrained import PretrainedPart
+from duo.figures.pretrained import Tried
+from duo.report import answers, content, glossary, pretrained, sentences
 from duo.tables import files
-from duo.tables.answers import ANSWER_CURVES
+from duo.tables import pretrained as studied
+from duo.tables.answers import ANSWER_CURVES, TASK_ACCURACY
 from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, JOINT_STATISTICS, ORACLE_METRICS, SEED_SPREAD
 
 DOCS, README = Path("docs"), Path("README.md")
+RESULTS = DOCS / "results.json"
+# What of params the part on pretrained models depends on beside the corpus.
+PARAMS = ("pretrained", "pretrained_windows", "pretrained_routes", "tasks", "answers", "adapted", "adapted_routers")
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
@@ -29,15 +37,13 @@ def collect(
     parameters: int,
     drawn: Iterable[str] = (),
     tables: Mapping[str, pa.Table] | None = None,
-    pretrained: Sequence[PretrainedPart] = (),
 ) -> dict[str, Any]:
-    """All that the pages say, and every number of the run that they or docs/log.md may quote, from the artifacts and
-    the params that made them.
+    """All that the pages say but for pretrained models, and every number of the run that they or docs/log.md may quote,
+    from the artifacts and the params that made them.
 
-    parameters: how many the backbone has; drawn: the names of all figures of the run; tables: of its studies, by title;
-    pretrained: what is said of each entry of params pretrained_routes. InputError where an artifact is missing.
+    parameters: how many the backbone has; drawn: the names of its figures; tables: of its studies, by title. InputError
+    where an artifact is missing.
     """
-    figures = [content.embed(name) for name in content.figure_names(params["figures"]["patterns"], drawn)]
     evaluation = EVALUATION_SET_METRICS.read()["test"]
     bits = scale.bits_per_nat(evaluation)
     return {
@@ -48,13 +54,39 @@ def collect(
         "seeds": content.rows(SEED_SPREAD.read()),
         "gain": content.rows(GAIN_STATISTICS.read()),
         "joint": content.rows(JOINT_CURVES.read()),
-        "pretrained": [part._asdict() for part in pretrained],
         "learning": content.rows(LEARNING_STATISTICS.read()),
-        "figures": [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in figures],
+        "figures": _described(content.figure_names(params["figures"]["patterns"], drawn)),
         "params": dict(params),
         "statistics": _compact(RUN_STATISTICS.read()),
         "tables": {title: _compact(content.with_bits(table, bits)) for title, table in (tables or {}).items()},
     }
+
+
+def collect_pretrained(params: Mapping[str, Any], tried: Sequence[Tried], figures: Iterable[str]) -> dict[str, Any]:
+    """All that the pages say of pretrained models: what docs/results.json has under that name.
+
+    tried: each entry of params pretrained_routes; figures: the names of those of this part. InputError where an
+    artifact is missing.
+    """
+    statistics = (studied.GAIN_STATISTICS, studied.JOINT_STATISTICS)
+    return {
+        "tried": [asdict(each) for each in tried],
+        "statistics": _joined([table.read(routes=each.routes) for each in tried for table in statistics]),
+        "answers": _joined([ANSWER_CURVES.read(name=name) for name in params["answers"]]),
+        "accuracy": _joined([TASK_ACCURACY.read(model=name) for name in params["pretrained"]]),
+        "figures": _described(figures),
+        "params": {group: params[group] for group in PARAMS} | {"bootstrap": params["bootstrap"]},
+    }
+
+
+def _described(figures: Iterable[str]) -> list[dict[str, str]]:
+    """Name, title and caption of each figure."""
+    embedded = [content.embed(name) for name in figures]
+    return [{"name": figure.name, "title": figure.title, "caption": figure.caption} for figure in embedded]
+
+
+def _joined(tables: Sequence[pa.Table]) -> dict[str, list] | None:
+    return _compact(pa.concat_tables(tables)) if tables else None
 
 
 def _compact(table: pa.Table) -> dict[str, list]:
@@ -77,20 +109,27 @@ def readme(text: str, results: Mapping[str, Any]) -> str:
     return _BLOCK.sub(lambda match: match[1] + block + match[2], text)
 
 
-def publish(*collected: Any, **others: Any) -> list[Path]:
-    """Write docs/results.md, docs/results.json, README's part and docs/figures, pictures of this run alone; the files
-    written. Arguments are those of `collect`.
+def published() -> dict[str, Any]:
+    """What was published before. InputError where nothing was."""
+    try:
+        return json.loads(RESULTS.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{RESULTS}: is missing; `python -m duo publish` of a whole run writes it") from None
 
-    All is read before anything is written.
+
+def publish(results: Mapping[str, Any], renewed: Iterable[str]) -> list[Path]:
+    """Write docs/results.md, docs/results.json, README's part and docs/figures; the files written.
+
+    results: as `collect`, and under "pretrained" as `collect_pretrained`; renewed: names of the figures to take from
+    the run, those of the others are there already. All is read before anything is written.
     """
-    results = collect(*collected, **others)
     texts = {
-        DOCS / "results.json": _lines(results),
+        RESULTS: _lines(results),
         DOCS / "results.md": page(results),
         DOCS / "glossary.md": glossary.page(),
         README: readme(README.read_text(encoding="utf-8"), results),
     }
-    pictures = [FIGURE.path(name=shown["name"], format=form) for shown in results["figures"] for form in ("png", "svg")]
+    pictures = [FIGURE.path(name=name, format=form) for name in renewed for form in ("png", "svg")]
     missing = [str(picture) for picture in pictures if not picture.exists()]
     if missing:
         raise InputError(f"{', '.join(missing)}: missing")
@@ -100,11 +139,16 @@ def publish(*collected: Any, **others: Any) -> list[Path]:
     for picture in pictures:
         with files.atomic(DOCS / "figures" / picture.name) as temporary:
             shutil.copyfile(picture, temporary)
-    names = {picture.name for picture in pictures}
+    names = {figure["name"] for figure in shown(results)}
     for left in (DOCS / "figures").iterdir():
-        if left.name not in names:  # of a run with other figures
+        if left.stem not in names:  # of a run with other figures
             left.unlink()
     return [*texts, *(DOCS / "figures" / picture.name for picture in pictures)]
+
+
+def shown(results: Mapping[str, Any]) -> list[dict[str, str]]:
+    """All figures of the pages: name, title and caption."""
+    return [*results["figures"], *(results.get("pretrained") or {"figures": []})["figures"]]
 
 
 def _lines(results: Mapping[str, Any]) -> str:
@@ -127,6 +171,10 @@ def _of_study(statistics: Mapping[str, list], table: files.Table) -> list[dict[s
     return [row for row in _rows(statistics) if row["study"] == table.template.split("/")[0]]
 
 
+def _of_model(rows: Iterable[dict[str, Any]], model: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["model"] == model]
+
+
 def _rows(table: Mapping[str, list] | None) -> list[dict[str, Any]]:
     """The rows of a table that `_compact` made; none of none."""
     return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] if table else []
@@ -134,8 +182,12 @@ def _rows(table: Mapping[str, list] | None) -> list[dict[str, Any]]:
 
 def _render(template: str, results: Mapping[str, Any]) -> str:
     environment = content.environment("docs")
+    environment.filters["percent"] = answers.percent
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     claims, windows = content.judged(results["claims"]), results["params"]["joint"]["documents"]
+    of_others = results.get("pretrained")  # which results have not that are older
+    tried = [Tried(**each) for each in of_others["tried"]] if of_others else []
+    studied_rows = _rows(of_others and of_others["statistics"])
     return environment.get_template(template).render(
         results,
         found=claims,
@@ -149,7 +201,10 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         lowest_together=content.lowest_together(together),
         bits_per_nat=(per_nat := scale.bits_per_nat(results["evaluation"])),
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
-        answered=answers.sentences(_rows(results["tables"].get(content.TABLES[ANSWER_CURVES]))),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
-        pretrained=results.get("pretrained", []),  # which results have not that are older
+        others=of_others,
+        parts=[pretrained.part(each, _of_model(studied_rows, each.routes)) for each in tried],
+        shares=pretrained.shares(results["gain"], results["params"], tried, studied_rows),
+        answered=answers.sentences(_rows(of_others and of_others["answers"])),
+        accuracies=_rows(of_others and of_others["accuracy"]),
     )

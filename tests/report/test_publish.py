@@ -51,12 +51,14 @@ def run(given, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def write(**others) -> list[Path]:
+    return publish.publish(publish.collect(PARAMS, 1_500_000, **others), FIGURES)
+
+
 @pytest.fixture
 def published(run) -> dict[str, str]:
     return {
-        path.name: path.read_text(encoding="utf-8")
-        for path in publish.publish(PARAMS, 1_500_000, tables=TABLES)
-        if path.suffix in (".md", ".json")
+        path.name: path.read_text(encoding="utf-8") for path in write(tables=TABLES) if path.suffix in (".md", ".json")
     }
 
 
@@ -64,7 +66,7 @@ def test_every_picture_is_copied_and_shown_and_no_other_is_left(run):
     left = Path("docs/figures/of-old.png")
     left.parent.mkdir(parents=True)
     left.touch()
-    written = publish.publish(PARAMS, 1_500_000)
+    written = write()
     assert not left.exists()
     assert all((run / path).exists() for path in written)
     for name in FIGURES:
@@ -226,21 +228,46 @@ def test_no_word_of_the_corpus_is_published(published):
 def test_all_or_nothing(run):
     FIGURE.path(name="figure-8", format="png").unlink()
     with pytest.raises(InputError, match=r"figure-8\.png: missing"):
-        publish.publish(PARAMS, 1_500_000)
+        write()
     assert not Path("docs").exists() and Path("README.md").read_text() == MARKS
 
 
 def test_readme_without_marks_is_refused(run):
     Path("README.md").write_text("no marks")
     with pytest.raises(InputError, match=r"README\.md: has no part between"):
-        publish.publish(PARAMS, 1_500_000)
+        write()
     assert not Path("docs").exists()
 
 
 def test_what_a_search_for_answers_says_is_published(run):
-    tables = {content.TABLES[ANSWER_CURVES]: answered()}
-    results = publish.collect(PARAMS, 1_500_000, tables=tables)
+    ANSWER_CURVES.write(answered(), name="n")
+    asked = {key: {} for key in publish.PARAMS} | {"answers": {"n": {}}, "bootstrap": PARAMS["bootstrap"]}
+    whole = publish.collect(PARAMS, 1_500_000)
+    results = whole | {"pretrained": publish.collect_pretrained(asked, [], [])}
     page = publish.page(json.loads(json.dumps(results)))
     assert "Is a question solved if some route makes its right answer win?" in page
     assert "\n- tiny on 4 questions of school: as it is, it answers 25 %" in page
-    assert "search that is told" not in publish.page(publish.collect(PARAMS, 1_500_000, tables=TABLES))
+    assert "search that is told" not in publish.page(whole)
+
+
+def test_one_part_is_published_beside_the_others(run):
+    write()
+    before, figure = publish.published(), {"name": "tiny", "title": "Tiny", "caption": "Small."}
+    block = {"tried": [], "statistics": None, "answers": None, "accuracy": None, "figures": [figure]}
+    block["params"] = {"bootstrap": PARAMS["bootstrap"]}
+    with pytest.raises(InputError, match=r"tiny\.png, .*tiny\.svg: missing"):
+        publish.publish(before | {"pretrained": block}, ["tiny"])
+    assert publish.published() == before
+    for form in ("png", "svg"):
+        FIGURE.path(name="tiny", format=form).write_text("new")
+    FIGURE.path(name=FIGURES[0], format="png").write_text("of another run")
+    publish.publish(before | {"pretrained": block}, ["tiny"])
+    assert publish.published() == before | {"pretrained": block}
+    assert Path("docs/figures/tiny.png").read_text() == "new"
+    assert Path(f"docs/figures/{FIGURES[0]}.png").read_text() == f"{FIGURES[0]} as png"
+    assert "![Tiny](figures/tiny.png)" in Path("docs/results.md").read_text(encoding="utf-8")
+
+
+def test_a_part_needs_a_whole_that_was_published(run):
+    with pytest.raises(InputError, match=r"results\.json: is missing"):
+        publish.published()

@@ -13,7 +13,7 @@ from duo.errors import InputError
 from duo.settings import Model
 from duo.training import variants
 from workflow import __main__ as verbs
-from workflow import dag
+from workflow import dag, published
 from workflow.params import load_params
 
 
@@ -211,8 +211,10 @@ def test_help_imports_nothing_heavy():
 
 def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):
     unfinished = SimpleNamespace(
-        stages={"corpus@text": 0, "claims": 0}, changes=lambda address: ("never ran",) if address == "claims" else ()
+        groups=[],
+        stages={"corpus@text": 0, "claims": 0},
+        changes=lambda address: ("never ran",) if address == "claims" else (),
     )
-    monkeypatch.setattr(dag, "Dag", lambda: unfinished)
+    monkeypatch.setattr(published, "Dag", lambda: unfinished)
     with pytest.raises(InputError, match=r"^claims: not up to date; run `dvc repro` first"):
-        verbs.publish()
+        verbs.publish(None)

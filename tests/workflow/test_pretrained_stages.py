@@ -1,5 +1,6 @@
 """The stages of a pretrained model, on a tiny one in a directory: from its files to the figures and the page's part."""
 
+import json
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,9 @@ from project import REPOSITORY
 from duo.data import tokenizer
 from duo.errors import InputError
 from duo.pretrained_settings import PretrainedDirectory, PretrainedRoutes, PretrainedWindows
+from duo.report import publish
 from duo.tables import pretrained as tables
+from duo.tables.answers import TASK_ACCURACY
 from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
 from duo.tables.report import FIGURE
 from workflow import params as checked
@@ -108,10 +111,34 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         assert (
             FIGURE.path(name=name, format="png").exists() and FIGURE.path(name=f"{name}-places", format="svg").exists()
         )
-        part = pretrained_part.part(name, ROUTES[name], known.pretrained_windows, 0.95)
+        (subject,) = (each for each in pretrained_part.every(known) if each.routes == name)
+        part = pretrained_part.part(subject)
         assert len(part.sentences) == 2 and all(
             "+" in " ".join(each) or "-" in " ".join(each) for each in part.sentences
         )
+
+
+def test_its_part_is_published_beside_what_was(experiment, monkeypatch):
+    """The pages follow from the numbers, as JSON has them, and hold every gain and luck's share of it."""
+    known, _ = experiment
+    run_stages()
+    values = known.model_dump(mode="json", exclude_none=True) | {"answers": {}}
+    TASK_ACCURACY.write(TASK_ACCURACY.schema.empty_table(), model="tiny")
+    figures = [name for routes in ROUTES for name in (routes, f"{routes}-places")]
+    assert pretrained_part.figures(known)[: len(figures)] == figures
+    block = publish.collect_pretrained(values, pretrained_part.every(known), figures)
+    results = json.loads((REPOSITORY / "docs/results.json").read_text(encoding="utf-8"))
+    results |= {"pretrained": json.loads(json.dumps(block))}
+    page, readme = publish.page(results), publish.readme((REPOSITORY / "README.md").read_text("utf-8"), results)
+    for name in ROUTES:
+        statistics = tables.GAIN_STATISTICS.read(routes=name).to_pandas()
+        share = statistics[(statistics.family == "luck_share") & (statistics.budget == statistics.budget.max())]
+        for value in share.value:
+            assert f"{100 * value:.0f} % (" in page
+    assert "| tiny-layers | at most 2 of 4 |" in page and "| tiny-blocks | 1 of 2 |" in page
+    assert "- **Text**, at most 2 of 4 left out: the oracle gains" in readme
+    block["statistics"]["rows"][0][7] += 1
+    assert publish.page(results | {"pretrained": block}) != page
 
 
 def test_the_same_run_gives_the_same_bytes(experiment):
@@ -134,9 +161,7 @@ def test_too_little_text_and_no_weights_are_one_error_each(experiment, tmp_path,
         update={"pretrained_windows": PretrainedWindows(documents=3, validation_documents=2, tokens=999)}
     )
     monkeypatch.setattr(pretrained_windows, "load_params", lambda: longer)
-    message = (
-        r"domain 'text': 0 of 5 windows of the evaluation set are of documents with 999 tokens .*; should be 3"
-    )
+    message = r"domain 'text': 0 of 5 windows of the evaluation set are of documents with 999 tokens .*; should be 3"
     with pytest.raises(InputError, match=message):
         pretrained_windows.main("tiny")
     for weights in (tmp_path / "theirs").glob("*.safetensors"):

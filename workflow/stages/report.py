@@ -46,10 +46,7 @@ def main() -> None:
             "Training of the synthetic domain's model": SYNTHETIC_METRICS.read(),
         },
         gain=gain,
-        pretrained=[
-            pretrained_part.part(name, asked, params.pretrained_windows, params.bootstrap.confidence)
-            for name, asked in params.pretrained_routes.items()
-        ],
+        pretrained=[pretrained_part.part(subject) for subject in pretrained_part.every(params)],
         parameters=scale.parameters(params.tokens, params.model),
         evaluation=EVALUATION_SET_METRICS.read()["test"],
     )

@@ -1,0 +1,53 @@
+"""What `python -m duo publish` gathers of a run, and which of its stages must be up to date for that."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duo import scale
+from duo.errors import InputError
+from duo.report import content
+from duo.report import publish as results
+from duo.tables.answers import ANSWER_CURVES
+from duo.tables.report import FIGURE
+from workflow import instance, pretrained_part, studies
+from workflow.dag import Dag
+from workflow.params import Params, load_params
+
+# Stages whose outs the part on pretrained models shows.
+OF_PRETRAINED = (
+    *("pretrained_gain", "figures_pretrained", "pretrained_harness", "answers", "figures_answers"),
+    *("adapted_router", "adapted_patterns"),
+)
+
+
+def publish(part: str | None) -> list[Path]:
+    """Publish the whole run, or its part on pretrained models alone, beside what was published before; the files
+    written. InputError where a stage that this needs is not up to date.
+    """
+    dag = Dag()
+    groups = {group.name for group in dag.groups}
+    needed = dag.stages if part is None else dag.behind([name for name in OF_PRETRAINED if name in groups])
+    stale = [address for address in needed if dag.changes(address)]
+    if stale:
+        raise InputError(
+            f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed"
+        )
+    params = load_params()
+    values = params.model_dump(mode="json", exclude_none=True)
+    of_others = pretrained_part.figures(params)
+    tried = pretrained_part.every(params)
+    others = {"pretrained": results.collect_pretrained(values, tried, of_others) if tried else None}
+    if part is None:
+        whole = _whole(params, values, of_others) | others
+        return results.publish(whole, [figure["name"] for figure in results.shown(whole)])
+    return results.publish(results.published() | others, of_others)
+
+
+def _whole(params: Params, values: Mapping[str, Any], of_others: list[str]) -> dict[str, Any]:
+    """All of a run but for pretrained models, whose figures are `of_others`."""
+    drawn = [keys["name"] for keys in instance.made(FIGURE.template) if keys["name"] not in of_others]
+    shown = {table: title for table, title in content.study_tables().items() if table != ANSWER_CURVES}
+    found = {title: studies.whole(table) for table, title in shown.items()}
+    tables = {title: table for title, table in found.items() if table is not None}
+    return results.collect(values, scale.parameters(params.tokens, params.model), dict.fromkeys(drawn), tables)
