@@ -52,6 +52,10 @@ FAR = 0.5  # of what all layers big gain over all small; and the middle between 
 MOSTLY = 0.75  # share of the tokens that keep, or skip, a layer which is mostly kept, or skipped
 
 
+# Those that can be asked of any model whose routes have exact budgets: on the oracle and the best fixed route.
+OF_ANY_MODEL = ("C1", "C2", "C4", "C7", "C8", "C9")
+
+
 @dataclass(frozen=True)
 class Scope:
     """What the experiment has, as far as it decides which statistics there are."""
@@ -78,6 +82,14 @@ def claims(scope: Scope) -> list[Claim]:
         *_on_skips_and_schedules(scope),
         *_on_tokens_and_training(scope),
     ]
+
+
+def of_any_model(places: int, budgets: Sequence[int], chooser: str) -> list[Claim]:
+    """Those of OF_ANY_MODEL, of one that chooses at so many places, blocks of layers, at these budgets."""
+    nothing = dict.fromkeys(("greedy", "shared", "routers", "dense", "tasks"), ())
+    nothing |= dict.fromkeys(("skipping_routers", "skips", "frozen"), False)
+    asked = claims(Scope(layers=places, budgets=budgets, chooser=chooser, **nothing))
+    return [claim for claim in asked if claim.name in OF_ANY_MODEL]
 
 
 def _on_the_oracle(scope: Scope) -> list[Claim]:

@@ -43,13 +43,13 @@ class Evidence:
     """What was measured on one kind of text, and on which models.
 
     statistics: rows by table. models: by duo.report.claim's STUDIED and SKIPPING, those that differ by their seed
-    alone; seeds: of training, by model.
+    alone; seeds: of training, by model, in words where it is none of ours.
     """
 
     domain: str
     statistics: Mapping[Table, list[dict]]
     models: Mapping[str, Sequence[str]]
-    seeds: Mapping[str, int]
+    seeds: Mapping[str, Any]
 
     def rows(self, wanted: Test | Beside, whose: str) -> list[dict]:
         """Of a table of statistics, those that a claim wants, of these models."""
@@ -70,7 +70,7 @@ def judge(
     claims: Iterable[Claim],
     statistics: Mapping[Table, pa.Table],
     models: Mapping[str, Sequence[str]],
-    seeds: Mapping[str, int],
+    seeds: Mapping[str, Any],
     confidence: float,
 ) -> pa.Table:
     """CLAIMS, from the tables of statistics, over the domains of the first; models and seeds as in Evidence.

@@ -22,6 +22,7 @@ from duo.tables import pretrained as studied
 from duo.tables.answers import ANSWER_CURVES, TASK_ACCURACY
 from duo.tables.data import EVALUATION_SET_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
+from duo.tables.pretrained_claims import JUDGED
 from duo.tables.report import CLAIMS, FIGURE, RUN_STATISTICS
 from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, JOINT_STATISTICS, ORACLE_METRICS, SEED_SPREAD
 
@@ -72,6 +73,7 @@ def collect_pretrained(params: Mapping[str, Any], tried: Sequence[Tried], figure
     return {
         "tried": [asdict(each) for each in tried],
         "statistics": _joined([table.read(routes=each.routes) for each in tried for table in statistics]),
+        "claims": {each.routes: content.rows(JUDGED.read(routes=each.routes)) for each in tried},
         "answers": _joined([ANSWER_CURVES.read(name=name) for name in params["answers"]]),
         "accuracy": _joined([TASK_ACCURACY.read(model=name) for name in params["pretrained"]]),
         "figures": _described(figures),
@@ -204,6 +206,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
         others=of_others,
         parts=[pretrained.part(each, _of_model(studied_rows, each.routes)) for each in tried],
+        judged={name: content.judged(rows) for name, rows in of_others["claims"].items() if rows} if of_others else {},
         shares=pretrained.shares(results["gain"], results["params"], tried, studied_rows),
         answered=answers.sentences(_rows(of_others and of_others["answers"])),
         accuracies=_rows(of_others and of_others["accuracy"]),

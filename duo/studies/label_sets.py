@@ -40,9 +40,14 @@ def gather(
     that the gap is measured with.
     """
     first, last = ends
-    yield from _asked(sets, lambda selections: oracle_curves.big_layers(selections, space))
+    yield from depths(sets, space)
     yield from _asked(sets, lambda selections: schedules.gather(selections, first, last))
     yield from _asked(sets, lambda selections: _difficulties(selections, described, (0, space.layers, gap_budget)))
+
+
+def depths(sets: Sets, space: RouteSpace) -> Iterator[Excess]:
+    """Of every model and domain, what the oracle's depth biases alone have beyond luck."""
+    yield from _asked(sets, lambda selections: oracle_curves.big_layers(selections, space))
 
 
 def _asked(sets: Sets, question: Callable[[Selections], Sequence[Study]]) -> Iterator[Excess]:

@@ -253,7 +253,7 @@ def test_what_a_search_for_answers_says_is_published(run):
 def test_one_part_is_published_beside_the_others(run):
     write()
     before, figure = publish.published(), {"name": "tiny", "title": "Tiny", "caption": "Small."}
-    block = {"tried": [], "statistics": None, "answers": None, "accuracy": None, "figures": [figure]}
+    block = {"tried": [], "claims": {}, "statistics": None, "answers": None, "accuracy": None, "figures": [figure]}
     block["params"] = {"bootstrap": PARAMS["bootstrap"]}
     with pytest.raises(InputError, match=r"tiny\.png, .*tiny\.svg: missing"):
         publish.publish(before | {"pretrained": block}, ["tiny"])

@@ -17,18 +17,20 @@ from duo.report import publish
 from duo.tables import pretrained as tables
 from duo.tables.answers import TASK_ACCURACY
 from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
+from duo.tables.pretrained_claims import JUDGED
 from duo.tables.report import FIGURE
 from workflow import params as checked
 from workflow import pretrained_part
 from workflow.stages import (
     figures_pretrained,
     pretrained,
+    pretrained_claims,
     pretrained_gain,
     pretrained_losses,
     pretrained_windows,
 )
 
-STAGES = (pretrained, pretrained_windows, pretrained_losses, pretrained_gain, figures_pretrained)
+STAGES = (pretrained, pretrained_windows, pretrained_losses, pretrained_gain, pretrained_claims, figures_pretrained)
 TINY = {"of": "pretrained", "model": "tiny"}
 ROUTES = {
     "tiny-layers": PretrainedRoutes(
@@ -82,7 +84,7 @@ def run_stages() -> None:
     pretrained.main("tiny")
     pretrained_windows.main("tiny")
     for name in ROUTES:
-        for stage in (pretrained_losses, pretrained_gain, figures_pretrained):
+        for stage in (pretrained_losses, pretrained_gain, pretrained_claims, figures_pretrained):
             stage.main(name)
 
 
@@ -112,6 +114,11 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
             FIGURE.path(name=name, format="png").exists() and FIGURE.path(name=f"{name}-places", format="svg").exists()
         )
         (subject,) = (each for each in pretrained_part.every(known) if each.routes == name)
+        claims = JUDGED.read(routes=name).to_pandas()
+        judged = claims[claims.role == "claimed"]
+        bounded = ROUTES[name].departures is not None
+        asked = [] if bounded else list(product(("C1", "C2", "C4", "C7", "C8", "C9"), known.corpus))
+        assert sorted(zip(judged.claim, judged.domain, strict=True)) == sorted(asked)
         part = pretrained_part.part(subject)
         assert len(part.sentences) == 2 and all(
             "+" in " ".join(each) or "-" in " ".join(each) for each in part.sentences

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from duo.oracle import select
 from duo.stats import Intervals, Statistic, Study
-from duo.studies import gain, joint, joint_gain, oracle_curves
+from duo.studies import gain, joint, joint_gain, label_sets, oracle_curves
 from duo.tables import pretrained as tables
+from duo.tables.pretrained_claims import EXCESS
+from duo.tables.studies import EXCESS_STATISTICS
 from duo.terms import ALL_BIG, FIRST_KEPT, MATCHED, ORACLE, OWN, SHARED, TRUE
 from workflow import stage, studies, subject
 from workflow.params import load_params
@@ -37,8 +39,10 @@ def main(name: str) -> None:
     gains = [gain.gather(each, ALL_BIG, *walked, selections) for each in curves]
     run_jointly = joint.gather({SHARED: tables.JOINT_LOSSES.read(routes=name)}, space.places)
     foreseen = joint_gain.gather(run_jointly, {SHARED: tables.JOINT_CHOICES.read(routes=name)})
-    every = [*curves, *gains, *run_jointly, *foreseen]
-    finished = studies.write(every, params.bootstrap, params.seed, tables.STUDIED, routes=name)
+    sets = label_sets.sets_of(selections, tables.LABEL_SELECTIONS.read(routes=name))
+    every = [*curves, *gains, *run_jointly, *foreseen, *label_sets.depths(sets, space)]
+    into = tables.STUDIED | {EXCESS_STATISTICS: EXCESS}
+    finished = studies.write(every, params.bootstrap, params.seed, into, routes=name)
     tables.STUDIED_METRICS.write(sizes | headline(finished, space.places), routes=name)
 
 
