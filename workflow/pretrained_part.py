@@ -1,10 +1,13 @@
 """What figures and pages say of the entries of pretrained_routes: what the stages share that draw and write them."""
 
+from collections.abc import Mapping
+
 from duo.figures.pretrained import Tried
 from duo.pretrained_settings import PretrainedRoutes, PretrainedWindows
-from duo.report import pretrained
+from duo.report import content, pretrained
 from duo.report.pretrained import PretrainedPart
 from duo.tables.pretrained import GAIN_STATISTICS, JOINT_STATISTICS, STUDIED_METRICS
+from duo.tables.pretrained_claims import JUDGED
 from workflow.params import Params
 from workflow.subject import budgets, routes
 
@@ -27,11 +30,10 @@ def tried(name: str, asked: PretrainedRoutes, windows: PretrainedWindows, layers
     )
 
 
-def every(params: Params) -> list[Tried]:
+def every(subjects: Mapping[str, PretrainedRoutes], windows: PretrainedWindows, confidence: float) -> list[Tried]:
     """The same of all subjects, whose layers are counted."""
-    windows, confidence = params.pretrained_windows, params.bootstrap.confidence
-    layers = {name: STUDIED_METRICS.read(routes=name)["layers"] for name in params.pretrained_routes}
-    return [tried(name, asked, windows, layers[name], confidence) for name, asked in params.pretrained_routes.items()]
+    layers = {name: STUDIED_METRICS.read(routes=name)["layers"] for name in subjects}
+    return [tried(name, asked, windows, layers[name], confidence) for name, asked in subjects.items()]
 
 
 def figures(params: Params) -> list[str]:
@@ -43,4 +45,5 @@ def figures(params: Params) -> list[str]:
 def part(subject: Tried) -> PretrainedPart:
     """What pages say of a subject, from its tables."""
     tables = (GAIN_STATISTICS, JOINT_STATISTICS)
-    return pretrained.part(subject, [row for table in tables for row in table.read(routes=subject.routes).to_pylist()])
+    rows = [row for table in tables for row in table.read(routes=subject.routes).to_pylist()]
+    return pretrained.part(subject, rows, content.rows(JUDGED.read(routes=subject.routes)))

@@ -36,7 +36,7 @@ def publish(part: str | None) -> list[Path]:
     params = load_params()
     values = params.model_dump(mode="json", exclude_none=True)
     of_others = pretrained_part.figures(params)
-    tried = pretrained_part.every(params)
+    tried = pretrained_part.every(params.pretrained_routes, params.pretrained_windows, params.bootstrap.confidence)
     others = {"pretrained": results.collect_pretrained(values, tried, of_others) if tried else None}
     if part is None:
         whole = _whole(params, values, of_others) | others

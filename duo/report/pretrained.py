@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from duo.figures.pretrained import Tried, shown
-from duo.report import sentences
+from duo.report import content, sentences
 from duo.report.sentences import Row
 from duo.studies import gain_statistics
 from duo.terms import ALL_BIG, OWN
@@ -21,10 +21,11 @@ class PretrainedPart(NamedTuple):
     columns: list[str]  # domain and departures
     rows: list[tuple[str, list[dict[str, Any]]]]  # what it is of, and a statistic for each column
     figures: list[str]
+    claims: list[content.JudgedClaim]  # the paper's, that were judged on it
 
 
-def part(tried: Tried, rows: Iterable[Row]) -> PretrainedPart:
-    """From rows of GAIN_STATISTICS and JOINT_STATISTICS of the entry."""
+def part(tried: Tried, rows: Iterable[Row], claims: Iterable[dict]) -> PretrainedPart:
+    """From rows of GAIN_STATISTICS and JOINT_STATISTICS of the entry, and of CLAIMS."""
     rows = list(rows)
     domains = list(dict.fromkeys(row["domain"] for row in rows))
     budgets = [k for k in reversed(tried.budgets) if 0 < k < tried.places]
@@ -36,7 +37,8 @@ def part(tried: Tried, rows: Iterable[Row]) -> PretrainedPart:
     told = [_told(by_domain[domain], domain, budgets[-1], tried) for domain in domains]
     columns = [f"{domain}, {tried.at(k)}" for domain in domains for k in budgets]
     words = f"{tried.model}: {_choices(tried.choices)} some of {tried.what}, {tried.documents} windows a domain"
-    return PretrainedPart(tried.routes, words, told, columns, numbers, [tried.routes, f"{tried.routes}-places"])
+    figures, judged = [tried.routes, f"{tried.routes}-places"], content.judged(claims)
+    return PretrainedPart(tried.routes, words, told, columns, numbers, figures, judged)
 
 
 class Lucky(NamedTuple):

@@ -205,8 +205,10 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
         others=of_others,
-        parts=[pretrained.part(each, _of_model(studied_rows, each.routes)) for each in tried],
-        judged={name: content.judged(rows) for name, rows in of_others["claims"].items() if rows} if of_others else {},
+        parts=[
+            pretrained.part(each, _of_model(studied_rows, each.routes), of_others["claims"][each.routes])
+            for each in tried
+        ],
         shares=pretrained.shares(results["gain"], results["params"], tried, studied_rows),
         answered=answers.sentences(_rows(of_others and of_others["answers"])),
         accuracies=_rows(of_others and of_others["accuracy"]),

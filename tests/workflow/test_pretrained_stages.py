@@ -12,6 +12,7 @@ from project import REPOSITORY
 
 from duo.data import tokenizer
 from duo.errors import InputError
+from duo.figures.pretrained import Tried
 from duo.pretrained_settings import PretrainedDirectory, PretrainedRoutes, PretrainedWindows
 from duo.report import publish
 from duo.tables import pretrained as tables
@@ -80,6 +81,10 @@ def experiment(tmp_path, monkeypatch):
     return known, texts
 
 
+def every(known: checked.Params) -> list[Tried]:
+    return pretrained_part.every(known.pretrained_routes, known.pretrained_windows, 0.95)
+
+
 def run_stages() -> None:
     pretrained.main("tiny")
     pretrained_windows.main("tiny")
@@ -113,7 +118,7 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         assert (
             FIGURE.path(name=name, format="png").exists() and FIGURE.path(name=f"{name}-places", format="svg").exists()
         )
-        (subject,) = (each for each in pretrained_part.every(known) if each.routes == name)
+        (subject,) = (each for each in every(known) if each.routes == name)
         claims = JUDGED.read(routes=name).to_pandas()
         judged = claims[claims.role == "claimed"]
         bounded = ROUTES[name].departures is not None
@@ -133,7 +138,7 @@ def test_its_part_is_published_beside_what_was(experiment, monkeypatch):
     TASK_ACCURACY.write(TASK_ACCURACY.schema.empty_table(), model="tiny")
     figures = [name for routes in ROUTES for name in (routes, f"{routes}-places")]
     assert pretrained_part.figures(known)[: len(figures)] == figures
-    block = publish.collect_pretrained(values, pretrained_part.every(known), figures)
+    block = publish.collect_pretrained(values, every(known), figures)
     results = json.loads((REPOSITORY / "docs/results.json").read_text(encoding="utf-8"))
     results |= {"pretrained": json.loads(json.dumps(block))}
     page, readme = publish.page(results), publish.readme((REPOSITORY / "README.md").read_text("utf-8"), results)

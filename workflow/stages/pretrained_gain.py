@@ -8,8 +8,7 @@ from duo.oracle import select
 from duo.stats import Intervals, Statistic, Study
 from duo.studies import gain, joint, joint_gain, label_sets, oracle_curves
 from duo.tables import pretrained as tables
-from duo.tables.pretrained_claims import EXCESS
-from duo.tables.studies import EXCESS_STATISTICS
+from duo.tables.pretrained_claims import STUDIED
 from duo.terms import ALL_BIG, FIRST_KEPT, MATCHED, ORACLE, OWN, SHARED, TRUE
 from workflow import stage, studies, subject
 from workflow.params import load_params
@@ -41,8 +40,7 @@ def main(name: str) -> None:
     foreseen = joint_gain.gather(run_jointly, {SHARED: tables.JOINT_CHOICES.read(routes=name)})
     sets = label_sets.sets_of(selections, tables.LABEL_SELECTIONS.read(routes=name))
     every = [*curves, *gains, *run_jointly, *foreseen, *label_sets.depths(sets, space)]
-    into = tables.STUDIED | {EXCESS_STATISTICS: EXCESS}
-    finished = studies.write(every, params.bootstrap, params.seed, into, routes=name)
+    finished = studies.write(every, params.bootstrap, params.seed, STUDIED, routes=name)
     tables.STUDIED_METRICS.write(sizes | headline(finished, space.places), routes=name)
 
 

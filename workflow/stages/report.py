@@ -46,7 +46,12 @@ def main() -> None:
             "Training of the synthetic domain's model": SYNTHETIC_METRICS.read(),
         },
         gain=gain,
-        pretrained=[pretrained_part.part(subject) for subject in pretrained_part.every(params)],
+        pretrained=[
+            pretrained_part.part(subject)
+            for subject in pretrained_part.every(
+                params.pretrained_routes, params.pretrained_windows, params.bootstrap.confidence
+            )
+        ],
         parameters=scale.parameters(params.tokens, params.model),
         evaluation=EVALUATION_SET_METRICS.read()["test"],
     )
