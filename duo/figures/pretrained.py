@@ -13,7 +13,22 @@ from duo.figures import base, maps
 from duo.stats import Statistic
 from duo.studies import gain_statistics, joint_statistics
 from duo.tables import pretrained as tables
-from duo.terms import ALL_BIG, FIRST_KEPT, FIXED, ISOLATED, JOINT, MATCHED, ORACLE, OWN, SAMPLED, SHARED, TRUE
+from duo.terms import (
+    ALL_BIG,
+    FIRST_KEPT,
+    FIXED,
+    ISOLATED,
+    JOINT,
+    MATCHED,
+    ORACLE,
+    OWN,
+    REPEAT,
+    SAMPLED,
+    SHARED,
+    SKIP,
+    SMALL,
+    TRUE,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,27 @@ class Tried:
         size = self.layers // self.places
         unit = f"{self.places} layers" if size == 1 else f"{self.places} blocks of {size} layers"
         return f"{part}{unit}"
+
+    @property
+    def told(self) -> list[int]:
+        """Budgets that pictures and tables show, fewest departures first: all with any, or five spread over them."""
+        there = [k for k in sorted(self.budgets, reverse=True) if 0 < k < self.places]
+        return (
+            there
+            if len(there) <= 5
+            else [there[index] for index in np.linspace(0, len(there) - 1, 5).round().astype(int)]
+        )
+
+    @property
+    def main(self) -> int:
+        """The budget that words are of: that of most departures, or, where budgets are exact, the middle one."""
+        return self.told[-1] if self.bounded else self.told[len(self.told) // 2]
+
+    @property
+    def doing(self) -> str:
+        """What routes do with it where they depart, in words."""
+        words = {SKIP: "leave out", REPEAT: "repeat", SMALL: "make small"}
+        return f"{' or '.join(words[choice] for choice in self.choices if choice in words)} some of {self.what}"
 
     def at(self, budget: int) -> str:
         """A budget in words."""
@@ -86,8 +122,8 @@ def parts(statistics: pa.Table, tried: Tried) -> base.Picture:
             axes.set_xlabel("gain, nats per token")
         base.legend_below(figure, panels[0])
     caption = (
-        f"What is gained over {tried.model} as it is by routes that leave out or repeat some of {tried.what}, token by "
-        "token. Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, "
+        f"What is gained over {tried.model} as it is by routes that {tried.doing}, token by token. "
+        "Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, "
         "if labels came as it says. Each route was tried with all tokens on it; in one run, each token is on its own, "
         "or all but the first, which the others lean on. "
         f"Left of 0 is worse than the model as it is. {_described(tried)}"
@@ -98,7 +134,7 @@ def parts(statistics: pa.Table, tried: Tried) -> base.Picture:
 def _parts(axes: Axes, rows: list[dict], tried: Tried) -> None:
     """One domain's numbers with their intervals, a colour for each budget."""
     axes.axvline(0, color="#000000", linewidth=0.8, linestyle=(0, (1, 2)))
-    budgets = sorted((k for k in tried.budgets if 0 < k < tried.places), reverse=True)
+    budgets = tried.told
     offsets = np.linspace(0.24, -0.24, len(budgets)) if len(budgets) > 1 else [0.0]
     names = [*shown(budgets[0])]
     for index, (budget, offset) in enumerate(zip(budgets, offsets, strict=True)):
@@ -117,11 +153,11 @@ def _is(row: dict, statistic: Statistic) -> bool:
 
 
 def places(cells: pa.Table, shares: pa.Table, tried: Tried) -> base.Picture:
-    """Where the oracle departs from the model, on true labels and on sampled ones; at the most departures.
+    """Where the oracle departs from the model, on true labels and on sampled ones; at the budget `main`.
 
     cells as GAIN_HEAT_MAPS, shares as GAIN_LAYERS, of one entry: shares of tokens whose layer stays as it is.
     """
-    budget = min(k for k in tried.budgets if k > 0)
+    budget = tried.main
     cells, shares = (base.of(table, budget=budget) for table in (cells, shares))
     cells, shares = (_departing(table) for table in (cells, shares))
     domains, kinds = cells["domain"].unique().to_pylist(), {TRUE: "true labels", SAMPLED: "sampled labels"}
@@ -148,9 +184,7 @@ def places(cells: pa.Table, shares: pa.Table, tried: Tried) -> base.Picture:
         "input) and position, on the true labels and on labels sampled from the model's own calibrated "
         f"prediction, where no choice can be more than luck. {_described(tried)}"
     )
-    return base.Picture(
-        figure, f"{tried.routes}: which layers the oracle leaves out, and which luck alone would", caption
-    )
+    return base.Picture(figure, f"{tried.routes}: where the oracle departs, and where luck alone would", caption)
 
 
 def _departing(table: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ class PretrainedPart(NamedTuple):
 
     name: str
     words: str  # which routes of which model were tried
-    sentences: list[list[str]]  # a paragraph a domain, of the most departures
+    sentences: list[list[str]]  # a paragraph a domain, of one budget
     columns: list[str]  # domain and departures
     rows: list[tuple[str, list[dict[str, Any]]]]  # what it is of, and a statistic for each column
     figures: list[str]
@@ -28,15 +28,15 @@ def part(tried: Tried, rows: Iterable[Row], claims: Iterable[dict]) -> Pretraine
     """From rows of GAIN_STATISTICS and JOINT_STATISTICS of the entry, and of CLAIMS."""
     rows = list(rows)
     domains = list(dict.fromkeys(row["domain"] for row in rows))
-    budgets = [k for k in reversed(tried.budgets) if 0 < k < tried.places]
+    budgets = tried.told
     by_domain = {domain: [row for row in rows if row["domain"] == domain] for domain in domains}
     numbers = [
         (words, [sentences.find(by_domain[domain], shown(k)[words]) for domain in domains for k in budgets])
         for words in shown(budgets[0])
     ]
-    told = [_told(by_domain[domain], domain, budgets[-1], tried) for domain in domains]
+    told = [_told(by_domain[domain], domain, tried) for domain in domains]
     columns = [f"{domain}, {tried.at(k)}" for domain in domains for k in budgets]
-    words = f"{tried.model}: {_choices(tried.choices)} some of {tried.what}, {tried.documents} windows a domain"
+    words = f"{tried.model}: routes that {tried.doing}, on {tried.documents} windows of {tried.tokens} tokens a domain"
     figures, judged = [tried.routes, f"{tried.routes}-places"], content.judged(claims)
     return PretrainedPart(tried.routes, words, told, columns, numbers, figures, judged)
 
@@ -76,15 +76,10 @@ def _lucky(rows: Iterable[Row], model: str, budget: int, words: str) -> Lucky:
     return Lucky(model, words, {domain: (gains[domain], parts[domain]) for domain in gains if domain in parts})
 
 
-def _told(rows: Sequence[Row], domain: str, budget: int, tried: Tried) -> list[str]:
-    """The sentences on a domain, at the most departures that were tried."""
+def _told(rows: Sequence[Row], domain: str, tried: Tried) -> list[str]:
+    """The sentences on a domain, at the budget `main`."""
     return [
-        f"Departures from the model as it is: {tried.at(budget)}.",
-        *sentences.of_the_gain(rows, domain, budget),
-        *sentences.together(rows, budget, OWN, tried.documents),
+        f"Departures from the model as it is: {tried.at(tried.main)}.",
+        *sentences.of_the_gain(rows, domain, tried.main),
+        *sentences.together(rows, tried.main, OWN, tried.documents),
     ]
-
-
-def _choices(choices: Sequence[str]) -> str:
-    words = {"skip": "leaving out", "repeat": "repeating"}
-    return " or ".join(words[choice] for choice in choices if choice in words)

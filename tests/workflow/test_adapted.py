@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from made_up import TEXTS
 from made_up_decoders import LLAMA, made_up
 from project import REPOSITORY
@@ -14,13 +15,15 @@ from transformers import PreTrainedTokenizerFast
 
 from duo.data import tokenizer
 from duo.errors import InputError
+from duo.model import pretrained
 from duo.tables import adapted as tables
 from duo.tables.data import DOCUMENTS, OWN_WINDOWS
+from duo.tables.pretrained import ROUTE_LOSSES
 from duo.tables.report import FIGURE
 from workflow import instance, stage
 from workflow.__main__ import merge
 from workflow.params import load_params, read_yaml
-from workflow.stages import adapted, adapted_patterns, adapted_router
+from workflow.stages import adapted, adapted_patterns, adapted_router, pretrained_losses
 
 ROUTER = {"model": "smollm2", "mix": {"text": 0.5, "code": 0.5}, "choices": ["small", "big"], "big": 9}
 
@@ -110,6 +113,16 @@ def project(tmp_path, monkeypatch):
                 "three": router | {"choices": ["small", "big", "skip"], "skip": 0.6},
             },
             "figures": {"adapted_patterns": {"figure-9": ["two", "three"]}},
+            "pretrained_windows": {"documents": 3, "validation_documents": 3, "tokens": 12},
+            "pretrained_routes": {
+                "small-big": {
+                    "of": "adapted",
+                    "model": "tiny",
+                    "scope": "ffn",
+                    "choices": ["small", "big"],
+                    "blocks": 3,
+                },
+            },
         },
     )
     (tmp_path / "params.yaml").write_text(json.dumps(values))
@@ -127,9 +140,10 @@ def project(tmp_path, monkeypatch):
             ids | {"document": name, "cluster": name, "tokens": [0, *theirs(text)["input_ids"][:12]]}
             for name, text in list(zip(names, TEXTS, strict=True))[170:173]
         ]
-    OWN_WINDOWS.write(pa.Table.from_pylist(windows, schema=OWN_WINDOWS.schema), model="tiny", split="test")
+    for split in ("test", "validation"):
+        OWN_WINDOWS.write(pa.Table.from_pylist(windows, schema=OWN_WINDOWS.schema), model="tiny", split=split)
     (tmp_path / "artifacts/code").mkdir()
-    for name in ("adapted", "adapted_router", "adapted_patterns"):
+    for name in ("adapted", "adapted_router", "adapted_patterns", "pretrained_losses"):
         (tmp_path / f"artifacts/code/{name}.json").write_text("{}")
     return tmp_path
 
@@ -162,3 +176,19 @@ def test_from_text_to_figure_9(project):
     run(adapted_patterns, "figure-9")
     assert "Figure 9" in FIGURE.path(name="figure-9", format="svg").read_text()
     assert not list((project / "artifacts/checkpoints").glob("*"))
+
+
+def test_the_oracle_over_small_and_big(project):
+    """Its routes are of the model with the small FFNs: all big is the model as it was, all small is what they say."""
+    run(adapted, "tiny")
+    run(pretrained_losses, "small-big")
+    found = ROUTE_LOSSES.read(routes="small-big")
+    losses = np.array(found["losses"].to_pylist())
+    layers = tables.ADAPTED_METRICS.read(model="tiny")["layers"]
+    assert losses.shape == (2 * 3 * 12, 2**layers)
+    theirs, _ = pretrained.load("artifacts/pretrained/tiny", "tiny")
+    windows = OWN_WINDOWS.read(model="tiny", split="test")["tokens"].to_pylist()
+    ids = torch.tensor(windows)
+    own = theirs(ids[:, :-1]).logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+    np.testing.assert_allclose(losses[:, -1].reshape(own.shape), -own.detach(), atol=2e-2)
+    assert abs(losses[:, 0] - losses[:, -1]).mean() > 1e-3
