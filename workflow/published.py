@@ -8,7 +8,7 @@ from duo import scale
 from duo.errors import InputError
 from duo.report import content
 from duo.report import publish as results
-from duo.tables.answers import ANSWER_CURVES
+from duo.tables.answers import ANSWER_CURVES, TASK_ACCURACY
 from duo.tables.report import FIGURE
 from workflow import instance, pretrained_part, studies
 from workflow.dag import Dag
@@ -19,6 +19,7 @@ OF_PRETRAINED = (
     *("pretrained_gain", "figures_pretrained", "pretrained_harness", "answers", "figures_answers"),
     *("adapted_router", "adapted_patterns"),
 )
+OF_OTHERS = (ANSWER_CURVES, TASK_ACCURACY)  # tables of this part
 
 
 def publish(part: str | None) -> list[Path]:
@@ -47,7 +48,7 @@ def publish(part: str | None) -> list[Path]:
 def _whole(params: Params, values: Mapping[str, Any], of_others: list[str]) -> dict[str, Any]:
     """All of a run but for pretrained models, whose figures are `of_others`."""
     drawn = [keys["name"] for keys in instance.made(FIGURE.template) if keys["name"] not in of_others]
-    shown = {table: title for table, title in content.study_tables().items() if table != ANSWER_CURVES}
+    shown = {table: title for table, title in content.study_tables().items() if table not in OF_OTHERS}
     found = {title: studies.whole(table) for table, title in shown.items()}
     tables = {title: table for title, table in found.items() if table is not None}
     return results.collect(values, scale.parameters(params.tokens, params.model), dict.fromkeys(drawn), tables)

@@ -41,8 +41,7 @@ PAPER_FIGURES = (
     "figure-seeds",
     "training",
 )
-# Of the second part, whether the oracle's gain is real.
-GAIN_FIGURES = (
+GAIN_FIGURES = (  # of the second part, whether the oracle's gain is real
     "verdicts",
     "gain-split",
     "choosers",
@@ -68,6 +67,7 @@ TABLES = {
     trend.TREND_POINTS: "The trend over scale, point by point",
     trend.TREND_SLOPES: "Slopes of the trend, per doubling",
     contrasts.CONTRASTS: "The gain on one kind of text less that on another",
+    answers.TASK_ACCURACY: "Other people's tasks, by pretrained models as they are",
     answers.ANSWER_CURVES: "Answers that some route makes win",
     studies.ORACLE_STATISTICS: "Statistics of the oracle",
     studies.SKIP_STATISTICS: "Statistics of routes that skip",
