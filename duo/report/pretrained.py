@@ -11,6 +11,8 @@ from duo.report.sentences import Row
 from duo.studies import gain_statistics
 from duo.terms import ALL_BIG, OWN
 
+SHARE = "share of luck"
+
 
 class PretrainedPart(NamedTuple):
     """One entry of params pretrained_routes."""
@@ -22,6 +24,8 @@ class PretrainedPart(NamedTuple):
     rows: list[tuple[str, list[dict[str, Any]]]]  # what it is of, and a statistic for each column
     figures: list[str]
     claims: list[content.JudgedClaim]  # the paper's, that were judged on it
+    at: str  # the budget `main` in words
+    main: dict[str, dict[str, dict[str, Any]]]  # its numbers, by domain and by the same words as in rows; and SHARE
 
 
 def part(tried: Tried, rows: Iterable[Row], claims: Iterable[dict]) -> PretrainedPart:
@@ -38,7 +42,13 @@ def part(tried: Tried, rows: Iterable[Row], claims: Iterable[dict]) -> Pretraine
     columns = [f"{domain}, {tried.at(k)}" for domain in domains for k in budgets]
     words = f"{tried.model}: routes that {tried.doing}, on {tried.documents} windows of {tried.tokens} tokens a domain"
     figures, judged = [tried.routes, f"{tried.routes}-places"], content.judged(claims)
-    return PretrainedPart(tried.routes, words, told, columns, numbers, figures, judged)
+    wanted = shown(tried.main) | {SHARE: gain_statistics.share_of_luck(OWN, tried.main)}
+    main = {
+        domain: {of: sentences.find(by_domain[domain], statistic) for of, statistic in wanted.items()}
+        for domain in domains
+    }
+    at = tried.at(tried.main)
+    return PretrainedPart(tried.routes, words, told, columns, numbers, figures, judged, at, main)
 
 
 class Lucky(NamedTuple):

@@ -205,6 +205,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         bits="; ".join(f"{domain}: a nat per token is {bits:.3f} bits per byte" for domain, bits in per_nat.items()),
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
         others=of_others,
+        SHARE=pretrained.SHARE,
         parts=[
             pretrained.part(each, _of_model(studied_rows, each.routes), of_others["claims"][each.routes])
             for each in tried

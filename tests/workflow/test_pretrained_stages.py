@@ -148,7 +148,7 @@ def test_its_part_is_published_beside_what_was(experiment, monkeypatch):
         for value in share.value:
             assert f"{100 * value:.0f} % (" in page
     assert "| tiny-layers | at most 2 of 4 |" in page and "| tiny-blocks | 1 of 2 |" in page
-    assert "- **Text**, at most 2 of 4: the oracle gains" in readme
+    assert "- **Text**, at most 2 of 4: the oracle gains" in readme and " % (" in readme
     block["statistics"]["rows"][0][7] += 1
     assert publish.page(results | {"pretrained": block}) != page
 
