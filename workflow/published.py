@@ -16,8 +16,8 @@ from workflow.params import Params, load_params
 
 # Stages whose outs the part on pretrained models shows.
 OF_PRETRAINED = (
-    *("pretrained_gain", "figures_pretrained", "pretrained_harness", "answers", "figures_answers"),
-    *("adapted_router", "adapted_patterns"),
+    *("pretrained_gain", "pretrained_claims", "figures_pretrained", "pretrained_harness", "answers"),
+    *("figures_answers", "adapted_router", "adapted_patterns"),
 )
 OF_OTHERS = (ANSWER_CURVES, TASK_ACCURACY)  # tables of this part
 

@@ -78,8 +78,8 @@ class Tried:
 
     def at(self, budget: int) -> str:
         """A budget in words."""
-        away = self.places - budget
-        return f"at most {away} of {self.places}" if self.bounded else f"{away} of {self.places}"
+        words = f"{self.places - budget} of {self.places} {'layers' if self.places == self.layers else 'blocks'}"
+        return f"at most {words}" if self.bounded else words
 
 
 def pictures(tried: Tried) -> Iterator[base.Drawn]:

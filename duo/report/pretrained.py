@@ -11,7 +11,7 @@ from duo.report.sentences import Row
 from duo.studies import gain_statistics
 from duo.terms import ALL_BIG, OWN
 
-SHARE = "share of luck"
+SHARE, CALIBRATION = "share of luck", "entropy of the model's prediction, less its cross entropy"
 
 
 class PretrainedPart(NamedTuple):
@@ -25,7 +25,7 @@ class PretrainedPart(NamedTuple):
     figures: list[str]
     claims: list[content.JudgedClaim]  # the paper's, that were judged on it
     at: str  # the budget `main` in words
-    main: dict[str, dict[str, dict[str, Any]]]  # its numbers, by domain and by the same words as in rows; and SHARE
+    main: dict[str, dict[str, dict[str, Any]]]  # its numbers, by domain and by the same words as in rows, or as below
 
 
 def part(tried: Tried, rows: Iterable[Row], claims: Iterable[dict]) -> PretrainedPart:
@@ -43,6 +43,7 @@ def part(tried: Tried, rows: Iterable[Row], claims: Iterable[dict]) -> Pretraine
     words = f"{tried.model}: routes that {tried.doing}, on {tried.documents} windows of {tried.tokens} tokens a domain"
     figures, judged = [tried.routes, f"{tried.routes}-places"], content.judged(claims)
     wanted = shown(tried.main) | {SHARE: gain_statistics.share_of_luck(OWN, tried.main)}
+    wanted[CALIBRATION] = gain_statistics.calibration(OWN)
     main = {
         domain: {of: sentences.find(by_domain[domain], statistic) for of, statistic in wanted.items()}
         for domain in domains

@@ -29,7 +29,10 @@ from duo.tables.studies import GAIN_STATISTICS, JOINT_CURVES, JOINT_STATISTICS, 
 DOCS, README = Path("docs"), Path("README.md")
 RESULTS = DOCS / "results.json"
 # What of params the part on pretrained models depends on beside the corpus.
-PARAMS = ("pretrained", "pretrained_windows", "pretrained_routes", "tasks", "answers", "adapted", "adapted_routers")
+PARAMS = (
+    *("seed", "pretrained", "pretrained_windows", "pretrained_routes", "tasks", "answers", "adapted"),
+    *("adapted_routers", "evaluation_set", "oracle", "sampled_labels", "bootstrap"),
+)
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
@@ -77,7 +80,7 @@ def collect_pretrained(params: Mapping[str, Any], tried: Sequence[Tried], figure
         "answers": _joined([ANSWER_CURVES.read(name=name) for name in params["answers"]]),
         "accuracy": _joined([TASK_ACCURACY.read(model=name) for name in params["pretrained"]]),
         "figures": _described(figures),
-        "params": {group: params[group] for group in PARAMS} | {"bootstrap": params["bootstrap"]},
+        "params": {group: params[group] for group in PARAMS},
     }
 
 
@@ -206,6 +209,7 @@ def _render(template: str, results: Mapping[str, Any]) -> str:
         gain_figures=content.second_part([figure["name"] for figure in results["figures"]]),
         others=of_others,
         SHARE=pretrained.SHARE,
+        CALIBRATION=pretrained.CALIBRATION,
         parts=[
             pretrained.part(each, _of_model(studied_rows, each.routes), of_others["claims"][each.routes])
             for each in tried

@@ -37,6 +37,7 @@ ROUTES = {
     "tiny-layers": PretrainedRoutes(
         of="pretrained", model="tiny", scope="layer", choices=["skip", "big"], departures=2
     ),
+    "tiny-exact": PretrainedRoutes(**TINY, scope="ffn", choices=["skip", "big"], blocks=4),
     "tiny-blocks": PretrainedRoutes(
         of="pretrained", model="tiny", scope="ffn", choices=["skip", "big", "repeat"], blocks=2
     ),
@@ -101,7 +102,11 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         assert row["tokens"][0] == 128, "the token that begins a text"
         assert "".join(map(chr, row["tokens"][1:])) == text[row["start"] : row["start"] + 12]
         assert row["bytes"] == 12 and (row["start"] == 0 or text[row["start"]] == " "), "from a whole word on"
-    for name, (routes, budgets) in {"tiny-layers": (11, [2, 3, 4]), "tiny-blocks": (9, [0, 1, 2])}.items():
+    for name, (routes, budgets) in {
+        "tiny-layers": (11, [2, 3, 4]),
+        "tiny-exact": (16, [0, 1, 2, 3, 4]),
+        "tiny-blocks": (9, [0, 1, 2]),
+    }.items():
         metrics = tables.STUDIED_METRICS.read(routes=name)
         assert (metrics["layers"], metrics["routes"]) == (4, routes)
         statistics = tables.GAIN_STATISTICS.read(routes=name).to_pandas()
@@ -121,8 +126,8 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         (subject,) = (each for each in every(known) if each.routes == name)
         claims = JUDGED.read(routes=name).to_pandas()
         judged = claims[claims.role == "claimed"]
-        bounded = ROUTES[name].departures is not None
-        asked = [] if bounded else list(product(("C1", "C2", "C4", "C7", "C8", "C9"), known.corpus))
+        concerned = name == "tiny-exact"
+        asked = [] if not concerned else list(product(("C1", "C2", "C4", "C7", "C8", "C9"), known.corpus))
         assert sorted(zip(judged.claim, judged.domain, strict=True)) == sorted(asked)
         part = pretrained_part.part(subject)
         assert len(part.sentences) == 2 and all(
@@ -147,8 +152,8 @@ def test_its_part_is_published_beside_what_was(experiment, monkeypatch):
         share = statistics[(statistics.family == "luck_share") & (statistics.budget == statistics.budget.max())]
         for value in share.value:
             assert f"{100 * value:.0f} % (" in page
-    assert "| tiny-layers | at most 2 of 4 |" in page and "| tiny-blocks | 1 of 2 |" in page
-    assert "- **Text**, at most 2 of 4: the oracle gains" in readme and " % (" in readme
+    assert "| tiny-layers | at most 2 of 4 layers | text |" in page and "| tiny-blocks | 1 of 2 blocks | code |" in page
+    assert "- **Text**, at most 2 of 4 layers: the oracle gains" in readme and " % (" in readme
     block["statistics"]["rows"][0][7] += 1
     assert publish.page(results | {"pretrained": block}) != page
 

@@ -1,13 +1,14 @@
 """A verdict on the paper's claims on the oracle, of a pretrained model; one entry of pretrained_routes.
 
-Where its routes are bounded by departures, budgets are bounds, and claims on budgets say nothing of it.
+Claims on budgets say something of it where budgets are exact, and what is not big is of one kind, an FFN that is small
+or left out.
 """
 
 from duo.report import claims, judge
 from duo.report.claim import SKIPPING, STUDIED
 from duo.tables.pretrained import STUDIED_METRICS
 from duo.tables.pretrained_claims import EVIDENCE, JUDGED
-from duo.terms import OWN
+from duo.terms import BIG, OWN, SKIP, SMALL
 from workflow import stage, subject
 from workflow.params import load_params
 
@@ -15,7 +16,9 @@ from workflow.params import load_params
 def main(name: str) -> None:
     params = load_params()
     space = subject.routes(params.pretrained_routes[name], STUDIED_METRICS.read(routes=name)["layers"])
-    asked = claims.of_any_model(space.places, subject.budgets(space), OWN) if space.departures is None else []
+    alike = space.departures is None and set(space.choices) in ({SKIP, BIG}, {SMALL, BIG})
+    concerned = alike and params.pretrained_routes[name].scope == "ffn"
+    asked = claims.of_any_model(space.places, subject.budgets(space), OWN) if concerned else []
     statistics = {study: table.read(routes=name) for study, table in EVIDENCE.items()}
     models = {STUDIED: [name], SKIPPING: []}
     judged = judge.judge(asked, statistics, models, {name: "trained by others"}, params.bootstrap.confidence)
