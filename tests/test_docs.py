@@ -79,6 +79,25 @@ def test_another_finding_would_show_in_readme():
 
 
 @of_results
+def test_another_finding_on_a_pretrained_model_would_show():
+    """README has the first entry's gain, luck and what is left in one run; results.md every entry's, and verdicts."""
+    block = PUBLISHED["pretrained"]
+    columns, rows = block["statistics"]["columns"], block["statistics"]["rows"]
+    first, value = block["tried"][0], columns.index("value")
+    wanted = {"model": first["routes"], "domain": "text", "budget": min(first["budgets"]), "labels": "true"}
+    for family in ("gain", "luck", "unexplained", "joint_gain"):
+        keys = wanted | {"family": family} | ({"subject": "oracle"} if family == "joint_gain" else {})
+        (index,) = (
+            place for place, row in enumerate(rows) if all(row[columns.index(name)] == keys[name] for name in keys)
+        )
+        other = changed(["pretrained", "statistics", "rows", index, value], 1)
+        assert publish.readme(README, other) != README, family
+        assert publish.page(other) != publish.page(PUBLISHED), family
+    (judged,) = (name for name, claims in block["claims"].items() if claims)
+    assert publish.page(changed(["pretrained", "claims", judged, 0, "estimate"], 1)) != publish.page(PUBLISHED)
+
+
+@of_results
 def test_another_gain_would_show():
     for each in content.gains(PUBLISHED["gain"], [], 0):
         for part in each.parts:
@@ -87,11 +106,11 @@ def test_another_gain_would_show():
 
 
 def test_published_pictures_are_there():
-    for figure in PUBLISHED["figures"]:
+    for figure in publish.shown(PUBLISHED):
         for form in ("png", "svg"):
             assert (ROOT / "docs/figures" / f"{figure['name']}.{form}").stat().st_size > 1000
     assert {path.stem for path in (ROOT / "docs/figures").iterdir()} == {
-        figure["name"] for figure in PUBLISHED["figures"]
+        figure["name"] for figure in publish.shown(PUBLISHED)
     }
 
 
