@@ -85,8 +85,13 @@ def test_another_finding_on_a_pretrained_model_would_show():
     columns, rows = block["statistics"]["columns"], block["statistics"]["rows"]
     first, value = block["tried"][0], columns.index("value")
     wanted = {"model": first["routes"], "domain": "text", "budget": min(first["budgets"]), "labels": "true"}
-    for family in ("gain", "luck", "unexplained", "joint_gain"):
-        keys = wanted | {"family": family} | ({"subject": "oracle"} if family == "joint_gain" else {})
+    for family, subject, reference in (
+        ("gain", "oracle", "all_big"),
+        ("luck", "own", "oracle"),
+        ("unexplained", "own", "oracle"),
+        ("joint_gain", "oracle", "shared"),
+    ):
+        keys = wanted | {"family": family, "subject": subject, "reference": reference}
         (index,) = (
             place for place, row in enumerate(rows) if all(row[columns.index(name)] == keys[name] for name in keys)
         )
