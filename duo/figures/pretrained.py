@@ -78,8 +78,11 @@ class Tried:
 
     def at(self, budget: int) -> str:
         """A budget in words."""
-        words = f"{self.places - budget} of {self.places} {'layers' if self.places == self.layers else 'blocks'}"
-        return f"at most {words}" if self.bounded else words
+        words = {SKIP: "left out", REPEAT: "repeated", SMALL: "small"}
+        done = " or ".join(words[choice] for choice in self.choices if choice in words)
+        unit = "layers" if self.places == self.layers else "blocks"
+        away = f"{self.places - budget} of {self.places} {unit} {done}"
+        return f"at most {away}" if self.bounded else away
 
 
 def pictures(tried: Tried) -> Iterator[base.Drawn]:
@@ -95,15 +98,15 @@ def pictures(tried: Tried) -> Iterator[base.Drawn]:
 def shown(budget: int) -> dict[str, Statistic]:
     """What is shown of a budget, by its words, from the top."""
     return {
-        "oracle, each route tried alone": gain_statistics.gain(ALL_BIG, budget),
-        "the same on matched words": gain_statistics.gain(ALL_BIG, budget, MATCHED),
-        "of the gain, luck": gain_statistics.luck(OWN, budget),
+        "oracle, isolated": gain_statistics.gain(ALL_BIG, budget),
+        "the same on words taken for as likely": gain_statistics.gain(ALL_BIG, budget, MATCHED),
+        "of it, luck": gain_statistics.luck(OWN, budget),
         "foreseen by the model": gain_statistics.foreseeable(OWN, ALL_BIG, budget),
         "not explained": gain_statistics.unexplained(OWN, budget),
         "best fixed route": joint_statistics.gain(SHARED, FIXED, ISOLATED, budget),
-        "oracle's routes in one run": joint_statistics.gain(SHARED, ORACLE, JOINT, budget),
-        "the same, first token kept": joint_statistics.gain(SHARED, FIRST_KEPT, JOINT, budget),
-        "foreseen ones in one run": joint_statistics.gain(SHARED, OWN, JOINT, budget),
+        "oracle, joint": joint_statistics.gain(SHARED, ORACLE, JOINT, budget),
+        "oracle, joint, first token as it is": joint_statistics.gain(SHARED, FIRST_KEPT, JOINT, budget),
+        "foreseen by the model, joint": joint_statistics.gain(SHARED, OWN, JOINT, budget),
     }
 
 
@@ -124,8 +127,8 @@ def parts(statistics: pa.Table, tried: Tried) -> base.Picture:
     caption = (
         f"What is gained over {tried.model} as it is by routes that {tried.doing}, token by token. "
         "Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, "
-        "if labels came as it says. Each route was tried with all tokens on it; in one run, each token is on its own, "
-        "or all but the first, which the others lean on. "
+        "if labels came as it says. Isolated: each route was tried with all tokens on it; joint: in one run, each "
+        "token on its own, or all but the first, which the others lean on. "
         f"Left of 0 is worse than the model as it is. {_described(tried)}"
     )
     return base.Picture(figure, f"{tried.routes}: what an oracle over the layers gains, and how much is luck", caption)

@@ -152,8 +152,11 @@ def test_its_part_is_published_beside_what_was(experiment, monkeypatch):
         share = statistics[(statistics.family == "luck_share") & (statistics.budget == statistics.budget.max())]
         for value in share.value:
             assert f"{100 * value:.0f} % (" in page
-    assert "| tiny-layers | at most 2 of 4 layers | text |" in page and "| tiny-blocks | 1 of 2 blocks | code |" in page
-    assert "- **Text**, at most 2 of 4 layers: the oracle gains" in readme and " % (" in readme
+    assert (
+        "| tiny-layers | at most 2 of 4 layers left out | text |" in page
+        and "| tiny-blocks | 1 of 2 blocks left out or repeated | code |" in page
+    )
+    assert "- **Text**, at most 2 of 4 layers left out: the oracle gains" in readme and " % (" in readme
     block["statistics"]["rows"][0][7] += 1
     assert publish.page(results | {"pretrained": block}) != page
 
