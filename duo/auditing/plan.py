@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable
-from duo.oracle.tree import LOGITS, Enumerator
+from duo.oracle.tree import LOGITS, ROWS, Enumerator
 from duo.routes import RouteSpace
 from duo.terms import BIG
 
@@ -73,7 +73,7 @@ def plan(model: Any, enumerator: Enumerator, documents: int, tokens: int) -> Pla
     streams += 24 * size * tokens * width  # within one layer
     words = (space.departures + 8) * tokens * vocabulary
     kept = (5 * documents + 6) * tokens * len(space)
-    numbers = max(2 * weights, weights + streams + words + kept + 6 * LOGITS)
+    numbers = max(2 * weights, weights + streams + words + kept + 6 * max(LOGITS, ROWS * vocabulary))
     return Plan(len(space), documents, tokens, float(flops * by_token), 4 * numbers)
 
 
