@@ -113,7 +113,7 @@ class Enumerator:
             raise InputError(f"scope {scope!r}: should be ffn or layer")
         check(model, space.layers)
         self.model, self.space, self.device = model, space, device
-        self.chunk = min(chunk, max(1, STREAMS // model.width))
+        self.chunk = min(chunk, max(1, STREAMS // model.outputs.shape[1]))
         self.scope, self.budget = scope, budget
         self._bounded = budget is not None or space.departures is not None
         self._leaf_rows = max(ROWS, LOGITS // len(model.outputs))
