@@ -25,7 +25,6 @@ from duo.model.device import Device
 from duo.oracle import tree
 from duo.routes import RouteSpace
 from duo.terms import BIG, SKIP
-from workflow.params import Params
 
 ROUNDS, ROUTES, DEPARTURES = 2, 4, 2
 SMOLLM2 = {"num_hidden_layers": 30, "hidden_size": 576, "num_attention_heads": 9, "num_key_value_heads": 3}
@@ -49,7 +48,7 @@ def main() -> None:
     losses = tokens.numel() * len(space)
     contestants = {"tree": Contestant(lambda: enumerator.losses(tokens, labels[None]), losses)}
     contestants["transformers"] = passes(sizes, device, space, tokens, labels)
-    contestants["products alone"] = products(sizes, device, params, space, length)
+    contestants["products alone"] = products(sizes, device, enumerator.chunk, space, length)
     shared.show(shared.race(contestants, ROUNDS), "losses")
 
 
@@ -75,10 +74,10 @@ def passes(sizes: dict, device: Device, space: RouteSpace, tokens: Tensor, label
     return Contestant(run, tokens.numel() * ROUTES)
 
 
-def products(sizes: dict, device: Device, params: Params, space: RouteSpace, length: int) -> Contestant:
-    """Every matrix product of the tree on made-up numbers, in chunks as the tree has them."""
+def products(sizes: dict, device: Device, chunk: int, space: RouteSpace, length: int) -> Contestant:
+    """Every matrix product of the tree on made-up numbers, in chunks of prefixes and tokens as the tree has them."""
     tokens, width = tree.BATCH * length, sizes["hidden_size"]
-    chunk = max(1, min(params.route_losses.chunk, tree.STREAMS // width) // tokens)  # prefixes
+    most = max(1, chunk // tokens)  # prefixes at once
     dtype = torch.bfloat16 if device.precision == "bf16" else torch.float32
     made_up = {"dtype": dtype, "device": device.name}
     heads, head = sizes["num_attention_heads"], width // sizes["num_attention_heads"]
@@ -92,8 +91,8 @@ def products(sizes: dict, device: Device, params: Params, space: RouteSpace, len
     def run() -> None:
         for depth in range(space.layers):
             prefixes = sum(comb(depth, count) for count in range(DEPARTURES + 1))
-            for start in range(0, prefixes, chunk):
-                count = min(chunk, prefixes - start)
+            for start in range(0, prefixes, most):
+                count = min(most, prefixes - start)
                 x = torch.ones(count * tokens, width, **made_up)
                 for weight in weights:
                     F.linear(x, weight)

@@ -54,7 +54,7 @@ class TriedRoutes(Group):
     model: str
     scope: Literal["ffn", "layer"]
     choices: Annotated[list[Literal["big", "skip", "repeat", "small"]], Field(min_length=2)]
-    blocks: Count | None = None
+    blocks: Several | None = None
     departures: Count | None = None
 
     @model_validator(mode="after")

@@ -38,7 +38,7 @@ def publish(part: str | None) -> list[Path]:
     values = params.model_dump(mode="json", exclude_none=True)
     of_others = pretrained_part.figures(params)
     tried = pretrained_part.every(params.pretrained_routes, params.pretrained_windows, params.bootstrap.confidence)
-    others = {"pretrained": results.collect_pretrained(values, tried, of_others) if tried else None}
+    others = {"pretrained": results.collect_pretrained(values, tried, of_others) if params.pretrained else None}
     if part is None:
         whole = _whole(params, values, of_others) | others
         return results.publish(whole, [figure["name"] for figure in results.shown(whole)])

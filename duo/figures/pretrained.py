@@ -30,6 +30,9 @@ from duo.terms import (
     TRUE,
 )
 
+# What is done where a route departs, and what then is done to a layer.
+DEPARTURES = {SKIP: ("leave out", "left out"), REPEAT: ("repeat", "repeated"), SMALL: ("make small", "small")}
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -59,11 +62,7 @@ class Tried:
     def told(self) -> list[int]:
         """Budgets that pictures and tables show, fewest departures first: all with any, or five spread over them."""
         there = [k for k in sorted(self.budgets, reverse=True) if 0 < k < self.places]
-        return (
-            there
-            if len(there) <= 5
-            else [there[index] for index in np.linspace(0, len(there) - 1, 5).round().astype(int)]
-        )
+        return [there[index] for index in np.linspace(0, len(there) - 1, min(len(there), 5)).round().astype(int)]
 
     @property
     def main(self) -> int:
@@ -73,16 +72,16 @@ class Tried:
     @property
     def doing(self) -> str:
         """What routes do with it where they depart, in words."""
-        words = {SKIP: "leave out", REPEAT: "repeat", SMALL: "make small"}
-        return f"{' or '.join(words[choice] for choice in self.choices if choice in words)} some of {self.what}"
+        return f"{self._departing(0)} some of {self.what}"
 
     def at(self, budget: int) -> str:
         """A budget in words."""
-        words = {SKIP: "left out", REPEAT: "repeated", SMALL: "small"}
-        done = " or ".join(words[choice] for choice in self.choices if choice in words)
         unit = "layers" if self.places == self.layers else "blocks"
-        away = f"{self.places - budget} of {self.places} {unit} {done}"
+        away = f"{self.places - budget} of {self.places} {unit} {self._departing(1)}"
         return f"at most {away}" if self.bounded else away
+
+    def _departing(self, form: int) -> str:
+        return " or ".join(DEPARTURES[choice][form] for choice in self.choices if choice in DEPARTURES)
 
 
 def pictures(tried: Tried) -> Iterator[base.Drawn]:

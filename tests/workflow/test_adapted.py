@@ -73,6 +73,22 @@ def test_the_papers_three_routers_are_those_of_figure_9(tmp_path):
             {"figures": {"adapted_patterns": {"figure-7": ["smollm2-small-70-big-30"]}}},
             "figures.adapted_patterns: 'figure-7' needs another name: another figure has it",
         ),
+        (
+            {"pretrained_routes": {"smollm2-small-big": {"of": "pretrained"}}},
+            "pretrained_routes.smollm2-small-big.choices: ['small', 'big'] hold small: that needs of: adapted",
+        ),
+        (
+            {"pretrained_routes": {"smollm2-small-big": {"choices": ["skip", "big"]}}},
+            "pretrained_routes.smollm2-small-big.choices: ['skip', 'big'] hold no small: that needs of: pretrained",
+        ),
+        (
+            {"answers": {"smollm2-arc_easy": {"choices": ["small", "big"]}}},
+            "answers.smollm2-arc_easy.choices: ['small', 'big'] hold small, which no model of pretrained has",
+        ),
+        (
+            {"pretrained_routes": {"smollm2-blocks": {"blocks": 1}}},  # one block has no budget between none and all
+            "pretrained_routes.smollm2-blocks.blocks: 1: input should be greater than or equal to 2",
+        ),
     ],
 )
 def test_impossible_settings(tmp_path, change, message):
