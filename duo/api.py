@@ -166,6 +166,7 @@ def audit(
     precision: str = "fp32",
     compile: bool = False,
     chunk: int = CHUNK,
+    context: int = 0,
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -177,19 +178,20 @@ def audit(
     what routes gain that see no label (duo.studies.departures.ByDepartures). The prediction is taken at the temperature
     that suits the other half of the documents; .calibration has it, and how well the prediction fits.
 
-    tokens [documents, length + 1]: ids, the first of which is only read. departures: how many layers, or blocks of
+    tokens [documents, length + 1 + context]: ids, of which the first is only read, and so many more: one, where it is a
+    token that begins a text, which says little of where one begins. departures: how many layers, or blocks of
     them, may take another choice, None being all; choices: which there are; the rest as in RouteSpace and `losses`.
     InputError of fewer than two documents.
     """
     model = _routable(model)
     ids = _ids(tokens, "tokens", model)
-    if len(ids) < 2 or ids.shape[1] < 2:
-        raise InputError(f"tokens: of shape {ids.shape}, should be 2 documents or more, of 2 ids or more")
+    if len(ids) < 2 or ids.shape[1] < 2 + context:
+        raise InputError(f"tokens: of shape {ids.shape}, should be 2 documents or more, of {2 + context} ids or more")
     space = RouteSpace(len(model.layers), tuple(choices), blocks, departures)
     if departures is None:
         space = replace(space, departures=space.places)
     enumerator = Enumerator(model, space, Device(device, precision, compile), chunk, scope)
-    found = walk(enumerator, np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:]), seed)
+    found = walk(enumerator, np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1 + context :]), seed)
     return by_departures(found, space, resamples, confidence, seed)
 
 

@@ -76,8 +76,9 @@ def of_model(
     where, paths = Device(device, precision), texts.find(text, seed)
     outline = pretrained.outline(model, "MODEL")
     parts = decoders.routable(outline)
-    if tokens > parts.positions:
-        raise InputError(f"--tokens {tokens}: the model reads at most {parts.positions}, as it was trained to")
+    most = parts.positions - pretrained.CONTEXT
+    if tokens > most:
+        raise InputError(f"--tokens {tokens}: the model can score at most {most}, as it was trained to")
     space = _space(len(parts.layers), departures, blocks)
     planned, free = plan(outline, Enumerator(parts, space, where, CHUNK, skip), documents, tokens), free_memory(where)
     planned.check(free)
@@ -88,7 +89,7 @@ def of_model(
     if ids.max() >= len(parts.outputs):
         raise InputError(f"MODEL: its tokenizer has the id {ids.max()}, but the model knows {len(parts.outputs)} alone")
     enumerator = Enumerator(decoders.routable(weights.to(device), where), space, where, CHUNK, skip)
-    found = walk(enumerator, ids[:, :-1].copy(), ids[:, 1:].copy(), seed)
+    found = walk(enumerator, ids[:, :-1].copy(), ids[:, 1 + pretrained.CONTEXT :].copy(), seed)
     rows, calibration = by_departures(found, space, RESAMPLES, CONFIDENCE, seed)
     ran = {
         "model": name or _called(model),
@@ -107,7 +108,7 @@ def of_model(
     places = f"FFNs of {places}" if skip == "ffn" else places
     bound = f"at most so many of the {places} left out"
     audited = Findings(rows, calibration, ran, places, bound, documents, CONFIDENCE)
-    return audited, by_route(names, ids, found, space)
+    return audited, by_route(names, ids[:, pretrained.CONTEXT :], found, space)
 
 
 def _space(layers: int, departures: int | None, blocks: int | None) -> RouteSpace:

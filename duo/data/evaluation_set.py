@@ -30,8 +30,8 @@ class EvaluationSet:
     """A window of each of a number of documents, all of one length, domain by domain.
 
     clusters: what a document shares with others that are not independent of it, such as its package. tokens
-    [documents, length], the BOS token among them where a window is a document's beginning; labels [documents, length]
-    are the tokens that follow them.
+    [documents, context + length], the BOS token among them where a window is a document's beginning; labels
+    [documents, length]: what follows each of the last `length` tokens. Those before are read alone; mostly none are.
     """
 
     domains: list[str]
@@ -39,6 +39,11 @@ class EvaluationSet:
     clusters: list[str]
     tokens: np.ndarray
     labels: np.ndarray
+
+    @property
+    def context(self) -> int:
+        """How many tokens of each window are read alone: neither routed nor scored."""
+        return self.tokens.shape[1] - self.labels.shape[1]
 
     def take(self, rows: slice | np.ndarray) -> "EvaluationSet":
         """The evaluation set of the documents at these rows."""
@@ -55,18 +60,18 @@ class EvaluationSet:
         return self.take(np.array(self.domains) == domain)
 
     def truncate(self, documents: int, tokens: int | None = None) -> "EvaluationSet":
-        """The first `tokens` tokens, by default all, of the first `documents` documents of every domain.
+        """The first `tokens` labels, by default all, of the first `documents` documents of every domain.
 
         For what is too costly to compute on the whole evaluation set.
         """
         domains = np.array(self.domains)
         rows = np.concatenate([np.flatnonzero(domains == domain)[:documents] for domain in dict.fromkeys(self.domains)])
         first = self.take(rows)
-        tokens, labels = first.tokens[:, :tokens], first.labels[:, :tokens]
+        tokens, labels = first.tokens[:, : tokens and self.context + tokens], first.labels[:, :tokens]
         return EvaluationSet(first.domains, first.documents, first.clusters, tokens, labels)
 
     def columns(self) -> dict[str, np.ndarray | list[str]]:
-        """Columns domain, document, cluster and position of a table with one row per token, document by document."""
+        """Columns domain, document, cluster and position of a table with a row per label, document by document."""
         count, length = self.labels.shape
         return {
             "domain": np.repeat(self.domains, length),
@@ -88,11 +93,11 @@ def read(split: str) -> EvaluationSet:
     return of_windows(EVALUATION_SET.read(split=split))
 
 
-def of_windows(table: pa.Table) -> EvaluationSet:
-    """The evaluation set that the rows of EVALUATION_SET make."""
+def of_windows(table: pa.Table, context: int = 0) -> EvaluationSet:
+    """The evaluation set that the rows of EVALUATION_SET make; context: how many tokens of a window are read alone."""
     windows = np.array(table["tokens"].to_pylist(), np.int64)
     ids = (table[name].to_pylist() for name in ("domain", "document", "cluster"))
-    return EvaluationSet(*ids, windows[:, :-1], windows[:, 1:])
+    return EvaluationSet(*ids, windows[:, :-1], windows[:, 1 + context :])
 
 
 def choose(

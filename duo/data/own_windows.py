@@ -1,9 +1,9 @@
 """The places of the evaluation set in the tokens of another model.
 
 A pretrained model has a tokenizer of its own. It reads the same documents from the same places on, as many tokens as it
-is asked to; before them stands the token that begins a text, since models are trained to see it first. Its tokens are
-longer than ours: where a place near the end of a document leaves too few of them, the document is read from its
-beginning.
+is asked to; before them stands the token that begins a text, since models are trained to see it first. What follows
+that one is not scored. Its tokens are longer than ours: where a place near the end of a document leaves too few of
+them, the window begins earlier, with the last word that leaves enough.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from duo.data import spans
 from duo.data import tokenizer as tokenizers
 from duo.data.spans import Texts
 from duo.errors import InputError
-from duo.model.pretrained import beginning
+from duo.model.pretrained import CONTEXT, beginning
 from duo.tables.data import OWN_WINDOWS
 
 
@@ -45,18 +45,24 @@ def choose(
 
 
 def _window(place: dict, texts: Texts, ours: Tokenizer, theirs: Any, tokens: int) -> dict | None:
-    """A row of OWN_WINDOWS from the first whole word of a window on, or of its document where that leaves too few
-    tokens; None where the document has too few.
+    """A row of OWN_WINDOWS from the first whole word of a window on, or the last before it that leaves enough tokens;
+    None where the document has too few.
     """
     text = texts[place["domain"], place["document"]]
-    for start in dict.fromkeys((_first_word(text, ours, place["start"]), 0)):
+    spelt = theirs(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    needed = CONTEXT + tokens
+    if len(spelt) < needed:
+        return None
+    latest = len(text[: spelt[-needed][0]].encode())
+    words = spans.words(text)
+    for start in words[words <= min(latest, _first_word(text, ours, place["start"]))][::-1].tolist():
         rest = text.encode()[start:].decode()
         encoded = theirs(rest, add_special_tokens=False, return_offsets_mapping=True)
-        ids = encoded["input_ids"][:tokens]
-        if len(ids) == tokens:
-            end = encoded["offset_mapping"][tokens - 1][1]
+        ids, ends = encoded["input_ids"][:needed], [end for _, end in encoded["offset_mapping"][:needed]]
+        if len(ids) == needed:
+            scored = rest[ends[CONTEXT - 1] : ends[-1]]
             kept = {name: place[name] for name in ("domain", "document", "cluster")}
-            return kept | {"start": start, "bytes": len(rest[:end].encode()), "tokens": [beginning(theirs), *ids]}
+            return kept | {"start": start, "bytes": len(scored.encode()), "tokens": [beginning(theirs), *ids]}
     return None
 
 
@@ -77,7 +83,7 @@ def counts(table: pa.Table) -> dict[str, dict[str, int]]:
         found[domain] = {
             "windows": len(rows),
             "clusters": len(rows["cluster"].unique()),
-            "tokens": len(rows) * (len(rows["tokens"][0]) - 1),
+            "tokens": len(rows) * (len(rows["tokens"][0]) - 1 - CONTEXT),
             "bytes": pc.sum(rows["bytes"]).as_py(),
         }
     return found

@@ -15,7 +15,6 @@ from duo.studies import gain_statistics, joint_statistics
 from duo.tables import pretrained as tables
 from duo.terms import (
     ALL_BIG,
-    FIRST_KEPT,
     FIXED,
     ISOLATED,
     JOINT,
@@ -104,7 +103,6 @@ def shown(budget: int) -> dict[str, Statistic]:
         "not explained": gain_statistics.unexplained(OWN, budget),
         "best fixed route": joint_statistics.gain(SHARED, FIXED, ISOLATED, budget),
         "oracle, joint": joint_statistics.gain(SHARED, ORACLE, JOINT, budget),
-        "oracle, joint, first token as it is": joint_statistics.gain(SHARED, FIRST_KEPT, JOINT, budget),
         "foreseen by the model, joint": joint_statistics.gain(SHARED, OWN, JOINT, budget),
     }
 
@@ -127,7 +125,7 @@ def parts(statistics: pa.Table, tried: Tried) -> base.Picture:
         f"What is gained over {tried.model} as it is by routes that {tried.doing}, token by token. "
         "Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, "
         "if labels came as it says. Isolated: each route was tried with all tokens on it; joint: in one run, each "
-        "token on its own, or all but the first, which the others lean on. "
+        "token on its own. "
         f"Left of 0 is worse than the model as it is. {_described(tried)}"
     )
     return base.Picture(figure, f"{tried.routes}: what an oracle over the layers gains, and how much is luck", caption)

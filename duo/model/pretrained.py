@@ -3,14 +3,14 @@
 transformers reads them; it is an optional package, slow to import, and so imported only here and when it is needed.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from duo.errors import InputError
+
+CONTEXT = 1  # tokens of a window that are neither scored nor routed: the one that begins a text
 
 
 def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
@@ -82,29 +82,15 @@ def _source(name: str, argument: str) -> tuple[str, dict[str, str]]:
     return name, {}
 
 
-def documents(tokenizer: Any, texts: Iterable[str], count: int, tokens: int, argument: str = "text") -> np.ndarray:
-    """[count, tokens + 1] ids of the first texts that are long enough, each from its beginning.
-
-    As `window` has them. InputError where there are fewer such texts, or no token to begin with.
-    """
-    rows, tried = [], 0
-    for text in texts:
-        tried += 1
-        ids = window(tokenizer, text, tokens)
-        rows += [] if ids is None else [ids]
-        if len(rows) == count:
-            return np.array(rows, np.int64)
-    raise InputError(f"{argument}: {len(rows)} of {tried} texts have {tokens} tokens or more; should be {count}")
-
-
 def window(tokenizer: Any, text: str, tokens: int) -> list[int] | None:
-    """The first ids of a text, so many and one before them; None where it has fewer.
+    """The first ids of a text, so many to be scored and CONTEXT to be read before them; None where it has fewer.
 
-    Before them stands the token that begins a text (`beginning`).
+    Before them stands the token that begins a text (`beginning`). It says little of where one begins, and that of a
+    chat model says something else, so what follows it is not scored.
     """
     start = beginning(tokenizer)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:tokens]
-    return [start, *ids] if len(ids) == tokens else None
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][: tokens + 1]
+    return [start, *ids] if len(ids) == tokens + 1 else None
 
 
 def beginning(tokenizer: Any) -> int:

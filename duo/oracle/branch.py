@@ -92,18 +92,25 @@ def attend_to_past(layer: RoutableLayer, x: Tensor, rotations: Any, past: Past, 
 
 @torch.no_grad()
 def log_probabilities(
-    model: Routable, space: RouteSpace, tokens: np.ndarray, route: int, device: Device, scope: str = "ffn"
+    model: Routable,
+    space: RouteSpace,
+    tokens: np.ndarray,
+    route: int,
+    device: Device,
+    scope: str = "ffn",
+    context: int = 0,
 ) -> Tensor:
-    """Log-probabilities [length, vocabulary], fp32 on the CPU, of what follows each token of one document [length].
+    """Log-probabilities [length, vocabulary], fp32 on the CPU, of what follows each token of one document but the
+    first `context`.
 
-    One plain forward pass, in which all tokens take one route, a code of the space. scope as in `branch`.
+    One plain forward pass of tokens [context + length], all on one route, a code of the space. scope as in `branch`.
     """
     with device.autocast():
         x = model.embed(torch.from_numpy(tokens)[None].to(device.name))
         rotations = model.rotations(0, len(tokens))
         for layer, digit in zip(model.layers, space.by_layer(np.array(route)), strict=True):
             x = branch(layer, x[None], rotations, [space.choices[digit]], scope)[0]
-        scores = logits(model, x)[0]
+        scores = logits(model, x[0, context:])
     return scores.float().log_softmax(-1).cpu()
 
 

@@ -27,13 +27,19 @@ from duo.tables.oracle import CALIBRATION
 from duo.terms import ALL_BIG, BIG, OTHERS, OWN, STACK
 
 PART = 2**24  # log-probabilities that are fp64 at once
-# Log-probabilities [length, vocabulary], fp32 on the CPU, of what follows each token of one document [length].
+# Log-probabilities [length, vocabulary], fp32 on the CPU, of what follows each token of one document but those that are
+# read alone.
 Predict = Callable[[np.ndarray], Tensor]
 
 
-def by_route(model: Routable, space: RouteSpace, route: int, device: Device, scope: str = "ffn") -> Predict:
-    """What the model predicts under a route, a code of the space; scope as in Enumerator."""
-    return lambda tokens: log_probabilities(model, space, tokens, route, device, scope)
+def by_route(
+    model: Routable, space: RouteSpace, route: int, device: Device, scope: str = "ffn", context: int = 0
+) -> Predict:
+    """What the model predicts under a route, a code of the space; scope as in Enumerator.
+
+    context: how many first tokens are read alone.
+    """
+    return lambda tokens: log_probabilities(model, space, tokens, route, device, scope, context)
 
 
 def by_mean(models: Sequence[Routable], device: Device) -> Predict:

@@ -120,7 +120,9 @@ def of_walk(studied: Studied, sample: EvaluationSet, chooser: Choosers, choices:
             for number, column in zip(NUMBERS, ("route", "loss", "expected", "null"), strict=True):
                 numbers[number][index] = mine[column].to_numpy().reshape(sample.labels.shape)
     references = np.empty((len(chooser.names), 2, *sample.labels.shape))
-    own = choosers.by_route(studied.model, studied.space, studied.reference, studied.device, studied.scope)
+    own = choosers.by_route(
+        studied.model, studied.space, studied.reference, studied.device, studied.scope, sample.context
+    )
     for row, (tokens, domain) in enumerate(zip(sample.tokens, sample.domains, strict=True)):
         predicted = chooser.predict(tokens, domain)[:, None]
         references[:, :, row] = _references(own(tokens)[None], predicted, sample.labels[row : row + 1])[:, :, 0]

@@ -36,13 +36,15 @@ STEPS = 30
 def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: int = 0) -> Walked:
     """Walk the tree of each document, one after the other, so that memory is that of one; shows its progress.
 
-    tokens, labels [documents, length], of two documents or more. seed: of the labels that are sampled. InputError where
+    labels [documents, length], of two documents or more; tokens [documents, length] or more, the first of which are
+    read alone. seed: of the labels that are sampled. InputError where
     the enumerator's space is not bounded by departures, or leaves one route, or a loss is not finite.
     """
     space = enumerator.space
     if not space.departures or len(space) < 2:
         raise InputError(f"departures {space.departures}: should be 1 or more, or there is nothing to choose")
-    predict = choosers.by_route(enumerator.model, space, space.named(ALL_BIG), enumerator.device, enumerator.scope)
+    context, reference = tokens.shape[1] - labels.shape[1], space.named(ALL_BIG)
+    predict = choosers.by_route(enumerator.model, space, reference, enumerator.device, enumerator.scope, context)
     sharpness, *derivatives = cross_fitted(predict, tokens, labels)
     found = _empty(*labels.shape, len(space), 1 + min(space.departures, space.places))
     found.temperatures[:] = 1 / sharpness
@@ -95,7 +97,7 @@ def cross_fitted(predict: Predict, tokens: np.ndarray, labels: np.ndarray) -> np
     """[3, documents] one over the temperature at which labels are likeliest, of each document by the other half, and
     Walked's fit_slopes and fit_curvatures.
 
-    tokens, labels [documents, length]; every other document makes a half.
+    tokens, labels as in `walk`; every other document makes a half.
     """
     found = np.empty((3, len(tokens)))
     with tqdm(disable=None, desc="temperatures", unit=" documents", leave=False) as progress:

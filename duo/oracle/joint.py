@@ -29,7 +29,7 @@ from duo.oracle.branch import label_losses
 from duo.oracle.tree import Enumerator
 from duo.routes import RouteSpace
 from duo.tables import files
-from duo.terms import FIRST_KEPT, FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
+from duo.terms import ALL_BIG, FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +61,13 @@ def run_jointly(
     """Joint losses in nats, fp32 [documents, length]: of all tokens run together, each on its own route.
 
     What is left of a choice when it is really carried out: a token attends to those before it as their own routes make
-    them. tokens, routes (codes of the space) and labels [documents, length] int64; scope as in Enumerator.
+    them. routes (codes of the space) and labels [documents, length] int64, tokens [documents, length] or more; scope as
+    in Enumerator. The first tokens, if they have no routes, are read by the model as it is, all big: much attention
+    goes to a text's first token, whatever it says, so that no other finds what it is used to where that one changes.
     """
+    context = tokens.shape[1] - routes.shape[1]
+    if context:
+        routes = np.pad(routes, ((0, 0), (context, 0)), constant_values=space.named(ALL_BIG))
     enumerator = Enumerator(model, space, device, 1, scope)
     parts = []
     with device.autocast():
@@ -71,8 +76,9 @@ def run_jointly(
                 torch.from_numpy(np.ascontiguousarray(ids[start : start + BATCH])) for ids in (tokens, routes, labels)
             )
             x, _ = enumerator.follow(enumerator.roots(batch), batch_routes)
-            losses = label_losses(model, x.flatten(0, 1), batch_labels.to(device.name).flatten()[:, None])
-            parts.append(losses.view(batch.shape).cpu().numpy())
+            x = x[:, context:].flatten(0, 1)
+            losses = label_losses(model, x, batch_labels.to(device.name).flatten()[:, None])
+            parts.append(losses.view(batch_labels.shape).cpu().numpy())
     return np.concatenate(parts)
 
 
@@ -87,7 +93,7 @@ def enumerated(tables: Iterable[pa.Table], sample: EvaluationSet) -> np.ndarray:
     for table in tables:
         losses = files.matrix(table["losses"])
         for domain, document, rows in select.documents(table):
-            by_document[domain, document] = losses[rows][: sample.tokens.shape[1]]
+            by_document[domain, document] = losses[rows][: sample.labels.shape[1]]
     for domain, document in keys:
         if (domain, document) not in by_document:
             raise InputError(
@@ -143,22 +149,6 @@ def choose(losses: np.ndarray, space: RouteSpace, sample: EvaluationSet, budgets
             isolated = np.take_along_axis(part, column[..., None], axis=2)[..., 0]
             choices[budget, selection] = Chosen(codes[column], isolated)
     return choices
-
-
-def first_kept(choices: Choices, space: RouteSpace, losses: np.ndarray, reference: int) -> Choices:
-    """The oracle's choices where the first token of each document stays on the reference route, a code.
-
-    Much attention goes to the first token, whatever it says, and its keys and values are large. Where they change, no
-    token behind it finds them as it was used to; so what its own choice does to the others is told apart. losses as in
-    `choose`.
-    """
-    kept, at = {}, int(space.index(np.array(reference)))
-    for (budget, selection), chosen in choices.items():
-        if selection == ORACLE:
-            routes, isolated = chosen.routes.copy(), chosen.isolated.copy()
-            routes[:, 0], isolated[:, 0] = reference, losses[:, 0, at]
-            kept[budget, FIRST_KEPT] = Chosen(routes, isolated)
-    return kept
 
 
 def greedy(

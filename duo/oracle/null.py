@@ -163,7 +163,7 @@ def run(
     space, reference = enumerator.space, enumerator.space.named(settings.reference)
     sets = label_sets(own_predictions(chooser, sample), sample, settings.samples, settings.within, seed)
     names = [(labels, index) for labels, each in sets.items() for index in range(len(each))]
-    own = choosers.by_route(enumerator.model, space, reference, enumerator.device, enumerator.scope)
+    own = choosers.by_route(enumerator.model, space, reference, enumerator.device, enumerator.scope, sample.context)
     parts = []
     for _, part, labels, new, on_leaves in batches(
         enumerator, sample, np.concatenate([sample.labels[None], *sets.values()])
@@ -215,7 +215,8 @@ class WalkedDocument(NamedTuple):
         if not np.isfinite(self.losses).all():
             raise InputError(f"model {model}, domain {domain}, document {name}: a loss is not finite")
         ids, at_reference = self.sample.columns(), int(space.index(np.array(reference)))
-        losses = {"token": self.sample.tokens[0], "label": self.labels[0], "losses": files.fixed_lists(self.losses[0])}
+        tokens = self.sample.tokens[0, self.sample.context :]
+        losses = {"token": tokens, "label": self.labels[0], "losses": files.fixed_lists(self.losses[0])}
         by_route = pa.table(ids | losses)
         ids = {"model": [model] * self.losses.shape[1]} | ids
         own = self.predicted[choosers.index(OWN)].astype(np.float64)

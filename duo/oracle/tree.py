@@ -48,7 +48,7 @@ class Roots(NamedTuple):
     rotations: Any  # of the model, for these positions
     pasts: list[Past] | None
     earlier: Tensor | None  # [length, length of the pasts or own]: 0 where a token may look, -inf elsewhere
-    asked: Tensor | None = None  # positions that have labels, by default all: others take no work at the leaves
+    asked: Tensor | None = None  # positions that have labels, by default the last: others take no work at the leaves
 
 
 class Scores(NamedTuple):
@@ -155,8 +155,8 @@ class Enumerator:
     ) -> Tensor:
         """Losses [sets, batch, length, routes] in nats, fp32 on the CPU, routes in order of their codes.
 
-        tokens [batch, length]; labels [sets, batch, length], any number of label sets, scored in the same pass.
-        `on_leaves` is told how many (route, token) pairs are done. reference as in `roots`.
+        labels [sets, batch, length], scored in the same pass; tokens [batch, length], or more, the first of which are
+        read alone. `on_leaves` is told how many (route, token) pairs are done. reference as in `roots`.
         """
         with self.device.autocast():
             return self.losses_from(self.roots(tokens, reference), labels, on_leaves)
@@ -207,9 +207,10 @@ class Enumerator:
         scores = torch.empty(len(routes), len(labels), sets + means.shape[1])
         highest = torch.full((len(budgets), len(labels), len(self.model.outputs)), -torch.inf, device=labels.device)
         with self.device.autocast():
-            for codes, x in self._prefixes(self.roots(tokens, reference), self.space.places, self._size(len(labels))):
+            size = self._size(tokens.numel())
+            for codes, x in self._prefixes(self.roots(tokens, reference), self.space.places, size):
                 by_budget = dict(zip(budgets, highest, strict=True))
-                leaves = self._score_everything(codes, x, labels, means, by_budget, len(x) == self._size(len(labels)))
+                leaves = self._score_everything(codes, x[:, :, -length:], labels, means, by_budget, len(x) == size)
                 scores[torch.from_numpy(np.searchsorted(routes, codes))] = leaves[: len(codes)].cpu()
                 on_leaves(len(codes) * len(labels))
         scores = scores.view(-1, batch, length, sets + means.shape[1]).permute(3, 1, 2, 0)
@@ -337,7 +338,7 @@ class Enumerator:
         """Codes [routes] and losses [routes, sets, batch, length] on the CPU, in chunks and order of `_prefixes`."""
         size, labels = max(1, self.chunk // roots.x[..., 0].numel()), labels.to(self.device.name)
         for codes, x in self._prefixes(roots, self.space.places, size):
-            x = x if roots.asked is None else x[:, :, roots.asked]
+            x = x[:, :, -labels.shape[-1] :] if roots.asked is None else x[:, :, roots.asked]
             yield codes, self._score(x, labels, self._compiled_loss if len(x) == size else label_losses)[: len(codes)]
 
     def _score(self, x: Tensor, labels: Tensor, score: Callable[[Routable, Tensor, Tensor], Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from duo.stats import Statistic
 from duo.studies import gain_statistics as gain
 from duo.studies import joint_statistics, learning_curves
 from duo.studies.gain_statistics import chooser_words, route_words
-from duo.terms import EXPECTED, FIRST_KEPT, FIXED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED, SHUFFLED, TRUE, VALUE
+from duo.terms import EXPECTED, FIXED, GREEDY, ISOLATED, JOINT, ORACLE, SHARED, SHUFFLED, TRUE, VALUE
 
 Row = Mapping[str, Any]
 
@@ -121,8 +121,6 @@ def together(rows: Iterable[Row], budget: float, chooser: str, windows: int) -> 
     wanted = {
         joint_statistics.gain(SHARED, ORACLE, ISOLATED, budget): "isolated",
         joint_statistics.gain(SHARED, ORACLE, JOINT, budget): "with all tokens on these routes in one run",
-        joint_statistics.gain(SHARED, FIRST_KEPT, JOINT, budget): "likewise but for the first token of each window, "
-        "which stays as it is",
         joint_statistics.gain(GREEDY, ORACLE, JOINT, budget): "in one run where each token's route is the best behind "
         "those before it (context greedy)",
         joint_statistics.gain(SHARED, chooser, JOINT, budget): f"in one run on the routes that {words} expects to be "

@@ -5,7 +5,7 @@ Each is of one context, which stands as the statistic's reference. Gains are ove
 
 from duo.stats import Statistic
 from duo.studies.gain_statistics import chooser_words
-from duo.terms import FIRST_KEPT, FIXED, ISOLATED, ORACLE, SEQUENCE
+from duo.terms import FIXED, ISOLATED, ORACLE, SEQUENCE
 
 
 def gain(context: str, subject: str, kind: str, budget: int) -> Statistic:
@@ -15,7 +15,6 @@ def gain(context: str, subject: str, kind: str, budget: int) -> Statistic:
     """
     whose = {
         ORACLE: "the oracle",
-        FIRST_KEPT: "the oracle with the first token of each window on the reference route",
         SEQUENCE: "the best route of each document",
         FIXED: "the best fixed route",
     }.get(subject) or f"the routes that {chooser_words(subject)} expects to be best"

@@ -79,7 +79,7 @@ OWN_WINDOWS = table(
     fields.CLUSTER,
     field("start", pa.int32(), "bytes of the document before the window"),
     field("bytes", pa.int32(), "of the text that the labels spell"),
-    field("tokens", pa.list_(pa.uint32()), "the token that begins a text, and those of the window"),
+    field("tokens", pa.list_(pa.uint32()), "the token that begins a text, one behind it, and those to be scored"),
 )
 
 # By split and domain: windows, clusters, tokens and bytes, and how many documents were passed over, by reason.

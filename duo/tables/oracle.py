@@ -214,8 +214,7 @@ TRAIN_LOSSES = table(
 SELECTION = field(
     "selection",
     pa.string(),
-    "who has one route: oracle, each token; first_kept, each but the first of a window; sequence, all tokens of a "
-    "document; fixed, all of a domain",
+    "who has one route: oracle, each token; sequence, all tokens of a document; fixed, all of a domain",
 )
 
 # One row per token, budget and selection.

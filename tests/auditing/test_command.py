@@ -90,7 +90,7 @@ def test_it_runs_in_a_fresh_folder_and_leaves_one(place, finished):
 def test_it_says_what_the_function_says(place, finished):
     model, tokenizer = pretrained.load("my-model")
     names, ids = texts.windows(texts.find("texts/**/*.txt", 1), tokenizer, 4, 12)
-    rows, calibration = duo.audit(model, ids, seed=1)
+    rows, calibration = duo.audit(model, ids, context=1, seed=1)
     found = json.loads((place / "found/audit.json").read_text())
     table = duo.load(place / "found").table("by_departures").to_pylist()
     assert found["rows"] == table and len(table) == len(rows) == 2
@@ -159,7 +159,7 @@ def test_texts_are_drawn_by_the_seed_and_repeats_are_passed_over(place):
     names, ids = texts.windows(orders[0], tokenizer, 16, 12)
     assert len({*map(tuple, ids.tolist())}) == 16 and not {"a/0.txt", "b/1.txt"} <= {*names}
     for name, row in zip(names, ids, strict=True):
-        assert "".join(map(chr, row[1:])) == (place / "texts" / name).read_text()[:12] and row[0] == 128
+        assert "".join(map(chr, row[1:])) == (place / "texts" / name).read_text()[:13] and row[0] == 128
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_texts_are_drawn_by_the_seed_and_repeats_are_passed_over(place):
         ("gone.gguf --text 'texts/*/*'", "MODEL: 'gone.gguf' is no file"),
         (
             "my-model --text 'texts/*/*' --documents 17 --tokens 12",
-            "16 of 18 texts have 12 tokens or more and begin unl",
+            "16 of 18 texts have 13 tokens or more and begin unl",
         ),
-        ("my-model --text 'texts/*/*' --documents 2 --tokens 151", "0 of 18 texts have 151 tokens or more"),
+        ("my-model --text 'texts/*/*' --documents 2 --tokens 151", "0 of 18 texts have 152 tokens or more"),
         ("my-model --text 'latin.txt'", "latin.txt: byte 3 is not UTF-8; leave the file out"),
         ("my-model --text 'texts/*/*' --documents 1", "--documents 1: should be 2 or more"),
         ("my-model --text 'texts/*/*' --tokens 0", "--tokens 0: should be 1 or more"),
-        ("my-model --text 'texts/*/*' --tokens 100000", "--tokens 100000: the model reads at most 2048"),
+        ("my-model --text 'texts/*/*' --tokens 100000", "--tokens 100000: the model can score at most 2047"),
         ("my-model --text 'texts/*/*' --departures 0", "--departures 0: leaves one route; should be 1 or more"),
         ("my-model --text 'texts/*/*' --blocks 3", "blocks 3: should divide the 4 layers"),
         ("deep --text 'texts/*/*' --blocks 22", "make 4194304 routes; at most 1048576 can be tried"),

@@ -1,6 +1,5 @@
 """Pretrained models from a directory: what is read is what was saved; what can't be read is one error."""
 
-import numpy as np
 import pytest
 import torch
 from saved_model import BOTH, save
@@ -25,9 +24,9 @@ def test_a_directory_is_read_whole(saved):
     for name, weights in model.state_dict().items():
         assert torch.equal(found.state_dict()[name], weights)
     assert not found.training and not any(weights.requires_grad for weights in found.parameters())
-    ids = pretrained.documents(tokenizer, TEXTS, 2, 12)
-    assert ids.shape == (2, 13) and ids[:, 0].tolist() == [start, start]
-    assert ids[:, 1:].tolist() == [[ord(sign) for sign in text[:12]] for text in (TEXTS[0], TEXTS[2])]
+    for text in TEXTS:
+        ids = pretrained.window(tokenizer, text, 11)
+        assert ids is None if len(text) < 12 else ids == [start, *map(ord, text[:12])]
 
 
 def test_an_outline_has_the_shapes_and_no_weights(saved):
@@ -37,12 +36,6 @@ def test_an_outline_has_the_shapes_and_no_weights(saved):
         name: each.shape for name, each in model.named_parameters()
     }
     assert all(each.device.type == "meta" for each in outline.parameters())
-
-
-def test_too_few_long_texts_are_one_error(saved):
-    _, tokenizer = pretrained.load(str(saved[0]))
-    with pytest.raises(InputError, match="text: 2 of 3 texts have 12 tokens or more; should be 3"):
-        pretrained.documents(tokenizer, TEXTS, 3, 12)
 
 
 def test_weights_that_can_run_code_are_refused_with_the_command_that_converts_them(saved):
@@ -72,15 +65,16 @@ def test_a_truncated_gguf_file_is_one_error(tmp_path, read, name):
         read(str(tmp_path / name))
 
 
-def test_documents_are_whole_numbers():
+def test_a_text_begins_with_its_token_or_with_that_which_ends_it():
     class Plain:
         bos_token_id, eos_token_id = None, None
 
     with pytest.raises(InputError, match="neither a token that begins"):
-        pretrained.documents(Plain(), TEXTS, 1, 2)
+        pretrained.beginning(Plain())
     Plain.eos_token_id = 0
-    Plain.__call__ = lambda self, text, add_special_tokens: {"input_ids": [1, 2, 3]}
-    assert pretrained.documents(Plain(), TEXTS, 2, 3).dtype == np.int64
+    assert pretrained.beginning(Plain()) == 0
+    Plain.bos_token_id = 7
+    assert pretrained.beginning(Plain()) == 7
 
 
 def test_one_gguf_file_may_stand_for_its_directory(tmp_path):

@@ -151,6 +151,16 @@ def test_reference_runs():
         joint.router_routes(routed.slice(len(routed) - 9), own.choices, part, LAYERS)
 
 
+def test_tokens_without_a_route_are_read_by_the_model_as_it_is():
+    duo, whole = model(), sample()
+    part = replace(whole, labels=whole.labels[:, 2:])
+    routes = np.random.default_rng(0).integers(0, len(SPACE), whole.tokens.shape)
+    routes[:, :2] = SPACE.named("all_big")
+    expected = jointly(duo, whole.tokens, routes, whole.labels)[:, 2:]
+    found = joint.run_jointly(duo, SPACE, part.tokens, routes[:, 2:], part.labels, DEVICE)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_one_route_for_all_is_joint_as_isolated_in_the_shared_context():
     duo, chosen_from = model(), sample()
     enumerator = Enumerator(duo, SPACE, DEVICE, 64)
@@ -161,16 +171,3 @@ def test_one_route_for_all_is_joint_as_isolated_in_the_shared_context():
     for row in table:
         if row["selection"] != "oracle" or row["budget"] in (0, 4):
             assert row["joint"] == pytest.approx(row["isolated"], rel=1e-4, abs=1e-4)
-
-
-def test_where_the_first_token_is_kept_all_others_are_as_they_were():
-    space = RouteSpace(TINY.layers)
-    losses = np.random.default_rng(0).random((3, 4, len(space)), np.float32)
-    routes = losses.argmin(-1)
-    chosen = {(1, "oracle"): joint.Chosen(routes, losses.min(-1)), (1, "fixed"): joint.Chosen(routes, losses[..., 0])}
-    ((key, kept),) = joint.first_kept(chosen, space, losses, reference=5).items()
-    assert key == (1, "first_kept") and (kept.routes[:, 0] == 5).all()
-    np.testing.assert_array_equal(kept.isolated[:, 0], losses[:, 0, 5])
-    np.testing.assert_array_equal(kept.routes[:, 1:], routes[:, 1:])
-    np.testing.assert_array_equal(kept.isolated[:, 1:], losses.min(-1)[:, 1:])
-    assert (chosen[1, "oracle"].routes[:, 0] == losses.argmin(-1)[:, 0]).all(), "not written into"

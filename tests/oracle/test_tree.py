@@ -335,6 +335,20 @@ def test_only_tokens_that_are_asked_for_are_scored(choices):
         torch.testing.assert_close(tree.losses_from(roots, labels[..., asked]), whole[:, :, asked])
 
 
+def test_first_tokens_can_be_read_alone():
+    """Losses, what judges expect and the highest probabilities are those of all tokens, less the first."""
+    duo, space = make(), RouteSpace(TINY.layers, (SKIP, BIG), departures=2)
+    tokens, labels = random_tokens(2, 7), torch.stack([random_tokens(2, 7, seed) for seed in (1, 2)])
+    judges = torch.randn(1, 2, 7, TINY.vocabulary, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    for chunk in (1, 40, 10_000):
+        tree = Enumerator(duo, space, DEVICE, chunk)
+        torch.testing.assert_close(tree.losses(tokens, labels[..., 2:]), tree.losses(tokens, labels)[:, :, 2:])
+        whole = tree.everything(tokens, labels, judges, [TINY.layers - 1])
+        part = tree.everything(tokens, labels[..., 2:], judges[:, :, 2:], [TINY.layers - 1])
+        for found, expected in zip(part, whole, strict=True):
+            torch.testing.assert_close(found, expected[:, :, 2:])
+
+
 @pytest.mark.parametrize("choices", [(SKIP, BIG), (BIG, REPEAT)])
 def test_what_tokens_see_of_one_another_can_be_told(choices):
     """Two texts in one row, of which neither sees the other, are as two rows; all earlier ones is the usual way."""

@@ -9,7 +9,7 @@ from duo.stats import Intervals, Statistic, Study
 from duo.studies import gain, joint, joint_gain, label_sets, oracle_curves
 from duo.tables import pretrained as tables
 from duo.tables.pretrained_claims import STUDIED
-from duo.terms import ALL_BIG, FIRST_KEPT, MATCHED, ORACLE, OWN, SHARED, TRUE
+from duo.terms import ALL_BIG, MATCHED, ORACLE, OWN, SHARED, TRUE
 from workflow import stage, studies, subject
 from workflow.params import load_params
 
@@ -20,7 +20,6 @@ HEADLINE = {
     ("luck", OWN, TRUE): "luck",
     ("foreseeable", OWN, TRUE): "foreseen",
     ("joint_gain", ORACLE, TRUE): "joint_gain",
-    ("joint_gain", FIRST_KEPT, TRUE): "joint_gain_first_kept",
 }
 
 

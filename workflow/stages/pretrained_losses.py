@@ -43,7 +43,8 @@ def load(name: str, asked: PretrainedRoutes, where: Device, chunk: int) -> Subje
         space = subject.routes(asked, len(decoder.layers))
         enumerator = Enumerator(decoder, space, where, chunk, asked.scope)
     test, validation = (
-        evaluation_set.of_windows(OWN_WINDOWS.read(model=asked.model, split=split)) for split in ("test", "validation")
+        evaluation_set.of_windows(OWN_WINDOWS.read(model=asked.model, split=split), pretrained.CONTEXT)
+        for split in ("test", "validation")
     )
     return Subject(enumerator, test.truncate(asked.documents) if asked.documents else test, validation)
 
@@ -55,14 +56,13 @@ def main(name: str) -> None:
     enumerator, sample, validation = load(name, asked, where, params.route_losses.chunk)
     model, space, scope = enumerator.model, enumerator.space, enumerator.scope
     reference, budgets = space.named(ALL_BIG), subject.budgets(space)
-    predictions = {OWN: choosers.by_route(model, space, reference, where, scope)}
+    predictions = {OWN: choosers.by_route(model, space, reference, where, scope, pretrained.CONTEXT)}
     calibration = choosers.calibrate(name, predictions, validation)
     settings = null.Sampling(ALL_BIG, params.sampled_labels.samples, params.sampled_labels.within)
     chooser = Choosers(calibration, predictions)
     found = null.run(name, enumerator, sample, chooser, settings, budgets, params.seed)
     losses = joint.enumerated([found.route_losses], sample)
     choices = joint.choose(losses, space, sample, budgets, params.seed)
-    choices |= joint.first_kept(choices, space, losses, reference)
     studied = contexts.Studied(name, model, space, where, enumerator.chunk, reference, params.seed, scope)
     written = {
         tables.CALIBRATION: calibration,
