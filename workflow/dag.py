@@ -169,7 +169,7 @@ class Dag:
                 yield from self._compare_artifact(path, before.get(path))
             elif not Path(path).exists():
                 yield f"{path}: is missing"
-            elif _hash(path) != before.get(path):
+            elif hash_of(path) != before.get(path):
                 yield f"{path}: {'changed' if path in before else 'is a new dependency'}"
         yield from (f"{path}: is no dependency any more" for path in before if path not in stage.deps)
         outs = {entry["path"] for entry in locked.get("outs", [])}
@@ -198,7 +198,7 @@ class Dag:
         ]
         if pending:
             yield f"{path}: {', '.join(pending)} will run"
-        elif self._locked_hash(path) != before:
+        elif self._lockedhash_of(path) != before:
             yield f"{path}: {'changed' if before else 'is a new dependency'}"
 
     def _locked_hash(self, path: str) -> str | None:
@@ -219,7 +219,9 @@ class Dag:
     def _damage(self, stage: Instance) -> list[str]:
         lines = [f"{out}: is missing" for out in stage.outs if not Path(out).exists()]
         known = [out for out in stage.outs if Path(out).exists() and out in self._locked_outs]
-        return lines + [f"{out}: is not what the stage wrote" for out in known if _hash(out) != self._locked_outs[out]]
+        return lines + [
+            f"{out}: is not what the stage wrote" for out in known if hash_of(out) != self._locked_outs[out]
+        ]
 
 
 def sort_lock() -> None:
@@ -284,7 +286,7 @@ def _content(path: str, known: str) -> str | None:
     return None
 
 
-def _hash(path: str) -> str:
+def hash_of(path: str) -> str:
     """The hash that DVC gives a file or directory."""
     if not Path(path).is_dir():
         return md5(path)

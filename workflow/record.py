@@ -59,13 +59,13 @@ def recorded() -> list[Stage]:
 
 def upcoming(address: str) -> Stage:
     """The stage instance as dvc.lock will record it once it has run, from dvc.yaml, params.yaml and the files it
-    reads now.
-
-    Its dependencies must be files; for a directory, OSError.
+    reads now. OSError where one is missing.
     """
+    from workflow.dag import hash_of  # slow to import, and not for those who need it not
+
     name, *key = address.split("@", 1)
     declared = instance.find(name, *key)
-    return Stage(address, declared.cmd, declared.params, {path: md5(path) for path in declared.deps})
+    return Stage(address, declared.cmd, declared.params, {path: hash_of(path) for path in declared.deps})
 
 
 def digest(value: Any) -> str:

@@ -14,13 +14,13 @@ from project import REPOSITORY as ROOT
 from duo.errors import InputError
 from duo.tables.training import HISTORY, PRETRAIN_METRICS
 from workflow import record, track, tracker
-from workflow.dag import Dag
+from workflow.dag import Dag, hash_of
 
 DVC_YAML = """
 stages:
   pretrain:
     cmd: python -m pretrain
-    deps: [artifacts/code/pretrain.json, artifacts/tokens/packed.parquet, pretrain.py]
+    deps: [artifacts/code/pretrain.json, artifacts/tokens/packed.parquet, theirs, pretrain.py]
     params: [seed, model.width]
     outs: [artifacts/pretrain/duo/history.parquet]
     metrics: [artifacts/pretrain/duo/metrics.json]
@@ -51,6 +51,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     Path("dvc.yaml").write_text(DVC_YAML)
     Path("pretrain.py").write_text("pass\n")
+    Path("theirs").mkdir()  # some dependencies are directories
+    Path("theirs/config.json").write_text("{}")
     write_params(width=8)
     write_artifacts()
     write_lock()
@@ -90,7 +92,7 @@ def write_lock() -> None:
     """dvc.lock as DVC would write it now; JSON is YAML."""
 
     def hashes(paths: tuple[str, ...]) -> list[dict]:
-        return [{"path": path, "hash": "md5", "md5": record.md5(path)} for path in paths]
+        return [{"path": path, "hash": "md5", "md5": hash_of(path)} for path in paths]
 
     stages = {
         address: {
