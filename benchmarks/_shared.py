@@ -12,14 +12,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.model import device
 from duo.model.transformer import Duo, Shape
+from duo.progress import progress
 from workflow.params import Params, load_params
-
-log = logging.getLogger(__name__)
 
 # Changes to params.yaml that make a model just large enough to reach every line of a benchmark.
 TINY = {
@@ -80,11 +78,9 @@ def race(contestants: dict[str, Contestant], rounds: int, calls: int = 1) -> dic
     """
     best = dict.fromkeys(contestants, math.inf)
     turns = [(number, name) for number in range(rounds + 1) for name in contestants]
-    with tqdm(turns, unit="turn", disable=None) as progress:
-        for number, name in progress:
-            progress.set_postfix_str(name)
-            if progress.disable:
-                log.info("%s: %s", f"round {number} of {rounds}" if number else "warming up", name)
+    with progress("benchmark", "turns", turns) as shown:
+        for number, name in shown:
+            shown.set_postfix_str(name)
             start = time.perf_counter()
             for _ in range(calls):
                 contestants[name].run()

@@ -120,9 +120,10 @@ def products(params: Params, shape: Shape, losses: int) -> Contestant:
     length, head = params.evaluation_set.tokens, shape.width // shape.heads
     tokens = losses // 2**shape.layers
     chunk = max(1, params.route_losses.chunk // tokens) * tokens
+    where = Device.of(params.runtime, params.route_losses.precision)
     made_up = {
-        "dtype": torch.bfloat16 if params.route_losses.precision == "bf16" else torch.float32,
-        "device": params.runtime.device,
+        "dtype": torch.bfloat16 if where.precision == "bf16" else torch.float32,
+        "device": where.name,
     }
 
     def linear(rows: int, inputs: int, outputs: int, most: int = chunk) -> None:

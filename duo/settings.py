@@ -94,7 +94,7 @@ class Training(Group):
     betas: Annotated[list[Share], Field(min_length=2, max_length=2)]
     weight_decay: Annotated[float, Field(ge=0)]
     grad_clip: Positive
-    precision: Literal["bf16", "fp32"]
+    precision: Literal["auto", "bf16", "fp32"]
     validate_every: Count
     validation_sequences: Count
     checkpoint_every: Count
@@ -134,7 +134,7 @@ class EvaluationSize(Group):
 class RouteLosses(Group):
     models: Names
     shards: Annotated[list[int], Field(min_length=1)]
-    precision: Literal["bf16", "fp32"]
+    precision: Literal["auto", "bf16", "fp32"]
     chunk: Count
 
     @model_validator(mode="after")

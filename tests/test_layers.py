@@ -13,6 +13,7 @@ FLOORS = [
     (
         "terms",
         "errors",
+        "progress",
         "seeds",
         "routes",
         "groups",

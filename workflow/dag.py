@@ -23,18 +23,16 @@ from dvc.exceptions import DvcException
 from dvc.fs import LocalFileSystem
 from dvc.parsing import DataResolver
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
-from dvc_data.hashfile.hash_info import HashInfo
-from dvc_data.hashfile.tree import Tree
-from pathspec import GitIgnoreSpec
 
 from duo.errors import InputError
-from workflow import code
+from workflow import code, hashes
+from workflow.hashes import md5
 from workflow.instance import ABSENT, Instance, iterable, outs
 from workflow.params import load_params, read_yaml
-from workflow.record import LOCK, md5
+from workflow.record import LOCK
 
 ARTIFACTS, STATES = Path("artifacts"), Path(".pipeline")
-CACHE, IGNORED = Path(".dvc/cache/files/md5"), Path(".dvcignore")
+CACHE = Path(".dvc/cache/files/md5")
 KEY = "{key}"
 
 
@@ -169,7 +167,7 @@ class Dag:
                 yield from self._compare_artifact(path, before.get(path))
             elif not Path(path).exists():
                 yield f"{path}: is missing"
-            elif hash_of(path) != before.get(path):
+            elif hashes.of(path) != before.get(path):
                 yield f"{path}: {'changed' if path in before else 'is a new dependency'}"
         yield from (f"{path}: is no dependency any more" for path in before if path not in stage.deps)
         outs = {entry["path"] for entry in locked.get("outs", [])}
@@ -206,9 +204,9 @@ class Dag:
         if path in self.makers:
             return self._locked_outs.get(path)
         if path not in self._directories:
-            leftover = {file for file in _sources(path) if file not in self.makers}
+            leftover = {file for file in hashes.sources(path) if file not in self.makers}
             known = {file: self._locked_outs.get(file) or md5(file) for file in {*self.inside(path), *leftover}}
-            self._directories[path] = _tree_hash(path, known)
+            self._directories[path] = hashes.of_files(path, known)
         return self._directories[path]
 
     @cached_property
@@ -220,7 +218,7 @@ class Dag:
         lines = [f"{out}: is missing" for out in stage.outs if not Path(out).exists()]
         known = [out for out in stage.outs if Path(out).exists() and out in self._locked_outs]
         return lines + [
-            f"{out}: is not what the stage wrote" for out in known if hash_of(out) != self._locked_outs[out]
+            f"{out}: is not what the stage wrote" for out in known if hashes.of(out) != self._locked_outs[out]
         ]
 
 
@@ -284,29 +282,6 @@ def _content(path: str, known: str) -> str | None:
         if file.is_file() and md5(file) == known:
             return file.read_text(encoding="utf-8")
     return None
-
-
-def hash_of(path: str) -> str:
-    """The hash that DVC gives a file or directory."""
-    if not Path(path).is_dir():
-        return md5(path)
-    return _tree_hash(path, {file: md5(file) for file in _sources(path)})
-
-
-def _sources(path: str) -> list[str]:
-    """The files in a directory that DVC looks at."""
-    ignored = GitIgnoreSpec.from_lines(IGNORED.read_text(encoding="utf-8").splitlines() if IGNORED.exists() else [])
-    files = [str(Path(root, name)) for root, _, names in os.walk(path) for name in names]
-    return [file for file in files if not ignored.match_file(file)]
-
-
-def _tree_hash(path: str, files: dict[str, str]) -> str:
-    """The hash that DVC gives a directory, from those of the files in it."""
-    tree = Tree()
-    for file, known in files.items():
-        tree.add(Path(file).relative_to(path).parts, None, HashInfo("md5", known))
-    tree.digest()
-    return tree.hash_info.value
 
 
 def _rewrite_lock(choose: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workflow import instance
+from workflow import hashes, instance
 from workflow.params import read_yaml
 
 LOCK = Path("dvc.lock")
@@ -35,7 +35,7 @@ class Stage:
     def finished(self) -> bool:
         """Whether all its outs are there, with the recorded content; of a directory, whether it is there."""
         return all(
-            Path(path).is_dir() if known.endswith(".dir") else Path(path).is_file() and md5(path) == known
+            Path(path).is_dir() if known.endswith(".dir") else Path(path).is_file() and hashes.md5(path) == known
             for path, known in self.outs.items()
         )
 
@@ -61,20 +61,12 @@ def upcoming(address: str) -> Stage:
     """The stage instance as dvc.lock will record it once it has run, from dvc.yaml, params.yaml and the files it
     reads now. OSError where one is missing.
     """
-    from workflow.dag import hash_of  # slow to import, and not for those who need it not
-
     name, *key = address.split("@", 1)
     declared = instance.find(name, *key)
-    return Stage(address, declared.cmd, declared.params, {path: hash_of(path) for path in declared.deps})
+    return Stage(address, declared.cmd, declared.params, {path: hashes.of(path) for path in declared.deps})
 
 
 def digest(value: Any) -> str:
     """Of a value that JSON can hold, as 32 hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def md5(path: str | Path) -> str:
-    """The hash of a file by which DVC knows it."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from duo.errors import InputError
+from duo.progress import progress
 from duo.tables import adapted, data, files, oracle, pretrained, report, routers, studies, training, trend
 from workflow import record
 from workflow.record import LOCK, Stage, recorded, upcoming
@@ -61,7 +61,7 @@ def _sync_pipeline(tracker: Tracker, stages: list[Stage], state: list[Stage]) ->
     digest = record.digest(sorted(stage.fingerprint for stage in state))
     pipeline = tracker.run(digest, f"pipeline {digest[:8]}", _git_tags()) if state else None
     runs = {}
-    for stage in tqdm(stages, desc="tracking", unit="stage", disable=None):
+    for stage in progress("tracking", "stages", stages):
         runs[stage.address] = _sync_stage(tracker, stage, pipeline if stage in state else None)
     if pipeline is None or SYNCED in pipeline.data.tags:
         return

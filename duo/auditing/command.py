@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--documents", type=int, default=16, metavar="N", help="how many texts; %(default)s")
     add("--tokens", type=int, default=128, metavar="N", help="how many tokens of each; %(default)s")
     add("--out", type=Path, default=Path("audit"), metavar="FOLDER", help="where to leave what is found; %(default)s")
-    add("--precision", choices=("bf16", "fp32"), default="bf16", help="of matrix products; %(default)s")
+    add("--precision", choices=("auto", "bf16", "fp32"), default="auto", help="of matrix products; %(default)s")
     add("--device", default="cpu", help="cpu, cuda or another of torch's; %(default)s")
     add("--threads", type=int, metavar="N", help="of the processor; by default as many as torch takes")
     add("--seed", type=int, default=1, help="draws texts, sampled labels, and documents for intervals; %(default)s")

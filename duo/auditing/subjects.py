@@ -101,7 +101,7 @@ def of_model(
         "left out at most": space.departures,
         "what is left out of a layer": "its FFN" if skip == "ffn" else "all of it",
         "routes": len(space),
-        "precision": precision,
+        "precision": where.precision,
         "seed": seed,
     }
     places = f"{space.places} blocks of layers" if blocks else f"{space.layers} layers"

@@ -22,11 +22,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from duo.data.sources import Domain, FilesDomain, HuggingFaceDomain, Wheel, WheelDomain
 from duo.errors import InputError
 from duo.groups import Package
+from duo.progress import progress
 from duo.seeds import stream
 from duo.tables import files
 from duo.tables.data import CACHE, SPLITS
@@ -56,7 +56,7 @@ def read(domain: Domain, name: str) -> list[Document]:
     # A stream may be endless, so it ends at its limit. Other sources are read whole, and `split` samples from them.
     end = domain.limit if isinstance(domain, HuggingFaceDomain) else None
     limited = itertools.islice(distinct, end)
-    documents = list(tqdm(limited, desc=f"corpus {name}", unit=" documents", total=end, disable=None))
+    documents = list(progress(f"corpus {name}", "documents", limited, total=end))
     log.info(
         "%s: %d documents; left out: %d blank, %d repeats", name, len(documents), distinct.blank, distinct.repeated
     )

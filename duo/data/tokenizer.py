@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.model import pretrained as hub
+from duo.progress import progress
 from duo.seeds import stream
 from duo.tables import files
 from duo.tables.data import HELD_OUT, HELD_OUT_SPLITS, PACKED, SPLITS, TOKEN_METRICS, TOKENIZER
@@ -98,11 +98,11 @@ def encode(
 ) -> list[np.ndarray]:
     """The ids of each text, [tokens] of this kind, without the BOS token."""
     ids = []
-    with tqdm(total=len(texts), desc=name, unit=" documents", disable=None) as progress:
+    with progress(name, "documents", total=len(texts)) as shown:
         for start in range(0, len(texts), BATCH):
             batch = tokenizer.encode_batch_fast(texts[start : start + BATCH], add_special_tokens=False)
             ids += [np.array(encoding.ids, dtype=kind) for encoding in batch]
-            progress.update(len(batch))
+            shown.update(len(batch))
     return ids
 
 

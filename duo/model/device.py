@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device by name, the precision of its matrix products (fp32 or bf16), and whether code is compiled.
+    """A torch device by name, the precision of its matrix products, and whether code is compiled.
 
-    InputError where torch doesn't know the device or doesn't see it, or the precision is another.
+    precision: fp32, bf16, or auto, which becomes bf16 where the device multiplies in it and fp32 elsewhere: a processor
+    that doesn't is some five times slower in bf16. InputError where torch doesn't know the device or doesn't see it, or
+    the precision is another.
     """
 
     name: str = "cpu"
@@ -34,14 +36,16 @@ class Device:
     compile: bool = False
 
     def __post_init__(self):
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"precision {self.precision!r}: should be fp32 or bf16")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise InputError(f"precision {self.precision!r}: should be auto, fp32 or bf16")
         try:
             known = torch.device(self.name)
         except RuntimeError:
             raise InputError(f"device {self.name!r}: should be cpu, cuda, or another name of torch's") from None
         if known.type == "cuda" and not torch.cuda.is_available():
             raise InputError(f"device {self.name!r}: torch sees no CUDA device here; use cpu")
+        if self.precision == "auto":
+            object.__setattr__(self, "precision", "bf16" if multiplies_bf16(known.type) else "fp32")
 
     @classmethod
     def of(cls, runtime: Runtime, precision: str) -> "Device":
@@ -65,6 +69,13 @@ class Device:
             return function
         # cpp_wrapper: calls between kernels in C++ too, 5 to 10 % faster.
         return torch.compile(function, dynamic=False, options={"cpp_wrapper": True})
+
+
+def multiplies_bf16(kind: str) -> bool:
+    """Whether a kind of device, as cpu or cuda, has instructions for products in bf16."""
+    if kind == "cpu":
+        return any(has for name, has in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+    return kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def prepare(device: str, threads: int) -> None:

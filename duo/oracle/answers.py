@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.model.decoders import Decoder
 from duo.oracle.tree import Enumerator, Roots
+from duo.progress import progress
 from duo.tables.answers import ANSWER_SCORES
 from duo.tables.files import fixed_lists
 
@@ -40,7 +40,7 @@ class Packed(NamedTuple):
 
 
 def score(
-    enumerator: Enumerator, encode: Callable[[str], Ids], start: int, questions: pa.Table, progress: str = "answers"
+    enumerator: Enumerator, encode: Callable[[str], Ids], start: int, questions: pa.Table, what: str = "answers"
 ) -> pa.Table:
     """ANSWER_SCORES of questions, columns of QUESTIONS, each by a tree of its own, all tokens on one route.
 
@@ -51,7 +51,7 @@ def score(
     if len(enumerator.routes) < 2:
         raise InputError("the routes are one, or there is nothing to choose: give departures, from 1")
     columns: dict[str, list] = {name: [] for name in ANSWER_SCORES.schema.names}
-    for row in tqdm(questions.to_pylist(), unit=" questions", disable=None, desc=progress):
+    for row in progress(what, "questions", questions.to_pylist()):
         context, answers = pair(encode, row["context"], row["endings"])
         highest, known = max(start, *context, *(max(answer) for answer in answers)), len(enumerator.model.outputs)
         if highest >= known:

@@ -11,7 +11,6 @@ that follow from them say nothing new. Only the token's own label must be drawn 
 document are tried side by side.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
@@ -30,10 +28,9 @@ from duo.oracle import choosers, select
 from duo.oracle.choosers import Choosers
 from duo.oracle.joint import run_jointly
 from duo.oracle.tree import BATCH, Enumerator
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.terms import ISOLATED, JOINT, ORACLE
-
-log = logging.getLogger(__name__)
 
 NUMBERS = ("route", ISOLATED, "expected", "null")  # columns of JOINT_CHOICES that a budget's walk gives
 Numbers = dict[str, np.ndarray]  # [choosers, documents, length] of each
@@ -88,7 +85,7 @@ def table(
     references = np.empty((len(chooser.names), 2, *sample.labels.shape))
     own = choosers.by_route(studied.model, studied.space, studied.reference, studied.device, studied.scope)
     pairs = sample.labels.size * sum(len(walk.routes) for walk in walks.values())
-    with tqdm(total=pairs, unit="loss", unit_scale=True, disable=None, desc="choosers") as progress:
+    with progress("choosers", "losses", total=pairs) as shown:
         for rows, new in batches(len(sample.documents)):
             part = sample.take(rows)
             predicted = torch.stack(
@@ -98,11 +95,9 @@ def table(
             references[:, :, rows[:new]] = _references(given, predicted, part.labels)[:, :, :new]
             for budget, walk in walks.items():
                 kept = None if others[budget] is None else torch.from_numpy(others[budget][rows])
-                numbers = _choose(walk, part, predicted, kept, studied.seed, progress.update)
+                numbers = _choose(walk, part, predicted, kept, studied.seed, shown.update)
                 for name, values in numbers.items():
                     found[budget][name][:, rows[:new]] = values[:, :new]
-            if progress.disable:
-                log.info("documents %d of %d", rows[new - 1] + 1, len(sample.documents))
     return _tabled(studied, sample, chooser.names, found, references)
 
 

@@ -9,13 +9,11 @@ temperature under which labels are likeliest. No document has a say in its own: 
 temperature of a half is fitted on the other.
 """
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.oracle import choosers
@@ -23,10 +21,9 @@ from duo.oracle.choosers import Predict
 from duo.oracle.null import sample_labels
 from duo.oracle.tree import Enumerator
 from duo.oracle.walked import Walked
+from duo.progress import progress
 from duo.seeds import stream
 from duo.terms import ALL_BIG, SAMPLED
-
-log = logging.getLogger(__name__)
 
 FLATTEST, SHARPEST = 1 / 32, 32.0  # one over the temperature
 STEP = 1e-3  # of it, relative: after a step of Newton's that is shorter, what is missing is some millionth
@@ -49,9 +46,7 @@ def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: i
     found = _empty(*labels.shape, len(space), 1 + min(space.departures, space.places))
     found.temperatures[:] = 1 / sharpness
     found.fit_slopes[:], found.fit_curvatures[:] = derivatives
-    with tqdm(
-        total=labels.size * len(space), unit="loss", unit_scale=True, disable=None, desc="departures"
-    ) as progress:
+    with progress("departures", "losses", total=labels.size * len(space)) as shown:
         for row, (document, wanted) in enumerate(zip(tokens, labels, strict=True)):
             predicted = predict(document)
             tempered = (predicted * sharpness[row]).log_softmax(-1)
@@ -59,7 +54,7 @@ def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: i
             words = torch.from_numpy(np.stack([wanted, drawn]))
             budgets = [space.places - departures for departures in range(len(found.null_gain))]
             ids = torch.from_numpy(document)[None]
-            scores = enumerator.everything(ids, words[:, None], tempered[None, None], budgets, progress.update)
+            scores = enumerator.everything(ids, words[:, None], tempered[None, None], budgets, shown.update)
             found.losses[row], found.sampled[row] = scores.losses[:, 0].numpy()
             if not np.isfinite(found.losses[row]).all():
                 raise InputError(f"losses of the model: one of document {row} is not finite")
@@ -73,8 +68,6 @@ def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: i
                 slope = _mean(tempered, gain * predicted) - expected * _mean(tempered, predicted)
                 found.null_gain[departures, row], found.null_slopes[departures, row] = expected, slope
                 found.plain_null_gain[departures, row] = _mean(predicted, gain)
-            if progress.disable:
-                log.info("documents %d of %d", row + 1, len(tokens))
     return found
 
 
@@ -100,10 +93,10 @@ def cross_fitted(predict: Predict, tokens: np.ndarray, labels: np.ndarray) -> np
     tokens, labels as in `walk`; every other document makes a half.
     """
     found = np.empty((3, len(tokens)))
-    with tqdm(disable=None, desc="temperatures", unit=" documents", leave=False) as progress:
+    with progress("temperatures", "documents") as shown:
         for half in (0, 1):
             own = slice(half, None, 2)
-            found[0, 1 - half :: 2], found[1:, own] = _fit(predict, tokens[own], labels[own], progress.update)
+            found[0, 1 - half :: 2], found[1:, own] = _fit(predict, tokens[own], labels[own], shown.update)
     return found
 
 

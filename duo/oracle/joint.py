@@ -9,7 +9,6 @@ joint loss, of all tokens on their chosen routes, run once together. In `greedy`
 before it, from left to right, so that isolated and joint loss are the same but for rounding.
 """
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -17,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from tqdm import tqdm
 
 from duo import seeds
 from duo.data.evaluation_set import EvaluationSet
@@ -27,11 +25,10 @@ from duo.model.routable import Routable
 from duo.oracle import select
 from duo.oracle.branch import label_losses
 from duo.oracle.tree import Enumerator
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.tables import files
 from duo.terms import ALL_BIG, FIXED, GREEDY, HARD, ISOLATED, JOINT, ORACLE, RANDOM, SEQUENCE
-
-log = logging.getLogger(__name__)
 
 BATCH = 16  # documents run jointly at once
 # A token is tried alone, so its tree is small: of larger chunks hardly one would be full, and compiled.
@@ -166,12 +163,10 @@ def greedy(
     already. chunk as in Enumerator.
     """
     budgets, choices = list(budgets), {}
-    with tqdm(total=len(budgets) * sample.tokens.shape[1], unit="position", disable=None, desc=GREEDY) as progress:
+    with progress(GREEDY, "positions", total=len(budgets) * sample.tokens.shape[1]) as shown:
         for budget in budgets:
             enumerator = Enumerator(model, space, device, min(chunk, GREEDY_CHUNK), budget=budget)
-            choices[budget, ORACLE] = commit(enumerator, sample, seed, progress.update)
-            if progress.disable:
-                log.info("budget %d done", budget)
+            choices[budget, ORACLE] = commit(enumerator, sample, seed, shown.update)
     return choices
 
 

@@ -20,7 +20,6 @@ Labels are sampled where single choices are looked at, such as which layers the 
 prediction (SAMPLED), within the bin of the true label (MATCHED), and within that of a sampled one (PLACEBO).
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -28,19 +27,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle import choosers, select
 from duo.oracle.choosers import Choosers
 from duo.oracle.tree import BATCH, Enumerator
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.tables import files
 from duo.terms import MATCHED, OWN, PLACEBO, SAMPLED
-
-log = logging.getLogger(__name__)
 
 # Cells of labels that are alike across contexts: by surprisal and by the entropy of the prediction, in nats. Narrow
 # where most labels are; few enough that every cell of a run of some thousand tokens has labels.
@@ -126,13 +123,11 @@ def batches(
     one shape. With each part goes the function that the enumerator reports its leaves to, which shows the progress.
     """
     documents, pairs = len(sample.documents), sample.labels.size * len(enumerator.routes)
-    with tqdm(total=pairs, unit="loss", unit_scale=True, disable=None, desc="sampled labels") as progress:
+    with progress("sampled labels", "losses", total=pairs) as shown:
         for start in range(0, documents, BATCH):
             rows = np.arange(start, min(documents, start + BATCH))
             filled = np.concatenate([rows, np.full(BATCH - len(rows), start)])
-            yield filled, sample.take(filled), torch.from_numpy(labels[:, filled]), len(rows), progress.update
-            if progress.disable:
-                log.info("documents %d of %d", rows[-1] + 1, documents)
+            yield filled, sample.take(filled), torch.from_numpy(labels[:, filled]), len(rows), shown.update
 
 
 def losses(enumerator: Enumerator, sample: EvaluationSet, labels: np.ndarray) -> np.ndarray:

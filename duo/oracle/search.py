@@ -7,7 +7,6 @@ a route tried once is known, so none is tried twice. The tokens of a document ar
 itself.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,18 +15,16 @@ from itertools import product
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from duo import seeds
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.branch import label_losses
 from duo.oracle.tree import BATCH, Enumerator, Roots
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.settings import Search
 from duo.terms import BIG
-
-log = logging.getLogger(__name__)
 
 # Dr.LLM's (Heakl et al., arXiv 2510.12773). Its 200 simulations are search.evaluations; its length penalty has no use
 # where k is fixed.
@@ -312,9 +309,8 @@ class Lens(Enumerator):
 
         tokens, labels [documents, time]. Beside the results, memory as in Enumerator.
         """
-        batches = tqdm(
-            list(zip(tokens.split(BATCH), labels.split(BATCH), strict=True)), desc="logit lens", disable=None
-        )
+        batches = list(zip(tokens.split(BATCH), labels.split(BATCH), strict=True))
+        batches = progress("logit lens", "batches", batches)
         parts = [self._batch(some, wanted[None], depth) for some, wanted in batches]
         return [np.concatenate(level) for level in zip(*parts, strict=True)]
 
@@ -373,10 +369,7 @@ def find(
     _check(sample, losses)
     found = {domain: {} for domain in sample.domains}
     keys = list(product(found, settings.budgets, settings.methods))
-    progress = tqdm(keys, desc="search", disable=None)
-    for domain, budget, method in progress:
-        if progress.disable:
-            log.info("domain %s, %d big layers: %s", domain, budget, method)
+    for domain, budget, method in progress("search", "of budgets and methods", keys):
         routes, parts = Routes(layers, budget), []
         for index in np.flatnonzero(np.array(sample.domains) == domain):
             document = sample.documents[index]

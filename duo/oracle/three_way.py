@@ -4,20 +4,16 @@
 minimum, where it was, and a sum are kept for each cell (big layers, skipped layers) of each token.
 """
 
-import logging
-
 import numpy as np
 import pyarrow as pa
 import torch
-from tqdm import tqdm
 
 from duo.data.evaluation_set import EvaluationSet
 from duo.errors import InputError
 from duo.oracle.tree import Enumerator
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.terms import BIG, SKIP, SMALL
-
-log = logging.getLogger(__name__)
 
 CHOICES = (SMALL, BIG, SKIP)  # whose order the codes in THREE_WAY are of
 
@@ -64,14 +60,11 @@ def enumerate_routes(enumerator: Enumerator, sample: EvaluationSet) -> Cells:
     """The cells of all routes, for the sample's tokens in the order of its columns. Shows its progress."""
     tokens, labels = torch.from_numpy(sample.tokens), torch.from_numpy(sample.labels)
     cells = Cells(enumerator.space, labels.numel())
-    routes = len(enumerator.routes)
-    with tqdm(total=routes * labels.numel(), unit="loss", unit_scale=True, disable=None, desc="three_way") as progress:
+    with progress("three_way", "losses", total=len(enumerator.routes) * labels.numel()) as shown:
 
         def take(codes: np.ndarray, losses: torch.Tensor) -> None:
             cells.add(codes, losses.reshape(len(codes), -1).numpy())
-            progress.update(losses.numel())
-            if progress.disable and (codes[-1] + 1) * 10 // routes > codes[0] * 10 // routes:
-                log.info("routes %d of %d", codes[-1] + 1, routes)
+            shown.update(losses.numel())
 
         enumerator.stream(tokens, labels[None], take)
     return cells

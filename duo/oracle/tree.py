@@ -12,23 +12,20 @@ sequence take the same route. Else the others' keys and values are those of a Pa
 single positions).
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable, check
 from duo.oracle.branch import Past, branch, label_losses, leaf_scores
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.terms import BIG
-
-log = logging.getLogger(__name__)
 
 BATCH = 4  # documents whose trees are walked side by side
 MOST = 2**20  # routes of a space: all three-way ones of 12 layers fit, nothing of OPT-1.3B's 24
@@ -132,17 +129,13 @@ class Enumerator:
         Shows its progress. reference as in `roots`.
         """
         parts = []
-        with tqdm(
-            total=labels.numel() * len(self.routes), unit="loss", unit_scale=True, disable=None, desc="enumerate"
-        ) as progress:
+        with progress("enumerate", "losses", total=labels.numel() * len(self.routes)) as shown:
             for start in range(0, len(tokens), BATCH):
                 # The last batch is filled up, so that compiled code sees one shape.
                 rows = torch.arange(start, start + BATCH).where(torch.arange(start, start + BATCH) < len(tokens), start)
                 kept = None if reference is None else reference[rows]
-                losses = self.losses(tokens[rows], labels[None, rows], progress.update, kept)[0]
+                losses = self.losses(tokens[rows], labels[None, rows], shown.update, kept)[0]
                 parts.append(losses[: len(tokens) - start])
-                if progress.disable:
-                    log.info("documents %d of %d", min(len(tokens), start + BATCH), len(tokens))
         return torch.cat(parts)
 
     @torch.no_grad()

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from tqdm import tqdm
 
+from duo.progress import progress
 from duo.routers import objectives
 from duo.routers.budgets import under
 from duo.routers.dataset import RouterDataset
@@ -91,7 +91,7 @@ def fit(
     rate = CosineAnnealingLR(optimizer, training.steps)
     best = torch.full((network.bias.shape[1],), torch.inf)
     kept, reached = [weight.detach().clone() for weight in weights], torch.zeros(len(best), dtype=torch.int64)
-    for step in tqdm(range(training.steps + 1), unit="step", disable=None, leave=False):
+    for step in progress("training", "steps", range(training.steps + 1)):
         if step % VALIDATE_EVERY == 0 or step == training.steps:
             outputs = network.over(validation_inputs, validation.domain)
             losses = objectives.validate(objective, outputs, validation)

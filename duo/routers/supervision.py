@@ -5,7 +5,6 @@ drawn independently and uniformly, with replacement, from those of a budget. So 
 all routes of the budget without bias, and so does every sum of terms that are linear in the losses.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from duo.data.evaluation_set import EvaluationSet, grams_of, share_in
 from duo.data.tokenizer import pack
@@ -21,15 +19,13 @@ from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.routable import Routable
 from duo.oracle.branch import attend, logits
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.seeds import stream
 from duo.tables import files
 from duo.terms import BIG, SMALL
 
-log = logging.getLogger(__name__)
-
 ROWS = 16  # sequences that run at once
-SHOWN = 20  # of so many parts, a line of the log where there is no bar
 
 # Log-probabilities [length, vocabulary] of what follows each token of a document [length].
 Predict = Callable[[np.ndarray], Tensor]
@@ -146,14 +142,11 @@ def _parts(documents: int, routes: int, length: int) -> Iterator[tuple[np.ndarra
     compiled code sees one shape.
     """
     count = documents * routes
-    shown = -(-count // (ROWS * SHOWN)) * ROWS
-    with tqdm(total=count * length, unit="loss", unit_scale=True, disable=None, desc="supervision") as progress:
+    with progress("supervision", "losses", total=count * length) as shown:
         for start in range(0, count, ROWS):
             index = np.minimum(np.arange(start, start + ROWS), count - 1)
             yield index // routes, index % routes
-            progress.update(min(ROWS, count - start) * length)
-            if progress.disable and ((start + ROWS) % shown == 0 or start + ROWS >= count):
-                log.info("sequences %d of %d", min(count, start + ROWS), count)
+            shown.update(min(ROWS, count - start) * length)
 
 
 def _score(

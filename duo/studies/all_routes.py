@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from duo.oracle import select
+from duo.progress import progress
 from duo.routes import RouteSpace
 from duo.studies.documents import by_cluster
 
@@ -30,7 +30,7 @@ def document_sums(table: pa.Table, space: RouteSpace, measure: Callable[[np.ndar
     measure(losses [tokens, routes]) gives arrays [tokens, ...]; one document is worked on at a time. what: for the
     progress bar.
     """
-    documents = tqdm(select.by_document(table, space), what, unit=" documents", disable=None)
+    documents = progress(what, "documents", select.by_document(table, space))
     by_document = {}
     for domain, document, rows, losses in documents:
         sums = {name: values.sum(axis=0) for name, values in measure(losses).items()}

@@ -26,18 +26,16 @@ from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 from tokenizers import Tokenizer
 from torch import Tensor
-from tqdm import tqdm
 
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo
+from duo.progress import progress
 from duo.seeds import stream
 from duo.tables.training import HARNESS
 from duo.training.random_routes import final_streams
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)
-log = logging.getLogger(__name__)
-
 DUO_BATCH = 64  # sequences computed at once
 PRETRAINED_BATCH = 16
 # A task of ours in the harness's format, but for its name, its data, and what stands between context and ending.
@@ -100,14 +98,12 @@ class HarnessModel(TemplateLM):
         # Longest first: a batch is padded to its longest row, and memory runs out in the first batch or never.
         by_length = sorted(range(len(requests)), key=lambda index: -len(requests[index][1]) - len(requests[index][2]))
         scores: list[Score] = [(0.0, False)] * len(requests)
-        with tqdm(total=len(requests), unit=" endings", disable=None, desc=self.words) as progress:
+        with progress(self.words, "endings", total=len(requests)) as shown:
             for start in range(0, len(requests), self.batch):
                 batch = by_length[start : start + self.batch]
                 for index, score in zip(batch, self._score([requests[index][1:] for index in batch]), strict=True):
                     scores[index] = score
-                progress.update(len(batch))
-        if progress.disable:
-            log.info("%s: %d endings", self.words, len(requests))
+                shown.update(len(batch))
         return scores
 
     @torch.no_grad()

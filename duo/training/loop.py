@@ -19,9 +19,9 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from duo.errors import InputError
+from duo.progress import progress
 from duo.seeds import stream
 from duo.settings import Training
 from duo.tables import files
@@ -93,7 +93,7 @@ def train(
     log.info("%d steps of %d x %d tokens; %d packed sequences to draw from", steps, settings.batch, length, len(table))
     total = run.seen + steps * settings.batch
     order = schedule({domain: len(rows) for domain, rows in sequences.items()}, mix, total, run.seed)[run.seen :]
-    progress = tqdm(total=steps, initial=trainer.step, unit="step", disable=None, desc=run.name)
+    shown = progress(run.name, "steps", total=steps, initial=trainer.step)
     while trainer.step < steps:
         rows = order[trainer.step * settings.batch : (trainer.step + 1) * settings.batch]
         values = trainer.advance(torch.from_numpy(table[rows].astype(np.int64)))
@@ -104,11 +104,9 @@ def train(
         run.observe(trainer.step, values)
         if run.keep if last else trainer.step % settings.checkpoint_every == 0:
             trainer.save(run.checkpoint)
-        progress.update()
-        progress.set_postfix(loss=f"{values['train']:.3f}", refresh=False)
-        if progress.disable and trainer.step % 100 == 0:
-            log.info("step %d of %d: loss %.3f", trainer.step, steps, values["train"])
-    progress.close()
+        shown.set_postfix(loss=f"{values['train']:.3f}", refresh=False)
+        shown.update()
+    shown.close()
     return trainer.history
 
 

@@ -226,7 +226,7 @@ def test_who_is_told_to_terminate_leaves_nothing(place):
     process = subprocess.Popen(
         [sys.executable, *shlex.split(words)], cwd=place, env=environment(REPOSITORY), stderr=subprocess.PIPE, text=True
     )
-    while "documents 1 of" not in process.stderr.readline():
+    while "departures: 0 of" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) != 0 and {*place.iterdir()} == before

@@ -16,6 +16,14 @@ def test_products_are_of_the_precision_and_sums_are_not(precision, expected):
         assert (x + x).dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("has", "expected"), [({"amx_bf16": True}, "bf16"), ({"avx512_bf16": False, "avx2": True}, "fp32")]
+)
+def test_auto_is_bf16_where_the_processor_multiplies_in_it(monkeypatch, has, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert Device(precision="auto") == Device(precision=expected)
+
+
 def test_only_what_is_to_be_compiled_is():
     def double(x):
         return 2 * x
@@ -38,7 +46,7 @@ def test_a_device_is_that_of_the_settings():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"precision": "fp16"}, "precision 'fp16': should be fp32 or bf16"),
+        ({"precision": "fp16"}, "precision 'fp16': should be auto, fp32 or bf16"),
         ({"name": "gpu"}, "device 'gpu': should be cpu, cuda"),
     ],
 )

@@ -13,8 +13,8 @@ from project import REPOSITORY as ROOT
 
 from duo.errors import InputError
 from duo.tables.training import HISTORY, PRETRAIN_METRICS
-from workflow import record, track, tracker
-from workflow.dag import Dag, hash_of
+from workflow import hashes, track, tracker
+from workflow.dag import Dag
 
 DVC_YAML = """
 stages:
@@ -92,7 +92,7 @@ def write_lock() -> None:
     """dvc.lock as DVC would write it now; JSON is YAML."""
 
     def hashes(paths: tuple[str, ...]) -> list[dict]:
-        return [{"path": path, "hash": "md5", "md5": hash_of(path)} for path in paths]
+        return [{"path": path, "hash": "md5", "md5": hashes.of(path)} for path in paths]
 
     stages = {
         address: {
@@ -155,7 +155,7 @@ def test_a_run_shows_its_stage_and_the_pipeline_sums_up(project: Path) -> None:
     (entry,) = pretrain.inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == (
         "artifacts/tokens/packed.parquet",
-        record.md5("artifacts/tokens/packed.parquet"),
+        hashes.md5("artifacts/tokens/packed.parquet"),
     )
     for run in (found["oracle@1"][0], pretrain):
         assert run.data.tags["mlflow.parentRunId"] == pipeline.info.run_id
