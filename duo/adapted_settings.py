@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from duo.groups import Count, Group, Positive, Seed, Several, Share, require, require_mix
+from duo.groups import Count, Group, Optimizer, Positive, Seed, Several, Share, require, require_mix
 
 
 class Part(Group):
@@ -23,6 +23,7 @@ class Adapted(Group):
     small: Count
     sequence: Several
     batch: Count
+    optimizer: Optimizer
     validation_sequences: Count
     p_big: Share
     p_skip: Share

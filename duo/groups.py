@@ -5,7 +5,7 @@ A check raises ValueError with the key, the value and what would be right; pydan
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,7 @@ Vocabulary = Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS to
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # of the user's choosing; part of file names
 Budgets = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]  # big layers per token
 Mix = dict[str, Share]
+Optimizer = Literal["adamw", "muon"]
 # Ways to choose routes by the names that they get in tables and figures: one of those that duo has, under its own name,
 # or a class of the user's own as module:Class, under any other.
 Choosers = dict[Name, str]

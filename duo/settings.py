@@ -18,6 +18,7 @@ from duo.groups import (
     Mix,
     Name,
     Names,
+    Optimizer,
     Positive,
     Seed,
     Several,
@@ -88,6 +89,7 @@ class Training(Group):
 
     tokens: Count
     batch: Count
+    optimizer: Optimizer
     learning_rate: Positive
     warmup_fraction: Share
     final_lr_ratio: Share

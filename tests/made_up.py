@@ -24,6 +24,7 @@ OPTIMIZER = {
     "learning_rate": 1e-2,
     "warmup_fraction": 0.2,
     "final_lr_ratio": 0.1,
+    "optimizer": "adamw",
     "betas": [0.9, 0.95],
     "weight_decay": 0.1,
     "grad_clip": 1.0,

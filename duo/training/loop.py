@@ -25,10 +25,11 @@ from duo.progress import progress
 from duo.seeds import stream
 from duo.settings import Training
 from duo.tables import files
+from duo.training.muon import Muon
 
 log = logging.getLogger(__name__)
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, as torch names them
+MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # of AdamW and Muon, as torch names them
 Data = dict[str, dict[str, np.ndarray]]  # by split, then by domain: packed rows [rows, sequence length + 1] of ids
 History = list[tuple[int, str, float]]  # step, series, value
 Observer = Callable[[int, dict[str, float]], None]
@@ -134,7 +135,13 @@ class Trainer:
     def __init__(self, objective: TrainingObjective, settings: Training, steps: int, run: TrainingRun):
         self.objective, self.settings, self.steps, self.name = objective, settings, steps, run.name
         self.weights = {key: weight for key, weight in objective.module.named_parameters() if weight.requires_grad}
-        self.optimizer = _optimizer(list(self.weights.values()), settings)
+        self.optimizers = optimizers(objective.module, settings)
+        self.states = {
+            weight: optimizer.state
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for weight in group["params"]
+        }
         self.step, self.history = 0, []
         if run.checkpoint.exists():
             self._resume(run.checkpoint)
@@ -145,8 +152,9 @@ class Trainer:
         InputError where they are not finite, before any weight has changed.
         """
         rate = learning_rate(self.step, self.steps, self.settings)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         loss, more = self.objective.loss(batch, self.step, self.steps)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.grad_clip)
@@ -157,8 +165,9 @@ class Trainer:
                 f"{values['gradient_norm']}; stopped, the last good checkpoint is kept. Try a smaller learning_rate "
                 f"(now {self.settings.learning_rate})"
             )
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.step += 1
         return values
 
@@ -166,7 +175,7 @@ class Trainer:
         """Write weights, moments, step and history to one safetensors file, all at once or not at all."""
         tensors = {f"weight.{name}": weight.detach() for name, weight in self.weights.items()}
         for name, weight in self.weights.items():
-            state = self.optimizer.state.get(weight, {})  # none for a weight that never had a gradient
+            state = self.states[weight].get(weight, {})  # none for a weight that never had a gradient
             tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS if moment in state}
         with files.atomic(path) as temporary:
             safetensors.torch.save_file(
@@ -178,11 +187,12 @@ class Trainer:
             with safe_open(path, "pt", device=str(next(iter(self.weights.values())).device)) as file:
                 self.step = int(file.metadata()["step"])
                 self.history = [tuple(entry) for entry in json.loads(file.metadata()["history"])]
+                known = set(file.keys())
                 for name, weight in self.weights.items():
                     weight.data.copy_(file.get_tensor(f"weight.{name}"))
-                    if f"{MOMENTS[0]}.{name}" in file.keys():  # noqa: SIM118  no mapping, but a file with keys()
-                        moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
-                        self.optimizer.state[weight] = {"step": torch.tensor(float(self.step)), **moments}
+                    moments = {each: file.get_tensor(f"{each}.{name}") for each in MOMENTS if f"{each}.{name}" in known}
+                    if moments:
+                        self.states[weight][weight] = {"step": torch.tensor(float(self.step)), **moments}
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: damaged checkpoint ({error}); delete it to train from the start") from None
         log.info("%s: going on from step %d of %d", self.name, self.step, self.steps)
@@ -232,9 +242,16 @@ def temperature(step: int, steps: int, ends: Sequence[float]) -> float:
     return ends[0] * (ends[1] / ends[0]) ** (step / max(1, steps - 1))
 
 
-def _optimizer(weights: list[Tensor], settings: Training) -> torch.optim.AdamW:
-    """AdamW, with weight decay on matrices alone: norms and biases should not be pulled to zero."""
-    matrices = [weight for weight in weights if weight.ndim >= 2]
-    norms = [weight for weight in weights if weight.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": norms, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
+def optimizers(module: nn.Module, settings: Training) -> list[torch.optim.Optimizer]:
+    """What moves the module's weights: AdamW, or Muon for the matrices and AdamW for embeddings, norms and biases.
+
+    Weight decay is on matrices alone: norms and biases should not be pulled to zero.
+    """
+    embeddings = {part.weight for part in module.modules() if isinstance(part, nn.Embedding)}
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    matrices, norms = ([each for each in weights if (each.ndim >= 2) == wanted] for wanted in (True, False))
+    hidden = [each for each in matrices if each not in embeddings] if settings.optimizer == "muon" else []
+    others = [each for each in matrices if each in embeddings or not hidden]
+    groups = [{"params": others, "weight_decay": settings.weight_decay}, {"params": norms, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
+    return [Muon(hidden, settings.learning_rate, settings.weight_decay), adamw] if hidden else [adamw]

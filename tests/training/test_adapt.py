@@ -20,6 +20,7 @@ ADAPTED = Adapted(
     small=16,
     sequence=LENGTH,
     batch=4,
+    optimizer="adamw",
     validation_sequences=3,
     p_big=0.5,
     p_skip=0.1,

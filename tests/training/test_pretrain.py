@@ -71,9 +71,11 @@ def kill_at(step: int):
     [
         ({}, 0.0),
         ({"precision": "bf16"}, 0.0),
+        ({"optimizer": "muon"}, 0.0),
         ({"p_big": 1.0, "batch": 16, "tokens": 12 * 16 * 10}, 0.0),
         ({"p_skip": 0.2}, 0.0),
         ({}, 0.6),
+        ({"optimizer": "muon"}, 0.6),
     ],
     ids=str,
 )
@@ -96,6 +98,18 @@ def test_resume_is_bitwise(tmp_path, change, big_first):
     assert steps_run == [9, 10]
     assert resumed_history == history
     assert all(equal(weights(whole), weights(resumed)))
+
+
+def test_muon_moves_the_matrices_but_the_embedding_and_adamw_the_rest():
+    duo = Duo(SHAPE)
+    muon, adamw = loop.optimizers(duo, SETTINGS.model_copy(update={"optimizer": "muon"}))
+    moved = {id(weight) for group in muon.param_groups for weight in group["params"]}
+    by_name = {name: id(weight) in moved for name, weight in duo.named_parameters()}
+    assert {name for name, by_muon in by_name.items() if by_muon} == {
+        name for name in by_name if name.startswith("layers.") and "norm" not in name
+    }
+    others = [weight for group in adamw.param_groups for weight in group["params"]]
+    assert len(others) + len(moved) == len(by_name) and not moved & set(map(id, others))
 
 
 def test_big_first_trains_the_big_ffns_and_then_the_small_ones_alone(tmp_path):
