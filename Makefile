@@ -1,4 +1,4 @@
-# make env, make paper, make test, make ui. Needs Linux, make and Python 3.11 or later; everything else goes into .venv.
+# make env, make paper, make test, make slow, make ui. Needs Linux, make and Python 3.11 or later; everything else goes into .venv.
 
 PYTHON ?= python3
 SHELL := /bin/bash
@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: env paper test lint ui lock
+.PHONY: env paper test slow lint ui lock
 
 env: .venv/installed
 
@@ -26,8 +26,13 @@ paper: env
 	python -m duo sync
 	@echo "The report is artifacts/report/index.html; the figures are in artifacts/figures/."
 
+# On all cores; the tests of a file stay together, since they share what is costly to make.
 test: env
-	python -m pytest
+	python -m pytest -m "not slow" --numprocesses auto --maxprocesses 8 --dist loadfile
+	@echo "Left to .ci/run, or \`make slow\`: the smoke experiment by both drivers, killed and resumed; SmolLM2 against transformers; the examples."
+
+slow: env
+	python -m pytest -m slow
 
 lint: env
 	ruff check .

@@ -1,5 +1,6 @@
-"""The smoke experiment by both drivers, at work beside the other tests, which leave a core free."""
+"""The smoke experiment by both drivers, at work beside the other tests; and one thread for each process of tests."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,8 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from project import REPOSITORY, Project, kill
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: two processes of two threads on two cores are slow
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SORT = "python -c 'from workflow import dag; dag.sort_lock()'"
-# The other tests go first. Of cores there are as many as stages of the real experiment need; these here use one each.
+# What else runs goes first. Of cores there are as many as stages of the real experiment need; these here use one each.
 DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice snakemake --cores 4"}
 
 
@@ -23,26 +27,28 @@ policies:
 
 
 class Background:
-    """Projects whose drivers run one after the other, each in a copy of a project;
+    """Projects whose drivers run side by side, each in a copy of a project.
 
     `finished` has a Future of the copy by driver.
     """
 
     def __init__(self, fresh: Project, drivers: dict[str, str]) -> None:
-        self._pool, self._running = ThreadPoolExecutor(1), None
+        self._pool, self._running = ThreadPoolExecutor(len(drivers)), []
         self.finished: dict[str, Future] = {}
         for name, command in drivers.items():
             self.finished[name] = self._pool.submit(self._finish, fresh.copy(fresh.root.parent / name), command)
 
     def _finish(self, project: Project, command: str) -> Project:
-        self._running = project.start(command)
-        assert self._running.wait() == 0, f"{command}\n{project.output()}"
+        running = project.start(command)
+        self._running.append(running)
+        assert running.wait() == 0, f"{command}\n{project.output()}"
         return project
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._running and self._running.poll() is None:
-            kill(self._running)
+        for running in self._running:
+            if running.poll() is None:
+                kill(running)
 
 
 @pytest.fixture(scope="session")
