@@ -26,7 +26,7 @@ paper: env
 	python -m duo sync
 	@echo "The report is artifacts/report/index.html; the figures are in artifacts/figures/."
 
-# On all cores; the tests of a file stay together, since they share what is costly to make.
+# On up to eight cores; the tests of a file stay together, since they share what is costly to make.
 test: env
 	python -m pytest -m "not slow" --numprocesses auto --maxprocesses 8 --dist loadfile
 	@echo "Left to .ci/run, or \`make slow\`: the smoke experiment by both drivers, killed and resumed; SmolLM2 against transformers; the examples."

@@ -21,10 +21,10 @@ def progress(
 
     what: is done; unit: what is counted, in the plural.
     """
-    words = {"desc": what, "unit": f" {unit}", "total": total, "initial": initial, "unit_scale": True}
+    words = {"desc": what, "unit": f" {unit}", "total": total, "initial": initial, "unit_scale": (total or 0) >= 10_000}
     if sys.stderr.isatty():
         return tqdm(items, **words)
-    return _Lines(items, **words, mininterval=INTERVAL, maxinterval=INTERVAL, file=io.StringIO())
+    return _Lines(items, **words, mininterval=INTERVAL, miniters=1, file=io.StringIO())
 
 
 class _Lines(tqdm):
@@ -39,7 +39,7 @@ class _Lines(tqdm):
         rate = (done - now["initial"]) / elapsed if elapsed else 0
         if rate:
             said.append(f"{self.format_interval(elapsed)} passed")
-            said.append(f"{rate:.3g}{now['unit']} a second" if rate < 1000 else f"{_short(rate)}{now['unit']} a second")
+            said.append(f"{_short(rate) if rate >= 100 else f'{rate:.2g}'}{now['unit']} a second")
             if total and done < total:
                 said.append(f"{self.format_interval((total - done) / rate)} left")
         log.info(", ".join([*said, *([now["postfix"]] if now["postfix"] else [])]))

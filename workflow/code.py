@@ -33,10 +33,11 @@ FOLDERS = ("duo", "workflow", USERS)
 ARTIFACTS = "artifacts/code"
 CACHE = Path(".pipeline/syntax.cache")
 # Files that can't change what a stage makes (tests/workflow/test_code.py): they check the params, whose values DVC
-# tracks, run a script, and show its curves.
+# tracks, run a script, and show its curves and how far it has come.
 OBSERVERS = {
     *(
         "duo/groups.py",
+        "duo/progress.py",
         "duo/data/sources.py",
         "duo/settings.py",
         "duo/trend_settings.py",

@@ -196,7 +196,7 @@ class Dag:
         ]
         if pending:
             yield f"{path}: {', '.join(pending)} will run"
-        elif self._lockedhash_of(path) != before:
+        elif self._locked_hash(path) != before:
             yield f"{path}: {'changed' if before else 'is a new dependency'}"
 
     def _locked_hash(self, path: str) -> str | None:

@@ -44,5 +44,5 @@ def run(
         transformer.save(duo, temporary)
     per_step = settings.batch * shape.sequence
     outs.history.write(loop.history_columns(history, per_step))
-    outs.metrics.write(loop.final_values(history, per_step))
+    outs.metrics.write(loop.final_values(history, per_step) | {"precision": device.precision})
     run.remove_checkpoints()

@@ -61,7 +61,9 @@ def run(
     length = next(iter(data["train"].values())).shape[1] - 1
     outs.history.write(loop.history_columns(history, settings.batch * length))
     where = Device.of(runtime, precision)
-    found = gate.score(routed, one, settings.temperature[1], sample.tokens, sample.labels, where)
+    following = np.concatenate([sample.tokens[:, 1 : 1 + sample.context], sample.labels], axis=1)
+    scored = gate.score(routed, one, settings.temperature[1], sample.tokens, following, where)
+    found = {kind: {key: each[:, sample.context :] for key, each in arrays.items()} for kind, arrays in scored.items()}
     parts = [
         {"kind": [kind] * sample.labels.size} | sample.columns() | {key: each.ravel() for key, each in arrays.items()}
         for kind, arrays in found.items()

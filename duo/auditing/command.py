@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--blocks", type=int, metavar="B", help="divide the layers into B blocks that are left out as one")
     add("--skip", choices=("ffn", "layer"), default="ffn", help="what of a layer is left out; %(default)s")
     add("--documents", type=int, default=16, metavar="N", help="how many texts; %(default)s")
-    add("--tokens", type=int, default=128, metavar="N", help="how many tokens of each; %(default)s")
+    add("--tokens", type=int, default=128, metavar="N", help="how many tokens of each are scored; %(default)s")
     add("--out", type=Path, default=Path("audit"), metavar="FOLDER", help="where to leave what is found; %(default)s")
     add("--precision", choices=("auto", "bf16", "fp32"), default="auto", help="of matrix products; %(default)s")
     add("--device", default="cpu", help="cpu, cuda or another of torch's; %(default)s")

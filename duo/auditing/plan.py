@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from duo.errors import InputError
 from duo.model.device import Device
+from duo.model.pretrained import CONTEXT
 from duo.model.routable import Routable
 from duo.oracle.tree import LOGITS, ROWS, Enumerator
 from duo.routes import RouteSpace
@@ -57,7 +58,7 @@ def plan(model: Any, enumerator: Enumerator, documents: int, tokens: int) -> Pla
     space, parts = enumerator.space, enumerator.model
     vocabulary, width = parts.outputs.shape
     weights = sum(each.numel() for each in model.parameters())
-    by_token = documents * tokens
+    read = CONTEXT + tokens  # by the layers; what is scored makes work at the leaves alone
     layer, ffn = _layer_flops(model, parts)
     skipped = layer - ffn if enumerator.scope == "ffn" else 0
     block = space.layers // space.places
@@ -67,14 +68,14 @@ def plan(model: Any, enumerator: Enumerator, documents: int, tokens: int) -> Pla
         for whole, leaving in zip(prefixes, (_routes(space, place, 1) for place in range(space.places)), strict=False)
     )
     leaf = 2 * vocabulary * width
-    flops += len(space) * leaf + PASSES * (space.layers * layer + leaf)
-    size = max(1, enumerator.chunk // tokens)
-    streams = sum(6 * min(size, count) for count in prefixes[1:]) * tokens * width  # that wait, and their children
-    streams += 24 * size * tokens * width  # within one layer
+    flops = documents * (read * (flops + PASSES * space.layers * layer) + tokens * (len(space) + PASSES) * leaf)
+    size = max(1, enumerator.chunk // read)
+    streams = sum(6 * min(size, count) for count in prefixes[1:]) * read * width  # that wait, and their children
+    streams += 24 * size * read * width  # within one layer
     words = (space.departures + 8) * tokens * vocabulary
     kept = (5 * documents + 6) * tokens * len(space)
     numbers = max(2 * weights, weights + streams + words + kept + 6 * max(LOGITS, ROWS * vocabulary))
-    return Plan(len(space), documents, tokens, float(flops * by_token), 4 * numbers)
+    return Plan(len(space), documents, tokens, float(flops), 4 * numbers)
 
 
 def _routes(space: RouteSpace, places: int, fewer: int = 0) -> int:

@@ -21,7 +21,8 @@ def find(pattern: str, seed: int) -> list[Path]:
 
 
 def windows(paths: list[Path], tokenizer: Any, documents: int, tokens: int) -> tuple[list[str], np.ndarray]:
-    """Names of the first texts that are long enough and not alike, and their first ids [documents, tokens + 2].
+    """Names of the first texts that are long enough and not alike, and their first ids [documents, tokens + 2],
+    as pretrained.window has them.
 
     A name is the path from the folder that all have in common. InputError where a text is not UTF-8, or there are fewer
     of them.
@@ -35,8 +36,8 @@ def windows(paths: list[Path], tokenizer: Any, documents: int, tokens: int) -> t
         if len(found) == documents:
             return list(found.values()), np.array(list(found), np.int64)
     raise InputError(
-        f"--text: {len(found)} of {len(paths)} texts have {tokens + 1} tokens or more and begin unlike the others; "
-        f"should be {documents}: give more text, or ask for fewer --documents or --tokens"
+        f"--text: {len(found)} of {len(paths)} texts have {pretrained.CONTEXT + tokens} tokens or more and begin unlike "
+        f"the others; should be {documents}: give more text, or ask for fewer --documents or --tokens"
     )
 
 

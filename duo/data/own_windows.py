@@ -12,18 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
-from duo.data import spans
+from duo.data import evaluation_set, spans
 from duo.data import tokenizer as tokenizers
+from duo.data.evaluation_set import EvaluationSet
 from duo.data.spans import Texts
 from duo.errors import InputError
 from duo.model.pretrained import CONTEXT, beginning
 from duo.tables.data import OWN_WINDOWS
 
 
+def read(model: str, split: str) -> EvaluationSet:
+    """The evaluation set of a split for a pretrained model, from OWN_WINDOWS."""
+    return evaluation_set.of_windows(OWN_WINDOWS.read(model=model, split=split), CONTEXT)
+
+
 def choose(
     windows: pa.Table, texts: Texts, ours: Tokenizer, theirs: Any, vocabulary: int, documents: int, tokens: int
 ) -> pa.Table:
-    """OWN_WINDOWS: in every domain, the first places whose documents have so many tokens.
+    """OWN_WINDOWS: in every domain, the first places whose documents have so many tokens, and CONTEXT to be read first.
 
     windows: EVALUATION_SET of one split, tokens being `ours`'s. theirs: the model's tokenizer, of transformers;
     vocabulary: of the model. InputError where a domain has fewer such places, or a token is none of the model's.
@@ -35,7 +41,7 @@ def choose(
         if len(found) < documents:
             raise InputError(
                 f"domain {domain!r}: {len(found)} of {len(places)} windows of the evaluation set are of documents with "
-                f"{tokens} tokens of the pretrained model; should be {documents}"
+                f"{CONTEXT + tokens} tokens of the pretrained model; should be {documents}"
             )
         rows += found
     most = max(max(row["tokens"]) for row in rows)

@@ -16,7 +16,6 @@ from duo.tables import pretrained as tables
 from duo.terms import (
     ALL_BIG,
     FIXED,
-    ISOLATED,
     JOINT,
     MATCHED,
     ORACLE,
@@ -101,7 +100,7 @@ def shown(budget: int) -> dict[str, Statistic]:
         "of it, luck": gain_statistics.luck(OWN, budget),
         "foreseen by the model": gain_statistics.foreseeable(OWN, ALL_BIG, budget),
         "not explained": gain_statistics.unexplained(OWN, budget),
-        "best fixed route": joint_statistics.gain(SHARED, FIXED, ISOLATED, budget),
+        "best fixed route": joint_statistics.gain(SHARED, FIXED, JOINT, budget),
         "oracle, joint": joint_statistics.gain(SHARED, ORACLE, JOINT, budget),
         "foreseen by the model, joint": joint_statistics.gain(SHARED, OWN, JOINT, budget),
     }
@@ -125,7 +124,7 @@ def parts(statistics: pa.Table, tried: Tried) -> base.Picture:
         f"What is gained over {tried.model} as it is by routes that {tried.doing}, token by token. "
         "Luck: what the oracle would gain over the routes that the model's own calibrated prediction prefers, "
         "if labels came as it says. Isolated: each route was tried with all tokens on it; joint: in one run, each "
-        "token on its own. "
+        "token on its own, and the one that begins the text on none. "
         f"Left of 0 is worse than the model as it is. {_described(tried)}"
     )
     return base.Picture(figure, f"{tried.routes}: what an oracle over the layers gains, and how much is luck", caption)

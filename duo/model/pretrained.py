@@ -10,7 +10,9 @@ import torch
 
 from duo.errors import InputError
 
-CONTEXT = 1  # tokens of a window that are neither scored nor routed: the one that begins a text
+# Tokens of a window that are read alone: the one that begins a text. What follows it is not scored; it takes the route
+# under trial with all others, and none of its own where each token has one.
+CONTEXT = 1
 
 
 def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
@@ -89,8 +91,8 @@ def window(tokenizer: Any, text: str, tokens: int) -> list[int] | None:
     chat model says something else, so what follows it is not scored.
     """
     start = beginning(tokenizer)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"][: tokens + 1]
-    return [start, *ids] if len(ids) == tokens + 1 else None
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][: CONTEXT + tokens]
+    return [start, *ids] if len(ids) == CONTEXT + tokens else None
 
 
 def beginning(tokenizer: Any) -> int:

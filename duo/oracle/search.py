@@ -369,7 +369,7 @@ def find(
     _check(sample, losses)
     found = {domain: {} for domain in sample.domains}
     keys = list(product(found, settings.budgets, settings.methods))
-    for domain, budget, method in progress("search", "of budgets and methods", keys):
+    for domain, budget, method in progress("search", "searches", keys):
         routes, parts = Routes(layers, budget), []
         for index in np.flatnonzero(np.array(sample.domains) == domain):
             document = sample.documents[index]

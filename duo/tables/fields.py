@@ -24,7 +24,7 @@ CLUSTER = field(
     pa.string(),
     "what the document shares with others that are not independent of it: its package, or itself",
 )
-POSITION = field("position", pa.int32(), "index of the predicted token in its window of the document")
+POSITION = field("position", pa.int32(), "index of the predicted token among those of its window that are scored")
 BUDGET = field("budget", pa.int32(), "big layers per token")
 LAYER = field("layer", pa.int32(), "0 is next to the embedding")
 STRATEGY = field(

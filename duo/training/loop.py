@@ -29,7 +29,7 @@ from duo.training.muon import Muon
 
 log = logging.getLogger(__name__)
 
-MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # of AdamW and Muon, as torch names them
+MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}  # of weights, as torch names them
 Data = dict[str, dict[str, np.ndarray]]  # by split, then by domain: packed rows [rows, sequence length + 1] of ids
 History = list[tuple[int, str, float]]  # step, series, value
 Observer = Callable[[int, dict[str, float]], None]
@@ -136,8 +136,8 @@ class Trainer:
         self.objective, self.settings, self.steps, self.name = objective, settings, steps, run.name
         self.weights = {key: weight for key, weight in objective.module.named_parameters() if weight.requires_grad}
         self.optimizers = optimizers(objective.module, settings)
-        self.states = {
-            weight: optimizer.state
+        self.movers = {
+            weight: optimizer
             for optimizer in self.optimizers
             for group in optimizer.param_groups
             for weight in group["params"]
@@ -175,8 +175,9 @@ class Trainer:
         """Write weights, moments, step and history to one safetensors file, all at once or not at all."""
         tensors = {f"weight.{name}": weight.detach() for name, weight in self.weights.items()}
         for name, weight in self.weights.items():
-            state = self.states[weight].get(weight, {})  # none for a weight that never had a gradient
-            tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS if moment in state}
+            optimizer = self.movers[weight]
+            if state := optimizer.state.get(weight):  # none for a weight that never had a gradient
+                tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS[type(optimizer)]}
         with files.atomic(path) as temporary:
             safetensors.torch.save_file(
                 tensors, temporary, metadata={"step": str(self.step), "history": json.dumps(self.history)}
@@ -190,9 +191,10 @@ class Trainer:
                 known = set(file.keys())
                 for name, weight in self.weights.items():
                     weight.data.copy_(file.get_tensor(f"weight.{name}"))
-                    moments = {each: file.get_tensor(f"{each}.{name}") for each in MOMENTS if f"{each}.{name}" in known}
-                    if moments:
-                        self.states[weight][weight] = {"step": torch.tensor(float(self.step)), **moments}
+                    moments = MOMENTS[type(self.movers[weight])]
+                    if f"{moments[0]}.{name}" in known:
+                        state = {moment: file.get_tensor(f"{moment}.{name}") for moment in moments}
+                        self.movers[weight].state[weight] = {"step": torch.tensor(float(self.step)), **state}
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: damaged checkpoint ({error}); delete it to train from the start") from None
         log.info("%s: going on from step %d of %d", self.name, self.step, self.steps)

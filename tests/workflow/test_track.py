@@ -91,15 +91,15 @@ def write_artifacts() -> None:
 def write_lock() -> None:
     """dvc.lock as DVC would write it now; JSON is YAML."""
 
-    def hashes(paths: tuple[str, ...]) -> list[dict]:
+    def entries(paths: tuple[str, ...]) -> list[dict]:
         return [{"path": path, "hash": "md5", "md5": hashes.of(path)} for path in paths]
 
     stages = {
         address: {
             "cmd": stage.cmd,
-            "deps": hashes(stage.deps),
+            "deps": entries(stage.deps),
             "params": {"params.yaml": stage.params},
-            "outs": hashes(stage.outs),
+            "outs": entries(stage.outs),
         }
         for address, stage in Dag().stages.items()
     }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from duo.data import evaluation_set
+from duo.data import own_windows
 from duo.model import extended, pretrained
 from duo.routers import gate
 from duo.tables.adapted import (
@@ -13,7 +13,7 @@ from duo.tables.adapted import (
     ADAPTED_ROUTER_METRICS,
     SMALL_FFNS,
 )
-from duo.tables.data import OWN_WINDOWS, packed
+from duo.tables.data import packed
 from duo.tables.pretrained import PRETRAINED
 from duo.training import variants
 from workflow import compute, routing, stage
@@ -27,7 +27,7 @@ def main(name: str) -> None:
     adapted = params.adapted[one.model]
     theirs, _ = pretrained.load(str(PRETRAINED.path(model=one.model)))
     backbone = extended.load(SMALL_FFNS.path(model=one.model), theirs.to(params.runtime.device))
-    sample = evaluation_set.of_windows(OWN_WINDOWS.read(model=one.model, split="test"))
+    sample = own_windows.read(one.model, "test")
     data = {split: packed(split, ADAPTED_PACKED.instance(model=one.model)) for split in ("train", "validation")}
     settings = variants.adapting(adapted, adapted.router, params.router)
     asked, precision = routing.Asked(one, settings, params.skips.scope, params.seed), params.route_losses.precision

@@ -6,7 +6,7 @@ the chosen routes run jointly.
 
 from typing import NamedTuple
 
-from duo.data import evaluation_set
+from duo.data import own_windows
 from duo.data.evaluation_set import EvaluationSet
 from duo.model import decoders, extended, pretrained
 from duo.model.device import Device
@@ -16,7 +16,6 @@ from duo.oracle.tree import Enumerator
 from duo.pretrained_settings import PretrainedRoutes
 from duo.tables import pretrained as tables
 from duo.tables.adapted import SMALL_FFNS
-from duo.tables.data import OWN_WINDOWS
 from duo.tables.pretrained import PRETRAINED
 from duo.terms import ALL_BIG, OWN
 from workflow import compute, stage, subject
@@ -42,10 +41,7 @@ def load(name: str, asked: PretrainedRoutes, where: Device, chunk: int) -> Subje
     with stage.advice(f"pretrained_routes.{name} in params.yaml asks for it"):
         space = subject.routes(asked, len(decoder.layers))
         enumerator = Enumerator(decoder, space, where, chunk, asked.scope)
-    test, validation = (
-        evaluation_set.of_windows(OWN_WINDOWS.read(model=asked.model, split=split), pretrained.CONTEXT)
-        for split in ("test", "validation")
-    )
+    test, validation = (own_windows.read(asked.model, split) for split in ("test", "validation"))
     return Subject(enumerator, test.truncate(asked.documents) if asked.documents else test, validation)
 
 

@@ -1,7 +1,8 @@
 """The places of the evaluation set in the tokens of a pretrained model; one model."""
 
 from duo.data import own_windows, spans, tokenizer
-from duo.model import pretrained
+from duo.errors import InputError
+from duo.model import decoders, pretrained
 from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
 from duo.tables.pretrained import PRETRAINED, WINDOW_METRICS
 from workflow import stage
@@ -13,6 +14,11 @@ def main(name: str) -> None:
     texts = spans.texts({domain: DOCUMENTS.read(["id", "text"], domain=domain) for domain in params.corpus})
     model, theirs = pretrained.load(str(PRETRAINED.path(model=name)), f"pretrained.{name}")
     vocabulary, ours, asked = model.get_output_embeddings().weight.shape[0], tokenizer.load(), params.pretrained_windows
+    most = decoders.routable(model).positions - pretrained.CONTEXT
+    if asked.tokens > most:
+        raise InputError(
+            f"params.yaml: pretrained_windows.tokens: {asked.tokens} is above {most}, what {name} can score"
+        )
     counts = {}
     for split, documents in {"test": asked.documents, "validation": asked.validation_documents}.items():
         with stage.advice("pretrained_windows in params.yaml asks for them"):
