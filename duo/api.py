@@ -66,9 +66,9 @@ def losses(
     model: on `device`; a Duo, a model of transformers (whose FFNs are the big ones), or anything with the methods of
     duo.Routable. tokens, labels [documents, length]: ids, and the ids that follow them. space: by default every layer
     small or big. budget: only routes with exactly so many big layers, whose codes are space.with_budget(budget).
-    scope: what a skip leaves out, the "ffn" or the whole "layer". precision: fp32, bf16, or auto, which is bf16 where the
-    device multiplies in it. compile: by torch.compile, which pays for many documents and routes. chunk: (route, token)
-    pairs computed at once, which bounds the memory. InputError where these don't fit together.
+    scope: what a skip leaves out, the "ffn" or the whole "layer". precision: fp32, bf16, or auto, which is bf16 where
+    the device multiplies in it. compile: by torch.compile, which pays for many documents and routes. chunk: (route,
+    token) pairs computed at once, which bounds the memory. InputError where these don't fit together.
     """
     model = _routable(model)
     space = space or RouteSpace(len(model.layers))
@@ -178,10 +178,10 @@ def audit(
     what routes gain that see no label (duo.studies.departures.ByDepartures). The prediction is taken at the temperature
     that suits the other half of the documents; .calibration has it, and how well the prediction fits.
 
-    tokens [documents, context + length + 1]: ids, of which tokens[:, context + 1:] are scored. context: 1 where the first
-    is the token that begins a text, behind which a model can't know where the text begins. departures: how many layers,
-    or blocks of them, may take another choice, None being all; choices: which there are; the rest as in RouteSpace and
-    `losses`.
+    tokens [documents, context + length + 1]: ids, of which tokens[:, context + 1:] are scored. context: 1 where the
+    first is the token that begins a text, behind which a model can't know where the text begins. departures: how many
+    layers, or blocks of them, may take another choice, None being all; choices: which there are; the rest as in
+    RouteSpace and `losses`.
     InputError of fewer than two documents.
     """
     model = _routable(model)

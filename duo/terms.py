@@ -11,7 +11,6 @@ ALL_BIG, ALL_SMALL, RANDOM = "all_big", "all_small", "random"
 
 # For whom a route is chosen: the best of every token, of all tokens of a document, of all of a domain; and no choice.
 ORACLE, SEQUENCE, FIXED, MEAN = "oracle", "sequence", "fixed", "mean"
-# The best of every token but the first of a window, which stays on the reference route.
 # The best of some routes drawn by chance, for all tokens alike or for each token anew.
 RANDOM_ALL, RANDOM_TOKEN = "random_all", "random_token"
 # How a budget of big layers is met: by every token, or by their mean.

@@ -4,6 +4,7 @@ after a kill, scored on the held-out tokens, saved.
 
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from duo.data.evaluation_set import EvaluationSet

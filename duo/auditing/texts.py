@@ -36,8 +36,8 @@ def windows(paths: list[Path], tokenizer: Any, documents: int, tokens: int) -> t
         if len(found) == documents:
             return list(found.values()), np.array(list(found), np.int64)
     raise InputError(
-        f"--text: {len(found)} of {len(paths)} texts have {pretrained.CONTEXT + tokens} tokens or more and begin unlike "
-        f"the others; should be {documents}: give more text, or ask for fewer --documents or --tokens"
+        f"--text: {len(found)} of {len(paths)} texts have {pretrained.CONTEXT + tokens} tokens or more and begin "
+        f"unlike the others; should be {documents}: give more text, or ask for fewer --documents or --tokens"
     )
 
 

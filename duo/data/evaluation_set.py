@@ -42,7 +42,7 @@ class EvaluationSet:
 
     @property
     def context(self) -> int:
-        """How many tokens of each window are read alone: what follows them is not scored, and nothing chooses for them."""
+        """How many tokens of each window are read alone: nothing chooses for them, nor scores what follows them."""
         return self.tokens.shape[1] - self.labels.shape[1]
 
     def take(self, rows: slice | np.ndarray) -> "EvaluationSet":

@@ -34,8 +34,8 @@ def walk(enumerator: Enumerator, tokens: np.ndarray, labels: np.ndarray, seed: i
     """Walk the tree of each document, one after the other, so that memory is that of one; shows its progress.
 
     labels [documents, length], of two documents or more; tokens [documents, length] or more, the first of which are
-    read alone. seed: of the labels that are sampled. InputError where
-    the enumerator's space is not bounded by departures, or leaves one route, or a loss is not finite.
+    read alone. seed: of the labels that are sampled. InputError where the enumerator's space is not bounded by
+    departures, or leaves one route, or a loss is not finite.
     """
     space = enumerator.space
     if not space.departures or len(space) < 2:

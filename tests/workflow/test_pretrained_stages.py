@@ -101,7 +101,7 @@ def test_from_the_files_of_a_model_to_what_the_page_says(experiment):
         text = texts[row["domain"], row["document"]]
         assert row["tokens"][0] == 128, "the token that begins a text"
         assert "".join(map(chr, row["tokens"][1:])) == text[row["start"] : row["start"] + 13]
-        assert row["bytes"] == 12, "of what is scored, and that not by the token that begins a text"
+        assert row["bytes"] == 12, "of what is scored"
         assert row["start"] == 0 or text[row["start"]] == " ", "from a whole word on"
     for name, (routes, budgets) in {
         "tiny-layers": (11, [2, 3, 4]),
@@ -182,7 +182,7 @@ def test_too_little_text_and_no_weights_are_one_error_each(experiment, tmp_path,
         update={"pretrained_windows": PretrainedWindows(documents=3, validation_documents=2, tokens=999)}
     )
     monkeypatch.setattr(pretrained_windows, "load_params", lambda: longer)
-    message = r"domain 'text': 0 of 5 windows of the evaluation set are of documents with 999 tokens .*; should be 3"
+    message = r"domain 'text': 0 of 5 windows of the evaluation set are of documents with 1000 tokens .*; should be 3"
     with pytest.raises(InputError, match=message):
         pretrained_windows.main("tiny")
     for weights in (tmp_path / "theirs").glob("*.safetensors"):
