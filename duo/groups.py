@@ -20,6 +20,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # of the u
 Budgets = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]  # big layers per token
 Mix = dict[str, Share]
 Optimizer = Literal["adamw", "muon"]
+SearchMethod = Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]
 # Ways to choose routes by the names that they get in tables and figures: one of those that duo has, under its own name,
 # or a class of the user's own as module:Class, under any other.
 Choosers = dict[Name, str]

@@ -20,6 +20,7 @@ from duo.groups import (
     Names,
     Optimizer,
     Positive,
+    SearchMethod,
     Seed,
     Several,
     Share,
@@ -52,8 +53,6 @@ from duo.terms import (
     STRATEGIES,
 )
 from duo.trend_settings import Trend, TrendPoint
-
-Method = Literal["random", "mcts", "evolution", "beam", "one_flip", "two_flip", "additive"]
 
 
 class Runtime(Group):
@@ -326,7 +325,7 @@ class Learning(Group):
 class Search(Group):
     """Searches for a token's best route that may look at few routes; `duo.oracle.search` runs them."""
 
-    methods: Annotated[list[Method], Field(min_length=1)]
+    methods: Annotated[list[SearchMethod], Field(min_length=1)]
     documents: Several
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     evaluations: Count

@@ -84,7 +84,7 @@ def test_it_runs_in_a_fresh_folder_and_leaves_one(place, finished):
     assert sorted(path.name for path in (place / "found").iterdir()) == FILES
     assert sorted(path.name for path in place.iterdir() if path.name != "my-losses.parquet")[:1] == ["found"]
     said = r"11 routes, 4 documents of 12 tokens: 528 losses; about [\d.]+ MFLOP; at most about [\d.]+ MB of memory, "
-    assert re.search(said, finished.stderr) and "documents 4 of 4" in finished.stderr
+    assert re.search(said, finished.stderr) and "departures: 528 of 528 losses" in finished.stderr
 
 
 def test_it_says_what_the_function_says(place, finished):

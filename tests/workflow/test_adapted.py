@@ -111,6 +111,7 @@ def project(tmp_path, monkeypatch):
         "small": 4,
         "sequence": 16,
         "batch": 4,
+        "optimizer": "adamw",
         "validation_sequences": 4,
         "p_big": 0.5,
         "p_skip": 0.0,
