@@ -80,7 +80,7 @@ def race(contestants: dict[str, Contestant], rounds: int, calls: int = 1) -> dic
     turns = [(number, name) for number in range(rounds + 1) for name in contestants]
     with progress("benchmark", "turns", turns) as shown:
         for number, name in shown:
-            shown.set_postfix_str(name)
+            shown.set_postfix_str(name, refresh=False)
             start = time.perf_counter()
             for _ in range(calls):
                 contestants[name].run()

@@ -205,7 +205,10 @@ def test_intervals_are_those_of_the_studies():
             "budget 4: should be a whole number from 0 to .*3",
         ),
         (lambda: duo.losses(MODEL_UNDER_TEST, TOKENS, LABELS, duo.RouteSpace(2)), "space: routes over 2 layers, but"),
-        (lambda: duo.losses(MODEL_UNDER_TEST, TOKENS, LABELS, precision="fp8"), "precision 'fp8': should be fp32"),
+        (
+            lambda: duo.losses(MODEL_UNDER_TEST, TOKENS, LABELS, precision="fp8"),
+            "precision 'fp8': should be auto, fp32",
+        ),
         (lambda: duo.oracle(np.zeros((2, 4)), SPACE, 1), r"losses: \(4,\) routes, should be 8"),
         (lambda: duo.oracle(np.zeros((2, 8)), SPACE, -1), "budget -1: should be a whole number from 0 to .*3"),
         (lambda: duo.null(MODEL_UNDER_TEST, TOKENS, SPACE, []), "budget: none is given"),

@@ -63,7 +63,7 @@ def test_params_are_declared_and_checked_and_nothing_is_made_of_them(file):
 
 
 def test_what_declares_runs_or_shows_is_all_that_is_left_out():
-    assert {*DECLARE, "workflow/stage.py", "workflow/track.py"} == code.OBSERVERS
+    assert {*DECLARE, "duo/progress.py", "workflow/stage.py", "workflow/track.py"} == code.OBSERVERS
 
 
 @pytest.mark.parametrize("file", DECLARE[:-1])
@@ -126,6 +126,7 @@ def test_nothing_but_declarations_and_reading_is_taken_from_observers(tmp_path, 
             at: {name for name, value in vars(module).items() if isinstance(value, type)}
             for at, module in modules.items()
         },
+        "duo.progress": {"progress"},
         "workflow.params": READ | {"Params"},
         "workflow.stage": set(),
         "workflow.track": set(),

@@ -110,7 +110,7 @@ def new_table_of_a_family(project: Project) -> None:
 
 
 def changed_line_of_the_tree(project: Project) -> None:
-    project.replace("duo/oracle/tree.py", "log = logging.getLogger(__name__)", "log = logging.getLogger('tree')")
+    project.replace("duo/oracle/tree.py", "ROWS = 512", "ROWS = 256")
 
 
 def changed_training_of_one_model(project: Project) -> None:
