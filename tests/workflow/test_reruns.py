@@ -71,7 +71,7 @@ def test_prose_and_observers_make_code_due_alone(real, change):
 
 
 def test_prose_runs_code_alone_by_both_drivers(real):
-    real.replace("duo/oracle/tree.py", "import logging\n", "import logging  # said aside\n")
+    real.replace("duo/oracle/tree.py", "import torch\n", "import torch  # said aside\n")
     assert re.findall(r"^rule (\w+):", real.run("snakemake -n").stdout, re.MULTILINE) == ["code", "all"]
     assert re.findall(r"^Running stage '(.+)'", real.run("dvc repro").stdout, re.MULTILINE) == ["code"]
     assert due() == set() and real.run("dvc status -q").returncode == 0
@@ -80,7 +80,7 @@ def test_prose_runs_code_alone_by_both_drivers(real):
 def test_what_snakemake_makes_of_code_is_what_dvc_expects(real):
     """Though a directory is among its outs, in which Snakemake would leave a file of its own."""
     real.replace("workflow/Snakefile", 'shell("python -m duo sync")', "pass")
-    real.replace("duo/oracle/tree.py", "import logging\n", "import logging  # said aside\n")
+    real.replace("duo/oracle/tree.py", "import torch\n", "import torch  # said aside\n")
     real.run("snakemake --cores 1")
     assert real.run("dvc status -q").returncode == 0 and due() == set()
     assert "Nothing to be done" in real.run("snakemake -n").stdout
