@@ -19,7 +19,13 @@ env: .venv/installed
 	.venv/bin/python -m pip check
 	touch $@
 
-paper: env
+# `make paper FIRST=` goes without.
+FIRST := .pipeline/first/artifacts/figures/headline.png
+
+$(FIRST): | .venv/installed
+	python -m duo first
+
+paper: env $(FIRST)
 	python -m duo check
 	dvc repro
 	python -c 'from workflow import dag; dag.sort_lock()'

@@ -30,7 +30,13 @@ def merge(target: Any, patch: Any) -> None:
 
 
 def use(file: str, params: Path = Path("params.yaml")) -> None:
-    """Merge `file` into params.yaml, which keeps its comments. Checked first: what would not load changes nothing."""
+    """Merge `file` into params.yaml, and say so."""
+    change(params, Path(file))
+    print(f"{params}: changed as {file} says; `git checkout {params}` takes it back")
+
+
+def change(params: Path, file: Path) -> None:
+    """Merge `file` into params, which keep their comments. Checked first: what would not load changes nothing."""
     from ruamel.yaml import YAML
 
     from duo.tables.files import atomic
@@ -39,7 +45,7 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
     yaml = YAML()  # the round-trip loader: keeps comments, and like the safe one makes no objects of a tag's choosing
     yaml.preserve_quotes, yaml.width = True, 4096
     yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
-    values, patch = (read_yaml(path, yaml) for path in (params, Path(file)))
+    values, patch = (read_yaml(path, yaml) for path in (params, file))
     merge(values, patch)
     _in_line_where_empty(values)
     with atomic(params) as temporary:
@@ -49,7 +55,6 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
             load_params(temporary)
         except InputError as error:
             raise InputError(str(error).replace(str(temporary), f"{params} with {file}")) from None
-    print(f"{params}: changed as {file} says; `git checkout {params}` takes it back")
 
 
 def _in_line_where_empty(values: Any) -> None:
@@ -89,6 +94,17 @@ def prune(dry_run: bool) -> None:
 
     for line in dag.prune(dry_run):
         print(f"{'would remove' if dry_run else 'removed'} {line}")
+
+
+def first() -> None:
+    """Run a small experiment within minutes, and say where its figure 4b is."""
+    from workflow import first as small
+    from workflow import stage
+
+    small.lay_out(Path.cwd())
+    with stage.advice("`make paper FIRST=` goes on without the first picture"):
+        change(small.FOLDER / "params.yaml", Path("params/first.yaml"))
+    print(f"The first picture is {small.run()}: figure 4b of the small run that params/first.yaml describes.")
 
 
 def sync() -> None:
@@ -143,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     verb(prune, "remove artifacts, checkpoints and records that no longer belong to the DAG").add_argument(
         "--dry-run", action="store_true", help="only list them"
     )
+    verb(first, "make figure 4b of a small run within minutes")
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
     command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))

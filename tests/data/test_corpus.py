@@ -113,6 +113,22 @@ def test_wheel_is_fetched_once_and_mended_when_its_cached_file_is_damaged(index)
     assert corpus.read(domain, "code") == first
 
 
+def test_wheels_that_are_missing_are_fetched_by_one_call_of_pip(index, monkeypatch):
+    entries = [wheel(index, name, {f"{name}/a.py": f"{name} = 1"}) for name in ("box", "bag", "bin")]
+    called, run = [], subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: called.append(command) or run(command, **options))
+    found = corpus.read(wheels(*entries), "code")
+    assert [document.text for document in found] == ["box = 1", "bag = 1", "bin = 1"] and len(called) == 1
+
+
+def test_one_bad_wheel_among_several_is_the_one_that_is_named(index):
+    entries = [wheel(index, name, {f"{name}/a.py": f"{name} = 1"}) for name in ("box", "bag")]
+    with pytest.raises(InputError, match=r"wheel bax==1\.0: pip could not download it"):
+        corpus.read(wheels(*entries, entries[0] | {"name": "bax"}), "code")
+    with pytest.raises(InputError, match=r"wheel bag 1\.0: sha256 should be"):
+        corpus.read(wheels(entries[0], entries[1] | {"sha256": "0" * 64}), "code")
+
+
 def test_wheel_with_another_hash_is_refused_and_not_kept(index, tmp_path):
     entry = wheel(index, "box", {"box/a.py": "a = 1"})
     found, entry["sha256"] = entry["sha256"], "0" * 64

@@ -11,7 +11,7 @@ from workflow import dag, instance
 from workflow.__main__ import use
 
 
-@pytest.mark.parametrize("experiment", [None, "smoke", "full", "paper", "opt", "shift"])
+@pytest.mark.parametrize("experiment", [None, "smoke", "full", "paper", "opt", "shift", "first"])
 def test_instances_are_those_of_the_dag(tmp_path, monkeypatch, experiment):
     monkeypatch.chdir(tmp_path)
     for name in ("params.yaml", "dvc.yaml"):
