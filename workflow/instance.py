@@ -49,11 +49,12 @@ def all_instances() -> dict[str, Instance]:
 
 def find(name: str, *words: str) -> Instance:
     """The instance of stage `name` that is run with these words. InputError where there is none."""
-    known, address = all_instances(), f"{name}@{'-'.join(words)}" if words else name
+    values, definitions = read_yaml(Path("params.yaml")), read_yaml(Path("dvc.yaml"))["stages"]
+    known = dict(_instances(name, definitions[name], values)) if name in definitions else {}
+    address = f"{name}@{'-'.join(words)}" if words else name
     if address not in known:
-        fit = [address for address in known if address.split("@")[0] == name]
-        raise InputError(f"dvc.yaml: no stage {address}" + (f"; there are {', '.join(fit)}" if fit else ""))
-    return known[address]
+        raise InputError(f"dvc.yaml: no stage {address}" + (f"; there are {', '.join(known)}" if known else ""))
+    return Instance.resolved(address, known[address], values)
 
 
 def made(template: str) -> list[dict[str, str]]:
@@ -61,6 +62,15 @@ def made(template: str) -> list[dict[str, str]]:
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(f"artifacts/{template}"))
     listed = (out for instance in all_instances().values() for out in instance.outs)
     return [match.groupdict() for out in listed if (match := re.fullmatch(pattern, out))]
+
+
+def domains(template: str) -> list[str]:
+    """The domains of which the experiment makes a file with this template each, in the order of params.yaml's corpus.
+
+    For stages that need their names alone: all of corpus would lengthen dvc.lock, which DVC reads and writes for every
+    stage, by hundreds of lines.
+    """
+    return [keys["domain"] for keys in made(template)]
 
 
 def lookup(values: Any, name: str) -> Any:

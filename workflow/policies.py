@@ -1,6 +1,6 @@
 """What the stages of routers and of baselines share: the model, what is learned from, and how policies are scored."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,13 +14,15 @@ from duo.routers.policy import Policy
 from duo.tables.files import Table
 from duo.tables.oracle import ROUTE_LOSSES, TRAIN_LOSSES
 from duo.tables.training import MODEL
+from workflow import instance
 
 
 class KnownLosses:
     """A model with the losses of all its routes, on training, validation and held-out documents of all domains."""
 
-    def __init__(self, model: str, shards: Sequence[int], domains: Iterable[str], device: Device):
-        self._model, self._shards, self._domains, self._device = model, shards, list(domains), device
+    def __init__(self, model: str, shards: Sequence[int], device: Device):
+        self._model, self._shards, self._device = model, shards, device
+        self._domains = instance.domains(TRAIN_LOSSES.template)
         self.backbone: Duo = transformer.load(MODEL.path(model=model), device.name)
 
     def datasets(self) -> list[RouterDataset]:

@@ -7,8 +7,10 @@ import pytest
 from project import REPOSITORY
 
 from duo.errors import InputError
+from duo.tables.data import DOCUMENTS
 from workflow import dag, instance
 from workflow.__main__ import use
+from workflow.params import load_params
 
 
 @pytest.mark.parametrize("experiment", [None, "smoke", "full", "paper", "opt", "shift", "first"])
@@ -55,3 +57,7 @@ def test_what_is_not_there_is_one_error(tmp_path, monkeypatch):
 )
 def test_params_by_their_dotted_names(name, value):
     assert instance.lookup({"a": {"b": [{"c": 1}, 2]}}, name) == value
+
+
+def test_domains_are_those_of_corpus_in_its_order():
+    assert instance.domains(DOCUMENTS.template) == list(load_params().corpus)

@@ -174,6 +174,7 @@ def experiment(tmp_path_factory) -> Path:
     """
     root, before = tmp_path_factory.mktemp("plugins"), Path.cwd()
     (root / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
+    (root / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
     (root / "mine.py").write_text(MINE)
     (root / "patch.yaml").write_text(PATCH)
     (root / "examples").symlink_to(REPOSITORY / "examples")
@@ -414,7 +415,7 @@ def test_what_a_policy_may_not_give_is_said(inside, name, message):
 
 
 def fitted(name: str) -> tuple[OwnPolicy, list[RouterDataset], Duo]:
-    datasets = (known := KnownLosses("duo", [0], ["text", "code"], Device())).datasets()
+    datasets = (known := KnownLosses("duo", [0], Device())).datasets()
     chooser = plugins.load(f"mine:{name}", plugins.POLICY)
     return own.fit("own", chooser, ("exact",), [2], *datasets, known.backbone, seed=1), datasets, known.backbone
 

@@ -20,8 +20,8 @@ from duo.tables.answers import TASK_ACCURACY
 from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
 from duo.tables.pretrained_claims import JUDGED
 from duo.tables.report import FIGURE
+from workflow import instance, pretrained_part
 from workflow import params as checked
-from workflow import pretrained_part
 from workflow.stages import (
     figures_pretrained,
     pretrained,
@@ -62,6 +62,7 @@ def experiment(tmp_path, monkeypatch):
     known = whole.model_copy(update=changed)
     for stage in STAGES:
         monkeypatch.setattr(stage, "load_params", lambda: known)
+    monkeypatch.setattr(instance, "domains", lambda template: list(whole.corpus))
     rng = np.random.default_rng(0)
     texts = {
         (domain, f"{domain}{row}"): " ".join(rng.choice(WORDS, 40)) for domain, row in product(whole.corpus, range(5))

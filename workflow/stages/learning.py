@@ -9,14 +9,14 @@ from duo.routers import dataset, few_routes, learning
 from duo.tables.learning import LEARNED, SUPERVISION
 from duo.tables.oracle import ROUTE_LOSSES, TRAIN_LOSSES
 from duo.tables.training import MODEL
-from workflow import compute, stage
+from workflow import compute, instance, stage
 from workflow.params import load_params
 
 
 def main(tokens: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    name, domains = params.route_losses.models[0], list(params.corpus)
+    name, domains = params.route_losses.models[0], instance.domains(TRAIN_LOSSES.template)
     where = Device.of(params.runtime, params.route_losses.precision)
     backbone = transformer.load(MODEL.path(model=name), params.runtime.device)
     whole = pa.concat_tables([TRAIN_LOSSES.read(domain=domain) for domain in domains])

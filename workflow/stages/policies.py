@@ -16,7 +16,7 @@ def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
     where = Device.of(params.runtime, params.route_losses.precision)
-    known = KnownLosses(params.route_losses.models[0], params.route_losses.shards, params.corpus, where)
+    known = KnownLosses(params.route_losses.models[0], params.route_losses.shards, where)
     kind, budgets, seed = params.policies.routers[name], params.policies.budgets, params.seed
     train, validation = known.datasets()
     words = f"policies.routers.{name} in params.yaml names its class"

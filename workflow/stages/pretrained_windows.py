@@ -5,13 +5,14 @@ from duo.errors import InputError
 from duo.model import decoders, pretrained
 from duo.tables.data import DOCUMENTS, EVALUATION_SET, OWN_WINDOWS
 from duo.tables.pretrained import PRETRAINED, WINDOW_METRICS
-from workflow import stage
+from workflow import instance, stage
 from workflow.params import load_params
 
 
 def main(name: str) -> None:
     params = load_params()
-    texts = spans.texts({domain: DOCUMENTS.read(["id", "text"], domain=domain) for domain in params.corpus})
+    domains = instance.domains(DOCUMENTS.template)
+    texts = spans.texts({domain: DOCUMENTS.read(["id", "text"], domain=domain) for domain in domains})
     model, theirs = pretrained.load(str(PRETRAINED.path(model=name)), f"pretrained.{name}")
     vocabulary, ours, asked = model.get_output_embeddings().weight.shape[0], tokenizer.load(), params.pretrained_windows
     most = decoders.routable(model).positions - pretrained.CONTEXT

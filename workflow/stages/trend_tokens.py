@@ -3,13 +3,14 @@
 from duo.data import spans, tokenizer
 from duo.tables.data import DOCUMENTS, EVALUATION_SET
 from duo.tables.trend import SPAN_METRICS, SPANS, TREND_PACKED
-from workflow import stage
+from workflow import instance, stage
 from workflow.params import load_params
 
 
 def main(vocabulary: str) -> None:
     params = load_params()
-    corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
+    domains = instance.domains(DOCUMENTS.template)
+    corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in domains}
     with stage.advice("trend in params.yaml asks for it, and corpus says what text there is"):
         trained, finest = (
             tokenizer.of_training(corpora, size) for size in (int(vocabulary), params.trend.vocabularies[0])
