@@ -107,6 +107,21 @@ def first() -> None:
     print(f"The first picture is {small.run()}: figure 4b of the small run that params/first.yaml describes.")
 
 
+def cost() -> None:
+    """Say what the stages of this experiment cost at least, here and on larger machines."""
+    from duo import cost as paper
+    from duo.model.device import Device, prepare
+    from duo.model.transformer import Shape
+    from workflow.params import load_params
+
+    params = load_params()
+    prepare(params.runtime.device, params.runtime.threads)
+    device = Device.of(params.runtime, params.route_losses.precision)
+    measured = paper.this_machine(device, Shape.of(params.tokens, params.model))
+    for line in paper.lines(params, len(params.corpus), *measured):
+        print(line)
+
+
 def sync() -> None:
     """Bring the artifacts into MLflow's database."""
     from workflow import track
@@ -160,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="only list them"
     )
     verb(first, "make figure 4b of a small run within minutes")
+    verb(cost, "say what this experiment costs at least: operations, memory and hours by stage")
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
     command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))

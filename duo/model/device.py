@@ -5,6 +5,7 @@ or when compiled. So whoever computes losses is given a Device, and two results 
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import shutil
@@ -18,6 +19,8 @@ from duo.settings import Runtime
 
 # Huge pages for torch's own memory on Linux: up to a fifth faster here. Read by torch when it first allocates.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +81,21 @@ def multiplies_bf16(kind: str) -> bool:
     return kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def _keep_freed_memory() -> None:
+    """Have glibc keep what a tensor leaves for the next one.
+
+    By default it gives large pieces back to the system, which has to clear them again: products of some megabytes then
+    run at a third to two thirds of their speed, trainings at seven eighths.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # other C libraries have none
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def prepare(device: str, threads: int) -> None:
     """Set torch's threads and determinism for the whole process. InputError where the device is not there."""
     Device(device)
+    _keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

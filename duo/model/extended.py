@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from duo.errors import InputError
 from duo.model import decoders
+from duo.model.attention import attention
 from duo.model.decoders import Decoder, DecoderLayer
 from duo.model.device import Device
-from duo.model.switched import Positions, Switched, SwitchedLayer, attend
+from duo.model.switched import Positions, Switched, SwitchedLayer
 from duo.terms import BIG, SMALL
 
 
@@ -43,7 +44,7 @@ class ExtendedLayer(SwitchedLayer):
 
     def attention(self, normed: Tensor, positions: Positions) -> Tensor:
         """What attention adds to the residual stream, [batch, length, width], of the normed stream of that shape."""
-        mixed = attend(*self.pretrained.heads(normed, positions.rope), positions.mask)
+        mixed = attention(*self.pretrained.heads(normed, positions.rope), positions.mask)
         return self.merge(mixed.transpose(1, 2).flatten(2))
 
     def project(self, x: Tensor, rotations: Any) -> tuple[Tensor, Tensor, Tensor]:

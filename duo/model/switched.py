@@ -170,13 +170,3 @@ class Switched(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """Logits [..., vocabulary] of the residual stream [..., width] after the last layer."""
         return F.linear(self.final(x), self.outputs)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Causal attention: [batch, heads, length, size] of queries, keys and values of that shape."""
-    if q.device.type == "cpu" and q.requires_grad:
-        # Torch's fused attention for CPUs has a backward pass in bf16 that takes as long as the rest of the step
-        # (docs/log.md).
-        scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + mask
-        return scores.softmax(-1).to(v.dtype) @ v
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True)

@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo.errors import InputError
-from duo.model.switched import FFN, PlainFFN, Positions, Switched, SwitchedLayer, attend
+from duo.model.attention import attention
+from duo.model.switched import FFN, PlainFFN, Positions, Switched, SwitchedLayer
 from duo.settings import Model, Tokens
 from duo.terms import BIG, SMALL
 
@@ -80,7 +81,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """What attention adds to the residual stream, [batch, length, width], of the normed stream x of that shape."""
-        mixed = attend(*self.project(x, positions.rope), positions.mask)
+        mixed = attention(*self.project(x, positions.rope), positions.mask)
         return self.out(mixed.transpose(1, 2).reshape(x.shape))
 
     def project(self, x: Tensor, rope: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from duo.errors import InputError
+from duo.model.attention import attention
 from duo.model.device import Device
 from duo.model.routable import Routable, RoutableLayer
 from duo.routes import RouteSpace
@@ -64,8 +65,7 @@ def attend(layer: RoutableLayer, x: Tensor, rotations: Any, earlier: Tensor | No
     given, to what `earlier` [length, length] leaves open.
     """
     streams = x.flatten(0, 1)
-    seen = {"is_causal": True} if earlier is None else {"attn_mask": earlier == 0}
-    mixed = F.scaled_dot_product_attention(*layer.project(streams, rotations), **seen)
+    mixed = attention(*layer.project(streams, rotations), earlier)
     return (streams + layer.merge(mixed.transpose(1, 2).flatten(2))).view(x.shape)
 
 

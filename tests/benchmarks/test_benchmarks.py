@@ -57,6 +57,14 @@ def test_all_are_seen():
     assert {"departures", "enumeration", "routing", "training"} <= set(NAMES)
 
 
+def test_the_page_holds_the_output_of_each(bare):
+    page = bare.run(f"{sys.executable} -m benchmarks --size tiny").stdout
+    parts = re.split("^## ", page, flags=re.MULTILINE)[1:]
+    assert [part.split("\n")[0].lower() for part in parts[:-1]] == NAMES
+    assert all(lines(part) for part in parts[:-1])
+    assert "torch " in page.split("## ")[0] and "route_losses" in parts[-1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_help_and_tiny_size(name, bare, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["", "--help"])

@@ -1,0 +1,63 @@
+"""All benchmarks one after the other, each in a process of its own, as a page: docs/performance.md is the output of
+`python -m benchmarks` on a quiet machine. Behind them stands what the experiment costs on paper.
+"""
+
+import platform
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from benchmarks import _shared as shared
+from duo import cost
+from duo.model.device import Device
+from duo.model.transformer import Shape
+from workflow.params import Params
+
+NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def main() -> None:
+    arguments = shared.command_line("benchmarks", __doc__).parse_args()
+    params = shared.load(arguments.size)
+    print("# Performance\n")
+    print(f"Written by `python -m benchmarks` on {machine(params)}.")
+    print("Speeds are of that machine; what compares is a ratio.\n")
+    for name in NAMES:
+        print(f"## {name.capitalize()}\n")
+        print(import_module(f"benchmarks.{name}").__doc__.strip() + "\n")
+        print(block(output(name, arguments.size)), flush=True)
+    print("## What the experiment costs on paper\n")
+    print("`python -m duo cost` prints this for the params.yaml at hand.\n")
+    device = Device.of(params.runtime, params.route_losses.precision)
+    measured = cost.this_machine(device, Shape.of(params.tokens, params.model))
+    print(block("\n".join(cost.lines(params, len(params.corpus), *measured))), end="")
+
+
+def machine(params: Params) -> str:
+    """The processor as it names itself, what it multiplies in, and the versions that matter."""
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
+    kinds = [name for name, has in torch.cpu.get_capabilities().items() if has and name.endswith("bf16")]
+    return (
+        f"{processor or platform.processor() or platform.machine()} ({', '.join(kinds) or 'no bf16'}), "
+        f"{params.runtime.threads} threads, torch {version('torch')}, transformers {version('transformers')}"
+    )
+
+
+def output(name: str, size: str) -> str:
+    """What a benchmark prints; its progress goes where this one's does."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--size", size]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def block(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```\n"
+
+
+if __name__ == "__main__":
+    shared.run(main)
