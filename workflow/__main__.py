@@ -6,6 +6,7 @@ Each imports what it needs when it runs, so that `--help` and bad words answer a
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +137,11 @@ def ui(port: int) -> None:
     track.ui(port)
 
 
-def publish(part: str | None) -> None:
+def publish(part: str | None, entries: Sequence[str] = ()) -> None:
     """Write docs/results.md, its numbers and pictures, and README's part, from the artifacts of a finished run."""
     from workflow import published
 
-    for path in published.publish(part):
+    for path in published.publish(part, entries):
         print(path)
 
 
@@ -179,8 +180,12 @@ def _parser() -> argparse.ArgumentParser:
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
     command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))
-    verb(publish, "write the numbers and pictures that README and docs show, from a finished run").add_argument(
+    publishing = verb(publish, "write the numbers and pictures that README and docs show, from a finished run")
+    publishing.add_argument(
         "part", nargs="?", choices=["pretrained"], help="this part alone; the others stay as they were published"
+    )
+    publishing.add_argument(
+        "entries", nargs="*", metavar="ENTRY", help="of that part, these entries of pretrained_routes alone"
     )
     return parser
 

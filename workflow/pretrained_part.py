@@ -1,6 +1,6 @@
 """What figures and pages say of the entries of pretrained_routes: what the stages share that draw and write them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from duo.figures.pretrained import Tried
 from duo.pretrained_settings import PretrainedRoutes, PretrainedWindows
@@ -38,8 +38,13 @@ def every(subjects: Mapping[str, PretrainedRoutes], windows: PretrainedWindows, 
 
 def figures(params: Params) -> list[str]:
     """Names of all figures of pretrained models, in order."""
-    of_routes = [figure for name in params.pretrained_routes for figure in (name, f"{name}-places")]
+    of_routes = figures_of_routes(params.pretrained_routes)
     return [*of_routes, *params.figures.answers, *params.figures.adapted_patterns]
+
+
+def figures_of_routes(names: Iterable[str]) -> list[str]:
+    """Names of the figures of some entries of pretrained_routes."""
+    return [figure for name in names for figure in (name, f"{name}-places")]
 
 
 def part(subject: Tried) -> PretrainedPart:

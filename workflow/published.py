@@ -1,6 +1,6 @@
 """What `python -m duo publish` gathers of a run, and which of its stages must be up to date for that."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,24 @@ from workflow.dag import Dag
 from workflow.params import Params, load_params
 
 # Stages whose outs the part on pretrained models shows.
-OF_PRETRAINED = (
-    *("pretrained_gain", "pretrained_claims", "figures_pretrained", "pretrained_harness", "answers"),
-    *("figures_answers", "adapted_router", "adapted_patterns"),
-)
+OF_ROUTES = ("pretrained_gain", "pretrained_claims", "figures_pretrained")
+OF_PRETRAINED = (*OF_ROUTES, "pretrained_harness", "answers", "figures_answers", "adapted_router", "adapted_patterns")
 OF_OTHERS = (ANSWER_CURVES, TASK_ACCURACY)  # tables of this part
 
 
-def publish(part: str | None) -> list[Path]:
+def publish(part: str | None, entries: Sequence[str] = ()) -> list[Path]:
     """Publish the whole run, or its part on pretrained models alone, beside what was published before; the files
     written. InputError where a stage that this needs is not up to date.
+
+    entries: of that part, these alone: names of pretrained_routes, or of figures.adapted_patterns.
     """
-    dag = Dag()
+    dag, params = Dag(), load_params()
+    if entries:
+        return _some(dag, params, entries)
     groups = {group.name for group in dag.groups}
-    needed = dag.stages if part is None else dag.behind([name for name in OF_PRETRAINED if name in groups])
-    stale = [address for address in needed if dag.changes(address)]
-    if stale:
-        raise InputError(
-            f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed"
-        )
-    params = load_params()
+    _require_up_to_date(
+        dag, dag.stages if part is None else dag.behind([name for name in OF_PRETRAINED if name in groups])
+    )
     values = params.model_dump(mode="json", exclude_none=True)
     of_others = pretrained_part.figures(params)
     tried = pretrained_part.every(params.pretrained_routes, params.pretrained_windows, params.bootstrap.confidence)
@@ -43,6 +41,36 @@ def publish(part: str | None) -> list[Path]:
         whole = _whole(params, values, of_others) | others
         return results.publish(whole, [figure["name"] for figure in results.shown(whole)])
     return results.publish(results.published() | others, of_others)
+
+
+def _some(dag: Dag, params: Params, entries: Sequence[str]) -> list[Path]:
+    """Publish entries of the part on pretrained models beside those that were published before."""
+    routes = {name: asked for name, asked in params.pretrained_routes.items() if name in entries}
+    patterns = [name for name in params.figures.adapted_patterns if name in entries]
+    unknown = [name for name in entries if name not in routes and name not in patterns]
+    if unknown:
+        known = ", ".join([*params.pretrained_routes, *params.figures.adapted_patterns])
+        raise InputError(
+            f"{', '.join(unknown)}: not in pretrained_routes or figures.adapted_patterns, which have {known}"
+        )
+    addresses = [f"{group}@{name}" for name in routes for group in OF_ROUTES]
+    _require_up_to_date(dag, dag.behind([*addresses, *(f"adapted_patterns@{name}" for name in patterns)]))
+    before = results.published()
+    if not before.get("pretrained"):
+        raise InputError("docs/results.json: nothing was published of pretrained models; leave out the entries' names")
+    values = params.model_dump(mode="json", exclude_none=True)
+    tried = pretrained_part.every(routes, params.pretrained_windows, params.bootstrap.confidence)
+    figures = [*pretrained_part.figures_of_routes(routes), *patterns]
+    part = results.beside(before["pretrained"], results.collect_routes(values, tried, figures))
+    return results.publish(before | {"pretrained": part}, figures)
+
+
+def _require_up_to_date(dag: Dag, addresses: Iterable[str]) -> None:
+    stale = [address for address in addresses if dag.changes(address)]
+    if stale:
+        raise InputError(
+            f"{', '.join(stale)}: not up to date; run `dvc repro` first, `python -m duo why` says what changed"
+        )
 
 
 def _whole(params: Params, values: Mapping[str, Any], of_others: list[str]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ PARAMS = (
     *("seed", "pretrained", "pretrained_windows", "pretrained_routes", "tasks", "answers", "adapted"),
     *("adapted_routers", "evaluation_set", "oracle", "sampled_labels", "bootstrap"),
 )
+# Of these, what every entry of pretrained_routes rests on.
+ALIKE = ("seed", "pretrained", "pretrained_windows", "evaluation_set", "sampled_labels", "bootstrap")
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 
@@ -72,16 +74,56 @@ def collect_pretrained(params: Mapping[str, Any], tried: Sequence[Tried], figure
     tried: each entry of params pretrained_routes; figures: the names of those of this part. InputError where an
     artifact is missing.
     """
+    return collect_routes(params, tried, figures) | {
+        "answers": _joined([ANSWER_CURVES.read(name=name) for name in params["answers"]]),
+        "accuracy": _joined([TASK_ACCURACY.read(model=name) for name in params["pretrained"]]),
+    }
+
+
+def collect_routes(params: Mapping[str, Any], tried: Sequence[Tried], figures: Iterable[str]) -> dict[str, Any]:
+    """The same but for tasks and answers, of some entries of params pretrained_routes."""
     statistics = (studied.GAIN_STATISTICS, studied.JOINT_STATISTICS)
     return {
         "tried": [asdict(each) for each in tried],
         "statistics": _joined([table.read(routes=each.routes) for each in tried for table in statistics]),
         "claims": {each.routes: content.rows(JUDGED.read(routes=each.routes)) for each in tried},
-        "answers": _joined([ANSWER_CURVES.read(name=name) for name in params["answers"]]),
-        "accuracy": _joined([TASK_ACCURACY.read(model=name) for name in params["pretrained"]]),
         "figures": _described(figures),
         "params": {group: params[group] for group in PARAMS},
     }
+
+
+def beside(before: Mapping[str, Any], entries: Mapping[str, Any]) -> dict[str, Any]:
+    """What was published of pretrained models, with what `collect_routes` gives of other entries, or of the same, which
+    are replaced.
+
+    InputError where the others were published with other settings than these have.
+    """
+    for group in ALIKE:
+        if before["params"][group] != entries["params"][group]:
+            raise InputError(
+                f"params.yaml: {group}: {entries['params'][group]} differs from what the other entries were published "
+                f"with: {before['params'][group]}; publish the whole part, or take these"
+            )
+    new = [each["routes"] for each in entries["tried"]]
+    columns, model = before["statistics"]["columns"], before["statistics"]["columns"].index("model")
+    kept = [row for row in before["statistics"]["rows"] if row[model] not in new]
+    added = (entries["statistics"] or {"rows": []})["rows"]
+    routes = {name: entries["params"]["pretrained_routes"][name] for name in new}
+    changed = {"pretrained_routes": before["params"]["pretrained_routes"] | routes}
+    changed |= {group: before["params"][group] | entries["params"][group] for group in ("adapted", "adapted_routers")}
+    return {
+        **before,
+        "tried": _renewed("routes", before["tried"], entries["tried"]),
+        "statistics": {"columns": columns, "rows": [*kept, *added]},
+        "claims": before["claims"] | entries["claims"],
+        "figures": _renewed("name", before["figures"], entries["figures"]),
+        "params": before["params"] | changed,
+    }
+
+
+def _renewed(key: str, before: Iterable[dict], now: Iterable[dict]) -> list[dict]:
+    """These in their order, those of now in the places of those that have the same key, or behind them."""
+    return list(({each[key]: each for each in before} | {each[key]: each for each in now}).values())
 
 
 def _described(figures: Iterable[str]) -> list[dict[str, str]]:

@@ -209,6 +209,11 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_publish_names_an_entry_that_is_not_there():
+    with pytest.raises(InputError, match=r"^smol, tiny: not in pretrained_routes .*, which have smollm2-layers, "):
+        verbs.publish("pretrained", ["smol", "smollm2-layers", "tiny"])
+
+
 def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):
     unfinished = SimpleNamespace(
         groups=[],

@@ -163,6 +163,23 @@ def test_its_part_is_published_beside_what_was(experiment, monkeypatch):
     assert publish.page(results | {"pretrained": block}) != page
 
 
+def test_entries_are_published_beside_the_others(experiment):
+    """As a long experiment is run: entry by entry, in any place and order."""
+    known, _ = experiment
+    run_stages()
+    values, tried = known.model_dump(mode="json", exclude_none=True) | {"answers": {}, "pretrained": {}}, every(known)
+    figures = [pretrained_part.figures_of_routes([name]) for name in ROUTES]
+    whole = publish.collect_pretrained(values, tried, [name for names in figures for name in names])
+    some = publish.collect_pretrained(values, tried[:2], figures[0] + figures[1])
+    assert publish.beside(some, publish.collect_routes(values, tried[2:], figures[2])) == whole
+    again = publish.beside(whole, publish.collect_routes(values, tried[:1], figures[0]))
+    assert sorted(map(str, again["statistics"]["rows"])) == sorted(map(str, whole["statistics"]["rows"]))
+    assert {**again, "statistics": None} == {**whole, "statistics": None}
+    other = values | {"bootstrap": {"confidence": 0.9, "resamples": 100}}
+    with pytest.raises(InputError, match=r"^params.yaml: bootstrap: .*'confidence': 0.9.* were published with"):
+        publish.beside(whole, publish.collect_routes(other, tried[:1], figures[0]))
+
+
 def test_the_same_run_gives_the_same_bytes(experiment):
     made = []
     for _ in range(2):
