@@ -17,5 +17,16 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     # (docs/log.md).
     if mask is None:
         mask = torch.full((q.shape[-2], k.shape[-2]), -torch.inf).triu(1)
-    scores = (q @ k.mT).float() * q.shape[-1] ** -0.5 + mask
-    return scores.softmax(-1).to(v.dtype) @ v
+    return (_products(q, k) * q.shape[-1] ** -0.5 + mask).softmax(-1).to(v.dtype) @ v
+
+
+def _products(q: Tensor, k: Tensor) -> Tensor:
+    """[batch, heads, length, length] of queries with keys, in fp32; in training as autocast multiplies.
+
+    Rounded to bf16, they would raise the error of a loss by an eighth; a step of training takes a tenth
+    longer where they are not.
+    """
+    if q.requires_grad:
+        return (q @ k.mT).float()
+    with torch.autocast("cpu", enabled=False):
+        return q.float() @ k.float().mT

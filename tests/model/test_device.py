@@ -1,7 +1,11 @@
 """Where tensors are computed, and how."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from project import REPOSITORY
 
 from duo.errors import InputError
 from duo.model.device import Device, prepare
@@ -60,3 +64,16 @@ def test_a_device_that_is_not_there_is_one_error(monkeypatch):
     for place in (Device, lambda name: prepare(name, 1)):
         with pytest.raises(InputError, match="device 'cuda': torch sees no CUDA device here; use cpu"):
             place("cuda")
+
+
+def test_freed_memory_is_kept_for_the_next_tensor():
+    """By a process of its own, as the setting stays."""
+    code = (
+        "import resource, torch; from duo.model.device import prepare; prepare('cpu', 1)\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "torch.zeros(2**24); before = faults()\n"
+        "for _ in range(20): torch.zeros(2**24)\n"
+        "print(faults() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert int(done.stdout) < 100  # 64 MB have 16,384 pages, or 32 huge ones, each time
