@@ -13,6 +13,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from duo.model.device import multiplies_bf16
+
 # Of the polynomial a x + b x^3 + c x^5, which, applied five times, takes all singular values from about 0.001 to 1 to
 # somewhere between 0.7 and 1.2; Jordan's.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -52,12 +54,16 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices [..., rows, columns] with the same singular vectors and singular values near 1, by Newton and Schulz."""
+    """Matrices [matrices, rows, columns] with the same singular vectors and singular values near 1, by Newton and Schulz.
+
+    In bf16 where the device multiplies in it: a singular value that is off by a hundredth moves as well.
+    """
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = matrices if wide else matrices.mT  # the products of rows with rows should be the small ones
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    x = x.to(torch.bfloat16) if multiplies_bf16(x.device.type) else x
     a, b, c = COEFFICIENTS
     for _ in range(STEPS):
         squares = x @ x.mT
-        x = a * x + (b * squares + c * squares @ squares) @ x
-    return x if wide else x.mT
+        x = torch.baddbmm(x, torch.baddbmm(squares, squares, squares, beta=b, alpha=c), x, beta=a)
+    return (x if wide else x.mT).to(matrices.dtype)
