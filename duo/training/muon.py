@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices [matrices, rows, columns] with the same singular vectors and singular values near 1, by Newton and Schulz.
+    """Matrices [number, rows, columns] with the same singular vectors and singular values near 1, by Newton and Schulz.
 
     In bf16 where the device multiplies in it: a singular value that is off by a hundredth moves as well.
     """
