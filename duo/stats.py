@@ -12,7 +12,7 @@ from math import nan, sqrt
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy.stats import bootstrap, norm, rankdata, t
+from scipy.special import ndtr, stdtrit
 
 from duo import seeds
 from duo.errors import InputError
@@ -94,6 +94,8 @@ def intervals(
         numbers = statistic(_weights(drawn, clusters))
         return np.stack([numbers[name] for name in estimate])
 
+    from scipy.stats import bootstrap  # takes longer to import than many a stage that names intervals takes to run
+
     result = bootstrap(
         (np.arange(clusters),),
         replicate,
@@ -112,8 +114,8 @@ def expanded(confidence: float, clusters: int) -> float:
     """The confidence of a percentile interval of the mean of so many normal numbers that covers as often as Student's
     interval of this confidence does.
     """
-    ends = sqrt(clusters / (clusters - 1)) * t.ppf((1 + confidence) / 2, clusters - 1)
-    return float(2 * norm.cdf(ends) - 1)
+    ends = sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, (1 + confidence) / 2)
+    return float(2 * ndtr(ends) - 1)
 
 
 def cross_fitted(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -237,6 +239,8 @@ class Clusters:
 
 def _centred_ranks(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """[tokens] ranks of values among the tokens [tokens] bool, less their mean; 0 for the others."""
+    from scipy.stats import rankdata  # likewise
+
     ranks = np.zeros(len(values))
     ranks[tokens] = rankdata(values[tokens])
     ranks[tokens] -= ranks[tokens].mean()

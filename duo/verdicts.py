@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf, log10
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 HOLDS, NO_EFFECT, FAILS, UNDECIDED = "holds", "no such effect", "fails", "undecided"
 NOT_APPLICABLE = "not applicable"
@@ -61,7 +61,7 @@ def reach(p_value: np.ndarray | float, *parts: tuple[np.ndarray, int]) -> np.nda
     times as often as it should (tests/test_verdicts.py).
     """
     error = np.sqrt(sum(variance for variance, _ in parts))
-    shares = [variance * t.isf(p_value, max(1, count - 1)) for variance, count in parts]
+    shares = [-variance * stdtrit(max(1, count - 1), p_value) for variance, count in parts]
     return np.divide(sum(shares), error, out=np.zeros_like(error), where=error != 0)  # no error is no number
 
 
