@@ -33,7 +33,7 @@ FLOORS = [
     ("studies",),
     ("figures",),
     ("report",),
-    ("api", "run", "auditing"),  # what a notebook sees, and the command for a model of one's own
+    ("api", "run", "auditing", "cost"),  # what a notebook sees, and commands for a model of one's own and for costs
     ("",),  # duo itself: the public names, and the command
 ]
 FLOOR = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
