@@ -19,7 +19,6 @@ env: .venv/installed
 	.venv/bin/python -m pip check
 	touch $@
 
-# `make paper FIRST=` goes without.
 FIRST := .pipeline/first/artifacts/figures/headline.png
 
 $(FIRST): | .venv/installed

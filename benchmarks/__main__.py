@@ -1,5 +1,5 @@
-"""All benchmarks one after the other, each in a process of its own, as a page: docs/performance.md is the output of
-`python -m benchmarks` on a quiet machine. Behind them stands what the experiment costs on paper.
+"""All benchmarks one after the other, each in a process of its own, as a page in Markdown. Behind them stands what the
+experiment costs on paper.
 """
 
 import platform
@@ -52,7 +52,10 @@ def machine(params: Params) -> str:
 def output(name: str, size: str) -> str:
     """What a benchmark prints; its progress goes where this one's does."""
     command = [sys.executable, "-m", f"benchmarks.{name}", "--size", size]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)  # it has said why
+    return done.stdout
 
 
 def block(text: str) -> str:

@@ -1,9 +1,10 @@
 """What an experiment costs, on paper: operations and memory of its large stages, from params alone, and what these take
 at least on a machine whose ceilings are known.
 
-Counted are matrix products; what stands between them (norms, softmax, activations, the optimizer) is left out, and so
-are stages that take minutes at any size. Divided by the rate at which a machine multiplies, the operations give hours
-that no implementation can be below; how far ours is above, benchmarks/ measures.
+Counted are matrix products, of attention the whole square of scores; what stands between them (norms, softmax,
+activations, the optimizer) is left out. Divided by the rate at which a machine multiplies, the operations give about
+the hours that an implementation takes at best; how far ours is above, benchmarks/ measures. Searches, joint choices,
+the harness, the synthetic domain's walk, the trend and pretrained models are left out too.
 """
 
 import os
@@ -134,10 +135,10 @@ def walk_bytes(shape: Shape, chunk: int, space: RouteSpace, tokens: int) -> floa
 
 
 def costs(params: Groups, domains: int) -> Iterator[Cost]:
-    """Of every large stage of the experiment; domains: how many have an evaluation set.
+    """Of the large stages of the experiment; domains: how many have an evaluation set.
 
-    Stages of pretrained models are left out: params do not know their shapes. `duo audit` says what a walk of one
-    takes. So are those whose routes are too many to be tried.
+    Of pretrained models params do not know the shapes; `duo audit` says what a walk of one takes. Stages whose routes
+    are too many to be tried are left out.
     """
     shape, layers = Shape.of(params.tokens, params.model), params.model.layers
     yield _trainings(params, shape)
@@ -259,7 +260,7 @@ def this_machine(device: Device, shape: Shape, seconds: float = 0.2) -> tuple[Ma
 def _calls_a_second(call: Callable[[], object], device: Device, seconds: float) -> float:
     def wait() -> None:
         if torch.device(device.name).type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device.name)
 
     call()
     wait()
@@ -284,10 +285,12 @@ def lines(params: Groups, domains: int, machine: Machine, rates: Mapping[str, fl
     yield ""
     yield f"This machine, with precision {precision} and {params.runtime.threads} threads:"
     yield from (f"  {_short(rate)}FLOP/s, product {name}" for name, rate in rates.items())
-    yield f"  {_short(machine.bandwidth)}B/s of memory, copying; {_short(machine.bytes)}B of it"
+    for each in (machine, H100):
+        memory = f"{_short(each.bandwidth)}B/s of memory, {_short(each.bytes)}B of it"
+        yield f"{each.name}: {_short(each.flops)}FLOP/s, {memory}"
     yield ""
     machines = (machine, H100, H100S)
-    yield "At least, in matrix products alone; memory is of one instance:"
+    yield "At best, in matrix products alone; memory is of one instance:"
     yield _row("stage", "instances", "FLOP", "memory", *(each.name for each in machines))
     for cost in costs(params, domains):
         hours = [_time(each.hours(cost.flops)) for each in machines]

@@ -98,18 +98,22 @@ def prune(dry_run: bool) -> None:
 
 
 def first() -> None:
-    """Run a small experiment within minutes, and say where its figure 4b is."""
+    """Run a small experiment within minutes, and say where its figure 4b is; of params that it doesn't fit, why not."""
     from workflow import first as small
-    from workflow import stage
+    from workflow.params import load_params
 
+    load_params()
     small.lay_out(Path.cwd())
-    with stage.advice("`make paper FIRST=` goes on without the first picture"):
+    try:
         change(small.FOLDER / "params.yaml", Path("params/first.yaml"))
+    except InputError as error:
+        print(f"no first picture of this experiment: {error}")
+        return
     print(f"The first picture is {small.run()}: figure 4b of the small run that params/first.yaml describes.")
 
 
 def cost() -> None:
-    """Say what the stages of this experiment cost at least, here and on larger machines."""
+    """Say what the stages of this experiment cost at best, here and on larger machines."""
     from duo import cost as paper
     from duo.model.device import Device, prepare
     from duo.model.transformer import Shape
@@ -176,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="only list them"
     )
     verb(first, "make figure 4b of a small run within minutes")
-    verb(cost, "say what this experiment costs at least: operations, memory and hours by stage")
+    verb(cost, "say what this experiment costs at best: operations, memory and hours by stage")
     verb(sync, "bring the artifacts into MLflow's database")
     verb(ui, "serve MLflow's pages on 127.0.0.1").add_argument("--port", type=int, default=5000)
     command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))
@@ -185,7 +189,10 @@ def _parser() -> argparse.ArgumentParser:
         "part", nargs="?", choices=["pretrained"], help="this part alone; the others stay as they were published"
     )
     publishing.add_argument(
-        "entries", nargs="*", metavar="ENTRY", help="of that part, these entries of pretrained_routes alone"
+        "entries",
+        nargs="*",
+        metavar="ENTRY",
+        help="of that part, these entries of pretrained_routes or figures.adapted_patterns alone",
     )
     return parser
 

@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
+from duo.errors import InputError
 from workflow import code, stage
 from workflow.dag import Dag
 from workflow.instance import Instance
@@ -24,15 +25,22 @@ PICTURE = Path("artifacts/figures/headline.png")
 
 
 def lay_out(root: Path) -> None:
-    """Make FOLDER a working directory of the project at `root`, with its downloads and without any artifact."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    """Make FOLDER a working directory of the project at `root`, with its downloads and without any artifact.
+
+    InputError where that can't be written.
+    """
     downloads = root / stage.DOWNLOADS
-    downloads.mkdir(parents=True, exist_ok=True)
-    (FOLDER / stage.DOWNLOADS).parent.mkdir(parents=True)
-    (FOLDER / stage.DOWNLOADS).symlink_to(downloads)
-    for name in (*code.FOLDERS, "dvc.yaml"):
-        (FOLDER / name).symlink_to(root / name)
-    shutil.copyfile(root / "params.yaml", FOLDER / "params.yaml")
+    try:
+        if FOLDER.exists():
+            shutil.rmtree(FOLDER)
+        for folder in (downloads, (FOLDER / stage.DOWNLOADS).parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        (FOLDER / stage.DOWNLOADS).symlink_to(downloads)
+        for name in (*code.FOLDERS, "dvc.yaml"):
+            (FOLDER / name).symlink_to(root / name)
+        shutil.copyfile(root / "params.yaml", FOLDER / "params.yaml")
+    except OSError as error:
+        raise InputError(f"{error.filename or FOLDER}: could not be written: {error.strerror}") from None
 
 
 def run() -> Path:

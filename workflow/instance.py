@@ -67,8 +67,8 @@ def made(template: str) -> list[dict[str, str]]:
 def domains(template: str) -> list[str]:
     """The domains of which the experiment makes a file with this template each, in the order of params.yaml's corpus.
 
-    For stages that need their names alone: all of corpus would lengthen dvc.lock, which DVC reads and writes for every
-    stage, by hundreds of lines.
+    For stages that need their names alone, behind others that run again where a domain comes or goes: all of corpus
+    would lengthen dvc.lock, which DVC reads and writes for every stage, by hundreds of lines.
     """
     return [keys["domain"] for keys in made(template)]
 

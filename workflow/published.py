@@ -59,6 +59,11 @@ def _some(dag: Dag, params: Params, entries: Sequence[str]) -> list[Path]:
     if not before.get("pretrained"):
         raise InputError("docs/results.json: nothing was published of pretrained models; leave out the entries' names")
     values = params.model_dump(mode="json", exclude_none=True)
+    routers = {router for name in patterns for router in params.figures.adapted_patterns[name]}
+    models = {asked.model for asked in routes.values() if asked.of == "adapted"}
+    models |= {params.adapted_routers[router].model for router in routers}
+    for group, used in {"adapted": models, "adapted_routers": routers}.items():
+        values[group] = {name: value for name, value in values[group].items() if name in used}
     tried = pretrained_part.every(routes, params.pretrained_windows, params.bootstrap.confidence)
     figures = [*pretrained_part.figures_of_routes(routes), *patterns]
     part = results.beside(before["pretrained"], results.collect_routes(values, tried, figures))

@@ -44,7 +44,7 @@ class ExtendedLayer(SwitchedLayer):
 
     def attention(self, normed: Tensor, positions: Positions) -> Tensor:
         """What attention adds to the residual stream, [batch, length, width], of the normed stream of that shape."""
-        mixed = attention(*self.pretrained.heads(normed, positions.rope), positions.mask)
+        mixed = attention(*self.pretrained.heads(normed, positions))
         return self.merge(mixed.transpose(1, 2).flatten(2))
 
     def project(self, x: Tensor, rotations: Any) -> tuple[Tensor, Tensor, Tensor]:

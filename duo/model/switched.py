@@ -42,11 +42,8 @@ class PlainFFN(nn.Module):
         return self.down(self.activation(self.up(x)))
 
 
-class Positions(NamedTuple):
-    """What attention knows of a sequence's positions."""
-
-    rope: Any  # what the model's `rotations` gave for them; None where positions are learned
-    mask: Tensor  # [length, length], 0 where a token may look, -inf in its future
+# What a model's `rotations` gives for the positions of a sequence; None where they are learned.
+Positions = Any
 
 
 class Grouping(NamedTuple):
@@ -139,9 +136,8 @@ class Switched(nn.Module):
     final: Callable[[Tensor], Tensor]
 
     def positions(self, length: int) -> Positions:
-        """Positions of the first `length` tokens, for SwitchedLayer.attend."""
-        mask = torch.full((length, length), -torch.inf, device=self.outputs.device).triu(1)
-        return Positions(self.rotations(0, length), mask)
+        """Those of the first `length` tokens, for SwitchedLayer.attend."""
+        return self.rotations(0, length)
 
     def forward(self, tokens: Tensor, big: Tensor, skip: Tensor | None = None, scope: str = "ffn") -> Tensor:
         """Logits [batch, length, vocabulary] of tokens [batch, length] under routes.

@@ -81,7 +81,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """What attention adds to the residual stream, [batch, length, width], of the normed stream x of that shape."""
-        mixed = attention(*self.project(x, positions.rope), positions.mask)
+        mixed = attention(*self.project(x, positions))
         return self.out(mixed.transpose(1, 2).reshape(x.shape))
 
     def project(self, x: Tensor, rope: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,8 +33,8 @@ PARAMS = (
     *("seed", "pretrained", "pretrained_windows", "pretrained_routes", "tasks", "answers", "adapted"),
     *("adapted_routers", "evaluation_set", "oracle", "sampled_labels", "bootstrap"),
 )
-# Of these, what every entry of pretrained_routes rests on.
-ALIKE = ("seed", "pretrained", "pretrained_windows", "evaluation_set", "sampled_labels", "bootstrap")
+# Of these, what all entries of pretrained_routes rest on.
+ALIKE = ("seed", "pretrained", "pretrained_windows", "evaluation_set", "oracle", "sampled_labels", "bootstrap")
 _BLOCK = re.compile(r"(<!-- results[^\n]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 
 

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo.errors import InputError
+from duo.model.device import Device
 from duo.progress import progress
 from duo.seeds import stream
 from duo.settings import Training
@@ -256,4 +257,7 @@ def optimizers(module: nn.Module, settings: Training) -> list[torch.optim.Optimi
     others = [each for each in matrices if each in embeddings or not hidden]
     groups = [{"params": others, "weight_decay": settings.weight_decay}, {"params": norms, "weight_decay": 0.0}]
     adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
-    return [Muon(hidden, settings.learning_rate, settings.weight_decay), adamw] if hidden else [adamw]
+    if not hidden:
+        return [adamw]
+    bf16 = Device(hidden[0].device.type, settings.precision).precision == "bf16"
+    return [Muon(hidden, settings.learning_rate, settings.weight_decay, bf16=bf16), adamw]

@@ -13,8 +13,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from duo.model.device import multiplies_bf16
-
 # Of the polynomial a x + b x^3 + c x^5, which, applied five times, takes all singular values from about 0.001 to 1 to
 # somewhere between 0.7 and 1.2; Jordan's.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -24,10 +22,13 @@ RMS = 0.2
 
 
 class Muon(torch.optim.Optimizer):
-    """For matrices alone, with Nesterov's momentum; arguments as of torch.optim.Muon with match_rms_adamw."""
+    """For matrices alone, with Nesterov's momentum; arguments as of torch.optim.Muon with match_rms_adamw.
 
-    def __init__(self, params: Iterable, lr: float, weight_decay: float, momentum: float = 0.95):
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+    bf16: as of `orthogonal`.
+    """
+
+    def __init__(self, params: Iterable, lr: float, weight_decay: float, momentum: float = 0.95, bf16: bool = False):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "bf16": bf16})
 
     @torch.no_grad()
     def step(self) -> None:
@@ -38,7 +39,8 @@ class Muon(torch.optim.Optimizer):
                 if weight.grad is not None:
                     by_shape.setdefault(weight.shape, []).append(weight)
             for shape, weights in by_shape.items():
-                updates = orthogonal(torch.stack(self._smoothed(weights, group["momentum"]))).unbind()
+                smoothed = torch.stack(self._smoothed(weights, group["momentum"]))
+                updates = orthogonal(smoothed, group["bf16"]).unbind()
                 torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(weights, updates, alpha=-group["lr"] * RMS * max(shape) ** 0.5)
 
@@ -53,15 +55,15 @@ class Muon(torch.optim.Optimizer):
         return list(torch._foreach_lerp(gradients, buffers, momentum))
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
+def orthogonal(matrices: Tensor, bf16: bool) -> Tensor:
     """Matrices [number, rows, columns] with the same singular vectors and singular values near 1, by Newton and Schulz.
 
-    In bf16 where the device multiplies in it: a singular value that is off by a hundredth moves as well.
+    bf16: multiply in it. A singular value that is off by a hundredth moves a weight as well.
     """
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = matrices if wide else matrices.mT  # the products of rows with rows should be the small ones
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    x = x.to(torch.bfloat16) if multiplies_bf16(x.device.type) else x
+    x = x.to(torch.bfloat16) if bf16 else x
     a, b, c = COEFFICIENTS
     for _ in range(STEPS):
         squares = x @ x.mT

@@ -32,17 +32,34 @@ def test_what_the_figure_needs_is_run_apart_from_the_experiment(small):
     assert small.files() == before and small.ran() == []
 
 
-def test_params_that_it_does_not_fit_are_one_error_with_the_way_on(small):
+def test_of_params_that_it_does_not_fit_there_is_no_picture(small):
+    """With which `make paper` goes on."""
     (small.root / "params/first.yaml").write_text("oracle: {budgets: [99]}")
+    said = small.run("python -m duo first").stdout
+    assert said.startswith("no first picture of this experiment: ") and "oracle.budgets: 99" in said
+
+
+def test_params_that_are_wrong_themselves_are_one_error(small):
+    small.replace("params.yaml", "seed: 1", "sead: 1")
+    said = small.run("python -m duo first", check=False)
+    assert said.returncode == 1 and said.stderr.startswith("error: params.yaml: ") and "sead: unknown" in said.stderr
+
+
+def test_a_folder_that_can_not_be_written_is_one_error(small):
+    shutil.rmtree(small.root / ".pipeline")
+    (small.root / ".pipeline").write_text("")
     said = small.run("python -m duo first", check=False)
     (line,) = said.stderr.splitlines()
-    assert said.returncode == 1 and "oracle.budgets: 99" in line and "make paper FIRST=" in line
+    assert said.returncode == 1 and ".pipeline/first" in line and "could not be written" in line
 
 
-def test_every_stage_comes_behind_what_it_reads(tmp_path, monkeypatch):
+@pytest.mark.parametrize("experiment", [None, "smoke"])
+def test_every_stage_comes_behind_what_it_reads(tmp_path, monkeypatch, experiment):
     monkeypatch.chdir(tmp_path)
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path)
+    if experiment:
+        change(Path("params.yaml"), REPOSITORY / f"params/{experiment}.yaml")
     change(Path("params.yaml"), REPOSITORY / "params/first.yaml")
     known = dag.Dag()
     stages = first.in_order(known, first.TARGET)

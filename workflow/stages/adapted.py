@@ -9,7 +9,7 @@ from duo.tables.data import DOCUMENTS, packed
 from duo.tables.pretrained import PRETRAINED
 from duo.tables.training import CHECKPOINT
 from duo.training import adapt, loop
-from workflow import compute, instance, stage, track
+from workflow import compute, stage, track
 from workflow.params import load_params
 
 
@@ -18,8 +18,7 @@ def main(name: str) -> None:
     compute.prepare(params.runtime)
     adapted, runtime = params.adapted[name], params.runtime
     theirs, tokens = pretrained.load(str(PRETRAINED.path(model=name)))
-    domains = instance.domains(DOCUMENTS.template)
-    corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in domains}
+    corpora = {domain: DOCUMENTS.read(["id", "split", "text"], domain=domain) for domain in params.corpus}
     with stage.advice("adapted in params.yaml asks for it, and corpus says what text there is"):
         columns = tokenizer.repacked_as(tokens, corpora, adapted.sequence, params.seed)
     ADAPTED_PACKED.write(columns, model=name)
