@@ -61,3 +61,12 @@ def test_params_by_their_dotted_names(name, value):
 
 def test_domains_are_those_of_corpus_in_its_order():
     assert instance.domains(DOCUMENTS.template) == list(load_params().corpus)
+
+
+def test_who_reads_all_text_notices_a_domain_that_goes():
+    """Its file may stay in the directory that they depend on."""
+    assert "corpus" in instance.find("tokens").params
+    declared = (
+        (REPOSITORY / "dvc.yaml").read_text(encoding="utf-8").split("\n  adapted:")[1].split("\n  adapted_router:")[0]
+    )
+    assert "params: [seed, runtime, corpus, " in declared
