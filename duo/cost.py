@@ -1,5 +1,5 @@
 """What an experiment costs, on paper: operations and memory of its large stages, from params alone, and what these take
-at least on a machine whose ceilings are known.
+at best on a machine whose ceilings are known.
 
 Counted are matrix products, of attention the whole square of scores; what stands between them (norms, softmax,
 activations, the optimizer) is left out. Divided by the rate at which a machine multiplies, the operations give about
@@ -57,7 +57,7 @@ class Machine:
     number: int = 1
 
     def hours(self, flops: float) -> float:
-        """That so many operations take at least."""
+        """That so many operations take at best."""
         return flops / self.flops / self.number / 3600
 
 

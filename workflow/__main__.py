@@ -206,6 +206,9 @@ def main(words: list[str] | None = None) -> None:
         arguments.pop("run")(**arguments)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

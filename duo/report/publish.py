@@ -105,16 +105,17 @@ def beside(before: Mapping[str, Any], entries: Mapping[str, Any]) -> dict[str, A
                 f"with: {before['params'][group]}; publish the whole part, or take these"
             )
     new = [each["routes"] for each in entries["tried"]]
-    columns, model = before["statistics"]["columns"], before["statistics"]["columns"].index("model")
-    kept = [row for row in before["statistics"]["rows"] if row[model] not in new]
-    added = (entries["statistics"] or {"rows": []})["rows"]
+    tables = [table for table in (before["statistics"], entries["statistics"]) if table]
+    rows = [row for row in _rows(before["statistics"]) if row["model"] not in new] + _rows(entries["statistics"])
     routes = {name: entries["params"]["pretrained_routes"][name] for name in new}
     changed = {"pretrained_routes": before["params"]["pretrained_routes"] | routes}
     changed |= {group: before["params"][group] | entries["params"][group] for group in ("adapted", "adapted_routers")}
     return {
         **before,
         "tried": _renewed("routes", before["tried"], entries["tried"]),
-        "statistics": {"columns": columns, "rows": [*kept, *added]},
+        "statistics": {"columns": tables[0]["columns"], "rows": [list(row.values()) for row in rows]}
+        if tables
+        else None,
         "claims": before["claims"] | entries["claims"],
         "figures": _renewed("name", before["figures"], entries["figures"]),
         "params": before["params"] | changed,
