@@ -359,7 +359,7 @@ class Groups(Group):
     model: Model
     pretrain: Pretrain
     models: Annotated[dict[Name, Variant], Field(min_length=1)]
-    recalibrated: Annotated[dict[Name, str], Field(min_length=1)]  # names of models, by those of what is made of them
+    recalibrated: dict[Name, str]  # names of models, by those of what is made of them
     evaluation_set: EvaluationSize
     route_losses: RouteLosses
     oracle: Oracle
