@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from duo.errors import InputError
 from duo.tables import files
-from workflow import instance, weights
+from workflow import instance, weights, whole_run
 from workflow.instance import Instance
 
 CHECKPOINTS, DOWNLOADS = "artifacts/checkpoints/", "artifacts/cache/"  # which belong to no stage of the DAG
@@ -37,7 +37,8 @@ def run(main: Callable[..., None]) -> None:
     lock.parent.mkdir(exist_ok=True)
     status = 0
     try:
-        with FileLock(lock), held(instance.find(name, *words)):
+        found = instance.find(name, *words)
+        with FileLock(lock), whole_run.counted(found.address), held(found):
             main(*words)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
