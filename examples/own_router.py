@@ -7,7 +7,8 @@ these entropies alone, one number per layer, and learns by least squares how muc
 To hold it against the other routers and the baselines, add to params.yaml
 
     policies:
-      routers: {entropy: examples.own_router:EntropyRouter}     # beside the entries that are there
+      routers:
+        entropy: examples.own_router:EntropyRouter  # beside the entries that are there
 
 and run `dvc repro`. It is trained and evaluated as they are: artifacts/gap_closed/ has its losses with intervals, the
 report its marks in the figure of the gap closed. No model is trained anew, and no other router.

@@ -4,7 +4,8 @@ How much of the oracle's gain needs a look at whole routes? This strategy knows 
 layer helps most, given those that are big already. To see it in figure 4b and the tables, add to params.yaml
 
     oracle:
-      strategies: {greedy: examples.own_strategy:GreedyLayers}     # beside the entries that are there
+      strategies:
+        greedy: examples.own_strategy:GreedyLayers  # beside the entries that are there
 
 and run `dvc repro`: no route is tried anew, and only what shows strategies is made again.
 """

@@ -19,10 +19,10 @@ DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice sna
 
 # The examples' classes take part in it.
 OWN = """
-oracle: {strategies: {greedy: examples.own_strategy:GreedyLayers}}
+oracle: {strategies: {greedy: "examples.own_strategy:GreedyLayers"}}
 policies:
-  routers: {entropy: examples.own_router:EntropyRouter}
-  baselines: {entropy_exact: examples.own_router:EntropyRouter}
+  routers: {entropy: "examples.own_router:EntropyRouter"}
+  baselines: {entropy_exact: "examples.own_router:EntropyRouter"}
 """
 
 

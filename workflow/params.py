@@ -375,11 +375,13 @@ def read_yaml(path: Path, loader: YAML | None = None) -> dict:
     InputError where there is none.
     """
     try:
-        loaded = (loader or YAML(typ="safe", pure=True)).load(Path(path).read_text(encoding="utf-8"))
+        loaded = (loader or YAML(typ="safe")).load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        words = " ".join(str(error).split())
+        remedy = "; in braces a value with a colon needs quotes" if "unexpected ':'" in words else ""
+        raise InputError(f"{path}: not valid YAML: {words}{remedy}") from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path}: should hold a mapping of keys to values, not {type(loaded).__name__}")
     return loaded

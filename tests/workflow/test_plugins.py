@@ -141,9 +141,9 @@ class Asks:
     choose = None
 '''
 PATCH = """
-oracle: {strategies: {greedy: examples.own_strategy:GreedyLayers}}
+oracle: {strategies: {greedy: "examples.own_strategy:GreedyLayers"}}
 policies:
-  routers: {entropy: examples.own_router:EntropyRouter}
+  routers: {entropy: "examples.own_router:EntropyRouter"}
   baselines: {by_position: mine:Positions, neighbours: null}
 routers:
   {both-1: null, both-2: null, small-70-big-30: null}     # no router of the paper's is trained for model duo

@@ -217,7 +217,7 @@ def policies_due() -> set[str]:
 
 def test_a_policy_of_ones_own_runs_itself_alone(real):
     Path("own.yaml").write_text(
-        "policies: {routers: {entropy: examples.own_router:EntropyRouter}, baselines: {sure: examples.mine:Sure}}"
+        "policies: {routers: {entropy: 'examples.own_router:EntropyRouter'}, baselines: {sure: 'examples.mine:Sure'}}"
     )
     Path("examples/mine.py").write_text("class Sure:\n    def fit(self): ...\n    def losses(self): ...\n")
     real.run("python -m duo use own.yaml")
@@ -236,7 +236,7 @@ def test_a_policy_of_ones_own_runs_itself_alone(real):
 
 
 def test_a_strategy_of_ones_own_runs_no_training_and_tries_no_route(real):
-    Path("own.yaml").write_text("oracle: {strategies: {greedy: examples.own_strategy:GreedyLayers}}")
+    Path("own.yaml").write_text("oracle: {strategies: {greedy: 'examples.own_strategy:GreedyLayers'}}")
     real.run("python -m duo use own.yaml")
     assert {"oracle", "oracle_curves"} <= due() and not due() & EXPENSIVE
     assert due_by_dvc(real) == {
@@ -256,7 +256,7 @@ def test_a_strategy_of_ones_own_runs_no_training_and_tries_no_route(real):
             "error: 'nowhere:Router': no module nowhere; it was looked for in the working directory",
         ),
         (
-            "oracle: {strategies: {mine: examples.own_router:EntropyRouter}}",
+            "oracle: {strategies: {mine: 'examples.own_router:EntropyRouter'}}",
             "error: 'examples.own_router:EntropyRouter': class EntropyRouter of examples/own_router.py lacks the "
             "method choose; oracle.strategies.mine in params.yaml names it",
         ),
