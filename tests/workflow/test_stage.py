@@ -37,11 +37,11 @@ stages:
 """
 CHANGES = {
     "the data": ("data.txt", "tokens", "other tokens"),
-    "a param": ("params.yaml", "tokens: 4_200_000", "tokens: 4_200_001"),
+    "a param": ("params.yaml", "tokens: 2_100_000", "tokens: 2_100_001"),
     "its model": ("params.yaml", "skip: {seed: 1,", "skip: {seed: 2,"),
     "the command": ("dvc.yaml", "python -m pretrain", "python -m  pretrain"),
     "another model": ("params.yaml", "frozen: {seed: 1,", "frozen: {seed: 2,"),
-    "another param": ("params.yaml", "batch: 32", "batch: 16"),
+    "another param": ("params.yaml", "batch: 16", "batch: 32"),
 }
 
 
