@@ -104,6 +104,15 @@ def test_gpu_is_asked_for_only_on_cuda(toy):
     assert "gpu=1" in toy.run("snakemake -n").stdout
 
 
+def test_a_stage_that_computes_takes_the_threads_that_params_give_it(toy):
+    toy.replace("dvc.yaml", "meta: {threads: 1, gpu: 1}", "meta: {threads: 2}")
+    toy.replace("params.yaml", "seed: 1", "seed: 2")
+    toy.replace("params.yaml", "threads: 1", "threads: 3")
+    rules = toy.run("snakemake -n --cores 8").stdout.split("rule ")
+    assert all(("threads: 3" in rule) == rule.startswith("oracle") for rule in rules)
+    assert any(rule.startswith("oracle") for rule in rules)
+
+
 def kill_when(project: Project, driver: str, ready, **environment: str) -> None:
     """Start the driver, wait until `ready()`, then kill -9 it with all its children."""
     running = project.start(driver, **environment)
