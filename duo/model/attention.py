@@ -10,7 +10,7 @@ LONG = 4  # times the size of a head: scores of more tokens would take more memo
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mixed values of queries, keys and values, all [batch, heads, length, size]: causal, or by the mask.
 
-    mask [length, length]: 0 where a token may look, -inf elsewhere.
+    mask [length, length], or with axes of batch and heads before: 0 where a token may look, -inf elsewhere.
     """
     length, size = q.shape[-2:]
     if q.device.type != "cpu" or (length > LONG * size and not q.requires_grad):

@@ -66,29 +66,30 @@ class SwitchedLayer(nn.Module):
     """One layer. Its two halves are separate, since routes that differ only in the FFN share the attention.
 
     `forward` and `attend` serve training and routers; the tree takes the layer apart by the methods of RoutableLayer.
-    A subclass has the modules below, `attention` of the normed stream and the positions, and the tree's other methods.
+    A subclass has the modules below, `attention` of the normed stream, the positions and the mask of duo.model.attention,
+    and the tree's other methods.
     """
 
     attention_norm: nn.Module
-    attention: Callable[[Tensor, Positions], Tensor]
+    attention: Callable[[Tensor, Positions, Tensor | None], Tensor]
     ffn_norm: nn.Module
     ffns: Mapping[str, nn.Module]  # small and big
     parallel = False  # whether the FFNs read what attention reads, not what it leaves
 
-    def attend(self, x: Tensor, positions: Positions) -> Tensor:
-        """The residual stream after attention, [batch, length, width]."""
-        return x + self.attention(self.attention_norm(x), positions)
+    def attend(self, x: Tensor, positions: Positions, mask: Tensor | None = None) -> Tensor:
+        """The residual stream after attention, [batch, length, width]; mask as in duo.model.attention."""
+        return x + self.attention(self.attention_norm(x), positions, mask)
 
     def feed_forward(self, x: Tensor, choices: Sequence[str]) -> list[Tensor]:
         """What the FFN of each choice adds, as RoutableLayer says."""
         normed = self.ffn_norm(x)
         return [self.ffns[choice](normed) for choice in choices]
 
-    def forward(self, x: Tensor, positions: Positions, grouping: Grouping) -> Tensor:
+    def forward(self, x: Tensor, positions: Positions, grouping: Grouping, mask: Tensor | None = None) -> Tensor:
         """The stream after the layer [batch, length, width], each token by its own FFN, computing little more than
-        these.
+        these; mask as in duo.model.attention.
         """
-        attended = self.attend(x, positions)
+        attended = self.attend(x, positions, mask)
         rows = self.ffn_norm(x if self.parallel else attended).flatten(0, 1)
         update = self._updates(_Permute.apply(rows, grouping.order, grouping.inverse), grouping)
         return attended + _Permute.apply(update, grouping.inverse, grouping.order).view_as(x)

@@ -79,9 +79,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
 
-    def forward(self, x: Tensor, positions: Positions) -> Tensor:
+    def forward(self, x: Tensor, positions: Positions, mask: Tensor | None = None) -> Tensor:
         """What attention adds to the residual stream, [batch, length, width], of the normed stream x of that shape."""
-        mixed = attention(*self.project(x, positions))
+        mixed = attention(*self.project(x, positions), mask)
         return self.out(mixed.transpose(1, 2).reshape(x.shape))
 
     def project(self, x: Tensor, rope: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -150,6 +150,10 @@ class Duo(Switched):
         """Cosines and sines [2, positions, width / heads] of some positions; None where positions are learned."""
         return None if self.rope is None else self.rope[:, start:stop]
 
+    def rotary(self, places: Tensor) -> Tensor | None:
+        """The same of places [batch, length], [2, batch, length, width / heads]."""
+        return None if self.rope is None else self.rope[:, places]
+
     def embed(self, tokens: Tensor) -> Tensor:
         """The residual stream [..., length, width] before the first layer, of tokens [..., length]."""
         x = self.embedding(tokens)
@@ -181,8 +185,8 @@ def _rope_table(length: int, size: int) -> Tensor:
 
 
 def _rotate(x: Tensor, rope: Tensor) -> Tensor:
-    """x [batch, length, heads, size] turned by its rotary positions; rope [2, length, size]."""
-    cos, sin = rope[:, :, None].to(x.dtype)
+    """x [batch, length, heads, size] turned by its rotary positions; rope [2, length, size] or [2, batch, length, size]."""
+    cos, sin = rope[..., None, :].to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 

@@ -7,36 +7,19 @@ so that the scores of a question's answers are a distribution over them. Divided
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
+from duo.data.packed import Ids, Packed, pack
 from duo.errors import InputError
 from duo.model.decoders import Decoder
 from duo.oracle.tree import Enumerator, Roots
 from duo.progress import progress
 from duo.tables.answers import ANSWER_SCORES
 from duo.tables.files import fixed_lists
-
-Ids = list[int]
-
-
-class Packed(NamedTuple):
-    """A question's text and its answers in one row, so that the text is computed once for all of them.
-
-    An answer's tokens see the text and the answer's own tokens before them, at the places that they would have if the
-    answer stood alone. Its last token predicts nothing and is left out.
-    """
-
-    rows: Tensor  # [answers, length of the longest] ids: the text, then each answer but its last token, filled up
-    kept: Tensor  # [length, 2] which of these, as (answer, place), stand in the row one after the other
-    earlier: Tensor  # [length, length] 0 where a token may look, -inf elsewhere
-    asked: Tensor  # [asked] places in the row that predict a token of some answer
-    labels: Tensor  # [answers, asked] those tokens; 0 where the place predicts none of that answer
-    scored: Tensor  # [answers, asked] bool: whether it does
 
 
 def score(
@@ -80,22 +63,6 @@ def by_route(enumerator: Enumerator, context: Ids, answers: Sequence[Ids]) -> np
     with enumerator.device.autocast():
         losses = enumerator.losses_from(roots(enumerator, packed), packed.labels[:, None])[:, 0]
     return -(losses.double() * packed.scored[..., None]).sum(dim=1).numpy()
-
-
-def pack(context: Ids, answers: Sequence[Ids]) -> Packed:
-    """A context, of one token or more, and the answers to it, of one or more each, in one row."""
-    first, longest = len(context), max(map(len, answers))
-    rows = torch.tensor([[*context, *answer[:-1]] + context[:1] * (longest - len(answer)) for answer in answers])
-    kept = [(0, place) for place in range(first)]
-    kept += [(index, first + place) for index, answer in enumerate(answers) for place in range(len(answer) - 1)]
-    owner = torch.tensor([-1] * first + [index for index, _ in kept[first:]])
-    open_to = (owner == -1) | (owner == owner[:, None])
-    earlier = torch.zeros(len(kept), len(kept)).masked_fill(~open_to.tril(), -torch.inf)
-    scored = owner[first - 1 :] == torch.arange(len(answers))[:, None]
-    scored[:, 0] = True  # the context's last token predicts the first one of every answer
-    labels = torch.zeros(scored.shape, dtype=torch.int64)
-    labels[scored] = torch.tensor([token for answer in answers for token in answer])
-    return Packed(rows, torch.tensor(kept), earlier, torch.arange(first - 1, len(kept)), labels, scored)
 
 
 def roots(enumerator: Enumerator, packed: Packed) -> Roots:

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the harness is imported
 
@@ -27,17 +27,18 @@ from lm_eval.tasks import TaskManager
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from duo.data.packed import Ids, Packed, pack
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.transformer import Duo
 from duo.progress import progress
 from duo.seeds import stream
 from duo.tables.training import HARNESS
-from duo.training.random_routes import final_streams
+from duo.training.random_routes import routed
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)
-DUO_BATCH = 64  # sequences computed at once
-PRETRAINED_BATCH = 16
+DUO_BATCH = 16  # contexts computed at once, with all their endings
+PRETRAINED_BATCH = 4
 # A task of ours in the harness's format, but for its name, its data, and what stands between context and ending.
 TASK = {
     "dataset_path": "json",
@@ -55,37 +56,44 @@ TASK = {
 }
 AS_ITEMS = {"task": "domain", "question": "document"}  # columns of QUESTIONS as those of items
 
-Encoded = tuple[tuple[str, str], list[int], list[int]]  # context and ending as texts, then the ids of both
+Encoded = tuple[tuple[str, str], Ids, Ids]  # context and ending as texts, then the ids of both
 Score = tuple[float, bool]  # log-likelihood of an ending in nats, and whether greedy decoding would give it
+
+
+class Text(NamedTuple):
+    """A context and the endings that are scored behind it, as ids."""
+
+    whole: Ids  # the context as it was asked for
+    context: Ids  # what of it the model reads: of a text that is too long the beginning is cut off
+    endings: list[Ids]
 
 
 class HarnessModel(TemplateLM):
     """A causal model in the form that the harness wants a model in; what it computes, and of which texts, is told by
     the classes below.
 
-    start: id of the token that precedes every text. longest: how many tokens the model reads. words: what the model is,
-    for whoever awaits it. InputError from tasks that generate text or take the likelihood of a whole one.
+    start: id of the token that precedes every text. longest: how many tokens the model reads. batch: contexts that are
+    computed at once. words: what the model is, for whoever awaits it. InputError from tasks that generate text or take
+    the likelihood of a whole one.
     """
 
     def __init__(self, start: int, longest: int, batch: int, words: str, device: Device):
         super().__init__()
         self.start, self.longest, self.batch, self.words, self.runtime = start, longest, batch, words, device
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str) -> Ids:
         """Token ids of the text alone."""
         raise NotImplementedError
 
-    def logits(self, tokens: Tensor, scored: Tensor, contexts: Sequence[list[int]]) -> Tensor:
-        """Logits [scored tokens, vocabulary] of what follows the tokens [batch, length] that are scored [batch, length]
-        bool; contexts: the ids of each row's context, uncut.
-        """
+    def scores(self, texts: Sequence[Text]) -> list[Score]:
+        """Of every ending of the texts, one after the other."""
         raise NotImplementedError
 
     @property
     def eot_token_id(self) -> int:
         return self.start
 
-    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: object) -> list[int]:
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: object) -> Ids:
         """Token ids of the text, the token that begins it first unless add_special_tokens is False."""
         ids = self.encode(string)
         return ids if add_special_tokens is False else [self.start, *ids]
@@ -94,39 +102,29 @@ class HarnessModel(TemplateLM):
         """The score of the ending in every request, given its context."""
         return super().loglikelihood(requests, disable_tqdm)
 
+    @torch.no_grad()
     def _loglikelihood_tokens(self, requests: list[Encoded], **kwargs: object) -> list[Score]:
+        texts: dict[tuple, tuple[Text, list[int]]] = {}
+        for index, (_, context, ending) in enumerate(requests):
+            row = (context + ending)[-(self.longest + 1) :]
+            count = min(len(ending), len(row) - 1)
+            text = Text(context, row[:-count], [])
+            kept, indices = texts.setdefault((tuple(context), len(text.context)), (text, []))
+            kept.endings.append(row[-count:])
+            indices.append(index)
         # Longest first: a batch is padded to its longest row, and memory runs out in the first batch or never.
-        by_length = sorted(range(len(requests)), key=lambda index: -len(requests[index][1]) - len(requests[index][2]))
+        ordered = sorted(texts.values(), key=lambda each: -len(each[0].context) - sum(map(len, each[0].endings)))
         scores: list[Score] = [(0.0, False)] * len(requests)
         with progress(self.words, "endings", total=len(requests)) as shown:
-            for start in range(0, len(requests), self.batch):
-                batch = by_length[start : start + self.batch]
-                for index, score in zip(batch, self._score([requests[index][1:] for index in batch]), strict=True):
+            for start in range(0, len(ordered), self.batch):
+                batch = ordered[start : start + self.batch]
+                indices = [index for _, each in batch for index in each]
+                with self.runtime.autocast():
+                    found = self.scores([text for text, _ in batch])
+                for index, score in zip(indices, found, strict=True):
                     scores[index] = score
-                shown.update(len(batch))
+                shown.update(len(indices))
         return scores
-
-    @torch.no_grad()
-    def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[Score]:
-        """Scores of (context, ending) pairs of ids. Of a text that is too long the beginning is cut off."""
-        rows = [(context + ending)[-(self.longest + 1) :] for context, ending in pairs]
-        length = max(map(len, rows)) - 1
-        # The model is causal: what a row is filled up with at its end is seen by no token that is scored.
-        padded = [row[:-1] + [self.start] * (length + 1 - len(row)) for row in rows]
-        lengths = [min(len(ending), len(row) - 1) for row, (_, ending) in zip(rows, pairs, strict=True)]
-        last = np.array([len(row) - 1 for row in rows])[:, None]
-        positions = np.arange(length)
-        scored = torch.from_numpy((positions >= last - np.array(lengths)[:, None]) & (positions < last))
-        labels = torch.tensor([label for row, count in zip(rows, lengths, strict=True) for label in row[-count:]])
-        where = self.runtime.name
-        with self.runtime.autocast():
-            logits = self.logits(
-                torch.tensor(padded, device=where), scored.to(where), [context for context, _ in pairs]
-            )
-        logits = logits.float().cpu()
-        likelihoods = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0].double().split(lengths)
-        greedy = (logits.argmax(-1) == labels).split(lengths)
-        return [(value.sum().item(), bool(same.all())) for value, same in zip(likelihoods, greedy, strict=True)]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         raise InputError("tasks of output_type loglikelihood_rolling can't be run here; give multiple_choice ones")
@@ -138,21 +136,43 @@ class HarnessModel(TemplateLM):
 class DuoInHarness(HarnessModel):
     """A Duo model under random routes with one chance of the big FFN.
 
-    The endings of one context share their routes, so that random routes favour none. bos: id of the BOS token, which
-    precedes every text.
+    A context is computed once for all its endings, which share its routes, so that random routes favour none. bos: id
+    of the BOS token, which precedes every text.
     """
 
     def __init__(self, model: Duo, tokenizer: Tokenizer, bos: int, p_big: float, device: Device, seed: int):
         super().__init__(bos, model.shape.sequence, DUO_BATCH, f"p_big {p_big:g}", device)
         self.model, self.own_tokenizer, self.p_big, self.seed = model, tokenizer, p_big, seed
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str) -> Ids:
         return self.own_tokenizer.encode(text, add_special_tokens=False).ids
 
-    def logits(self, tokens: Tensor, scored: Tensor, contexts: Sequence[list[int]]) -> Tensor:
-        size = tokens.shape[1], self.model.shape.layers
-        uniform = np.stack([stream(self.seed, "routes", *context).random(size, np.float32) for context in contexts])
-        return self.model.logits(final_streams(self.model, tokens, uniform, self.p_big)[scored])
+    def scores(self, texts: Sequence[Text]) -> list[Score]:
+        packed = [pack(text.context, text.endings) for text in texts]
+        streams = self._streams(texts, packed)
+        found = []
+        for row, each in enumerate(packed):
+            logits = self.model.logits(streams[row, each.asked]).float().cpu()
+            chances = logits.log_softmax(-1).gather(1, each.labels.T).T.double()  # [endings, asked]
+            greedy = (logits.argmax(-1) == each.labels) | ~each.scored
+            found += zip((chances * each.scored).sum(1).tolist(), greedy.all(1).tolist(), strict=True)
+        return found
+
+    def _streams(self, texts: Sequence[Text], packed: Sequence[Packed]) -> Tensor:
+        """After the last layer, [texts, length of the longest row, width]."""
+        size, where = (len(packed), max(len(each.kept) for each in packed)), self.runtime.name
+        x = torch.zeros(*size, self.model.width, device=where)
+        places, mask = torch.zeros(size, dtype=torch.int64), torch.zeros(size[0], 1, size[1], size[1])
+        uniform = np.zeros((*size, self.model.shape.layers), np.float32)
+        for row, (text, each) in enumerate(zip(texts, packed, strict=True)):
+            count, (answer, place) = len(each.kept), each.kept.unbind(1)
+            x[row, :count] = self.model.embed(each.rows.to(where))[answer, place]
+            places[row, :count] = place
+            # What fills the row up sees all, and nobody sees it.
+            mask[row, 0, :count, :count], mask[row, 0, :count, count:] = each.earlier, -torch.inf
+            by_place = stream(self.seed, "routes", *text.whole).random((self.longest, uniform.shape[-1]), np.float32)
+            uniform[row, :count] = by_place[place]
+        return routed(self.model, x, self.model.rotary(places.to(where)), uniform, self.p_big, mask.to(where))
 
 
 class PretrainedInHarness(HarnessModel):
@@ -165,12 +185,28 @@ class PretrainedInHarness(HarnessModel):
         super().__init__(start, longest, PRETRAINED_BATCH, name, device)
         self.model, self.own_tokenizer, self.p_big = model, tokenizer, 1.0
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str) -> Ids:
         return self.own_tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def logits(self, tokens: Tensor, scored: Tensor, contexts: Sequence[list[int]]) -> Tensor:
-        streams = self.model.base_model(tokens, use_cache=False).last_hidden_state
-        return self.model.get_output_embeddings()(streams[scored])
+    def scores(self, texts: Sequence[Text]) -> list[Score]:
+        # Each ending behind its context: how a model of transformers takes other masks and places differs by family.
+        endings = [ending for text in texts for ending in text.endings]
+        rows = [text.context + ending for text in texts for ending in text.endings]
+        length = max(map(len, rows)) - 1
+        # The model is causal: what a row is filled up with at its end is seen by no token that is scored.
+        tokens = torch.tensor([row[:-1] + [self.start] * (length + 1 - len(row)) for row in rows])
+        places = [
+            [index, place]
+            for index, (row, ending) in enumerate(zip(rows, endings, strict=True))
+            for place in range(len(row) - 1 - len(ending), len(row) - 1)
+        ]
+        row, place = torch.tensor(places).unbind(1)
+        streams = self.model.base_model(tokens.to(self.runtime.name), use_cache=False).last_hidden_state
+        logits = self.model.get_output_embeddings()(streams[row, place]).float().cpu()
+        labels, lengths = torch.tensor([label for ending in endings for label in ending]), list(map(len, endings))
+        likelihoods = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0].double().split(lengths)
+        greedy = (logits.argmax(-1) == labels).split(lengths)
+        return [(value.sum().item(), bool(same.all())) for value, same in zip(likelihoods, greedy, strict=True)]
 
 
 def run(model: HarnessModel, items: pa.Table | None, questions: pa.Table, others: Sequence[str] = ()) -> pa.Table:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from duo.model.device import Device
-from duo.model.switched import Grouping, Switched
+from duo.model.switched import Grouping, Positions, Switched
 from duo.seeds import stream
 from duo.settings import Pretrain
 
@@ -65,18 +65,26 @@ class RandomRoutes:
         return torch.cat(losses).double().mean().item()
 
 
-@torch.no_grad()
 def final_streams(model: Switched, tokens: Tensor, uniform: np.ndarray, p_big: float) -> Tensor:
     """Residual streams [batch, length, width] after the last layer, under random routes of big and small.
 
     tokens [batch, length]; uniform [batch, length, layers], numbers between 0 and 1: a layer is big where its number
     is below p_big.
     """
+    return routed(model, model.embed(tokens), model.positions(tokens.shape[1]), uniform, p_big)
+
+
+@torch.no_grad()
+def routed(
+    model: Switched, x: Tensor, positions: Positions, uniform: np.ndarray, p_big: float, mask: Tensor | None = None
+) -> Tensor:
+    """The same of the streams x [batch, length, width] before the first layer, at any positions.
+
+    mask [batch, 1, length, length]: 0 where a token may look, -inf elsewhere; by default at itself and those before.
+    """
     by_layer = uniform.reshape(-1, uniform.shape[-1]).T
-    positions = model.positions(tokens.shape[1])
-    x = model.embed(tokens)
-    for layer, grouping in zip(model.layers, group(by_layer, p_big, 0.0, tokens.device), strict=True):
-        x = layer(x, positions, grouping)
+    for layer, grouping in zip(model.layers, group(by_layer, p_big, 0.0, x.device), strict=True):
+        x = layer(x, positions, grouping, mask)
     return x
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 
+from duo.data.packed import pack
 from duo.errors import InputError
 from duo.model.decoders import routable
 from duo.model.device import Device
@@ -88,13 +89,13 @@ def test_answers_have_no_influence_on_one_another():
 
 
 def test_a_question_in_one_row():
-    packed = answers.pack([1, 2], [[3], [4, 5, 6]])
+    packed = pack([1, 2], [[3], [4, 5, 6]])
     assert packed.rows.tolist() == [[1, 2, 1, 1], [1, 2, 4, 5]]
     assert packed.kept.tolist() == [[0, 0], [0, 1], [1, 2], [1, 3]]
     assert packed.asked.tolist() == [1, 2, 3]
     assert packed.labels.tolist() == [[3, 0, 0], [4, 5, 6]]
     assert packed.scored.tolist() == [[True, False, False], [True, True, True]]
-    apart = answers.pack([1], [[3, 4], [5, 6]])  # the text, an answer, the other, which does not see the first
+    apart = pack([1], [[3, 4], [5, 6]])  # the text, an answer, the other, which does not see the first
     assert (apart.earlier == 0).tolist() == [[True, False, False], [True, True, False], [True, False, True]]
 
 

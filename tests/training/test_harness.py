@@ -107,22 +107,40 @@ def test_answers_fit_their_table(duo, tokenizer, items, tmp_path, monkeypatch):
     ]
 
 
+def scores(model: harness.DuoInHarness, *pairs: tuple[list[int], list[int]]) -> list[harness.Score]:
+    return model._loglikelihood_tokens([(("", ""), *pair) for pair in pairs])
+
+
 def test_of_a_text_beyond_the_context_length_the_beginning_is_left_out(duo, tokenizer):
     model = as_model(duo, tokenizer)
     long = list(range(1, 60))
-    (short_value, _), (long_value, _) = model._score([(long[-21:], [7, 8, 9]), (long, [7, 8, 9])])
-    model_sees_all = model._score([(long[-22:], [7, 8, 9])])[0][0]
+    (short_value, _), (long_value, _) = scores(model, (long[-21:], [7, 8, 9]), (long, [7, 8, 9]))
+    model_sees_all = scores(model, (long[-22:], [7, 8, 9]))[0][0]
     assert long_value == pytest.approx(model_sees_all, rel=1e-5) and short_value != pytest.approx(long_value, rel=1e-5)
-    assert len(model._score([([1], long)])) == 1
+    assert len(scores(model, ([1], long))) == 1
+    together = scores(model, (long, [7, 8, 9]), (long, [7]), (long, [8, 8, 8]))
+    assert together[0][0] == pytest.approx(long_value, rel=1e-5)
+    assert together[1][0] == pytest.approx(scores(model, (long[-24:], [7]))[0][0], rel=1e-5)
 
 
 def test_greedy_is_what_the_model_would_say(duo, tokenizer):
     model = as_model(duo, tokenizer)
     likeliest = duo(torch.tensor([[0, 5, 6]]), torch.ones(2, dtype=torch.bool))[0, -1].argmax().item()
-    assert [greedy for _, greedy in model._score([([0, 5, 6], [likeliest]), ([0, 5, 6], [likeliest - 1])])] == [
-        True,
-        False,
-    ]
+    found = scores(model, ([0, 5, 6], [likeliest]), ([0, 5, 6], [likeliest - 1]))
+    assert [greedy for _, greedy in found] == [True, False]
+
+
+def test_a_context_is_computed_once_and_its_endings_do_not_see_each_other(duo, tokenizer, monkeypatch):
+    """Under random routes too, where each ending alone has the same score."""
+    model, computed = as_model(duo, tokenizer, 0.5), []
+    monkeypatch.setattr(
+        harness, "routed", lambda model, x, *rest, run=harness.routed: computed.append(x.shape) or run(model, x, *rest)
+    )
+    context, endings = list(range(10)), [[5, 6, 7], [8], [9, 9], [7, 6, 5]]
+    together = scores(model, *((context, ending) for ending in endings))
+    assert computed == [(1, 10 + 2 + 0 + 1 + 2, SHAPE.width)]
+    alone = [scores(model, (context, ending))[0] for ending in endings]
+    assert [value for value, _ in together] == pytest.approx([value for value, _ in alone], rel=1e-5)
 
 
 @pytest.mark.parametrize(
