@@ -66,8 +66,8 @@ class SwitchedLayer(nn.Module):
     """One layer. Its two halves are separate, since routes that differ only in the FFN share the attention.
 
     `forward` and `attend` serve training and routers; the tree takes the layer apart by the methods of RoutableLayer.
-    A subclass has the modules below, `attention` of the normed stream, the positions and the mask of duo.model.attention,
-    and the tree's other methods.
+    A subclass has the modules below, `attention` of the normed stream, the positions and a mask as in
+    duo.model.attention, and the tree's other methods.
     """
 
     attention_norm: nn.Module

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 
 from duo.data.packed import Ids, Packed, pack
 from duo.errors import InputError
