@@ -13,8 +13,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: two process
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SORT = "python -c 'from workflow import dag; dag.sort_lock()'"
-# What else runs goes first. Of cores there are as many as stages of the real experiment need; these here use one each.
-DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice snakemake --cores 4"}
+# What else runs goes first. A stage of the smoke experiment takes one core.
+DRIVERS = {"dvc": f'nice sh -c "dvc repro -q && {SORT}"', "snakemake": "nice snakemake --cores 2"}
 
 
 # The examples' classes take part in it.

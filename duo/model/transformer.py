@@ -185,8 +185,8 @@ def _rope_table(length: int, size: int) -> Tensor:
 
 
 def _rotate(x: Tensor, rope: Tensor) -> Tensor:
-    """x [batch, length, heads, size] turned by its rotary positions; rope [2, length, size], or one for each of the batch,
-    [2, batch, length, size].
+    """x [batch, length, heads, size] turned by its rotary positions; rope [2, length, size], or for each text of the
+    batch, [2, batch, length, size].
     """
     cos, sin = rope[..., None, :].to(x.dtype)
     first, second = x.chunk(2, dim=-1)
