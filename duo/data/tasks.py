@@ -80,12 +80,12 @@ def windows(documents: list[str], ids: list[list[int]], tokenizer: Tokenizer, se
 
 def _places(ids: list[list[int]], tokenizer: Tokenizer, settings: Ablation) -> Iterator[tuple[int, int]]:
     """(index of the document, index of its token) where windows begin that don't overlap, from the left."""
-    length = settings.context + settings.continuation
+    length, white_space = settings.context + settings.continuation, _white_space(tokenizer)
     for index, document in enumerate(ids):
         last, free = len(document) - length, 0
         if last < 1:
             continue
-        edges = _edges(document, tokenizer)
+        edges = _edges(np.array(document), *white_space)
         fits = edges[: last + 1] & edges[settings.context : settings.context + last + 1] & edges[length:]
         for start in np.flatnonzero(fits).tolist():
             if start >= free:
@@ -93,17 +93,24 @@ def _places(ids: list[list[int]], tokenizer: Tokenizer, settings: Ablation) -> I
                 free = start + length
 
 
-def _edges(ids: list[int], tokenizer: Tokenizer) -> np.ndarray:
+def _white_space(tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
+    """[vocabulary] bool each: whether a token begins with white space, and whether it ends with some."""
+    known = range(tokenizer.get_vocab_size())
+    texts = tokenizer.decode_batch([[token] for token in known], skip_special_tokens=False)
+    begins, ends = (np.array([text[part].isspace() for text in texts]) for part in (slice(1), slice(-1, None)))
+    return begins, ends
+
+
+def _edges(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """[tokens + 1] bool: whether a window may begin before each token, and after the last one.
 
-    It may where white space begins, where the document's text begins, and where it ends.
+    It may where white space begins, where the document's text begins, and where it ends. begins, ends: as _white_space
+    gives them.
     """
-    texts = tokenizer.decode_batch([[token] for token in ids], skip_special_tokens=False)
-    begins, ends = (np.array([text[part].isspace() for text in texts]) for part in (slice(1), slice(-1, None)))
-    edges = np.append(begins, True)
-    edges[1:-1] &= ~ends[:-1]
+    edges = np.append(begins[ids], True)
+    edges[1:-1] &= ~ends[ids[:-1]]
     edges[:2] = [False, True]  # the BOS token and the document's first token
-    edges[-1] = not ends[-1]
+    edges[-1] = not ends[ids[-1]]
     return edges
 
 
