@@ -154,11 +154,9 @@ class Params(Groups):
             require(budget in budgets, "learning.budgets", budget, f"is not in oracle.budgets {budgets}")
 
     def _check_joint(self) -> None:
-        joint, layers, first = self.joint, self.model.layers, self.route_losses.models[0]
+        joint, budgets, first = self.joint, self.oracle.budgets, self.route_losses.models[0]
         for budget in joint.budgets:
-            require(
-                budget <= layers, "joint.budgets", budget, f"is above the number of layers (model.layers: {layers})"
-            )
+            require(budget in budgets, "joint.budgets", budget, f"is not in oracle.budgets {budgets}")
         documents, most = joint.documents, self.evaluation_set.documents
         require(documents <= most, "joint.documents", documents, f"is above evaluation_set.documents ({most})")
         if joint.reference not in REFERENCES:

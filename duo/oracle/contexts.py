@@ -11,7 +11,7 @@ that follow from them say nothing new. Only the token's own label must be drawn 
 document are tried side by side.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,23 @@ def winners(table: pa.Table, sample: EvaluationSet) -> dict[int, np.ndarray]:
         keys = zip(sample.domains, sample.documents, strict=True)
         found[budget] = np.stack([by_document[key][: sample.tokens.shape[1]] for key in keys]).astype(np.int64)
     return found
+
+
+def shared_choices(tables: Iterable[pa.Table], sample: EvaluationSet, budgets: Sequence[int]) -> pa.Table:
+    """CHOICES of the sample's documents at these budgets, document by document, from tables that hold more.
+
+    InputError where a document of the sample is in none of them.
+    """
+    found = {}
+    for walked in tables:
+        for domain, document, rows in select.documents(walked):
+            found[domain, document] = walked.slice(rows.start, rows.stop - rows.start)
+    keys = list(zip(sample.domains, sample.documents, strict=True))
+    for domain, document in keys:
+        if (domain, document) not in found:
+            raise InputError(f"domain {domain}, document {document}: is missing in the tables of choices")
+    chosen = pa.concat_tables(found[key] for key in keys)
+    return chosen.filter(pc.is_in(chosen["budget"], pa.array(budgets, chosen.schema.field("budget").type)))
 
 
 @torch.no_grad()

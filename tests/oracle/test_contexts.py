@@ -171,7 +171,14 @@ def test_one_walk_of_all_routes_says_the_same_as_one_for_each_budget(made):
     budgets = list(BUDGETS)
     enumerator = Enumerator(studied.model, SPACE, DEVICE, studied.chunk)
     walked = null.run("duo", enumerator, held_out, chooser, null.Sampling("all_big", 1, 0.3), budgets, studied.seed)
-    found = contexts.of_walk(studied, held_out, chooser, walked.choices)
+    backwards = walked.choices.sort_by([("document", "descending"), ("position", "ascending")])
+    chosen = contexts.shared_choices([backwards], held_out, budgets)
+    found = contexts.of_walk(studied, held_out, chooser, chosen)
+    fewer = contexts.shared_choices([walked.choices], held_out.take(slice(1, 3)), budgets[:1])
+    assert set(fewer["document"].to_pylist()) == set(held_out.documents[1:3])
+    assert fewer["budget"].unique().to_pylist() == budgets[:1]
+    with pytest.raises(InputError, match=f"document {held_out.documents[0]}: is missing in the tables of choices"):
+        contexts.shared_choices([fewer], held_out, budgets)
     expected = contexts.table(studied, held_out, chooser, dict.fromkeys(budgets))
     keys = [(name, "ascending") for name in ("budget", "chooser", "document", "position")]
     found, expected = (table.sort_by(keys).to_pandas() for table in (found, expected))

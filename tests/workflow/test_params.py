@@ -94,7 +94,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"figures.heat_maps": [5], "oracle.budgets": [4]}, "figures.heat_maps: 5 is not in oracle.budgets [4]"),
         ({"policies.budgets": [12]}, "policies.budgets: 12 leaves no choice; should be below model.layers (12)"),
         (
-            {"oracle.budgets": [*range(10), 12]},
+            {"joint.budgets": [0, 6], "oracle.budgets": [*range(10), 12]},
             "policies.budgets: 10 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
         ),
         (
@@ -168,7 +168,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"three_way.documents": 49}, "three_way.documents: 49 is above evaluation_set.documents (48)"),
         ({"joint.contexts": ["joint"]}, "joint.contexts.0: 'joint': input should be 'shared', 'reference' or 'greedy'"),
         ({"joint.contexts": ["shared", "shared"]}, "joint.contexts: ['shared', 'shared'] must name each once"),
-        ({"joint.budgets": [13]}, "joint.budgets: 13 is above the number of layers (model.layers: 12)"),
+        ({"joint.budgets": [13]}, "joint.budgets: 13 is not in oracle.budgets [0, 1, "),
         ({"joint.budgets": [4, 2]}, "joint.budgets: [4, 2] must be ascending, each once"),
         ({"joint.documents": 49}, "joint.documents: 49 is above evaluation_set.documents (48)"),
         (
@@ -185,7 +185,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"router.temperature": [0.2, 2.0]}, "router.temperature: [0.2, 2.0] must not rise"),
         ({"router.temperature": [1.0, 0.0]}, "router.temperature.1: 0.0: input should be greater than 0"),
         (
-            {"oracle.budgets": [*range(10), 12], "policies.budgets": [2]},
+            {"joint.budgets": [0, 6], "oracle.budgets": [*range(10), 12], "policies.budgets": [2]},
             "routers.both-10.big: 10.0 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
         ),
         (

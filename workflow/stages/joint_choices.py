@@ -7,7 +7,7 @@ from duo.model.device import Device
 from duo.oracle import contexts
 from duo.oracle.choosers import Choosers
 from duo.tables.contexts import JOINT_CHOICES
-from duo.tables.oracle import CALIBRATION, JOINT_LOSSES
+from duo.tables.oracle import CALIBRATION, CHOICES, JOINT_LOSSES
 from duo.tables.training import MODEL
 from duo.training import variants
 from workflow import choosers, compute, stage
@@ -35,15 +35,19 @@ def main(kind: str) -> None:
     )
     chooser = Choosers(CALIBRATION.read(model=name), predictions)
     with stage.advice(stage.DIVERGED):
-        JOINT_CHOICES.write(contexts.table(studied, sample, chooser, kept(params, sample, kind)), context=kind)
+        if kind == terms.SHARED:  # whose walk is that of sampled_labels
+            walked = (CHOICES.read(model=name, shard=shard) for shard in params.route_losses.shards)
+            choices = contexts.shared_choices(walked, sample, params.joint.budgets)
+            found = contexts.of_walk(studied, sample, chooser, choices)
+        else:
+            found = contexts.table(studied, sample, chooser, kept(params, sample, kind))
+        JOINT_CHOICES.write(found, context=kind)
 
 
 def kept(params, sample: evaluation_set.EvaluationSet, kind: str):
-    """By budget, the routes [documents, length] that the other tokens keep in a context; None in `shared`."""
+    """By budget, the routes [documents, length] that the other tokens keep in a context."""
     if kind == terms.GREEDY:
         return contexts.winners(JOINT_LOSSES.read(context=kind), sample)
-    if kind == terms.SHARED:
-        return dict.fromkeys(params.joint.budgets)
     run, layers = params.joint.reference, params.model.layers
     return dict.fromkeys(params.joint.budgets, reference(run, params.routers, sample, layers, params.seed))
 
