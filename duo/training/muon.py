@@ -61,9 +61,9 @@ def orthogonal(matrices: Tensor, bf16: bool) -> Tensor:
     bf16: multiply in it. A singular value that is off by a hundredth moves a weight as well.
     """
     wide = matrices.shape[-2] <= matrices.shape[-1]
-    x = matrices if wide else matrices.mT  # the products of rows with rows should be the small ones
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    x = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     x = x.to(torch.bfloat16) if bf16 else x
+    x = x if wide else x.mT  # the products of rows with rows should be the small ones
     a, b, c = COEFFICIENTS
     for _ in range(STEPS):
         squares = x @ x.mT
