@@ -117,17 +117,21 @@ class RouteSpace:
             return np.ones(np.shape(big), bool)
         return big == budget if self.departures is None else big >= budget
 
-    def highest(self, scores: np.ndarray, budget: int) -> np.ndarray:
-        """Codes [...] of the routes that are big in the `budget` layers of highest score; of equal scores the lower
-        layer.
+    def by_score(self, scores: np.ndarray) -> np.ndarray:
+        """Codes [..., layers + 1] of the routes that are big in the 0, 1, ... all layers of highest score; of equal
+        scores the lower layer.
 
         scores [..., layers]. In a space of two choices: all other layers take the one that is not big.
         """
         big = self.choices.index(BIG)
         order = np.argsort(-scores, axis=-1, kind="stable")
-        digits = np.full(scores.shape, 1 - big)
-        np.put_along_axis(digits, order[..., :budget], big, axis=-1)
-        return self.encode(digits)
+        none = self.encode(np.full((*scores.shape[:-1], 1, self.places), 1 - big))
+        more = (2 * big - 1) * self._powers[order]  # what a layer adds to the code when it becomes big
+        return none + np.concatenate([np.zeros_like(none), more.cumsum(axis=-1)], axis=-1)
+
+    def highest(self, scores: np.ndarray, budget: int) -> np.ndarray:
+        """Codes [...] of those that are big in `budget` layers."""
+        return self.by_score(scores)[..., budget]
 
     def named(self, name: str | int) -> int:
         """Code of the route all_big or all_small; a route without a name goes by its code.
@@ -150,8 +154,7 @@ class RouteSpace:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """[..., places] uint8: the index in `choices` that the routes with these codes [...] take at each place."""
-        powers = len(self.choices) ** np.arange(self.places - 1, -1, -1)
-        return (codes[..., None] // powers % len(self.choices)).astype(np.uint8)
+        return (codes[..., None] // self._powers % len(self.choices)).astype(np.uint8)
 
     def by_layer(self, codes: np.ndarray) -> np.ndarray:
         """[..., layers] uint8: the same at each layer, those of a block alike."""
@@ -159,8 +162,12 @@ class RouteSpace:
 
     def encode(self, digits: np.ndarray) -> np.ndarray:
         """Codes [...] of choices [..., places] given as indices in `choices`."""
-        powers = len(self.choices) ** np.arange(self.places - 1, -1, -1)
-        return (digits.astype(np.int64) * powers).sum(axis=-1)
+        return (digits.astype(np.int64) * self._powers).sum(axis=-1)
+
+    @property
+    def _powers(self) -> np.ndarray:
+        """[places] int64: what a digit is worth in the code, by its place."""
+        return len(self.choices) ** np.arange(self.places - 1, -1, -1)
 
 
 def route_name(reference: str | int) -> str:

@@ -42,7 +42,7 @@ class ExtendedLayer(SwitchedLayer):
     def ffns(self) -> dict[str, Any]:
         return {SMALL: self.small, BIG: self.pretrained.ffn}
 
-    def attention(self, normed: Tensor, positions: Positions, mask: Tensor | None) -> Tensor:
+    def attention(self, normed: Tensor, positions: Positions, mask: Tensor | None = None) -> Tensor:
         """What attention adds to the residual stream, [batch, length, width], of the normed stream of that shape."""
         mixed = attention(*self.pretrained.heads(normed, positions), mask)
         return self.merge(mixed.transpose(1, 2).flatten(2))

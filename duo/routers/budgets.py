@@ -8,7 +8,6 @@ need not be trained for one of them.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from scipy.optimize import bisect
 from torch import Tensor
@@ -55,8 +54,7 @@ def by_margin(margins: Tensor) -> Frontier:
 
     margins [tokens, layers]: how much a layer's big FFN is thought to help, in any unit.
     """
-    layers = margins.shape[1]
-    routes = np.stack([RouteSpace(layers).highest(margins.numpy(), budget) for budget in range(layers + 1)], axis=1)
+    routes = RouteSpace(margins.shape[1]).by_score(margins.numpy())
     gained = margins.sort(dim=1, descending=True).values.cumsum(1)
     return Frontier(torch.cat([torch.zeros(len(margins), 1), -gained], dim=1), torch.from_numpy(routes))
 

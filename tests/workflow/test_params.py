@@ -165,12 +165,12 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ),
         ({"evaluation_set.tokens": 1}, "evaluation_set.tokens: 1: input should be greater than or equal to 2"),
         ({"three_way.tokens": 129}, "three_way.tokens: 129 is above evaluation_set.tokens (128)"),
-        ({"three_way.documents": 49}, "three_way.documents: 49 is above evaluation_set.documents (48)"),
+        ({"three_way.documents": 33}, "three_way.documents: 33 is above evaluation_set.documents (32)"),
         ({"joint.contexts": ["joint"]}, "joint.contexts.0: 'joint': input should be 'shared', 'reference' or 'greedy'"),
         ({"joint.contexts": ["shared", "shared"]}, "joint.contexts: ['shared', 'shared'] must name each once"),
         ({"joint.budgets": [13]}, "joint.budgets: 13 is not in oracle.budgets [0, 1, "),
         ({"joint.budgets": [4, 2]}, "joint.budgets: [4, 2] must be ascending, each once"),
-        ({"joint.documents": 49}, "joint.documents: 49 is above evaluation_set.documents (48)"),
+        ({"joint.documents": 33}, "joint.documents: 33 is above evaluation_set.documents (32)"),
         (
             {"joint.reference": "all_bog"},
             "joint.reference: 'all_bog' is neither of all_big, all_small, random nor a router of small and big",
@@ -278,7 +278,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ),
         ({"search.budgets": [4, 12]}, "search.budgets: 12 leaves no choice; should be below model.layers (12)"),
         ({"search.budgets": [4, 4]}, "search.budgets: [4, 4] must name each once"),
-        ({"search.documents": 49}, "search.documents: 49 is above evaluation_set.documents (48)"),
+        ({"search.documents": 33}, "search.documents: 33 is above evaluation_set.documents (32)"),
         ({"search.methods": ["beam"]}, "search.methods: ['beam'] lacks random, which the others are compared with"),
         ({"pretrain.mix": {"text": 0.5, "code": 0.4}}, "shares must add up to 1, not 0.9"),
         (
