@@ -41,7 +41,7 @@ def test_a_split_that_holds_less_than_is_asked_for(tmp_path, monkeypatch):
     PACKED.write({"domain": ["text"], "split": ["train"], "tokens": fixed_lists(np.zeros((1, 9), np.uint16))})
     tokenizer.save(word_tokenizer())
     with pytest.raises(
-        InputError, match=r"^domain 'text': 48 windows .*; evaluation_set in params.yaml asks for them$"
+        InputError, match=r"^domain 'text': 32 windows .*; evaluation_set in params.yaml asks for them$"
     ):
         evaluation_set.main()
 
