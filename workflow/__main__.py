@@ -186,13 +186,16 @@ def _parser() -> argparse.ArgumentParser:
     command.arguments(verb(audit, command.__doc__.splitlines()[0].partition(": ")[2]))
     publishing = verb(publish, "write the numbers and pictures that README and docs show, from a finished run")
     publishing.add_argument(
-        "part", nargs="?", choices=["pretrained"], help="this part alone; the others stay as they were published"
+        "part",
+        nargs="?",
+        choices=["trained", "pretrained"],
+        help="what is said of models trained here, or of those of others, alone; the other stays as it was published",
     )
     publishing.add_argument(
         "entries",
         nargs="*",
         metavar="ENTRY",
-        help="of that part, these entries of pretrained_routes or figures.adapted_patterns alone",
+        help="of pretrained, these entries of pretrained_routes or figures.adapted_patterns alone",
     )
     return parser
 

@@ -14,6 +14,7 @@ from workflow import instance, pretrained_part, studies
 from workflow.dag import Dag
 from workflow.params import Params, load_params
 
+PRETRAINED = "pretrained"
 # Stages whose outs the part on pretrained models shows.
 OF_ROUTES = ("pretrained_gain", "pretrained_claims", "figures_pretrained")
 OF_PRETRAINED = (*OF_ROUTES, "pretrained_harness", "answers", "figures_answers", "adapted_router", "adapted_patterns")
@@ -21,26 +22,31 @@ OF_OTHERS = (ANSWER_CURVES, TASK_ACCURACY)  # tables of this part
 
 
 def publish(part: str | None, entries: Sequence[str] = ()) -> list[Path]:
-    """Publish the whole run, or its part on pretrained models alone, beside what was published before; the files
-    written. InputError where a stage that this needs is not up to date.
+    """Publish the whole run, or its part on models trained here ("trained") or on those of others ("pretrained") beside
+    what was published of the other; the files written. InputError where a stage that this needs is not up to date.
 
-    entries: of that part, these alone: names of pretrained_routes, or of figures.adapted_patterns.
+    entries: of pretrained models, these alone: names of pretrained_routes, or of figures.adapted_patterns.
     """
     dag, params = Dag(), load_params()
+    if entries and part != PRETRAINED:
+        raise InputError(f"{', '.join(entries)}: entries are of the part {PRETRAINED}, not of {part}")
     if entries:
         return _some(dag, params, entries)
     groups = {group.name for group in dag.groups}
-    _require_up_to_date(
-        dag, dag.stages if part is None else dag.behind([name for name in OF_PRETRAINED if name in groups])
-    )
+    needed = dag.behind([name for name in OF_PRETRAINED if name in groups]) if part == PRETRAINED else dag.stages
+    _require_up_to_date(dag, needed)
     values = params.model_dump(mode="json", exclude_none=True)
     of_others = pretrained_part.figures(params)
     tried = pretrained_part.every(params.pretrained_routes, params.pretrained_windows, params.bootstrap.confidence)
-    others = {"pretrained": results.collect_pretrained(values, tried, of_others) if params.pretrained else None}
-    if part is None:
-        whole = _whole(params, values, of_others) | others
-        return results.publish(whole, [figure["name"] for figure in results.shown(whole)])
-    return results.publish(results.published() | others, of_others)
+    if part == "trained":
+        whole = _whole(params, values, of_others)
+        kept = {PRETRAINED: results.published().get(PRETRAINED)}
+        return results.publish(whole | kept, [figure["name"] for figure in whole["figures"]])
+    others = {PRETRAINED: results.collect_pretrained(values, tried, of_others) if params.pretrained else None}
+    if part == PRETRAINED:
+        return results.publish(results.published() | others, of_others)
+    whole = _whole(params, values, of_others) | others
+    return results.publish(whole, [figure["name"] for figure in results.shown(whole)])
 
 
 def _some(dag: Dag, params: Params, entries: Sequence[str]) -> list[Path]:
@@ -56,7 +62,7 @@ def _some(dag: Dag, params: Params, entries: Sequence[str]) -> list[Path]:
     addresses = [f"{group}@{name}" for name in routes for group in OF_ROUTES]
     _require_up_to_date(dag, dag.behind([*addresses, *(f"adapted_patterns@{name}" for name in patterns)]))
     before = results.published()
-    if not before.get("pretrained"):
+    if not before.get(PRETRAINED):
         raise InputError("docs/results.json: nothing was published of pretrained models; leave out the entries' names")
     values = params.model_dump(mode="json", exclude_none=True)
     routers = {router for name in patterns for router in params.figures.adapted_patterns[name]}
@@ -66,8 +72,8 @@ def _some(dag: Dag, params: Params, entries: Sequence[str]) -> list[Path]:
         values[group] = {name: value for name, value in values[group].items() if name in used}
     tried = pretrained_part.every(routes, params.pretrained_windows, params.bootstrap.confidence)
     figures = [*pretrained_part.figures_of_routes(routes), *patterns]
-    part = results.beside(before["pretrained"], results.collect_routes(values, tried, figures))
-    return results.publish(before | {"pretrained": part}, figures)
+    part = results.beside(before[PRETRAINED], results.collect_routes(values, tried, figures))
+    return results.publish(before | {PRETRAINED: part}, figures)
 
 
 def _require_up_to_date(dag: Dag, addresses: Iterable[str]) -> None:

@@ -214,6 +214,20 @@ def test_publish_names_an_entry_that_is_not_there():
         verbs.publish("pretrained", ["smol", "smollm2-layers", "tiny"])
 
 
+def test_publish_of_models_trained_here_keeps_what_was_published_of_others(monkeypatch):
+    finished = SimpleNamespace(groups=[], stages={"corpus@text": 0}, changes=lambda address: ())
+    monkeypatch.setattr(published, "Dag", lambda: finished)
+    monkeypatch.setattr(published, "_whole", lambda *_: {"claims": "new", "figures": [{"name": "a"}]})
+    before = {"claims": "old", "figures": [{"name": "b"}], "pretrained": {"figures": [{"name": "c"}]}}
+    monkeypatch.setattr(published.results, "published", lambda: before)
+    monkeypatch.setattr(published.results, "publish", lambda *given: given)
+    found, renewed = published.publish("trained")
+    assert found == {"claims": "new", "figures": [{"name": "a"}], "pretrained": before["pretrained"]}
+    assert renewed == ["a"]
+    with pytest.raises(InputError, match="^smollm2-layers: entries are of the part pretrained, not of trained"):
+        published.publish("trained", ["smollm2-layers"])
+
+
 def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):
     unfinished = SimpleNamespace(
         groups=[],
