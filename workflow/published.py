@@ -37,11 +37,11 @@ def publish(part: str | None, entries: Sequence[str] = ()) -> list[Path]:
     _require_up_to_date(dag, needed)
     values = params.model_dump(mode="json", exclude_none=True)
     of_others = pretrained_part.figures(params)
-    tried = pretrained_part.every(params.pretrained_routes, params.pretrained_windows, params.bootstrap.confidence)
     if part == "trained":
         whole = _whole(params, values, of_others)
         kept = {PRETRAINED: results.published().get(PRETRAINED)}
         return results.publish(whole | kept, [figure["name"] for figure in whole["figures"]])
+    tried = pretrained_part.every(params.pretrained_routes, params.pretrained_windows, params.bootstrap.confidence)
     others = {PRETRAINED: results.collect_pretrained(values, tried, of_others) if params.pretrained else None}
     if part == PRETRAINED:
         return results.publish(results.published() | others, of_others)

@@ -224,7 +224,7 @@ def test_publish_of_models_trained_here_keeps_what_was_published_of_others(monke
     found, renewed = published.publish("trained")
     assert found == {"claims": "new", "figures": [{"name": "a"}], "pretrained": before["pretrained"]}
     assert renewed == ["a"]
-    with pytest.raises(InputError, match="^smollm2-layers: entries are of the part pretrained, not of trained"):
+    with pytest.raises(InputError, match=r"^smollm2-layers: entries are of the part pretrained, not of trained"):
         published.publish("trained", ["smollm2-layers"])
 
 
