@@ -3,8 +3,10 @@ experiment costs on paper.
 """
 
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +17,12 @@ from benchmarks import _shared as shared
 from duo import cost
 from duo.model.device import Device
 from duo.model.transformer import Shape
-from workflow.params import Params
+from workflow.__main__ import change
+from workflow.params import Params, load_params
 
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 CPU_INFO = Path("/proc/cpuinfo")
+ROOT, LARGER = Path(__file__).parents[1], ("params/full.yaml", "params/paper.yaml")
 
 
 def main() -> None:
@@ -32,10 +36,23 @@ def main() -> None:
         print(import_module(f"benchmarks.{name}").__doc__.strip() + "\n")
         print(block(output(name, arguments.size)), flush=True)
     print("## What the experiment costs on paper\n")
-    print("`python -m duo cost` prints this for the params.yaml at hand.\n")
+    print("`python -m duo cost` prints this for the params.yaml at hand.")
     device = Device.of(params.runtime, params.route_losses.precision)
     measured = cost.this_machine(device, Shape.of(params.tokens, params.model))
-    print(block("\n".join(cost.lines(params, len(params.corpus), *measured))), end="")
+    for name, asked in {"params.yaml": params, **larger(params)}.items():
+        print(f"\n### {name}\n")
+        print(block("\n".join(cost.lines(asked, len(asked.corpus), *measured))), end="")
+
+
+def larger(params: Params) -> dict[str, Params]:
+    """Larger experiments, as if run here, by the file that makes them of params.yaml."""
+    found = {}
+    for name in LARGER:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(shutil.copy("params.yaml", folder))
+            change(copy, ROOT / name)
+            found[name] = load_params(copy).model_copy(update={"runtime": params.runtime})
+    return found
 
 
 def machine(params: Params) -> str:
