@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -86,14 +86,13 @@ def counted(address: str) -> Iterator[None]:
 
 def _driver() -> tuple[str, list[str]] | None:
     """The outermost process of a driver that this one belongs to, as a string of its own, and its command's words."""
-    for parent in reversed(psutil.Process().parents()):
-        try:
+    found = None
+    with suppress(psutil.Error):  # a process that is another user's, or gone
+        for parent in psutil.Process().parents():
             words = parent.cmdline()
-        except psutil.Error:  # another user's, or gone
-            continue
-        if any(Path(word).name in DRIVERS for word in words[:3]):  # python -m snakemake
-            return f"{parent.pid} {parent.create_time()}", words
-    return None
+            if any(Path(word).name in DRIVERS for word in words[:3]):  # python -m snakemake
+                found = f"{parent.pid} {parent.create_time()}", words
+    return found
 
 
 def _due(words: list[str]) -> list[str]:
