@@ -38,7 +38,7 @@ def run(main: Callable[..., None]) -> None:
     status = 0
     try:
         found = instance.find(name, *words)
-        with FileLock(lock), whole_run.counted(found.address), held(found):
+        with FileLock(lock), whole_run.counted(found), held(found):
             main(*words)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
