@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +37,8 @@ from duo.tables.training import HARNESS
 from duo.training.random_routes import routed
 
 logging.getLogger("lm_eval").setLevel(logging.WARNING)
-DUO_BATCH = 16  # contexts computed at once, with all their endings
-PRETRAINED_BATCH = 4
+BATCH = 16  # contexts computed at once, with all their endings; of a pretrained model, endings
+LONGEST = 4  # times what a model reads: of a context and all its endings in one row
 # A task of ours in the harness's format, but for its name, its data, and what stands between context and ending.
 TASK = {
     "dataset_path": "json",
@@ -66,20 +66,25 @@ class Text(NamedTuple):
     whole: Ids  # the context as it was asked for
     context: Ids  # what of it the model reads: of a text that is too long the beginning is cut off
     endings: list[Ids]
+    requests: list[int]  # the places of these endings among all that are asked for
+
+    @property
+    def tokens(self) -> int:
+        """Of context and endings together."""
+        return len(self.context) + sum(map(len, self.endings))
 
 
 class HarnessModel(TemplateLM):
     """A causal model in the form that the harness wants a model in; what it computes, and of which texts, is told by
     the classes below.
 
-    start: id of the token that precedes every text. longest: how many tokens the model reads. batch: contexts that are
-    computed at once. words: what the model is, for whoever awaits it. InputError from tasks that generate text or take
-    the likelihood of a whole one.
+    start: id of the token that precedes every text. longest: how many tokens the model reads. words: what the model is,
+    for whoever awaits it. InputError from tasks that generate text or take the likelihood of a whole one.
     """
 
-    def __init__(self, start: int, longest: int, batch: int, words: str, device: Device):
+    def __init__(self, start: int, longest: int, words: str, device: Device):
         super().__init__()
-        self.start, self.longest, self.batch, self.words, self.runtime = start, longest, batch, words, device
+        self.start, self.longest, self.words, self.runtime = start, longest, words, device
 
     def encode(self, text: str) -> Ids:
         """Token ids of the text alone."""
@@ -104,27 +109,34 @@ class HarnessModel(TemplateLM):
 
     @torch.no_grad()
     def _loglikelihood_tokens(self, requests: list[Encoded], **kwargs: object) -> list[Score]:
-        texts: dict[tuple, tuple[Text, list[int]]] = {}
-        for index, (_, context, ending) in enumerate(requests):
-            row = (context + ending)[-(self.longest + 1) :]
-            count = min(len(ending), len(row) - 1)
-            text = Text(context, row[:-count], [])
-            kept, indices = texts.setdefault((tuple(context), len(text.context)), (text, []))
-            kept.endings.append(row[-count:])
-            indices.append(index)
-        # Longest first: a batch is padded to its longest row, and memory runs out in the first batch or never.
-        ordered = sorted(texts.values(), key=lambda each: -len(each[0].context) - sum(map(len, each[0].endings)))
+        ordered = sorted(self._texts(requests), key=lambda text: -text.tokens)  # alike ones are computed together
         scores: list[Score] = [(0.0, False)] * len(requests)
         with progress(self.words, "endings", total=len(requests)) as shown:
-            for start in range(0, len(ordered), self.batch):
-                batch = ordered[start : start + self.batch]
-                indices = [index for _, each in batch for index in each]
+            for start in range(0, len(ordered), BATCH):
+                texts = ordered[start : start + BATCH]
+                indices = [index for text in texts for index in text.requests]
                 with self.runtime.autocast():
-                    found = self.scores([text for text, _ in batch])
+                    found = self.scores(texts)
                 for index, score in zip(indices, found, strict=True):
                     scores[index] = score
                 shown.update(len(indices))
         return scores
+
+    def _texts(self, requests: list[Encoded]) -> list[Text]:
+        """The requests by their contexts; of what would be far longer than the model reads, several of one context."""
+        texts: list[Text] = []
+        latest: dict[tuple, Text] = {}
+        for index, (_, context, ending) in enumerate(requests):
+            row = (context + ending)[-(self.longest + 1) :]
+            count = min(len(ending), len(row) - 1)
+            key = tuple(context), tuple(row[:-count])
+            text = latest.get(key)
+            if text is None or text.tokens + count > LONGEST * self.longest:
+                text = latest[key] = Text(context, row[:-count], [], [])
+                texts.append(text)
+            text.endings.append(row[-count:])
+            text.requests.append(index)
+        return texts
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         raise InputError("tasks of output_type loglikelihood_rolling can't be run here; give multiple_choice ones")
@@ -141,7 +153,7 @@ class DuoInHarness(HarnessModel):
     """
 
     def __init__(self, model: Duo, tokenizer: Tokenizer, bos: int, p_big: float, device: Device, seed: int):
-        super().__init__(bos, model.shape.sequence, DUO_BATCH, f"p_big {p_big:g}", device)
+        super().__init__(bos, model.shape.sequence, f"p_big {p_big:g}", device)
         self.model, self.own_tokenizer, self.p_big, self.seed = model, tokenizer, p_big, seed
 
     def encode(self, text: str) -> Ids:
@@ -163,7 +175,8 @@ class DuoInHarness(HarnessModel):
         size, where = (len(packed), max(len(each.kept) for each in packed)), self.runtime.name
         x = torch.zeros(*size, self.model.width, device=where)
         places, mask = torch.zeros(size, dtype=torch.int64), torch.zeros(size[0], 1, size[1], size[1])
-        uniform = np.zeros((*size, self.model.shape.layers), np.float32)
+        # What fills a row up takes either FFN, as the others do: computing few tokens by both is what makes this fast.
+        uniform = stream(self.seed, "routes").random((*size, self.model.shape.layers), np.float32)
         for row, (text, each) in enumerate(zip(texts, packed, strict=True)):
             count, (answer, place) = len(each.kept), each.kept.unbind(1)
             x[row, :count] = self.model.embed(each.rows.to(where))[answer, place]
@@ -182,7 +195,7 @@ class PretrainedInHarness(HarnessModel):
     """
 
     def __init__(self, name: str, model: Any, tokenizer: Any, start: int, longest: int, device: Device):
-        super().__init__(start, longest, PRETRAINED_BATCH, name, device)
+        super().__init__(start, longest, name, device)
         self.model, self.own_tokenizer, self.p_big = model, tokenizer, 1.0
 
     def encode(self, text: str) -> Ids:
@@ -190,23 +203,22 @@ class PretrainedInHarness(HarnessModel):
 
     def scores(self, texts: Sequence[Text]) -> list[Score]:
         # Each ending behind its context: how a model of transformers takes other masks and places differs by family.
-        endings = [ending for text in texts for ending in text.endings]
-        rows = [text.context + ending for text in texts for ending in text.endings]
-        length = max(map(len, rows)) - 1
+        pairs = [(text.context, ending) for text in texts for ending in text.endings]
+        batches = (pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH))
+        return [score for batch in batches for score in self._apart(batch)]
+
+    def _apart(self, pairs: Sequence[tuple[Ids, Ids]]) -> Iterator[Score]:
+        """Of context and ending each."""
+        length = max(len(context) + len(ending) for context, ending in pairs) - 1
         # The model is causal: what a row is filled up with at its end is seen by no token that is scored.
-        tokens = torch.tensor([row[:-1] + [self.start] * (length + 1 - len(row)) for row in rows])
-        places = [
-            [index, place]
-            for index, (row, ending) in enumerate(zip(rows, endings, strict=True))
-            for place in range(len(row) - 1 - len(ending), len(row) - 1)
-        ]
-        row, place = torch.tensor(places).unbind(1)
-        streams = self.model.base_model(tokens.to(self.runtime.name), use_cache=False).last_hidden_state
-        logits = self.model.get_output_embeddings()(streams[row, place]).float().cpu()
-        labels, lengths = torch.tensor([label for ending in endings for label in ending]), list(map(len, endings))
-        likelihoods = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0].double().split(lengths)
-        greedy = (logits.argmax(-1) == labels).split(lengths)
-        return [(value.sum().item(), bool(same.all())) for value, same in zip(likelihoods, greedy, strict=True)]
+        tokens = [(context + ending)[:-1] for context, ending in pairs]
+        padded = torch.tensor([row + [self.start] * (length - len(row)) for row in tokens], device=self.runtime.name)
+        streams = self.model.base_model(padded, use_cache=False).last_hidden_state
+        for row, (context, ending) in zip(streams, pairs, strict=True):
+            asked = row[len(context) - 1 : len(context) + len(ending) - 1]
+            logits, labels = self.model.get_output_embeddings()(asked).float().cpu(), torch.tensor(ending)
+            chances = logits.log_softmax(-1).gather(1, labels[:, None]).double()
+            yield chances.sum().item(), bool((logits.argmax(-1) == labels).all())
 
 
 def run(model: HarnessModel, items: pa.Table | None, questions: pa.Table, others: Sequence[str] = ()) -> pa.Table:

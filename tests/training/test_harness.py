@@ -93,7 +93,7 @@ def test_random_routes_depend_on_seed_and_context_not_on_the_batch(duo, tokenize
         harness.run(as_model(duo, tokenizer, 0.5, seed), items, NO_QUESTIONS)["log_likelihoods"].to_pylist()
         for seed in (1, 2)
     )
-    monkeypatch.setattr(harness, "DUO_BATCH", 3)
+    monkeypatch.setattr(harness, "BATCH", 3)
     again = harness.run(as_model(duo, tokenizer, 0.5), items, NO_QUESTIONS)["log_likelihoods"].to_pylist()
     assert np.allclose(first, again, rtol=1e-5) and not np.allclose(first, other, rtol=1e-5)
 
@@ -141,6 +141,35 @@ def test_a_context_is_computed_once_and_its_endings_do_not_see_each_other(duo, t
     assert computed == [(1, 10 + 2 + 0 + 1 + 2, SHAPE.width)]
     alone = [scores(model, (context, ending))[0] for ending in endings]
     assert [value for value, _ in together] == pytest.approx([value for value, _ in alone], rel=1e-5)
+
+
+def test_texts_of_unlike_length_have_the_scores_that_each_has_alone(duo, tokenizer):
+    """Under random routes, where what fills the shorter ones up takes some."""
+    model = as_model(duo, tokenizer, 0.5)
+    pairs = [(list(range(1, 20)), [3, 4]), ([1, 2], [5]), ([1, 2, 3, 4], [6, 7, 8]), ([9], [9, 9, 9, 9])]
+    alone = [scores(model, pair)[0][0] for pair in pairs]
+    assert [value for value, _ in scores(model, *pairs)] == pytest.approx(alone, rel=1e-5)
+
+
+def test_endings_that_leave_no_room_for_their_context_do_not_share_one(duo, tokenizer):
+    model = as_model(duo, tokenizer)
+    pairs = [([0], list(range(10, 40))), ([0], list(range(50, 80))), ([0], [7])]
+    alone = [scores(model, pair)[0][0] for pair in pairs]
+    assert [value for value, _ in scores(model, *pairs)] == pytest.approx(alone, rel=1e-5)
+
+
+def test_many_endings_of_one_context_take_several_rows(duo, tokenizer, monkeypatch):
+    model, lengths = as_model(duo, tokenizer), []
+    monkeypatch.setattr(
+        harness,
+        "routed",
+        lambda model, x, *rest, run=harness.routed: lengths.append(x.shape[1]) or run(model, x, *rest),
+    )
+    pairs = [([0], [index % 300, 5, 6]) for index in range(200)]
+    together = scores(model, *pairs)
+    assert max(lengths) <= harness.LONGEST * SHAPE.sequence
+    for index in (0, 77, 199):
+        assert together[index][0] == pytest.approx(scores(model, pairs[index])[0][0], rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +272,7 @@ def test_a_pretrained_model_is_scored_as_it_is(tokenizer, asked, family, monkeyp
     model = model(getattr(transformers, f"{family}Config")(**config)).eval().requires_grad_(False)
     for weight in model.parameters():
         weight *= 6
-    monkeypatch.setattr(harness, "PRETRAINED_BATCH", 3)
+    monkeypatch.setattr(harness, "BATCH", 3)
     scored = harness.PretrainedInHarness("tiny", model, WordTokenizer(tokenizer), 0, 40, DEVICE)
     for row, item in zip(harness.run(scored, NO_ITEMS, asked).to_pylist(), ASKED, strict=True):
         expected = []
