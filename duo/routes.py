@@ -130,7 +130,7 @@ class RouteSpace:
         return none + np.concatenate([np.zeros_like(none), more.cumsum(axis=-1)], axis=-1)
 
     def highest(self, scores: np.ndarray, budget: int) -> np.ndarray:
-        """Codes [...] of those that are big in `budget` layers."""
+        """Codes [...] of the routes that are big in the `budget` layers of highest score; the rest as in by_score."""
         return self.by_score(scores)[..., budget]
 
     def named(self, name: str | int) -> int:

@@ -46,6 +46,7 @@ def change(params: Path, file: Path) -> None:
     yaml = YAML()  # the round-trip loader: keeps comments, and like the safe one makes no objects of a tag's choosing
     yaml.preserve_quotes, yaml.width = True, 4096
     yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
+    read_yaml(file)  # as DVC will, which takes less than what follows
     values, patch = (read_yaml(path, yaml) for path in (params, file))
     merge(values, patch)
     _in_line_where_empty(values)

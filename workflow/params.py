@@ -378,7 +378,11 @@ def read_yaml(path: Path, loader: YAML | None = None) -> dict:
         raise InputError(f"{path}: no such file") from None
     except (YAMLError, UnicodeDecodeError) as error:
         words = " ".join(str(error).split())
-        remedy = "; in braces a value with a colon needs quotes" if "unexpected ':'" in words else ""
+        remedy = (
+            "; in braces, a value with a colon needs quotes, and a key's colon a space"
+            if "unexpected ':'" in words
+            else ""
+        )
         raise InputError(f"{path}: not valid YAML: {words}{remedy}") from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path}: should hold a mapping of keys to values, not {type(loaded).__name__}")

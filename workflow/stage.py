@@ -1,4 +1,5 @@
-"""What every stage script shares: its log, its lock, its fingerprint, the one message with which it ends on bad input.
+"""What every stage script shares: its log, its lock, its place in the run, its fingerprint, the one message with which
+it ends on bad input.
 
 It holds the script to what dvc.yaml declares: a file that is read but no dependency, or an out that is not written,
 would make later runs accept stale results without a word.

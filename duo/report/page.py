@@ -248,6 +248,7 @@ def _alignment(field: pa.Field) -> str:
 
 
 def _yaml(value: dict) -> str:
-    text = StringIO()
-    YAML(typ="safe", pure=True).dump(value, text)
+    text, writer = StringIO(), YAML(typ="safe", pure=True)
+    writer.default_flow_style = False  # in braces a value with a colon would have no quotes, and couldn't be read again
+    writer.dump(value, text)
     return text.getvalue()

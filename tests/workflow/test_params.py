@@ -460,7 +460,7 @@ def test_contrasts_are_of_two_domains(tmp_path, contrasts, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: {b: c:d}", "in braces a value with a colon needs quotes"),
+        ("a: {b: c:d}", "; in braces, a value with a colon needs quotes, and a key's colon a space"),
         ("a: [", "not valid YAML"),
         ("- 1", "should hold a mapping"),
         ("a: 1\na: 2", "not valid YAML"),

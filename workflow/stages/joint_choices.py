@@ -48,6 +48,7 @@ def kept(params, sample: evaluation_set.EvaluationSet, kind: str):
     """By budget, the routes [documents, length] that the other tokens keep in a context."""
     if kind == terms.GREEDY:
         return contexts.winners(JOINT_LOSSES.read(context=kind), sample)
+    assert kind == terms.REFERENCE, kind
     run, layers = params.joint.reference, params.model.layers
     return dict.fromkeys(params.joint.budgets, reference(run, params.routers, sample, layers, params.seed))
 
