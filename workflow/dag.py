@@ -140,10 +140,12 @@ class Dag:
 
     def strays(self) -> list[Path]:
         """Files that belong to no stage of the DAG: under artifacts/ (the cache of downloads apart) and state files."""
-        kept = {Path(out) for out in self.makers} | {STATES / f"{address}.json" for address in self.stages}
-        kept |= {Path(digest) for digest in self._digests}  # some of which lie in a directory that is an out
+        digests = {Path(digest) for digest in self._digests}
+        # Of an out that is a directory all is kept, but for old digests.
+        outs = {Path(out) for out in self.makers} - {digest.parent for digest in digests}
+        kept = outs | digests | {STATES / f"{address}.json" for address in self.stages} | {ARTIFACTS / "cache"}
         files = [path for path in (*sorted(ARTIFACTS.rglob("*")), *sorted(STATES.glob("*.json"))) if not path.is_dir()]
-        return [path for path in files if path not in kept and not path.is_relative_to(ARTIFACTS / "cache")]
+        return [path for path in files if kept.isdisjoint((path, *path.parents))]
 
     def stray_entries(self) -> list[str]:
         """Stages that dvc.lock knows and dvc.yaml doesn't."""

@@ -302,6 +302,16 @@ def test_state_file_is_new_only_where_the_stage_is_due(toy):
     assert age("oracle@2") == 0
 
 
+def test_what_lies_in_a_directory_that_a_stage_makes_is_no_stray(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text("stages: {model: {cmd: train, outs: [artifacts/model]}}")
+    Path("params.yaml").write_text("seed: 1")
+    for name in ("model/weights.gguf", "model/more/config.json", "models/weights.gguf", "cache/a.whl"):
+        Path("artifacts", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("artifacts", name).write_text("")
+    assert dag.Dag().strays() == [Path("artifacts/models/weights.gguf")]
+
+
 def test_prune_removes_what_left_the_dag_and_nothing_else(toy):
     (toy.root / "artifacts/cache").mkdir()
     kept = [Path("artifacts/cache/wheel"), Path("artifacts/oracle/2/tokens.txt")]

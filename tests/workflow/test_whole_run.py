@@ -118,7 +118,9 @@ def test_what_outlives_its_driver_does_not_count_in_the_next_run(toy: Project, m
     assert (kept["driver"], kept["begun"], kept["done"]) == ("driver 2", ["corpus@code"], ["corpus@code"])
 
 
-def test_durations_are_of_these_params(toy: Project):
+def test_durations_are_of_these_params(toy: Project, monkeypatch):
+    Path("none.json").write_text("{}")
+    monkeypatch.setattr(whole_run, "TYPICAL", Path("none.json"))
     stage: Instance = all_instances()["corpus@text"]
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seed: 1", "seed: 2"))
     assert whole_run._planned("1", ["dvc", "repro"]).due[stage.address] is None
