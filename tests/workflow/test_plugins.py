@@ -144,7 +144,7 @@ PATCH = """
 oracle: {strategies: {greedy: "examples.own_strategy:GreedyLayers"}}
 policies:
   routers: {entropy: "examples.own_router:EntropyRouter"}
-  baselines: {by_position: mine:Positions, neighbours: null}
+  baselines: {by_position: "mine:Positions", neighbours: null}
 routers:
   {both-1: null, both-2: null, small-70-big-30: null}     # no router of the paper's is trained for model duo
 figures: {patterns: {figure-7: [big-50-skip-50]}}

@@ -252,7 +252,7 @@ def test_a_strategy_of_ones_own_runs_no_training_and_tries_no_route(real):
     ("patch", "message"),
     [
         (
-            "policies: {routers: {mine: nowhere:Router}}",
+            "policies: {routers: {mine: 'nowhere:Router'}}",
             "error: 'nowhere:Router': no module nowhere; it was looked for in the working directory",
         ),
         (
@@ -261,7 +261,7 @@ def test_a_strategy_of_ones_own_runs_no_training_and_tries_no_route(real):
             "method choose; oracle.strategies.mine in params.yaml names it",
         ),
         (
-            "policies: {baselines: {mine: mine:Baseline}}",
+            "policies: {baselines: {mine: 'mine:Baseline'}}",
             "error: 'mine:Baseline': mine.py should lie in examples/, or no stage would notice its changes; "
             "policies.baselines.mine in params.yaml names it",
         ),
