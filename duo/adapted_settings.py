@@ -39,14 +39,16 @@ class Adapted(Group):
         return self
 
 
-def require_adapted(params: Any) -> None:
-    """That the other groups of params.yaml (workflow.params.Params) agree with what is adapted."""
+def require_adapted(params: Any, trained: list[str]) -> None:
+    """That the other groups of params.yaml (workflow.params.Params) agree with what is adapted; trained: names of the
+    domains that have training text.
+    """
     for name in params.adapted:
         require(name in params.pretrained, "adapted", name, f"is none of pretrained: {list(params.pretrained)}")
     for name, router in params.adapted_routers.items():
         known, key = list(params.adapted), f"adapted_routers.{name}"
         require(router.model in known, f"{key}.model", router.model, f"is none of adapted: {known}")
-        require_mix(f"{key}.mix", router.mix, list(params.pretrain.mix))
+        require_mix(f"{key}.mix", router.mix, trained)
     for figure, names in params.figures.adapted_patterns.items():
         known, key = params.adapted_routers, f"figures.adapted_patterns.{figure}"
         for name in names:

@@ -70,11 +70,11 @@ def require_choosers(key: str, entries: Mapping[str, str], known: Sequence[str],
             require(bool(_CLASS.fullmatch(item)), f"{key}.{name}", item, remedy)
 
 
-def require_whole(mix: Mix) -> None:
-    total = sum(mix.values())
+def require_whole(mix: Mix | None) -> None:
+    total = 1 if mix is None else sum(mix.values())
     require(abs(total - 1) < 1e-6, "mix", mix, f"shares must add up to 1, not {total:g}")
 
 
-def require_mix(key: str, mix: Mix, domains: list[str]) -> None:
+def require_mix(key: str, mix: Mix | None, domains: list[str]) -> None:
     remedy = f"must name the domains of corpus that have a training split: {domains}"
-    require(sorted(mix) == sorted(domains), key, sorted(mix), remedy)
+    require(mix is None or sorted(mix) == sorted(domains), key, sorted(mix or {}), remedy)

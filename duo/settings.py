@@ -102,7 +102,7 @@ class Training(Group):
 
 
 class Pretrain(Training):
-    mix: Mix
+    mix: Mix | None = None  # None: equal shares of the domains that are trained on
     p_big: Share
     p_skip: Share
 
@@ -196,7 +196,7 @@ class OneRouter(Group):
     """One router: whose layers it chooses among what, and how many of them, on average, big or skipped."""
 
     model: str
-    mix: Mix
+    mix: Mix | None = None  # None: that of pretrain
     choices: Annotated[list[Literal["small", "big", "skip"]], Field(min_length=2)]
     big: Annotated[float, Field(gt=0)]
     skip: Annotated[float, Field(gt=0)] | None = None

@@ -16,6 +16,7 @@ from duo.errors import InputError
 from workflow import code, stage
 from workflow.dag import Dag
 from workflow.instance import Instance
+from workflow.params import load_params
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ def lay_out(root: Path) -> None:
         for folder in (downloads, (FOLDER / stage.DOWNLOADS).parent):
             folder.mkdir(parents=True, exist_ok=True)
         (FOLDER / stage.DOWNLOADS).symlink_to(downloads)
-        for name in (*code.FOLDERS, "dvc.yaml"):
-            (FOLDER / name).symlink_to(root / name)
+        for name in (*code.FOLDERS, "dvc.yaml", load_params(root / "params.yaml").own_text):
+            if not Path(name).is_absolute():
+                (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
+                (FOLDER / name).symlink_to(root / name)
         shutil.copyfile(root / "params.yaml", FOLDER / "params.yaml")
     except OSError as error:
         raise InputError(f"{error.filename or FOLDER}: could not be written: {error.strerror}") from None

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from duo.adapted_settings import require_adapted
 from duo.answer_settings import require_searches
+from duo.data import splits
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
 from duo.groups import Name, require, require_mix
@@ -28,6 +29,7 @@ from workflow.explain import explain
 class Params(Groups):
     """The whole experiment: every group of duo.settings, the text, the tasks, and that they agree."""
 
+    own_text: Annotated[str, Field(min_length=1, exclude=True)]  # a path of this machine, which no page shows
     corpus: Annotated[dict[Name, AnyDomain], Field(min_length=1)]
     tasks: dict[Name, TaskWheel]
 
@@ -68,7 +70,7 @@ class Params(Groups):
         questions = {name: task.questions for name, task in self.tasks.items()}
         require_searches(self.answers, list(self.pretrained), questions, self.figures.answers)
         self._check_contrasts()
-        require_adapted(self)
+        require_adapted(self, _trained(self.corpus))
         for figure, names in self.figures.patterns.items():
             for name in names:
                 remedy = f"is none of routers: {list(self.routers)}"
@@ -360,11 +362,7 @@ class Params(Groups):
 
 def _trained(corpus: Mapping[str, AnyDomain]) -> list[str]:
     """Names of the domains that have training text."""
-    return [
-        name
-        for name, domain in corpus.items()
-        if domain.split_by != "package" or any(wheel.split == "train" for wheel in domain.wheels)
-    ]
+    return [name for name, domain in corpus.items() if "train" in splits.named(domain)]
 
 
 def read_yaml(path: Path, loader: YAML | None = None) -> dict:

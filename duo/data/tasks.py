@@ -16,11 +16,10 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from duo.data import tokenizer as tokens
+from duo.data.needs import ENDINGS
 from duo.errors import InputError
 from duo.seeds import stream
 from duo.settings import Ablation
-
-ENDINGS = 4
 
 
 class Window(NamedTuple):

@@ -5,8 +5,10 @@ first token is predicted like any other. It is BOS, with id BOS_ID, or the one t
 texts with.
 """
 
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,16 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from duo.data import needs
+from duo.data.needs import Need
 from duo.errors import InputError
 from duo.model import pretrained as hub
 from duo.progress import progress
 from duo.seeds import stream
 from duo.tables import files
-from duo.tables.data import HELD_OUT, HELD_OUT_SPLITS, PACKED, SPLITS, TOKEN_METRICS, TOKENIZER
+from duo.tables.data import HELD_OUT, HELD_OUT_SPLITS, PACKED, SHORT, SPLITS, TOKEN_METRICS, TOKENIZER
 
 BOS = "<|document|>"
 BOS_ID = 0
 PACKED_SPLITS = ("train", "validation")  # that training reads
+LEAST = 2  # tokens of a document
+PIECE = 1000  # characters that BPE learns from as one piece at most
 BATCH = 256  # documents encoded at once; bounds the memory that their intermediate form takes
 
 BySplit = dict[tuple[str, str], list]  # what there is of every document, by domain and split
@@ -44,7 +50,7 @@ def train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=sys.stderr.isatty(),
     )
-    tokenizer.train_from_iterator(texts, trainer, length=len(texts))
+    tokenizer.train_from_iterator((part for text in texts for part in _parts(text)), trainer)
     _as_plain_text(tokenizer)
     largest = tokenizer.get_vocab_size()
     if largest < vocabulary:
@@ -52,6 +58,19 @@ def train(texts: Sequence[str], vocabulary: int) -> Tokenizer:
             f"vocabulary: {vocabulary} entries are more than the training text gives; the largest possible is {largest}"
         )
     return tokenizer
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The text, cut where for PIECE characters it has no white space, or nothing else.
+
+    BPE learns from pieces between white space, in time that grows with the square of a piece's length: a megabyte of
+    DNA or base64 would take hours.
+    """
+    start = 0
+    for run in re.finditer(rf"\S{{{PIECE}}}|\s{{{PIECE}}}", text):
+        yield text[start : run.end()]
+        start = run.end()
+    yield text[start:]
 
 
 def pretrained(name: str, vocabulary: int) -> tuple[Tokenizer, int]:
@@ -123,18 +142,32 @@ def pack(documents: Sequence[np.ndarray], sequence: int, random: np.random.Gener
     return np.lib.stride_tricks.sliding_window_view(ids, sequence + 1)[::sequence]
 
 
-def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed: int, model: str | None = None) -> None:
-    """Write the tokenizer, the packed rows, the documents that are held out and the counts of all splits.
+def tokenize(
+    corpora: dict[str, pa.Table],
+    vocabulary: int,
+    sequence: int,
+    seed: int,
+    model: str | None = None,
+    asked: Sequence[Need] = (),
+    most_left_out: Mapping[str, float] | None = None,
+) -> None:
+    """Write the tokenizer, the packed rows, the documents that are held out, those left out, and the counts of all
+    splits.
 
     corpora: by domain, the columns id, cluster, split and text of DOCUMENTS. The tokenizer is that of the pretrained
-    `model`, else one that is trained on the training split. InputError, before anything is written, where there is too
-    little text.
+    `model`, else one that is trained on the training split. A document of fewer than two tokens, in which there is next
+    to nothing to predict, is left out; most_left_out: the largest share of such by domain. InputError, before anything
+    is written, where there is less text than is asked for, or too much is left out.
     """
     texts = {(domain, split): _column(table, split, "text") for domain, table in corpora.items() for split in SPLITS}
     tokenizer, bos = pretrained(model, vocabulary) if model else (train(_training(texts), vocabulary), BOS_ID)
     plain = {(domain, split): encode(tokenizer, part, f"{domain} {split}") for (domain, split), part in texts.items()}
-    _check_lengths(plain, corpora)
+    short = _short(plain, corpora, most_left_out or {})
+    corpora = {domain: _without(table, short, domain) for domain, table in corpora.items()}
+    texts = {(domain, split): _column(corpora[domain], split, "text") for domain, split in texts}
+    plain = {key: [ids for ids in part if len(ids) >= LEAST] for key, part in plain.items()}
     documents = {key: [np.insert(ids, 0, bos) for ids in part] for key, part in plain.items()}
+    needs.check({key: list(map(len, part)) for key, part in documents.items()}, needs.training(sequence), asked)
     packed, held_out = packed_columns(documents, sequence, seed), _held_out(documents, corpora)
     metrics = {
         domain: {split: _counts(texts[domain, split], plain[domain, split]) for split in SPLITS} for domain in corpora
@@ -142,6 +175,7 @@ def tokenize(corpora: dict[str, pa.Table], vocabulary: int, sequence: int, seed:
     save(tokenizer)
     PACKED.write(packed)
     HELD_OUT.write(held_out)
+    SHORT.write(short)
     TOKEN_METRICS.write(metrics)
 
 
@@ -199,16 +233,27 @@ def _counts(texts: Sequence[str], ids: Iterable[np.ndarray]) -> dict[str, int]:
     }
 
 
-def _check_lengths(ids: BySplit, corpora: dict[str, pa.Table]) -> None:
-    """InputError for a document in which there is next to nothing to predict, whichever split the seed gave it to."""
-    for (domain, split), part in ids.items():
-        short = [index for index, tokens in enumerate(part) if len(tokens) < 2]
-        if short:
-            name = _column(corpora[domain], split, "id")[short[0]]
+def _short(ids: BySplit, corpora: dict[str, pa.Table], most: Mapping[str, float]) -> pa.Table:
+    """SHORT. InputError where more than this share of a domain is in it."""
+    rows = [
+        {"domain": domain, "document": name, "tokens": len(tokens)}
+        for (domain, split), part in ids.items()
+        for name, tokens in zip(_column(corpora[domain], split, "id"), part, strict=True)
+        if len(tokens) < LEAST
+    ]
+    for domain, count in Counter(row["domain"] for row in rows).items():
+        if count > most.get(domain, 1) * len(corpora[domain]):
+            first = next(row["document"] for row in rows if row["domain"] == domain)
             raise InputError(
-                f"domain {domain!r}: document {name!r} is shorter than two tokens (the {split} split has {len(short)} "
-                "such); leave it out"
+                f"domain {domain!r}: {count} of {len(corpora[domain])} documents would be left out as shorter than "
+                f"{LEAST} tokens (the first: {first}); give longer ones, or raise most_left_out"
             )
+    return pa.Table.from_pylist(rows, schema=SHORT.schema)
+
+
+def _without(table: pa.Table, short: pa.Table, domain: str) -> pa.Table:
+    left_out = short.filter(pc.equal(short["domain"], domain))["document"]
+    return table.filter(pc.invert(pc.is_in(table["id"], left_out)))
 
 
 def packed_columns(ids: BySplit, sequence: int, seed: int) -> dict:
@@ -241,5 +286,5 @@ def _held_out(ids: BySplit, corpora: dict[str, pa.Table]) -> pa.Table:
         names, clusters = _column(table, split, "id"), _column(table, split, "cluster")
         columns = {"domain": [domain] * len(names), "document": names, "cluster": clusters}
         columns |= {"split": [split] * len(names), "tokens": pa.array(ids[domain, split], pa.list_(pa.uint16()))}
-        parts.append(pa.table(columns))
+        parts.append(pa.table(columns, HELD_OUT.schema))
     return pa.concat_tables(parts)

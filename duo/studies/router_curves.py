@@ -29,6 +29,7 @@ from duo.studies.oracle_curves import OracleCurves, largest_depth_bias
 from duo.studies.scored_routers import CONSTRAINTS, LayersUsed, RouterLoss, ScoredRouter, scored, shared
 from duo.tables.studies import ROUTER_CURVES, ROUTER_HEAT_MAPS, ROUTER_STATISTICS
 from duo.terms import ALL_BIG, BIG, EXACT, FIXED, HARD, MEAN, ORACLE, ORACLE_AVERAGE, SKIP
+from duo.training import variants
 
 SLOPE = Statistic("slope", "routers", words="slope of the hard routers' loss, nats per big layer that they use")
 NEARER_TO_FIXED = Statistic(
@@ -191,7 +192,7 @@ class RouterCurves(Study):
         skips = [
             router.share(SKIP)
             for router in self.routers
-            if SKIP in router.settings.choices and router.settings.mix.get(self.ids["domain"])
+            if SKIP in router.settings.choices and variants.learns_from(router.settings, self.ids["domain"])
         ]
         numbers = {}
         if big:

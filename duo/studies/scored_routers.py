@@ -12,6 +12,7 @@ from duo.routes import RouteSpace
 from duo.settings import OneRouter
 from duo.studies.documents import by_cluster, clusters_of, in_order
 from duo.terms import AVERAGE, BIG, EXACT, HARD, ORACLE_AVERAGE, SKIP, SOFT
+from duo.training import variants
 
 CONSTRAINTS = {HARD: AVERAGE, SOFT: AVERAGE, EXACT: EXACT, ORACLE_AVERAGE: AVERAGE}  # by kind of scoring
 
@@ -60,7 +61,7 @@ def shared(routers: Mapping[str, OneRouter], domain: str) -> dict[str, list[str]
     """
     models = dict.fromkeys(router.model for router in routers.values())
     names = {
-        model: comparable({n: r for n, r in routers.items() if r.model == model and r.mix.get(domain)})
+        model: comparable({n: r for n, r in routers.items() if r.model == model and variants.learns_from(r, domain)})
         for model in models
     }
     budgets = [{routers[name].big for name in each} for each in names.values() if each]

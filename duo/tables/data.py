@@ -23,6 +23,19 @@ DOCUMENTS = table(
     field("text", pa.string(), "the document"),
 )
 
+# What was no document: of its source, and, by its length, of the tokens.
+LEFT_OUT = table(
+    "corpus/{domain}/left_out.parquet",
+    field("id", pa.string(), "as a document's"),
+    field("reason", pa.string(), "blank, repeated, no text, not UTF-8, not JSON or too long"),
+)
+SHORT = table(
+    "tokens/left_out.parquet",
+    fields.DOMAIN,
+    fields.DOCUMENT,
+    field("tokens", pa.int32(), "so few that there is nothing to predict"),
+)
+
 TOKENIZER = File("tokens/tokenizer.json")
 
 # What training reads, packed: documents one after the other, each behind the BOS token, cut in equal rows.

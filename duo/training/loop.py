@@ -80,12 +80,13 @@ def train(
     objective: TrainingObjective,
     settings: Training,
     sequences: dict[str, np.ndarray],
-    mix: dict[str, float],
+    mix: dict[str, float] | None,
     run: TrainingRun,
 ) -> History:
     """Train the objective's module, from where it is or from the run's checkpoint; the history of all steps.
 
-    sequences: by domain, rows [rows, sequence length + 1] of ids, taken in the shares of `mix`. InputError where the
+    sequences: by domain, rows [rows, sequence length + 1] of ids, taken in the shares of `mix`, by default equal ones.
+    InputError where the
     loss or its gradient stops being finite; the last checkpoint then stays.
     """
     length = next(iter(sequences.values())).shape[1] - 1
@@ -201,13 +202,14 @@ class Trainer:
         log.info("%s: going on from step %d of %d", self.name, self.step, self.steps)
 
 
-def schedule(rows: dict[str, int], mix: dict[str, float], total: int, seed: int) -> np.ndarray:
+def schedule(rows: dict[str, int], mix: dict[str, float] | None, total: int, seed: int) -> np.ndarray:
     """The order in which rows are trained on: [total] indices into the rows of all domains laid end to end.
 
-    Every domain gets its share of `mix`, and all its rows come once, in random order, before any comes again. A
-    shorter order is not the beginning of a longer one.
+    Every domain gets its share of `mix`, by default an equal one, and all its rows come once, in random order, before
+    any comes again. A shorter order is not the beginning of a longer one.
     """
-    counts = {domain: round(mix[domain] * total) for domain in rows}
+    shares = mix or dict.fromkeys(rows, 1 / len(rows))
+    counts = {domain: round(shares[domain] * total) for domain in rows}
     largest = max(counts, key=counts.get)
     counts[largest] += total - sum(counts.values())
     by_domain, start = [], 0

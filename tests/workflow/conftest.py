@@ -163,7 +163,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The real DAG as if it had run, with true digests of the code and made-up other outs. Copy it, don't change it."""
     root = tmp_path_factory.mktemp("committed") / "fresh"
     copied(root, ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "params.yaml", "params", "dvc.yaml")
-    copied(root, "duo", "workflow", "examples")
+    copied(root, "duo", "workflow", "examples", "own-text")
     project = Project(root)
     project.run("git init -q .")
     project.run("python -m duo use params/smoke.yaml")

@@ -53,7 +53,9 @@ def test_a_corpus_that_is_not_there(real: Project):
     params["corpus"]["text"] |= {"validation": 0.1, "test": 0.1, "routing": 0.1}
     yaml.dump(params, real.root / "params.yaml")
     failed = real.run("python -m workflow.stages.corpus text", check=False)
-    told = "error: domain 'text': no file matches 'mine/*.txt'; corpus.text in params.yaml says what is read\n"
+    told = (
+        "error: domain 'text': no file in own-text matches 'mine/*.txt'; corpus.text in params.yaml says what is read\n"
+    )
     assert failed.returncode == 1 and failed.stderr.endswith(told) and "Traceback" not in failed.stderr
 
 

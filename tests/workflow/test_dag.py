@@ -60,7 +60,9 @@ def params_read(script: str) -> set[str]:
             else:
                 break
             node, parent = parent, parents[parent]
-        found |= {".".join(parts)} if parts else set(Params.model_fields)
+        found |= (
+            {".".join(parts)} if parts else {name for name, field in Params.model_fields.items() if not field.exclude}
+        )
     return found
 
 

@@ -158,12 +158,9 @@ def test_shift_is_the_default_with_the_training_packages_as_a_domain_of_their_ow
     )
     assert seen.wheels == [wheel.model_copy(update={"split": None}) for wheel in wheels if wheel.split == "train"]
     assert seen.language == unseen.language and shift.corpus["text"] == default.corpus["text"]
-    mixes = [(default.pretrain.mix, shift.pretrain.mix)]
-    mixes += [(default.routers[name].mix, router.mix) for name, router in shift.routers.items()]
-    for old, new in mixes:
-        assert new == {{"code": "code-seen"}.get(name, name): share for name, share in old.items()}
+    assert shift.pretrain == default.pretrain.model_copy(update={"mix": {"text": 0.5, "code-seen": 0.5}})
     changed = {name for name in type(shift).model_fields if getattr(shift, name) != getattr(default, name)}
-    assert changed == {"corpus", "pretrain", "routers", "contrasts"}
+    assert changed == {"corpus", "pretrain", "contrasts"}
 
 
 def test_paper_is_the_papers(params):

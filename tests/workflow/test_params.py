@@ -25,8 +25,8 @@ NOTES = {
 }
 
 
-def refusal(tmp_path: Path, changes: dict) -> str:
-    """The error for params.yaml with values replaced; keys of `changes` are dotted paths."""
+def written(tmp_path: Path, changes: dict) -> Path:
+    """A params.yaml with values replaced; keys of `changes` are dotted paths."""
     values = copy.deepcopy(PARAMS)
     for path, value in changes.items():
         *groups, last = path.split(".")
@@ -39,6 +39,12 @@ def refusal(tmp_path: Path, changes: dict) -> str:
     writer.default_flow_style = False
     with open(file, "w") as out:
         writer.dump(values, out)
+    return file
+
+
+def refusal(tmp_path: Path, changes: dict) -> str:
+    """The error for params.yaml with values replaced."""
+    file = written(tmp_path, changes)
     with pytest.raises(InputError) as caught:
         load_params(file)
     return str(caught.value).removeprefix(f"{file}: ")
@@ -303,15 +309,15 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"corpus.a/b": NOTES}, "corpus.a/b: 'a/b': string should match pattern"),
         (
             {"corpus.text": NOTES | {"glob": "notes/*.doc"}},
-            "corpus.text.glob: 'notes/*.doc' must end in .txt, .jsonl or .parquet",
+            "corpus.text.glob: 'notes/*.doc' must end in .txt, .md, .jsonl, .json, .csv, .tsv, .parquet, .arrow, ",
         ),
         (
             {"corpus.text": NOTES | {"field": "text"}},
-            "corpus.text.field: 'text' has no effect on .txt files; remove it",
+            "corpus.text.field: 'text' has no effect on text files; remove it",
         ),
         (
             {"corpus.text": NOTES | {"glob": "notes.jsonl"}},
-            "corpus.text.field: is missing; it names the text in each row of a .jsonl file",
+            "corpus.text.field: is missing; it names the text in each row of a .jsonl/",
         ),
         ({"tasks.arc_easy.layout": "piqa"}, "tasks.arc_easy.layout: 'piqa': input should be 'arc' or 'hellaswag'"),
         ({"tasks.arc_easy.licens": "MIT"}, "tasks.arc_easy.licens: unknown key; did you mean 'licence'?"),
@@ -320,7 +326,8 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
             {"ablation.tasks": ["arc_easy"]},
             "tasks.arc_easy: 'arc' needs another name: a domain of corpus, or one of ablation.tasks, has this one",
         ),
-        ({"corpus.text": NOTES | {"split_by": "package"}}, "corpus.text.split_by: 'package' only wheels are packages"),
+        ({"corpus.text": NOTES | {"split_by": "package"}}, "corpus.text.split_by: unknown key; "),
+        ({"own_text": ""}, "own_text: '': string should have at least 1 character"),
     ],
 )
 def test_wrong_value_names_key_and_remedy(tmp_path, changes, message):
@@ -425,16 +432,16 @@ UNTRAINED = {"corpus.code.wheels": [wheel for wheel in PARAMS["corpus"]["code"][
     ("changes", "message"),
     [
         (
-            {},
+            {"pretrain.mix": {"text": 0.5, "code": 0.5}},
             "pretrain.mix: ['code', 'text'] must name the domains of corpus that have a training split: ['text']",
         ),
         (
-            {"pretrain.mix": {"text": 1.0}},
+            {"routers.big-50-skip-50.mix": {"text": 0.5, "code": 0.5}},
             "routers.big-50-skip-50.mix: ['code', 'text'] must name the domains of corpus that have a training split: "
             "['text']",
         ),
         (
-            {"pretrain.mix": {"text": 1.0}, **copy.deepcopy(TREND)},
+            copy.deepcopy(TREND),
             "corpus: 'code' has no training split, but the trend calibrates on the packed text of every domain (those: "
             "text): leave trend.points empty",
         ),

@@ -3,6 +3,7 @@
 import hashlib
 import zipfile
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_unseen_packages_are_held_against_all_that_is_trained_on(monkeypatch):
     }
     domains = {name: WheelDomain.model_validate({"source": "wheel"} | each) for name, each in domains.items()}
     for name, domain in domains.items():
-        DOCUMENTS.write(corpus.split(corpus.read(domain, name), domain, name, seed=1), domain=name)
+        DOCUMENTS.write(corpus.split(corpus.read(domain, name, Path())[0], domain, name, seed=1), domain=name)
     tables = {name: DOCUMENTS.read(domain=name) for name in domains}
     tokenizer.tokenize(tables, 300, TOKENS, seed=1)
     assert list(packed("train")) == list(packed("validation")) == ["seen"]

@@ -23,7 +23,7 @@ from workflow.params import load_params
 def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    one = params.adapted_routers[name]
+    one = variants.mixed(params.adapted_routers[name], params.pretrain)
     adapted = params.adapted[one.model]
     theirs, _ = pretrained.load(str(PRETRAINED.path(model=one.model)))
     backbone = extended.load(SMALL_FFNS.path(model=one.model), theirs.to(params.runtime.device))

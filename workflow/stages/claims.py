@@ -5,6 +5,7 @@ from typing import Any
 from duo.data.synthetic import NAME
 from duo.report import claims, judge
 from duo.report.claim import SKIPPING, STUDIED
+from duo.settings import OneRouter
 from duo.studies.scored_routers import shared
 from duo.tables import fields
 from duo.tables import studies as tables
@@ -25,7 +26,7 @@ def scope(params: Params) -> claims.Scope:
     widths = [variant.big or sizes.big for name, variant in compared.items() if kinds[name] == "dense"]
     trained = {0.0, 1.0, params.pretrain.p_big} <= set(ablation.p_big)
     skipping = [
-        router for router in params.routers.values() if SKIP in router.choices and router.model in groups[SKIPPING]
+        router for router in _routers(params).values() if SKIP in router.choices and router.model in groups[SKIPPING]
     ]
     return claims.Scope(
         layers=sizes.layers,
@@ -34,7 +35,9 @@ def scope(params: Params) -> claims.Scope:
         shared=params.joint.budgets if SHARED in params.joint.contexts else [],
         chooser=_chooser(params),
         routers=_budgets(params),
-        skipping_routers=all(any(router.mix.get(domain) for router in skipping) for domain in params.corpus),
+        skipping_routers=all(
+            any(variants.learns_from(router, domain) for router in skipping) for domain in params.corpus
+        ),
         skips=any(model in groups[SKIPPING] for model in params.skips.models),
         dense=[variants.equal_chance(ablation.p_big, width, sizes.small, sizes.big) for width in widths],
         tasks=[*params.tasks],
@@ -49,12 +52,14 @@ def _chooser(params: Params) -> str:
     return STACK if several else OWN
 
 
+def _routers(params: Params) -> dict[str, OneRouter]:
+    return {name: variants.mixed(router, params.pretrain) for name, router in params.routers.items()}
+
+
 def _budgets(params: Params) -> list[float]:
     """Budgets of the studied model's routers that compare, in the domain that has fewest of them."""
-    by_domain = [
-        [params.routers[name].big for name in shared(params.routers, domain).get(params.route_losses.models[0], [])]
-        for domain in params.corpus
-    ]
+    routers, model = _routers(params), params.route_losses.models[0]
+    by_domain = [[routers[name].big for name in shared(routers, domain).get(model, [])] for domain in params.corpus]
     return min(by_domain, key=len)
 
 

@@ -8,6 +8,7 @@ from duo.routers import gate
 from duo.tables.data import packed
 from duo.tables.routers import ROUTED, ROUTER, ROUTER_HISTORY, ROUTER_METRICS
 from duo.tables.training import MODEL
+from duo.training import variants
 from workflow import compute, routing, stage
 from workflow.params import load_params
 
@@ -15,7 +16,7 @@ from workflow.params import load_params
 def main(name: str) -> None:
     params = load_params()
     compute.prepare(params.runtime)
-    one, sample = params.routers[name], evaluation_set.read("test")
+    one, sample = variants.mixed(params.routers[name], params.pretrain), evaluation_set.read("test")
     backbone = transformer.load(MODEL.path(model=one.model), params.runtime.device)
     data = {split: packed(split) for split in ("train", "validation")}
     outs = routing.RouterOuts(*(file.instance(router=name) for file in (ROUTER, ROUTER_HISTORY, ROUTED)))
