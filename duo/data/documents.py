@@ -5,7 +5,10 @@ whole source is an error.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import statistics
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +16,7 @@ from duo.errors import InputError
 
 TEXT = "text"  # the field of a row that is a text and nothing else
 LONGEST = 2**26  # bytes of a document; the longest novels have a twentieth of it
+HEAD = 1000  # characters of a document that tell which scripts it is in
 # Why something is left out.
 BLANK, REPEATED, NO_TEXT, NOT_UTF8, NOT_JSON, TOO_LONG = (
     "blank",
@@ -87,6 +91,27 @@ def entries(content: bytes, where: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(values, dict | list):
         raise InputError(f"{where}: should hold a JSON object or list of objects, not {type(values).__name__}")
     yield from ((str(key), value) for key, value in (values.items() if isinstance(values, dict) else enumerate(values)))
+
+
+def summary(kept: Sequence[Document], left_out: Sequence[LeftOut]) -> dict[str, Any]:
+    """Numbers of what was read: documents and their bytes, scripts of their letters, and what was left out by reason.
+
+    scripts: shares of the letters among each document's first HEAD characters, for scripts that have a hundredth.
+    """
+    sizes = [len(each.text.encode()) for each in kept]
+    characters = Counter("".join(each.text[:HEAD] for each in kept))
+    scripts: Counter[str] = Counter()
+    for character, count in characters.items():
+        if character.isalpha():
+            scripts[unicodedata.name(character, "UNKNOWN").split()[0].lower()] += count
+    return {
+        "documents": len(kept),
+        "bytes": {"shortest": min(sizes), "median": int(statistics.median(sizes)), "longest": max(sizes)},
+        "scripts": {
+            script: count / scripts.total() for script, count in scripts.most_common() if count >= scripts.total() / 100
+        },
+        "left_out": dict(Counter(each.reason for each in left_out).most_common()),
+    }
 
 
 def document(row: Any, field: str, **about: Any) -> Document | LeftOut:

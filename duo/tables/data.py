@@ -29,6 +29,9 @@ LEFT_OUT = table(
     field("id", pa.string(), "as a document's"),
     field("reason", pa.string(), "blank, repeated, no text, not UTF-8, not JSON or too long"),
 )
+# Documents, shortest and longest, scripts, and how much was left out by reason.
+CORPUS_METRICS = Metrics("corpus/{domain}/metrics.json")
+
 SHORT = table(
     "tokens/left_out.parquet",
     fields.DOMAIN,

@@ -241,7 +241,7 @@ def test_a_gain_without_a_share_is_told_without_it(given):
 
 def test_coloured_text_is_the_text(given):
     html = report.render(**given)
-    panels = re.findall(r'<div class="coloured">(.*?)</div>', html, re.DOTALL)
+    panels = re.findall(r'<div class="coloured" dir="auto">(.*?)</div>', html, re.DOTALL)
     assert len(panels) == 2 * len(given["passages"])  # by loss and by gap
     assert all(Tags(panel).words == "".join(TEXTS) for panel in panels)
     loss, gap = (re.findall(r"--level: (\d+)%", panel) for panel in panels[:2])

@@ -2,7 +2,7 @@
 
 from duo import scale
 from duo.report import content, page
-from duo.tables.data import EVALUATION_SET_METRICS, TOKEN_METRICS
+from duo.tables.data import CORPUS_METRICS, EVALUATION_SET_METRICS, TOKEN_METRICS
 from duo.tables.learning import LEARNING_STATISTICS
 from duo.tables.report import CLAIMS, FIGURE
 from duo.tables.routers import ROUTER_METRICS
@@ -38,6 +38,7 @@ def main() -> None:
         figures=[content.embed(name) for name in content.figure_names(params.figures.patterns, drawn)],
         passages=PASSAGES.read(),
         numbers={
+            "Text as it was read": {domain: CORPUS_METRICS.read(domain=domain) for domain in params.corpus},
             "Text and tokens": TOKEN_METRICS.read(),
             "Training": {name: PRETRAIN_METRICS.read(model=name) for name in params.models},
             "Routers, with what hard routing computes": {
