@@ -63,6 +63,7 @@ class Scope:
 
     layers: int
     budgets: Sequence[int]  # of the oracle
+    random_routes: int  # of which the best is what the oracle is compared with
     greedy: Sequence[int]  # budgets of the oracle in context greedy
     shared: Sequence[int]  # budgets that are run jointly as chosen in context shared
     chooser: str  # that knows most of those which don't see the label: the stack of them, or the model itself
@@ -85,11 +86,11 @@ def claims(scope: Scope) -> list[Claim]:
     ]
 
 
-def of_any_model(places: int, budgets: Sequence[int], chooser: str) -> list[Claim]:
+def of_any_model(places: int, budgets: Sequence[int], chooser: str, random_routes: int) -> list[Claim]:
     """Those of OF_ANY_MODEL, of one that chooses at so many places, blocks of layers, at these budgets."""
     nothing = dict.fromkeys(("greedy", "shared", "routers", "dense", "tasks"), ())
     nothing |= dict.fromkeys(("skipping_routers", "skips", "frozen"), False)
-    asked = claims(Scope(layers=places, budgets=budgets, chooser=chooser, **nothing))
+    asked = claims(Scope(layers=places, budgets=budgets, random_routes=random_routes, chooser=chooser, **nothing))
     # By its own prediction no route is better than the model as it is: the second verdict on C2 would be settled.
     settled = {"C2"} if chooser == OWN else ()
     asked = [replace(claim, beyond=None) if claim.name in settled else claim for claim in asked]
@@ -116,7 +117,7 @@ def _on_the_oracle(scope: Scope) -> list[Claim]:
     return [
         Claim(
             "C1",
-            "The oracle, which chooses for each token, is far below the best of 100 random routes.",
+            f"The oracle, which chooses for each token, is far below the best of {scope.random_routes} random routes.",
             "figure-4a",
             curve(oracle_curves.random_gap(), EFFECT, FAR),
             curve(oracle_curves.random_gap(scope.chooser), EFFECT, FAR, GAIN_STATISTICS),

@@ -12,6 +12,7 @@ import pyarrow as pa
 from ruamel.yaml import YAML
 
 from duo import scale
+from duo.data import splits
 from duo.figures.base import LINES
 from duo.report import answers, content, glossary
 from duo.report.content import COLOURED, Embedded, GainAtBudget, rows
@@ -24,6 +25,7 @@ from duo.tables.report import REPORT
 from duo.terms import FIXED, RANDOM_ALL, STRATEGIES
 from duo.training import variants
 
+FEW = 16  # windows of a domain: intervals by the bootstrap over so few clusters are too narrow
 ANSWERS = content.TABLES[ANSWER_CURVES]
 # Rows of the second part's first table, by strategy of GAIN_CURVES; a ceiling's has its teacher, any other its name.
 GAINS = {
@@ -50,10 +52,16 @@ def sources(corpus: Mapping[str, Mapping[str, Any]]) -> list[Source]:
     listed: dict[tuple, Source] = {}
     for domain, settings in corpus.items():
         for item in settings.get("wheels", [settings]):
-            name = f"{item['name']} {item['version']}" if "wheels" in settings else item.get("path") or item["glob"]
             key = (domain, item["licence"], item["attribution"])
-            listed.setdefault(key, Source(domain, [], item["licence"], item["attribution"])).names.append(name)
+            listed.setdefault(key, Source(domain, [], item["licence"], item["attribution"])).names.extend(_names(item))
     return list(listed.values())
+
+
+def _names(source: Mapping[str, Any]) -> list[str]:
+    """What a wheel, a data set or files are called."""
+    if "glob" in source:
+        return [glob for each in splits.globs(source["glob"]).values() for glob in each]
+    return [source["path"] if "path" in source else f"{source['name']} {source['version']}"]
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -108,6 +116,7 @@ def render(
     templates.filters |= {"meaning": _meaning, "alignment": _alignment}
     return templates.get_template("report.html.jinja").render(
         params=params,
+        few=params["evaluation_set"]["documents"] < FEW,
         params_text=_yaml(params),
         claims=claims,
         tallies=content.tallies(claims),

@@ -29,6 +29,7 @@ from workflow.stages.claims import scope, whose
 SCOPE = claims.Scope(
     layers=12,
     budgets=range(13),
+    random_routes=100,
     greedy=range(13),
     shared=range(13),
     chooser=STACK,
@@ -442,3 +443,8 @@ def test_our_experiments_have_what_every_claim_needs(file, tmp_path):
     assert not set(groups[STUDIED]) & set(groups[SKIPPING]), (
         "a model that saw skips is no replicate of one that did not"
     )
+
+
+def test_words_have_the_numbers_of_the_run():
+    (first, *_) = claims.claims(replace(SCOPE, random_routes=10))
+    assert first.words.endswith("far below the best of 10 random routes.")

@@ -75,6 +75,30 @@ def test_anchors_lead_to_one_place_each(page):
     assert {"figure-4a", "figure-4b", content.COLOURED} <= targets <= set(ids)
 
 
+def test_a_band_says_what_the_run_is_and_that_a_small_one_shows_nothing(given):
+    band = re.compile(r'<p class="band( few)?">(.*?)</p>', re.DOTALL)
+    small, words = band.search(report.render(**given)).groups()
+    assert small and "judged on 4 windows of 6 tokens of each of text, code." in " ".join(words.split())
+    assert "too few for its verdicts to mean anything" in words
+    enough = given["params"] | {"evaluation_set": {"documents": 16, "tokens": 6}}
+    small, words = band.search(report.render(**given | {"params": enough})).groups()
+    assert not small and "too few" not in words
+
+
+def test_sources_of_every_kind_are_named():
+    legal = {"licence": "MIT", "attribution": "its author"}
+    corpus = {
+        "a": {"wheels": [{"name": "box", "version": "1.0", **legal}, {"name": "bag", "version": "2.0", **legal}]},
+        "b": {"glob": {"train": ["a/*.txt", "b/*.md"], "test": "c.txt"}, **legal},
+        "c": {"path": "someone/something", "name": "sample", **legal},
+    }
+    assert [source.names for source in report.sources(corpus)] == [
+        ["box 1.0", "bag 2.0"],
+        ["a/*.txt", "b/*.md", "c.txt"],
+        ["someone/something"],
+    ]
+
+
 def test_numbers_of_the_run_are_on_the_page(page, given):
     for study, estimates in evaluated():
         metrics = given["metrics"][study.ids["model"]][study.ids["domain"]]

@@ -31,6 +31,7 @@ def scope(params: Params) -> claims.Scope:
     return claims.Scope(
         layers=sizes.layers,
         budgets=params.oracle.budgets,
+        random_routes=params.oracle.random_routes,
         greedy=params.joint.budgets if GREEDY in params.joint.contexts else [],
         shared=params.joint.budgets if SHARED in params.joint.contexts else [],
         chooser=_chooser(params),

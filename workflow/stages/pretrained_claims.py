@@ -18,7 +18,8 @@ def main(name: str) -> None:
     space = subject.routes(params.pretrained_routes[name], STUDIED_METRICS.read(routes=name)["layers"])
     alike = space.departures is None and set(space.choices) in ({SKIP, BIG}, {SMALL, BIG})
     concerned = alike and params.pretrained_routes[name].scope == "ffn"
-    asked = claims.of_any_model(space.places, subject.budgets(space), OWN) if concerned else []
+    routes = params.oracle.random_routes
+    asked = claims.of_any_model(space.places, subject.budgets(space), OWN, routes) if concerned else []
     statistics = {study: table.read(routes=name) for study, table in EVIDENCE.items()}
     models = {STUDIED: [name], SKIPPING: []}
     judged = judge.judge(asked, statistics, models, {name: "trained by others"}, params.bootstrap.confidence)
