@@ -57,11 +57,11 @@ def _split(domain: FilesDomain, row: Mapping[str, Any], where: str) -> str:
 
 def _found(domain: FilesDomain, name: str, folder: Path) -> dict[Path, str]:
     """The split of every file that a glob of the domain matches, in the order of their names."""
-    there = sorted(_files(folder))
+    there = files_in(folder)
     found: dict[Path, str] = {}
     for split, patterns in globs(domain.glob).items():
         for pattern in patterns:
-            matching = [path for path in there if _matches(path.relative_to(folder).parts, Path(pattern).parts)]
+            matching = [path for path in there if matches(path.relative_to(folder), pattern)]
             if not matching:
                 raise InputError(f"domain {name!r}: no file in {folder} matches {pattern!r}{_hint(folder, pattern)}")
             for path in matching:
@@ -70,23 +70,34 @@ def _found(domain: FilesDomain, name: str, folder: Path) -> dict[Path, str]:
     return dict(sorted(found.items()))
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, but for hidden ones and those behind links to folders.
+
+    InputError where a folder can't be read.
+    """
+
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: can't be read: {error.strerror}")
 
+    found = []
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [each for each in folders if not each.startswith(".")]
-        yield from (path for each in names if not each.startswith(".") and (path := Path(place, each)).is_file())
+        found += [path for each in names if not each.startswith(".") and (path := Path(place, each)).is_file()]
+    return sorted(found)
 
 
-def _matches(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
-    """Whether a path matches a glob, part by part; ** stands for any folders, also for none."""
+def matches(path: Path, pattern: str) -> bool:
+    """Whether a path matches a glob, in which ** stands for any folders, also for none."""
+    return _match(path.parts, Path(pattern).parts)
+
+
+def _match(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
     if not patterns:
         return not parts
     first, *rest = patterns
     if first == "**":
-        return any(_matches(parts[skipped:], tuple(rest)) for skipped in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], first) and _matches(parts[1:], tuple(rest))
+        return any(_match(parts[skipped:], tuple(rest)) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], first) and _match(parts[1:], tuple(rest))
 
 
 def _hint(folder: Path, pattern: str) -> str:
