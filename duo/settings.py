@@ -57,7 +57,7 @@ from duo.trend_settings import Trend, TrendPoint
 
 class Runtime(Group):
     device: Literal["cpu", "cuda"]
-    threads: Count
+    threads: Annotated[int, Field(ge=1, le=1024)]
     compile: bool
 
 
@@ -68,10 +68,10 @@ class Tokens(Group):
 
 
 class Model(Group):
-    layers: Count
-    width: Count
+    layers: Annotated[int, Field(ge=1, le=24)]  # all 2 ** layers routes are tried, which at 24 are 17 million
+    width: Annotated[int, Field(ge=1, le=2**16)]
     heads: Count
-    big: Count
+    big: Annotated[int, Field(ge=1, le=2**20)]
     small: Count
     pretrained: str | None = None  # an OPT whose weights stay as they are, beside new small FFNs; named as in Tokens
 
@@ -92,7 +92,7 @@ class Training(Group):
     learning_rate: Positive
     warmup_fraction: Share
     final_lr_ratio: Share
-    betas: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     weight_decay: Annotated[float, Field(ge=0)]
     grad_clip: Positive
     precision: Literal["auto", "bf16", "fp32"]

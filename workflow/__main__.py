@@ -201,13 +201,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _heal() -> None:
+    """Mend what a killed run may have left damaged, and say so."""
+    if Path("dvc.yaml").is_file():
+        from workflow import healing
+
+        for line in healing.heal():
+            print(line, file=sys.stderr)
+
+
 def main(words: list[str] | None = None) -> None:
     """Run one verb; bad input ends in one message and exit status 1."""
     arguments = vars(_parser().parse_args(words))
     del arguments["verb"]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        arguments.pop("run")(**arguments)
+        run = arguments.pop("run")
+        if run is not audit:
+            _heal()
+        run(**arguments)
     except InputError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

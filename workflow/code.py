@@ -45,6 +45,7 @@ OBSERVERS = {
         "duo/answer_settings.py",
         "duo/adapted_settings.py",
         "workflow/params.py",
+        "workflow/trend_params.py",
     ),
     *("workflow/stage.py", "workflow/track.py"),
 }

@@ -17,13 +17,14 @@ from duo.answer_settings import require_searches
 from duo.data import splits
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
-from duo.groups import Name, require, require_mix
+from duo.groups import Name, require, require_mix, require_once
 from duo.pretrained_settings import require_routes
 from duo.routers.whole_budgets import oracle_budget
-from duo.settings import REFERENCES, Groups, OneRouter, TrendPoint, Variant
+from duo.settings import REFERENCES, Groups, OneRouter, Variant
 from duo.terms import OTHERS
-from duo.training import points, variants
+from duo.training import variants
 from workflow.explain import explain
+from workflow.trend_params import require_trend
 
 
 class Params(Groups):
@@ -36,11 +37,15 @@ class Params(Groups):
     @model_validator(mode="after")
     def _agree(self):
         layers, sequence, budgets = self.model.layers, self.tokens.sequence, self.oracle.budgets
+        remedy = f"should be below model.big ({self.model.big}), or there is nothing to choose"
+        require(self.model.small < self.model.big, "model.small", self.model.small, remedy)
         for budget in budgets:
             remedy = f"is above the number of layers (model.layers: {layers})"
             require(budget <= layers, "oracle.budgets", budget, remedy)
         for budget in self.figures.heat_maps:
             require(budget in budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {budgets}")
+        require_once(self.figures, "heat_maps")
+        require_once(self.skips, "models")
         self._check_difficulty()
         self._check_schedules()
         remedy = f"should be below the number of layers (model.layers: {layers}), or nothing is skipped"
@@ -58,23 +63,25 @@ class Params(Groups):
             taken = name in self.corpus or name in self.ablation.tasks
             remedy = "needs another name: a domain of corpus, or one of ablation.tasks, has this one"
             require(not taken, f"tasks.{name}", task.layout, remedy)
-        require_mix("pretrain.mix", self.pretrain.mix, _trained(self.corpus))
+        trained = _trained(self.corpus)
+        require_mix("pretrain.mix", self.pretrain.mix, trained)
         remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; "
         remedy += "give models a p_big of their own"
         require(0 < self.pretrain.p_big < 1, "pretrain.p_big", self.pretrain.p_big, remedy)
         self._check_models()
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
-        self._check_trend()
+        require_trend(self, trained)
         require_routes(self, {*self.models, *self.recalibrated})
         questions = {name: task.questions for name, task in self.tasks.items()}
         require_searches(self.answers, list(self.pretrained), questions, self.figures.answers)
         self._check_contrasts()
-        require_adapted(self, _trained(self.corpus))
+        require_adapted(self, trained)
         for figure, names in self.figures.patterns.items():
             for name in names:
                 remedy = f"is none of routers: {list(self.routers)}"
                 require(name in self.routers, f"figures.patterns.{figure}", name, remedy)
+            require(len(set(names)) == len(names), f"figures.patterns.{figure}", names, "must name each once")
         for name, router in self.routers.items():
             self._check_router(f"routers.{name}", router)
         return self
@@ -180,63 +187,6 @@ class Params(Groups):
         searched = self.search.documents
         require(searched <= documents, "search.documents", searched, f"is above evaluation_set.documents ({documents})")
 
-    def _check_trend(self) -> None:
-        trend = self.trend
-        for figure, factors in self.figures.trends.items():
-            for factor in factors:
-                remedy = f"is none of trend.lines: {list(trend.lines)}"
-                require(factor in trend.lines, f"figures.trends.{figure}", factor, remedy)
-        if trend.points:
-            self._check_points()
-        else:
-            require(not trend.lines, "trend.lines", list(trend.lines), "have no points (trend.points)")
-
-    def _check_points(self) -> None:
-        trend, most = self.trend, self.evaluation_set.documents
-        remedy = f"is above evaluation_set.documents ({most})"
-        require(trend.windows <= most, "trend.windows", trend.windows, remedy)
-        for key, model in {
-            "tokens.pretrained": self.tokens.pretrained,
-            "model.pretrained": self.model.pretrained,
-        }.items():
-            require(not model, key, model, "has one vocabulary and one size: leave trend.points empty")
-        remedy = "has no training split, but the trend calibrates on the packed text of every domain (those: "
-        remedy += f"{', '.join(_trained(self.corpus))}): leave trend.points empty"
-        for domain in self.corpus:
-            require(domain in _trained(self.corpus), "corpus", domain, remedy)
-        remedy = f"is none of trend.points: {list(trend.points)}"
-        require(trend.teacher in trend.points, "trend.teacher", trend.teacher, remedy)
-        whole = {name: points.whole(point, self.pretrain, self.model) for name, point in trend.points.items()}
-        for name, point in whole.items():
-            self._check_point(f"trend.points.{name}", point)
-        for factor, names in trend.lines.items():
-            self._check_line(f"trend.lines.{factor}", factor, names, whole)
-
-    def _check_point(self, key: str, point: TrendPoint) -> None:
-        remedy = f"is not in trend.vocabularies {self.trend.vocabularies}"
-        require(point.vocabulary in self.trend.vocabularies, f"{key}.vocabulary", point.vocabulary, remedy)
-        try:
-            points.shape(point, self.model)
-        except ValueError as error:
-            raise ValueError(f"{key}.{error}") from None
-        budgets = [points.budget(share, point.layers) for share in self.trend.shares]
-        apart = budgets == sorted(set(budgets)) and budgets[0] > 0 and budgets[-1] < point.layers
-        remedy = f"are too few for trend.shares {self.trend.shares}, which would be budgets {budgets}"
-        require(apart, f"{key}.layers", point.layers, remedy)
-
-    def _check_line(self, key: str, factor: str, names: list[str], whole: dict[str, TrendPoint]) -> None:
-        for name in names:
-            require(name in whole, key, name, f"is none of trend.points: {list(whole)}")
-        first, *others = (points.rest(whole[name], factor) for name in names)
-        for name, other in zip(names[1:], others, strict=True):
-            unlike = [setting for setting in first if first[setting] != other[setting]]
-            remedy = f"differs from {names[0]!r} in {', '.join(unlike)} too, but only {factor} may vary along this line"
-            require(not unlike, key, name, remedy)
-        places = [points.place(whole[name], factor) for name in names]
-        require(
-            places == sorted(set(places)), key, names, f"must be in ascending order of {factor}, which are {places}"
-        )
-
     def _check_contrasts(self) -> None:
         for name, domains in self.contrasts.items():
             for domain in domains:
@@ -275,10 +225,16 @@ class Params(Groups):
         require(
             by_seed, "route_losses.models", self.route_losses.models, "must differ by their seeds, and by nothing else"
         )
+        skipping = {
+            f"routers.{name}.model": [each.model] for name, each in self.routers.items() if "skip" in each.choices
+        }
         for name, variant in self.models.items():
             settings = self.pretrain.model_dump() | variant.model_dump(exclude_none=True)
             total = settings["p_big"] + settings["p_skip"]
             require(total <= 1, f"models.{name}", "", f"p_big + p_skip is {total:g}, must be at most 1")
+            for key, used in {"three_way.model": [self.three_way.model], **skipping}.items():
+                remedy = "never skipped in training (p_skip: 0), so that what it would do is no finding"
+                require(name not in used or settings["p_skip"] > 0, key, name, remedy)
             if self.model.pretrained:
                 self._check_pretrained(f"models.{name}", variant, settings["p_big"])
             if variant.big_first:

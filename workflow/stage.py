@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from duo.errors import InputError
 from duo.tables import files
-from workflow import instance, weights, whole_run
+from workflow import healing, instance, weights, whole_run
 from workflow.instance import Instance
 
 CHECKPOINTS, DOWNLOADS = "artifacts/checkpoints/", "artifacts/cache/"  # which belong to no stage of the DAG
@@ -40,6 +40,7 @@ def run(main: Callable[..., None]) -> None:
     try:
         found = instance.find(name, *words)
         with FileLock(lock), whole_run.counted(found), held(found):
+            healing.keep()
             main(*words)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -12,7 +12,7 @@ from duo.data import sources
 from workflow import code, params
 
 DECLARE = ("duo/groups.py", "duo/settings.py", "duo/trend_settings.py", "duo/answer_settings.py", "duo/data/sources.py")
-DECLARE += ("duo/pretrained_settings.py", "duo/adapted_settings.py", "workflow/params.py")
+DECLARE += ("duo/pretrained_settings.py", "duo/adapted_settings.py", "workflow/trend_params.py", "workflow/params.py")
 READ = {"read_yaml", "load_params"}  # how params.yaml is read, as DVC reads it
 
 
