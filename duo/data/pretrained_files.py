@@ -47,7 +47,9 @@ def _on_the_hub(source: PretrainedHub) -> Iterator[Path]:
     try:
         import huggingface_hub
     except ImportError:
-        raise InputError(f"{source.name!r} needs the extra `pretrained`: pip install 'duo-lab[pretrained]'") from None
+        raise InputError(
+            f"{source.name!r} needs the extra `pretrained`: pip install '.[pretrained]' in the checkout"
+        ) from None
     repository, _, revision = source.name.partition("@")
     try:
         yield Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=[*TAKEN]))

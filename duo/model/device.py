@@ -6,9 +6,9 @@ or when compiled. So whoever computes losses is given a Device, and two results 
 
 import contextlib
 import ctypes
+import functools
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,14 +64,30 @@ class Device:
         return weight.to(torch.bfloat16) if self.precision == "bf16" else weight
 
     def compiled(self, function: Callable) -> Callable:
-        """The function by torch.compile where that is asked for and a C++ compiler is there, else as it is."""
-        if not self.compile:
-            return function
-        if not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")):
-            log.warning("no C++ compiler (g++ or clang++): running eager, some five times slower")
-            return function
-        # cpp_wrapper: calls between kernels in C++ too, 5 to 10 % faster.
-        return torch.compile(function, dynamic=False, options={"cpp_wrapper": True})
+        """The function by torch.compile where that is asked for and works here, else as it is."""
+        return _compile(function) if self.compile and compiles(self.name) else function
+
+
+@functools.cache
+def compiles(device: str) -> bool:
+    """Whether torch.compile works on this device, tried once with the smallest function; if not, the log says why.
+
+    A compiler may be there and be of no use: its headers are missing, it isn't the one that torch asks for, or what it
+    writes may not be run where it is written.
+    """
+    try:
+        _compile(lambda values: values + 1)(torch.zeros(1, device=device))
+    except Exception as error:  # torch's, the compiler's and the linker's have no common base
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        words = "torch.compile doesn't work here (%s): running eager, some five times slower"
+        log.warning(words, reason.split(". ")[0])
+        return False
+    return True
+
+
+def _compile(function: Callable) -> Callable:
+    # cpp_wrapper: calls between kernels in C++ too, 5 to 10 % faster.
+    return torch.compile(function, dynamic=False, options={"cpp_wrapper": True})
 
 
 def multiplies_bf16(kind: str) -> bool:

@@ -23,7 +23,7 @@ def from_pretrained(kind: str, name: str, argument: str, **options: Any) -> Any:
     try:
         import transformers
     except ImportError:
-        remedy = "needs the extra `pretrained`: pip install 'duo-lab[pretrained]'"
+        remedy = "needs the extra `pretrained`: pip install '.[pretrained]' in the checkout"
         raise InputError(f"{argument}: {name!r} {remedy}") from None
     path, _, revision = (name, "", "") if Path(name).is_dir() else name.partition("@")
     if revision:

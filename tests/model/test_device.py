@@ -1,5 +1,6 @@
 """Where tensors are computed, and how."""
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import torch
 from project import REPOSITORY
 
 from duo.errors import InputError
+from duo.model import device
 from duo.model.device import Device, prepare
 from duo.settings import Runtime
 
@@ -28,19 +30,40 @@ def test_auto_is_bf16_where_the_processor_multiplies_in_it(monkeypatch, has, exp
     assert Device(precision="auto") == Device(precision=expected)
 
 
-def test_only_what_is_to_be_compiled_is():
+def test_only_what_is_to_be_compiled_is(monkeypatch):
     def double(x):
         return 2 * x
 
+    monkeypatch.setattr(device, "compiles", lambda name: name == "cpu")
     assert Device().compiled(double) is double
     assert Device(compile=True).compiled(double) is not double
 
 
-def test_without_a_compiler_code_runs_as_it_is(monkeypatch, caplog):
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setenv("PATH", "")
-    assert Device(compile=True).compiled(abs) is abs
-    assert "no C++ compiler" in caplog.text
+def test_where_nothing_compiles_code_runs_as_it_is_and_the_log_says_why_once(monkeypatch, caplog):
+    def refuse(_):
+        raise RuntimeError("\n  main.so: failed to map segment. Mount it otherwise.\nmore lines")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: refuse)
+    device.compiles.cache_clear()
+    assert Device(compile=True).compiled(abs) is abs and Device(compile=True).compiled(len) is len
+    assert [record.message for record in caplog.records] == [
+        "torch.compile doesn't work here (main.so: failed to map segment): running eager, some five times slower"
+    ]
+    device.compiles.cache_clear()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["/bin/false", "no-cache g++", "true"])
+def test_a_compiler_that_is_there_and_of_no_use(compiler, tmp_path):
+    """As ccache in front of g++, which torch takes for one name, or one that writes nothing."""
+    script = "from duo.model.device import Device; print(Device(compile=True).compiled(abs) is abs)"
+    environment = os.environ | {"CXX": compiler, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=REPOSITORY
+    )
+    assert (
+        ran.stdout == "True\n" and "torch.compile doesn't work here (" in ran.stderr and "Traceback" not in ran.stderr
+    )
 
 
 def test_a_device_is_that_of_the_settings():
