@@ -17,6 +17,7 @@ env: .venv/installed
 	.venv/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	.venv/bin/python -m pip install --quiet -r requirements-torch.txt
 	.venv/bin/python -m pip check
+	test -e .git || .venv/bin/dvc config --local core.no_scm true  # DVC then runs without git
 	touch $@
 
 FIRST := .pipeline/first/artifacts/figures/headline.png

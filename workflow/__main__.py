@@ -37,7 +37,7 @@ def use(file: str, params: Path = Path("params.yaml")) -> None:
 
 
 def change(params: Path, file: Path) -> None:
-    """Merge `file` into params, which keep their comments. Checked first: what would not load changes nothing."""
+    """Merge `file` into params, which keep their comments where that can be. What would not load changes nothing."""
     from ruamel.yaml import YAML
 
     from duo.tables.files import atomic
@@ -46,17 +46,34 @@ def change(params: Path, file: Path) -> None:
     yaml = YAML()  # the round-trip loader: keeps comments, and like the safe one makes no objects of a tag's choosing
     yaml.preserve_quotes, yaml.width = True, 4096
     yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml is written
-    read_yaml(file)  # as DVC will, which takes less than what follows
+    plain, plain_patch = read_yaml(params), read_yaml(file)  # as DVC will, which takes less than what follows
     values, patch = (read_yaml(path, yaml) for path in (params, file))
+    merge(plain, plain_patch)
     merge(values, patch)
     _in_line_where_empty(values)
     with atomic(params) as temporary:
-        with open(temporary, "w", encoding="utf-8") as stream:
-            yaml.dump(values, stream)
+        _dump(values, yaml, temporary)
+        if not _says(temporary, plain):  # as where `dvc exp run -S` has written params.yaml, whose comments then hinder
+            _dump(plain, YAML(typ="safe", pure=True), temporary)
         try:
             load_params(temporary)
         except InputError as error:
             raise InputError(str(error).replace(str(temporary), f"{params} with {file}")) from None
+
+
+def _dump(values: Any, yaml: Any, path: Path) -> None:
+    with open(path, "w", encoding="utf-8") as stream:
+        yaml.dump(values, stream)
+
+
+def _says(path: Path, values: Any) -> bool:
+    """Whether the YAML file has these values."""
+    from workflow.params import read_yaml
+
+    try:
+        return read_yaml(path) == values
+    except InputError:
+        return False
 
 
 def _in_line_where_empty(values: Any) -> None:

@@ -17,7 +17,7 @@ from duo.answer_settings import require_searches
 from duo.data import splits
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
-from duo.groups import Name, require, require_mix, require_once
+from duo.groups import Name, require, require_mix
 from duo.pretrained_settings import require_routes
 from duo.routers.whole_budgets import oracle_budget
 from duo.settings import REFERENCES, Groups, OneRouter, Variant
@@ -44,8 +44,8 @@ class Params(Groups):
             require(budget <= layers, "oracle.budgets", budget, remedy)
         for budget in self.figures.heat_maps:
             require(budget in budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {budgets}")
-        require_once(self.figures, "heat_maps")
-        require_once(self.skips, "models")
+        for key, values in {"figures.heat_maps": self.figures.heat_maps, "skips.models": self.skips.models}.items():
+            require(len(set(values)) == len(values), key, values, "must name each once")
         self._check_difficulty()
         self._check_schedules()
         remedy = f"should be below the number of layers (model.layers: {layers}), or nothing is skipped"
@@ -330,6 +330,10 @@ def read_yaml(path: Path, loader: YAML | None = None) -> dict:
         loaded = (loader or YAML(typ="safe")).load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply") from None
     except (YAMLError, UnicodeDecodeError) as error:
         words = " ".join(str(error).split())
         remedy = (

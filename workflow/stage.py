@@ -9,10 +9,12 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -27,7 +29,8 @@ DIVERGED = "if the model's training diverged, take a smaller pretrain.learning_r
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call main with the command line's words; an InputError becomes one message and exit status 1, Ctrl-C 130.
+    """Call main with the command line's words; an InputError becomes one message and exit status 1, Ctrl-C 130 and
+    SIGTERM 143.
 
     Each stage instance has one process at a time: a driver that is killed leaves its stage running, and the next run
     awaits that.
@@ -37,6 +40,7 @@ def run(main: Callable[..., None]) -> None:
     lock = Path(".pipeline", "-".join([name, *words]) + ".lock")
     lock.parent.mkdir(exist_ok=True)
     status = 0
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         found = instance.find(name, *words)
         with FileLock(lock), whole_run.counted(found), held(found):
@@ -45,14 +49,18 @@ def run(main: Callable[..., None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("interrupted; run again to go on", file=sys.stderr)
-        status = 130
+        status = 143 if interrupt.args else 130
     # All is on disk. The interpreter's own way out would abort where the thread of the live curves is still inside a
     # library.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _terminate(*_: Any) -> None:
+    raise KeyboardInterrupt(signal.SIGTERM)
 
 
 @contextmanager

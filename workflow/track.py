@@ -12,6 +12,7 @@ import logging
 import os
 import queue
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -212,7 +213,7 @@ def ui(port: int = 5000) -> None:
     if not is_database(uri()):
         log.info("MLflow's pages are at %s", shown(uri()))
         return
-    _require_free(port)
+    port = _free(port)
     with explained(), opened():
         pass  # makes the database where there is none
     log.info("MLflow's pages open in some seconds at http://127.0.0.1:%d; Ctrl-C ends them", port)
@@ -225,20 +226,24 @@ def ui(port: int = 5000) -> None:
     os.execve(sys.executable, [sys.executable, "-m", *words], environment)
 
 
-def _require_free(port: int) -> None:
+def _free(port: int) -> int:
+    """The port, or one that is free for 0. InputError where it can't be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
             raise InputError(f"port {port}: can't be used ({error}); choose another") from None
+        return probe.getsockname()[1]
 
 
 def _git_tags() -> dict[str, str]:
-    """The commit that is checked out, and whether files differ from it; nothing outside git.
+    """The commit that is checked out, and whether files differ from it; nothing outside git, or without it.
 
     DVC itself rewrites dvc.lock.
     """
+    if not shutil.which("git"):
+        return {}
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
     if commit.returncode:
         return {}

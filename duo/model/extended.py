@@ -19,6 +19,7 @@ from duo.model.attention import attention
 from duo.model.decoders import Decoder, DecoderLayer
 from duo.model.device import Device
 from duo.model.switched import Positions, Switched, SwitchedLayer
+from duo.model.tensors import write_tensors
 from duo.terms import BIG, SMALL
 
 
@@ -106,7 +107,7 @@ def extend(model: nn.Module, small: int, device: Device | None = None) -> Extend
 def save(model: Extended, path: Path) -> None:
     """Write the small FFNs to a safetensors file; the same weights give the same bytes."""
     weights = {name: weight.detach().contiguous() for name, weight in sorted(model.named_parameters())}
-    safetensors.torch.save_file(weights, path, metadata={"small": str(model.inner)})
+    write_tensors(weights, path, {"small": str(model.inner)})
 
 
 def load(path: Path, model: nn.Module, device: Device | None = None) -> Extended:

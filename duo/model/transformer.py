@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from duo.errors import InputError
 from duo.model.attention import attention
 from duo.model.switched import FFN, PlainFFN, Positions, Switched, SwitchedLayer
+from duo.model.tensors import write_tensors
 from duo.settings import Model, Tokens
 from duo.terms import BIG, SMALL
 
@@ -213,7 +214,7 @@ def forward_flops(shape: Shape, tokens: int, big: float, skip: float = 0.0) -> f
 def save(model: Duo, path: Path) -> None:
     """Weights and shape in one safetensors file; the same model gives the same bytes."""
     state = {name: tensor.contiguous() for name, tensor in sorted(model.state_dict().items())}
-    safetensors.torch.save_file(state, path, metadata={"shape": json.dumps(asdict(model.shape), sort_keys=True)})
+    write_tensors(state, path, {"shape": json.dumps(asdict(model.shape), sort_keys=True)})
 
 
 def load(path: Path, device: str = "cpu") -> Duo:

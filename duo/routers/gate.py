@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from duo.errors import InputError
 from duo.model.device import Device
 from duo.model.switched import Positions, Switched, SwitchedLayer
+from duo.model.tensors import write_tensors
 from duo.model.transformer import forward_flops
 from duo.routers.whole_budgets import whole_budget
 from duo.routes import RouteSpace
@@ -337,7 +338,7 @@ def save(routed: Routed, path: Path, backbone: bool) -> None:
     )
     tensors = {name: weight.contiguous() for name, weight in sorted(kept.items())}
     kind = json.dumps({"choices": routed.router.choices, "whole": routed.router.whole})
-    safetensors.torch.save_file(tensors, path, metadata={"router": kind})  # one key: the file has them in any order
+    write_tensors(tensors, path, {"router": kind})  # one key: the file has them in any order
 
 
 def load(path: Path, backbone: Switched) -> Routed:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -47,9 +47,9 @@ def watched(watcher: Watcher) -> Iterator[None]:
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path; what the caller writes there replaces `path` at once, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -60,7 +60,8 @@ def atomic(path: Path) -> Iterator[Path]:
         reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is longer
         raise InputError(f"{path}: could not be written: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that can't be written, which has been told
+            temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

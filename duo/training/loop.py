@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from duo.errors import InputError
 from duo.model.device import Device
+from duo.model.tensors import write_tensors
 from duo.progress import progress
 from duo.seeds import stream
 from duo.settings import Training
@@ -181,9 +181,7 @@ class Trainer:
             if state := optimizer.state.get(weight):  # none for a weight that never had a gradient
                 tensors |= {f"{moment}.{name}": state[moment] for moment in MOMENTS[type(optimizer)]}
         with files.atomic(path) as temporary:
-            safetensors.torch.save_file(
-                tensors, temporary, metadata={"step": str(self.step), "history": json.dumps(self.history)}
-            )
+            write_tensors(tensors, temporary, {"step": str(self.step), "history": json.dumps(self.history)})
 
     def _resume(self, path: Path) -> None:
         try:
@@ -191,15 +189,25 @@ class Trainer:
                 self.step = int(file.metadata()["step"])
                 self.history = [tuple(entry) for entry in json.loads(file.metadata()["history"])]
                 known = set(file.keys())
+                if not 0 < self.step <= self.steps:
+                    raise ValueError(f"step {self.step} of {self.steps}")
                 for name, weight in self.weights.items():
-                    weight.data.copy_(file.get_tensor(f"weight.{name}"))
+                    weight.data.copy_(_of_shape(file.get_tensor(f"weight.{name}"), weight, f"weight.{name}"))
                     moments = MOMENTS[type(self.movers[weight])]
-                    if f"{moments[0]}.{name}" in known:
-                        state = {moment: file.get_tensor(f"{moment}.{name}") for moment in moments}
+                    if any(f"{moment}.{name}" in known for moment in moments):
+                        names = {moment: f"{moment}.{name}" for moment in moments}
+                        state = {key: _of_shape(file.get_tensor(each), weight, each) for key, each in names.items()}
                         self.movers[weight].state[weight] = {"step": torch.tensor(float(self.step)), **state}
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: damaged checkpoint ({error}); delete it to train from the start") from None
         log.info("%s: going on from step %d of %d", self.name, self.step, self.steps)
+
+
+def _of_shape(found: torch.Tensor, weight: torch.Tensor, name: str) -> torch.Tensor:
+    """What was found under this name. ValueError where its shape is not the weight's."""
+    if found.shape != weight.shape:
+        raise ValueError(f"{name} is of shape {list(found.shape)}, not {list(weight.shape)}")
+    return found
 
 
 def schedule(rows: dict[str, int], mix: dict[str, float] | None, total: int, seed: int) -> np.ndarray:

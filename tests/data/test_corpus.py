@@ -154,6 +154,31 @@ def test_unknown_wheel_is_one_error(index):
         read(wheels(entry), "code")
 
 
+def test_an_environment_without_pip_says_what_to_do(index, monkeypatch):
+    without = subprocess.CompletedProcess([], 1, "", "python: No module named pip\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: without)
+    with pytest.raises(InputError) as caught:
+        read(wheels(wheel(index, "box", {"box/a.py": "a = 1"})), "code")
+    told = (
+        "(python: No module named pip); `python -m ensurepip` puts pip into this environment; or put the file there by "
+    )
+    assert f"{told}hand, as {CACHE.path(name='wheels/box-1.0.whl')}" in str(caught.value)
+
+
+def test_a_file_that_was_put_into_the_cache_by_hand_needs_no_pip(index, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", None)
+    assert ids(read(wheels(cached(index, "box", {"box/a.py": "a = 1"})), "code")) == ["box/box/a.py"]
+
+
+def test_a_pinned_file_that_is_no_wheel(index):
+    entry = cached(index, "box", {"box/a.py": "a = 1"})
+    path = CACHE.path(name="wheels/box-1.0.whl")
+    path.write_bytes(b"no zip")
+    entry["sha256"] = hashlib.sha256(b"no zip").hexdigest()
+    with pytest.raises(InputError, match=r"wheel box 1\.0: no wheel \(File is not a zip file\); check its sha256"):
+        read(wheels(entry), "code")
+
+
 def test_no_network_is_one_error(index, monkeypatch):
     for name, value in {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}.items():
         monkeypatch.setenv(name, value)

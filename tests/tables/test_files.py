@@ -215,6 +215,22 @@ def test_full_disk_is_one_error_and_leaves_the_old_file(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("made", ["folder", "file"])
+def test_a_read_only_place_is_one_error(monkeypatch, made):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    Path("some").mkdir()
+    name = {"folder": "mkdir", "file": "write_text"}[made]
+    monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with (
+        pytest.raises(InputError, match=r"^some/file: could not be written: Read-only file system$"),
+        files.atomic(Path("some/file")) as temporary,
+    ):
+        temporary.write_text("new")
+
+
 def test_truly_full_disk_is_the_same_error():
     """/dev/full refuses every byte, as a full disk does."""
     with (

@@ -7,6 +7,7 @@ from made_up import OPTIMIZER
 from torch import nn
 
 from duo.errors import InputError
+from duo.model.tensors import write_tensors
 from duo.settings import Training
 from duo.tables.training import HISTORY
 from duo.training import loop
@@ -121,6 +122,36 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path):
     (tmp_path / "checkpoint").write_bytes(b"no safetensors")
     with pytest.raises(InputError, match="checkpoint: damaged checkpoint"):
         train(tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda tensors, words: tensors.pop("weight.learning"), "weight.learning"),
+        (lambda tensors, words: tensors.pop("exp_avg_sq.learning"), "exp_avg_sq.learning"),
+        (
+            lambda tensors, words: tensors.update({"weight.learning": torch.zeros(3)}),
+            r"weight.learning is of shape \[3\]",
+        ),
+        (
+            lambda tensors, words: tensors.update({"exp_avg.learning": torch.zeros(3)}),
+            r"exp_avg.learning is of shape \[3\]",
+        ),
+        (lambda tensors, words: words.update(step="999"), "step 999 of 10"),
+        (lambda tensors, words: words.update(step="0"), "step 0 of 10"),
+        (lambda tensors, words: words.update(step="x"), "invalid literal"),
+        (lambda tensors, words: words.pop("history"), "history"),
+    ],
+)
+def test_a_checkpoint_that_is_not_of_this_training_is_refused(tmp_path, damage, message):
+    path = tmp_path / "checkpoint"
+    train(path, keep=True)
+    with loop.safe_open(path, "pt") as file:
+        tensors, words = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    damage(tensors, words)
+    write_tensors(tensors, path, words)
+    with pytest.raises(InputError, match=f"checkpoint: damaged checkpoint .*{message}.*; delete it to train"):
+        train(path)
 
 
 def test_schedule_keeps_shares_and_epochs():

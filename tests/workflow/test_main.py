@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from project import REPOSITORY
 
 from duo.errors import InputError
@@ -223,6 +224,28 @@ def test_publish_of_models_trained_here_keeps_what_was_published_of_others(monke
     assert renewed == ["a"]
     with pytest.raises(InputError, match=r"^smollm2-layers: entries are of the part pretrained, not of trained"):
         published.publish("trained", ["smollm2-layers"])
+
+
+def test_use_after_dvc_has_written_params_yaml_anew(params):
+    """`dvc exp run -S` writes it in a style of its own, with comments where no parser of ours can keep them."""
+    apply_overrides(params, ["router.alpha=1.0"])
+    for name in ("smoke", "mine"):
+        verbs.use(str(REPOSITORY / f"params/{name}.yaml"), params)
+    values = load_params(params)
+    assert values.router.alpha == 1.0
+    assert list(values.corpus) == ["mine"] and values.model.layers == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "patch: can't be read: Is a directory"), ("[" * 3000, "patch: (nested too deeply|not valid YAML)")],
+)
+def test_what_is_no_patch_is_one_error(params, tmp_path, content, message):
+    before, path = params.read_bytes(), tmp_path / "patch"
+    path.mkdir() if content is None else path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        verbs.use(str(path), params)
+    assert params.read_bytes() == before
 
 
 def test_publish_refuses_a_run_that_is_not_finished(monkeypatch):

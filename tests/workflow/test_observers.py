@@ -9,7 +9,7 @@ from project import REPOSITORY
 from duo import adapted_settings, answer_settings, pretrained_settings, settings, trend_settings
 from duo import groups as parts
 from duo.data import sources
-from workflow import code, params
+from workflow import code, params, trend_params
 
 DECLARE = ("duo/groups.py", "duo/settings.py", "duo/trend_settings.py", "duo/answer_settings.py", "duo/data/sources.py")
 DECLARE += ("duo/pretrained_settings.py", "duo/adapted_settings.py", "workflow/trend_params.py", "workflow/params.py")
@@ -82,7 +82,7 @@ def test_params_hold_no_functions_but_those_that_read_them():
 
 @pytest.mark.parametrize(
     "module",
-    [settings, trend_settings, answer_settings, sources, pretrained_settings, adapted_settings, params],
+    [settings, trend_settings, answer_settings, sources, pretrained_settings, adapted_settings, trend_params, params],
     ids=DECLARE[1:],
 )
 def test_values_are_those_of_the_file_and_no_others(module):

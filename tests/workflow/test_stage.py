@@ -210,14 +210,15 @@ def test_a_missing_dependency_has_no_fingerprint(tmp_path, monkeypatch):
         stage.fingerprint("synthetic_model")
 
 
-def test_ctrl_c_is_one_line_and_the_shells_status(toy):
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_is_one_line_and_the_shells_status(toy, sent, status):
     running = toy.start("python -m workflow.stages.headline", TOY_HANGS="artifacts/headline.txt")
     deadline = time.monotonic() + 60
     while not Path("artifacts/headline.txt.tmp").exists():
         assert running.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    os.killpg(running.pid, signal.SIGINT)
-    assert running.wait(30) == 130
+    os.killpg(running.pid, sent)
+    assert running.wait(30) == status
     assert toy.output() == "interrupted; run again to go on\n"
     toy.run("dvc repro -q")
 
