@@ -24,6 +24,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
+TRAINING = "custom_model_development"  # the kind of experiments that MLflow shows runs and their curves of
 FINGERPRINT, SYNCED = "duo.fingerprint", "duo.synced"
 PICTURES = {".html", ".png", ".svg"}
 
@@ -42,7 +43,11 @@ class Tracker:
 
     def _find_experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
-        return found.experiment_id if found else self.client.create_experiment(name)
+        if not found:
+            return self.client.create_experiment(name, tags={"mlflow.experimentKind": TRAINING})
+        if found.lifecycle_stage == "deleted":  # on MLflow's pages, where a deleted one keeps its name
+            self.client.restore_experiment(found.experiment_id)
+        return found.experiment_id
 
     def run(self, digest: str, name: str, tags: dict[str, str]) -> Any:
         """The run of this fingerprint, made where there is none."""
@@ -125,16 +130,25 @@ def create_database(path: Path) -> None:
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn a failure of MLflow, its database or the network into one InputError."""
+    from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        remedy = "start it, or set MLFLOW_TRACKING_URI to another; results are not affected"
+    except (MlflowException, SQLAlchemyError, CommandError, ImportError, OSError) as error:
+        remedy = f"{_remedy(error)}; results are not affected"
         raise InputError(
             f"MLFLOW_TRACKING_URI: {shown(uri())} doesn't answer as it should ({reason(error)}); {remedy}"
         ) from None
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"`python -m pip install {error.name}` brings what reaches it, or set MLFLOW_TRACKING_URI to another"
+    if path := _database_file(uri()):
+        return f"move {path.name} away, and `python -m duo sync` writes all runs anew; or set MLFLOW_TRACKING_URI to another"
+    return "start it, or set MLFLOW_TRACKING_URI to another"
 
 
 def uri() -> str:

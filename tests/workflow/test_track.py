@@ -1,8 +1,10 @@
+import contextlib
 import json
 import multiprocessing
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -287,6 +289,50 @@ def test_an_unreachable_server_is_one_error_without_the_password(bare: Path, mon
             track.sync()
     assert "secret" not in str(caught.value)
     assert {path: path.read_bytes() for path in Path("artifacts").rglob("*") if path.is_file()} == before
+
+
+def test_an_experiment_that_was_deleted_on_the_pages_comes_back(project: Path) -> None:
+    track.sync()
+    client = tracker.Tracker().client
+    (experiment,) = (each for each in client.search_experiments() if each.name == "duo")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    client.delete_experiment(experiment.experiment_id)
+    track.sync()
+    assert client.get_experiment(experiment.experiment_id).lifecycle_stage == "active"
+
+
+def test_a_database_of_another_mlflow_says_that_it_can_be_made_anew(project: Path) -> None:
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as database:
+        database.execute("update alembic_version set version_num = 'abc'")
+        database.commit()
+    with pytest.raises(InputError) as caught:
+        track.sync()
+    told = str(caught.value)
+    assert told.startswith("MLFLOW_TRACKING_URI: sqlite:///") and "\n" not in told
+    assert "move mlflow.db away, and `python -m duo sync` writes all runs anew; or set" in told
+
+
+def test_a_database_without_its_driver_says_what_to_install(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://u:secret@localhost/x")
+    with pytest.raises(InputError, match=r"`python -m pip install psycopg2` brings what reaches it") as caught:
+        track.sync()
+    assert "secret" not in str(caught.value)
+
+
+def test_without_git_there_are_no_tags_of_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(project))
+    track.sync()
+    assert track._git_tags() == {}
+
+
+def test_port_0_is_a_port_that_is_free_and_a_used_one_is_refused() -> None:
+    free = track._free(0)
+    assert free > 1023 and track._free(free) == free
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        with pytest.raises(InputError, match=r"port \d+: can't be used .*; choose another"):
+            track._free(used.getsockname()[1])
 
 
 def test_names_and_values_that_mlflow_refuses(project: Path) -> None:
