@@ -58,7 +58,7 @@ def sync() -> None:
 
 
 def _sync_pipeline(tracker: Tracker, stages: list[Stage], state: list[Stage]) -> None:
-    """A run per stage; and, over those of the present state, the run that sums them up."""
+    """A run per stage; and, over those of the present state, the run that has their params, pictures and headline."""
     digest = record.digest(sorted(stage.fingerprint for stage in state))
     pipeline = tracker.run(digest, f"pipeline {digest[:8]}", _git_tags()) if state else None
     runs = {}
@@ -68,8 +68,8 @@ def _sync_pipeline(tracker: Tracker, stages: list[Stage], state: list[Stage]) ->
         return
     for stage in state:
         tracker.params(pipeline, stage.params)
-        tracker.numbers(pipeline, stage.label, _numbers(stage))
         tracker.pictures(pipeline, stage)
+    tracker.numbers(pipeline, "headline", _headline(state))
     tracker.tags(pipeline, {f"duo.stage.{stage.label}": runs[stage.address].info.run_id for stage in state})
     tracker.complete(pipeline)
 
@@ -108,6 +108,12 @@ def _curves(stage: Stage) -> Iterator[tuple[int, dict[str, float]]]:
             table = pq.read_table(path, columns=sorted(CURVE), partitioning=None)
             for row in table.to_pylist():
                 yield row["step"], {row["series"]: row["value"]}
+
+
+def _headline(state: list[Stage]) -> dict[str, float]:
+    """The few numbers that pipelines are compared by; none where the stage that gathers them is not among these."""
+    outs = {path for stage in state for path in stage.outs}
+    return flat(report.HEADLINE.read(), "/") if report.HEADLINE.place() in outs else {}
 
 
 def _numbers(stage: Stage) -> dict[str, float]:

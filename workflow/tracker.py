@@ -147,7 +147,8 @@ def _remedy(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"`python -m pip install {error.name}` brings what reaches it, or set MLFLOW_TRACKING_URI to another"
     if path := _database_file(uri()):
-        return f"move {path.name} away, and `python -m duo sync` writes all runs anew; or set MLFLOW_TRACKING_URI to another"
+        anew = f"move {path.name} away, and `python -m duo sync` writes all runs anew"
+        return f"{anew}; or set MLFLOW_TRACKING_URI to another"
     return "start it, or set MLFLOW_TRACKING_URI to another"
 
 

@@ -62,6 +62,9 @@ RUN_STATISTICS = table(
 # Verdicts by claim and domain, and how often each was given.
 CLAIM_METRICS = Metrics("results/metrics.json")
 
+# By domain, what duo.report.numbers.headline names: the few numbers that runs are compared by.
+HEADLINE = Metrics("results/headline.json")
+
 FIGURE = File("figures/{name}.{format}")
 
 REPORT = File("report/index.html")

@@ -14,6 +14,7 @@ import pytest
 from project import REPOSITORY as ROOT
 
 from duo.errors import InputError
+from duo.tables.report import HEADLINE
 from duo.tables.training import HISTORY, PRETRAIN_METRICS
 from workflow import hashes, track, tracker
 from workflow.dag import Dag
@@ -33,7 +34,13 @@ stages:
       deps: [pretrain.py]
       params: [seed]
       outs: ["artifacts/oracle/${item}/picture.svg"]
+  claims:
+    cmd: python -m claims
+    deps: [pretrain.py]
+    params: [seed]
+    metrics: [artifacts/results/headline.json]
 """
+HEADLINES = {"gain": 0.3, "gain_low": 0.2, "gain_high": 0.4}
 STEPS = 1200  # more points than MLflow takes in one request
 
 
@@ -83,6 +90,7 @@ def write_artifacts() -> None:
         "value": list(losses().values()),
     }
     HISTORY.write(columns, model="duo")
+    HEADLINE.write({"text": HEADLINES})
     PRETRAIN_METRICS.write({"text": {"loss": 0.5, "remark": "good"}}, model="duo")
     made = ("code/pretrain.json", "tokens/packed.parquet", "oracle/0/picture.svg", "oracle/1/picture.svg")
     for path in (f"artifacts/{name}" for name in made):
@@ -146,14 +154,16 @@ def test_a_run_shows_its_stage_and_the_pipeline_sums_up(project: Path) -> None:
         "pretrain": 1,
         "oracle@0": 1,
         "oracle@1": 1,
+        "claims": 1,
     }
     (pretrain,), (pipeline,) = found["pretrain"], found["pipeline"]
     assert pretrain.info.status == pipeline.info.status == "FINISHED"
     assert pretrain.data.params == pipeline.data.params == {"seed": "1", "model.width": "8"}
     assert points(pretrain) == sorted(losses().items())
-    assert pretrain.data.metrics["metrics/text/loss"] == pipeline.data.metrics["pretrain/text/loss"] == 0.5
-    assert pipeline.data.metrics["pretrain/validation/text/all_big/lowest"] == 0
-    assert pipeline.data.metrics["pretrain/validation/text/all_big/final"] == losses()[STEPS - 1]
+    assert pretrain.data.metrics["metrics/text/loss"] == 0.5
+    assert pretrain.data.metrics["metrics/validation/text/all_big/lowest"] == 0
+    assert pretrain.data.metrics["metrics/validation/text/all_big/final"] == losses()[STEPS - 1]
+    assert pipeline.data.metrics == {f"headline/text/{name}": value for name, value in HEADLINES.items()}
     (entry,) = pretrain.inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == (
         "artifacts/tokens/packed.parquet",
@@ -199,7 +209,7 @@ def test_an_artifact_that_is_not_the_recorded_one_is_left_out(project: Path) -> 
     Path("artifacts/oracle/0/picture.svg").write_text("other")
     Path("artifacts/oracle/1/picture.svg").unlink()
     track.sync()
-    assert set(runs()) == {"pretrain", "pipeline"}
+    assert set(runs()) == {"pretrain", "claims", "pipeline"}
 
 
 def test_nothing_finished_is_no_error(bare: Path) -> None:
@@ -371,6 +381,7 @@ def test_eight_trackers_on_a_fresh_database(bare: Path) -> None:
         "pretrain": 1,
         "oracle@0": 1,
         "oracle@1": 1,
+        "claims": 1,
     }
     assert points(found["pretrain"][0]) == sorted(losses().items())
 

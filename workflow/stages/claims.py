@@ -3,7 +3,7 @@
 from typing import Any
 
 from duo.data.synthetic import NAME
-from duo.report import claims, judge
+from duo.report import claims, judge, numbers
 from duo.report.claim import SKIPPING, STUDIED
 from duo.settings import OneRouter
 from duo.studies.scored_routers import shared
@@ -11,7 +11,7 @@ from duo.tables import fields
 from duo.tables import studies as tables
 from duo.tables.files import Table
 from duo.tables.learning import LEARNING_STATISTICS
-from duo.tables.report import CLAIM_METRICS, CLAIMS, RUN_STATISTICS
+from duo.tables.report import CLAIM_METRICS, CLAIMS, HEADLINE, RUN_STATISTICS
 from duo.terms import GREEDY, OWN, SHARED, SKIP, STACK
 from duo.training import variants
 from workflow import stage, studies
@@ -95,6 +95,8 @@ def main() -> None:
     judged = judge.judge(claims.claims(scope(params)), statistics, whose(params), seeds, params.bootstrap.confidence)
     CLAIMS.write(judged)
     CLAIM_METRICS.write(judge.summary(judged))
+    rows = {table: found.to_pylist() for table, found in statistics.items()}
+    HEADLINE.write(numbers.headline(rows, params.route_losses.models[0]))
     RUN_STATISTICS.write(judge.of_the_run(statistics, seeds))
 
 
