@@ -4,13 +4,26 @@ from typing import Any
 
 from pydantic import model_validator
 
-from duo.groups import Count, Group, Optimizer, Positive, Seed, Several, Share, require, require_mix
+from duo.groups import (
+    Count,
+    Group,
+    Inner,
+    Many,
+    Optimizer,
+    Positive,
+    Seed,
+    Several,
+    Share,
+    require,
+    require_a_step,
+    require_mix,
+)
 
 
 class Part(Group):
     """One training, and what it changes in the group that has its other settings."""
 
-    tokens: Count
+    tokens: Many
     learning_rate: Positive
 
 
@@ -20,7 +33,7 @@ class Adapted(Group):
     """
 
     seed: Seed
-    small: Count
+    small: Inner
     sequence: Several
     batch: Count
     optimizer: Optimizer
@@ -43,17 +56,11 @@ def require_adapted(params: Any, trained: list[str]) -> None:
     """That the other groups of params.yaml (workflow.params.Params) agree with what is adapted; trained: names of the
     domains that have training text.
     """
-    for name in params.adapted:
+    for name, one in params.adapted.items():
         require(name in params.pretrained, "adapted", name, f"is none of pretrained: {list(params.pretrained)}")
+        for part in ("fit", "routes", "router"):
+            require_a_step(f"adapted.{name}.{part}.tokens", getattr(one, part).tokens, one.batch, one.sequence)
     for name, router in params.adapted_routers.items():
         known, key = list(params.adapted), f"adapted_routers.{name}"
         require(router.model in known, f"{key}.model", router.model, f"is none of adapted: {known}")
         require_mix(f"{key}.mix", router.mix, trained)
-    for figure, names in params.figures.adapted_patterns.items():
-        known, key = params.adapted_routers, f"figures.adapted_patterns.{figure}"
-        for name in names:
-            require(name in known, key, name, f"is none of adapted_routers: {list(known)}")
-        models = sorted({known[name].model for name in names})
-        require(len(models) == 1, key, names, f"should be routers of one model, not of {', '.join(models)}")
-        taken = figure in params.figures.patterns or figure in params.figures.trends
-        require(not taken, "figures.adapted_patterns", figure, "needs another name: another figure has it")

@@ -20,11 +20,9 @@ class AnswerSearch(TriedRoutes):
         return self
 
 
-def require_searches(
-    searches: Mapping[str, AnswerSearch], models: Names, tasks: Mapping[str, int], figures: Mapping[str, Names]
-) -> None:
+def require_searches(searches: Mapping[str, AnswerSearch], models: Names, tasks: Mapping[str, int]) -> None:
     """ValueError where a search is of none of the models, asks for another task than those of `tasks`, or for more
-    questions than it gives, or one of `figures` asks for another search.
+    questions than it gives.
     """
     for name, search in searches.items():
         remedy = f"is none of pretrained: {list(models)}"
@@ -33,6 +31,3 @@ def require_searches(
         most = tasks[search.task]
         remedy = f"is above tasks.{search.task}.questions ({most})"
         require(search.questions <= most, f"answers.{name}.questions", search.questions, remedy)
-    for figure, names in figures.items():
-        for name in names:
-            require(name in searches, f"figures.answers.{figure}", name, f"is none of answers: {list(searches)}")

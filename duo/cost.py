@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from duo.model.device import Device
 from duo.model.transformer import Duo, Shape, forward_flops
-from duo.oracle.tree import BATCH, LOGITS, MOST, ROWS, STREAMS
-from duo.routes import RouteSpace
+from duo.oracle.tree import BATCH, LOGITS, ROWS, STREAMS
+from duo.routes import MOST, STREAMED, RouteSpace
 from duo.settings import Groups, Pretrain, RouterTraining
 from duo.terms import BIG, SKIP, SMALL
 from duo.training import variants
@@ -148,7 +148,7 @@ def costs(params: Groups, domains: int) -> Iterator[Cost]:
     yield _routers(params, shape)
     if 2**layers <= MOST:
         yield from _walks(params, shape, domains)
-    if 3**layers <= MOST:
+    if 3**layers <= STREAMED:
         yield _three_way(params, shape, domains)
 
 

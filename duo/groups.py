@@ -9,12 +9,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from duo.routes import MOST
+
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1, le=10**12)]
-Several = Annotated[int, Field(ge=2, le=10**12)]
-Positive = Annotated[float, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as torch takes them
+Count = Annotated[int, Field(ge=1, le=10**6)]
+Several = Annotated[int, Field(ge=2, le=10**6)]
+Many = Annotated[int, Field(ge=1, le=10**12)]  # tokens, or what is counted along with them
+Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]  # beyond which softmax is a step, or flat, and has no gradient
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # tables hold it in 32 bits
 Names = Annotated[list[str], Field(min_length=1)]
+Layers = Annotated[int, Field(ge=1, le=39)]  # codes of routes of three choices then have 63 bits at most
+Width = Annotated[int, Field(ge=1, le=2**16)]
+Inner = Annotated[int, Field(ge=1, le=2**20)]  # width of an FFN inside
 Vocabulary = Annotated[int, Field(ge=257, le=65536)]  # all bytes and the BOS token; ids fit 16 bits
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # of the user's choosing; part of file names
 Budgets = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]  # big layers per token
@@ -55,6 +63,17 @@ def require_ascending(group: Group, *keys: str) -> None:
     for key in keys:
         values = getattr(group, key)
         require(values == sorted(set(values)), key, values, "must be ascending, each once")
+
+
+def require_a_step(key: str, tokens: int, batch: int, sequence: int) -> None:
+    """ValueError where a training's tokens are fewer than one step takes."""
+    step = batch * sequence
+    require(tokens >= step, key, tokens, f"is less than one step takes: a batch of {batch} x {sequence} tokens, {step}")
+
+
+def require_tried(key: str, value: Any, routes: int, most: int = MOST) -> None:
+    """ValueError where a value means that more routes are tried than can be."""
+    require(routes <= most, key, value, f"means {routes:,} routes to try, but at most {most:,} can be tried")
 
 
 def require_choosers(key: str, entries: Mapping[str, str], known: Sequence[str], taken: Sequence[str]) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from duo.groups import Count, Group, Package, Several, require
+from duo.groups import Count, Group, Package, Several, require, require_tried
+from duo.routes import how_many
 
 
 class PretrainedWheel(Package):
@@ -54,7 +55,7 @@ class TriedRoutes(Group):
     model: str
     scope: Literal["ffn", "layer"]
     choices: Annotated[list[Literal["big", "skip", "repeat", "small"]], Field(min_length=2)]
-    blocks: Several | None = None
+    blocks: Annotated[int, Field(ge=2, le=63)] | None = None
     departures: Count | None = None
 
     @model_validator(mode="after")
@@ -63,6 +64,8 @@ class TriedRoutes(Group):
         require("big" in self.choices, "choices", self.choices, "must hold big: the model as it is is the reference")
         bounded = self.blocks is not None or self.departures is not None
         require(bounded, "departures", "", "is missing: all routes of all layers are too many; or give blocks")
+        if self.blocks is not None:
+            require_tried("blocks", self.blocks, how_many(self.blocks, len(self.choices), self.departures))
         return self
 
 

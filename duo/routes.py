@@ -22,6 +22,8 @@ from duo.terms import ALL_BIG, ALL_SMALL, BIG, REPEAT, SKIP, SMALL
 
 CHOICES = (SMALL, BIG, SKIP, REPEAT)
 BITS = 63  # of a code
+MOST = 2**20  # routes that are tried where the losses of all are kept: nothing of OPT-1.3B's 24 layers fits
+STREAMED = 2**27  # where they are not: all three-way ones of 17 layers fit
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,7 @@ class RouteSpace:
             )
 
     def __len__(self) -> int:
-        if self.departures is None:
-            return len(self.choices) ** self.places
-        others = len(self.choices) - 1
-        return sum(comb(self.places, count) * others**count for count in range(min(self.departures, self.places) + 1))
+        return how_many(self.places, len(self.choices), self.departures)
 
     @property
     def places(self) -> int:
@@ -168,6 +167,13 @@ class RouteSpace:
     def _powers(self) -> np.ndarray:
         """[places] int64: what a digit is worth in the code, by its place."""
         return len(self.choices) ** np.arange(self.places - 1, -1, -1)
+
+
+def how_many(places: int, choices: int, departures: int | None = None) -> int:
+    """How many routes take one of so many choices at each place; with departures, the same one at all but so many."""
+    if departures is None:
+        return choices**places
+    return sum(comb(places, count) * (choices - 1) ** count for count in range(min(departures, places) + 1))
 
 
 def route_name(reference: str | int) -> str:

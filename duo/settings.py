@@ -10,21 +10,28 @@ from pydantic import Field, model_validator
 
 from duo.adapted_settings import Adapted
 from duo.answer_settings import AnswerSearch
+from duo.figure_settings import Figures
 from duo.groups import (
     Budgets,
     Choosers,
     Count,
     Group,
+    Inner,
+    Layers,
+    Many,
     Mix,
     Name,
     Names,
+    NotNegative,
     Optimizer,
     Positive,
     SearchMethod,
     Seed,
     Several,
     Share,
+    Temperature,
     Vocabulary,
+    Width,
     require,
     require_ascending,
     require_choosers,
@@ -68,11 +75,11 @@ class Tokens(Group):
 
 
 class Model(Group):
-    layers: Annotated[int, Field(ge=1, le=24)]  # all 2 ** layers routes are tried, which at 24 are 17 million
-    width: Annotated[int, Field(ge=1, le=2**16)]
+    layers: Layers
+    width: Width
     heads: Count
-    big: Annotated[int, Field(ge=1, le=2**20)]
-    small: Count
+    big: Inner
+    small: Inner
     pretrained: str | None = None  # an OPT whose weights stay as they are, beside new small FFNs; named as in Tokens
 
     @model_validator(mode="after")
@@ -86,19 +93,19 @@ class Model(Group):
 class Training(Group):
     """What every training says of itself; `duo.training.loop` runs it."""
 
-    tokens: Count
+    tokens: Many
     batch: Count
     optimizer: Optimizer
     learning_rate: Positive
     warmup_fraction: Share
     final_lr_ratio: Share
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: NotNegative
     grad_clip: Positive
     precision: Literal["auto", "bf16", "fp32"]
-    validate_every: Count
+    validate_every: Many
     validation_sequences: Count
-    checkpoint_every: Count
+    checkpoint_every: Many
 
 
 class Pretrain(Training):
@@ -120,7 +127,7 @@ class Variant(Group):
     p_big: Share | None = None
     p_skip: Share | None = None
     big_first: Annotated[float, Field(gt=0, lt=1)] | None = None
-    big: Count | None = None
+    big: Inner | None = None
 
 
 class EvaluationSize(Group):
@@ -181,8 +188,8 @@ class Difficulty(Group):
 class RouterTraining(Training):
     """How routers are trained; `duo.routers.gate` does it."""
 
-    alpha: Annotated[float, Field(ge=0)]
-    temperature: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    alpha: NotNegative
+    temperature: Annotated[list[Temperature], Field(min_length=2, max_length=2)]
     backbone: Literal["frozen", "trained"]
 
     @model_validator(mode="after")
@@ -263,7 +270,7 @@ class Synthetic(Group):
     """The domain whose difficulty is known; `duo.data.synthetic` makes it."""
 
     seed: Seed
-    tokens: Count
+    tokens: Many
     batch: Count
     documents: Several
 
@@ -277,7 +284,7 @@ class PolicyTraining(Group):
     steps: Count
     batch: Count
     learning_rate: Positive
-    temperatures: Annotated[list[Positive], Field(min_length=1)]
+    temperatures: Annotated[list[Temperature], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _lists(self):
@@ -310,7 +317,7 @@ class Policies(Group):
 class Learning(Group):
     """How much routers learn from: the losses of a few random routes; `duo.routers.learning` trains them."""
 
-    tokens: Annotated[list[Count], Field(min_length=2)]
+    tokens: Annotated[list[Many], Field(min_length=2)]
     routes: Several
     budgets: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     steps: Count
@@ -339,15 +346,7 @@ class Search(Group):
 
 class Bootstrap(Group):
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    resamples: Annotated[int, Field(ge=100)]
-
-
-class Figures(Group):
-    heat_maps: Annotated[list[int], Field(min_length=1)]
-    patterns: Annotated[dict[Name, Names], Field(min_length=1)]
-    adapted_patterns: dict[Name, Names]
-    trends: dict[Name, Names]
-    answers: dict[Name, Names]
+    resamples: Annotated[int, Field(ge=100, le=10**6)]
 
 
 class Groups(Group):

@@ -4,7 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from duo.groups import Count, Group, Name, Names, Seed, Several, Vocabulary, require, require_ascending
+from duo.groups import (
+    Count,
+    Group,
+    Inner,
+    Layers,
+    Many,
+    Name,
+    Names,
+    Seed,
+    Several,
+    Vocabulary,
+    Width,
+    require,
+    require_ascending,
+)
 from duo.terms import TREND_SHARE
 
 
@@ -12,12 +26,12 @@ class TrendPoint(Group):
     """One training of the trend over scale: its vocabulary, and what it changes in Pretrain and in Model."""
 
     vocabulary: Vocabulary
-    tokens: Count | None = None
-    width: Count | None = None
+    tokens: Many | None = None
+    width: Width | None = None
     heads: Count | None = None
-    layers: Count | None = None
-    big: Count | None = None
-    small: Count | None = None
+    layers: Layers | None = None
+    big: Inner | None = None
+    small: Inner | None = None
 
 
 class Trend(Group):

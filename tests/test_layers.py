@@ -22,6 +22,7 @@ FLOORS = [
         "pretrained_settings",
         "trend_settings",
         "answer_settings",
+        "figure_settings",
         "plugins",
         "scale",
     ),

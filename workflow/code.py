@@ -44,6 +44,7 @@ OBSERVERS = {
         "duo/pretrained_settings.py",
         "duo/answer_settings.py",
         "duo/adapted_settings.py",
+        "duo/figure_settings.py",
         "workflow/params.py",
         "workflow/trend_params.py",
     ),

@@ -17,9 +17,11 @@ from duo.answer_settings import require_searches
 from duo.data import splits
 from duo.data.sources import AnyDomain, TaskWheel
 from duo.errors import InputError
-from duo.groups import Name, require, require_mix
+from duo.figure_settings import require_figures
+from duo.groups import Name, require, require_a_step, require_mix, require_tried
 from duo.pretrained_settings import require_routes
 from duo.routers.whole_budgets import oracle_budget
+from duo.routes import STREAMED
 from duo.settings import REFERENCES, Groups, OneRouter, Variant
 from duo.terms import OTHERS
 from duo.training import variants
@@ -42,14 +44,12 @@ class Params(Groups):
         for budget in budgets:
             remedy = f"is above the number of layers (model.layers: {layers})"
             require(budget <= layers, "oracle.budgets", budget, remedy)
-        for budget in self.figures.heat_maps:
-            require(budget in budgets, "figures.heat_maps", budget, f"is not in oracle.budgets {budgets}")
-        for key, values in {"figures.heat_maps": self.figures.heat_maps, "skips.models": self.skips.models}.items():
-            require(len(set(values)) == len(values), key, values, "must name each once")
         self._check_difficulty()
         self._check_schedules()
         remedy = f"should be below the number of layers (model.layers: {layers}), or nothing is skipped"
         require(self.skips.big < layers, "skips.big", self.skips.big, remedy)
+        models = self.skips.models
+        require(len(set(models)) == len(models), "skips.models", models, "must name each once")
         self._check_evaluation_set()
         self._check_sampled_labels()
         self._check_joint()
@@ -65,25 +65,26 @@ class Params(Groups):
             require(not taken, f"tasks.{name}", task.layout, remedy)
         trained = _trained(self.corpus)
         require_mix("pretrain.mix", self.pretrain.mix, trained)
+        for key in ("pretrain", "router", "synthetic"):
+            training = getattr(self, key)
+            require_a_step(f"{key}.tokens", training.tokens, training.batch, sequence)
         remedy = "must be above 0 and below 1, or the synthetic domain's model has FFNs that never train; "
         remedy += "give models a p_big of their own"
         require(0 < self.pretrain.p_big < 1, "pretrain.p_big", self.pretrain.p_big, remedy)
         self._check_models()
         if not self.model.pretrained:  # beside which nothing is trained that it could be compared with
             self._check_ablation()
+            require_tried("model.layers", layers, 2**layers)
+            require_tried("model.layers, in three_way", layers, 3**layers, STREAMED)
         require_trend(self, trained)
         require_routes(self, {*self.models, *self.recalibrated})
         questions = {name: task.questions for name, task in self.tasks.items()}
-        require_searches(self.answers, list(self.pretrained), questions, self.figures.answers)
+        require_searches(self.answers, list(self.pretrained), questions)
         self._check_contrasts()
         require_adapted(self, trained)
-        for figure, names in self.figures.patterns.items():
-            for name in names:
-                remedy = f"is none of routers: {list(self.routers)}"
-                require(name in self.routers, f"figures.patterns.{figure}", name, remedy)
-            require(len(set(names)) == len(names), f"figures.patterns.{figure}", names, "must name each once")
         for name, router in self.routers.items():
             self._check_router(f"routers.{name}", router)
+        require_figures(self)
         return self
 
     def _check_difficulty(self) -> None:

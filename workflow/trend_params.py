@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from duo.groups import require
+from duo.groups import require, require_a_step, require_tried
 from duo.training import points
 from duo.trend_settings import TrendPoint
 
@@ -12,10 +12,6 @@ def require_trend(params: Any, trained: list[str]) -> None:
     that have training text.
     """
     trend = params.trend
-    for figure, factors in params.figures.trends.items():
-        for factor in factors:
-            remedy = f"is none of trend.lines: {list(trend.lines)}"
-            require(factor in trend.lines, f"figures.trends.{figure}", factor, remedy)
     if trend.points:
         require_points(params, trained)
     else:
@@ -51,6 +47,8 @@ def require_point(params: Any, key: str, point: TrendPoint) -> None:
         points.shape(point, params.model)
     except ValueError as error:
         raise ValueError(f"{key}.{error}") from None
+    require_tried(f"{key}.layers", point.layers, 2**point.layers)
+    require_a_step(f"{key}.tokens", point.tokens, params.pretrain.batch, params.tokens.sequence)
     budgets = [points.budget(share, point.layers) for share in params.trend.shares]
     apart = budgets == sorted(set(budgets)) and budgets[0] > 0 and budgets[-1] < point.layers
     remedy = f"are too few for trend.shares {params.trend.shares}, which would be budgets {budgets}"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from duo.data.splits import HELD_OUT, PACKED, SPLITS, globs, suffix_of
-from duo.groups import Count, Group, Package, Several, Share, require
+from duo.groups import Group, Many, Package, Several, Share, require
 
 TEXTS = (".txt", ".md")  # suffixes of files that are text
 BINARY = (".parquet", ".arrow")
@@ -32,7 +32,7 @@ class Domain(Group):
     validation: Share | None = None
     test: Share | None = None
     routing: Share | None = None
-    limit: Count | None = None
+    limit: Many | None = None
     most_left_out: Share | None = None  # of what its source holds, as blank, repeated, or no text
 
     def _require_shares(self, given: Collection[str] = (), maybe: bool = False) -> None:
@@ -131,7 +131,7 @@ class HuggingFaceDomain(Domain):
     revision: str | None = None
     subset: str | None = None  # None: train
     field: str
-    limit: Count
+    limit: Many
     licence: str
     attribution: str
 

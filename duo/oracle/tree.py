@@ -24,11 +24,10 @@ from duo.model.device import Device
 from duo.model.routable import Routable, check
 from duo.oracle.branch import Past, branch, label_losses, leaf_scores
 from duo.progress import progress
-from duo.routes import RouteSpace
+from duo.routes import MOST, RouteSpace
 from duo.terms import BIG
 
 BATCH = 4  # documents whose trees are walked side by side
-MOST = 2**20  # routes of a space: all three-way ones of 12 layers fit, nothing of OPT-1.3B's 24
 STREAMS = 2**21  # numbers of the residual stream, and
 LOGITS = 2**22  # logits, that are computed at once: they should stay in the processor's cache
 ROWS = 512  # but no fewer at a product with the output matrix, which each of them reads as a whole
@@ -86,7 +85,8 @@ class Enumerator:
     choice skip leaves out, "ffn" or "layer", the latter with its attention. budget: where given, only its routes
     (RouteSpace.with_budget); prefixes that cannot become one are never made. Beside the results it takes, per layer,
     at most (choices + 1) * chunk * width numbers of 4 bytes, where the chunk is no smaller than the tokens given;
-    within a bound as much for each way to go on, which are few.
+    within a bound as much for each way to go on, which are few. most: routes that may be tried; more where `stream`
+    alone is asked, which keeps no losses.
 
     InputError where the model can't be routed, has another number of layers than the space, or the routes are too many.
     """
@@ -99,12 +99,13 @@ class Enumerator:
         chunk: int,
         scope: str = "ffn",
         budget: int | None = None,
+        most: int = MOST,
     ):
-        if len(space) > MOST:
+        if len(space) > most:
             blocks = f" in {space.blocks} blocks" if space.blocks else ""
             raise InputError(
                 f"{space.layers} layers{blocks}, each {' or '.join(space.choices)}, make {len(space)} routes; at most "
-                f"{MOST} can be tried: fewer blocks or departures make fewer"
+                f"{most} can be tried: fewer blocks or departures make fewer"
             )
         if scope not in ("ffn", "layer"):
             raise InputError(f"scope {scope!r}: should be ffn or layer")

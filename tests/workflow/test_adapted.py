@@ -71,7 +71,7 @@ def test_the_papers_three_routers_are_those_of_figure_9(tmp_path):
         ),
         (
             {"figures": {"adapted_patterns": {"figure-7": ["smollm2-small-70-big-30"]}}},
-            "figures.adapted_patterns: 'figure-7' needs another name: another figure has it",
+            "figures.patterns.figure-7: 'figure-7' needs another name: another figure has this one",
         ),
         (
             {"pretrained_routes": {"smollm2-small-big": {"of": "pretrained"}}},

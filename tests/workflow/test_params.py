@@ -8,6 +8,7 @@ import pytest
 from project import REPOSITORY as ROOT
 from ruamel.yaml import YAML
 
+from duo import figure_settings
 from duo.errors import InputError
 from workflow.__main__ import use
 from workflow.explain import RENAMED
@@ -40,6 +41,9 @@ def written(tmp_path: Path, changes: dict) -> Path:
     with open(file, "w") as out:
         writer.dump(values, out)
     return file
+
+
+BLOCKS = {"of": "pretrained", "model": "smollm2", "scope": "ffn", "choices": ["skip", "big"]}
 
 
 def refusal(tmp_path: Path, changes: dict) -> str:
@@ -97,7 +101,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"model.width": 132, "model.heads": 12}, "model.width: 132 width / heads (12) must be even, for RoPE"),
         ({"oracle.budgets": [0, 13]}, "oracle.budgets: 13 is above the number of layers (model.layers: 12)"),
         ({"oracle.budgets": [4, 4]}, "oracle.budgets: [4, 4] must be ascending, each once"),
-        ({"figures.heat_maps": [5], "oracle.budgets": [4]}, "figures.heat_maps: 5 is not in oracle.budgets [4]"),
+        ({"figures.heat_maps": [4, 13]}, "figures.heat_maps: 13 is not in oracle.budgets [0, 1, "),
         ({"policies.budgets": [12]}, "policies.budgets: 12 leaves no choice; should be below model.layers (12)"),
         (
             {"joint.budgets": [0, 6], "oracle.budgets": [*range(10), 12]},
@@ -189,7 +193,10 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
         ({"skips.scope": "attention"}, "skips.scope: 'attention': input should be 'ffn' or 'layer'"),
         ({"router.alpha": -1.0}, "router.alpha: -1.0: input should be greater than or equal to 0"),
         ({"router.temperature": [0.2, 2.0]}, "router.temperature: [0.2, 2.0] must not rise"),
-        ({"router.temperature": [1.0, 0.0]}, "router.temperature.1: 0.0: input should be greater than 0"),
+        (
+            {"router.temperature": [1.0, 0.0]},
+            "router.temperature.1: 0.0: input should be greater than or equal to 0.001",
+        ),
         (
             {"joint.budgets": [0, 6], "oracle.budgets": [*range(10), 12], "policies.budgets": [2]},
             "routers.both-10.big: 10.0 is not in oracle.budgets [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12]",
@@ -263,7 +270,7 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
             {"sampled_labels.reference": 4096},
             "sampled_labels.reference: 4096 is no route's code, which are below 2 ** model.layers (4096)",
         ),
-        ({"sampled_labels.within": 0.0}, "sampled_labels.within: 0.0: input should be greater than 0"),
+        ({"sampled_labels.within": 0.0}, "sampled_labels.within: 0.0: input should be greater than or equal to "),
         (
             {"sampled_labels.teachers": ["skip", "skip"]},
             "sampled_labels.teachers: ['skip', 'skip'] must name each once",
@@ -337,13 +344,42 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, old):
             "policies.training.temperatures.0: nan: input sho",
         ),
         ({"pretrain.betas": [0.9, 1.0]}, "pretrain.betas.1: 1.0: input should be less than 1"),
-        ({"seed": 2**63}, "seed: 9223372036854775808: input should be less than 9223372036854775808"),
+        ({"seed": 2**31}, "seed: 2147483648: input should be less than 2147483648"),
         ({"models.duo.seed": 2**64}, "models.duo.seed: 18446744073709551616: input should be less than"),
         ({"synthetic.seed": 2**64}, "synthetic.seed: 18446744073709551616: input should be less than"),
-        ({"model.layers": 64}, "model.layers: 64: input should be less than or equal to 24"),
+        ({"model.layers": 64}, "model.layers: 64: input should be less than or equal to 39"),
         ({"model.width": 10**9}, "model.width: 1000000000: input should be less than or equal to 65536"),
         ({"runtime.threads": 10**9}, "runtime.threads: 1000000000: input should be less than or equal to 1024"),
         ({"pretrain.tokens": 10**18}, "pretrain.tokens: 1000000000000000000: input should be less than or equal to 10"),
+        (
+            {"pretrain.tokens": 2047},
+            "pretrain.tokens: 2047 is less than one step takes: a batch of 16 x 128 tokens, 2048",
+        ),
+        ({"router.batch": 10**6}, "router.tokens: 300000 is less than one step takes: a batch of 1000000 x 128 tokens"),
+        ({"synthetic.tokens": 1000}, "synthetic.tokens: 1000 is less than one step takes: a batch of 8 x 128 tokens"),
+        ({"router.alpha": 1e300}, "router.alpha: 1e+300: input should be less than or equal to "),
+        ({"pretrain.learning_rate": 1e300}, "pretrain.learning_rate: 1e+300: input should be less than or equal to "),
+        ({"router.temperature": [2.0, 1e-300]}, "router.temperature.1: 1e-300: input should be greater than or equal "),
+        ({"bootstrap.resamples": 10**18}, "bootstrap.resamples: 1000000000000000000: input should be less than or eq"),
+        ({"sampled_labels.samples": 10**9}, "sampled_labels.samples: 1000000000: input should be less than or equal "),
+        (
+            {"pretrained_routes.smollm2-blocks": {**BLOCKS, "blocks": 30}},
+            "pretrained_routes.smollm2-blocks.blocks: 30 means 1,073,741,824 routes to try, but at most 1,048,576 can",
+        ),
+        (
+            {"pretrained_routes.smollm2-blocks": {**BLOCKS, "blocks": 10**9}},
+            "pretrained_routes.smollm2-blocks.blocks: 1000000000: input should be less than or equal to 63",
+        ),
+        ({"figures.patterns.headline": ["both-2"]}, "figures.patterns.headline: 'headline' needs another name: anoth"),
+        ({"figures.answers.figure-7": ["smollm2-arc_easy"]}, "figures.patterns.figure-7: 'figure-7' needs another nam"),
+        (
+            {"figures.patterns.smollm2-layers-places": ["both-2"]},
+            "pretrained_routes.smollm2-layers: 'smollm2-layers-places' needs another name: another figure has this one",
+        ),
+        (
+            {"figures.answers.answers": ["smollm2-arc_easy", "smollm2-arc_easy"]},
+            "figures.answers.answers: ['smollm2-arc_easy', 'smollm2-arc_easy'] must name each once",
+        ),
         ({"model.small": 512}, "model.small: 512 should be below model.big (512), or there is nothing to choose"),
         ({"skips.models": ["duo", "duo"]}, "skips.models: ['duo', 'duo'] must name each once"),
         ({"figures.heat_maps": [4, 4]}, "figures.heat_maps: [4, 4] must name each once"),
@@ -360,6 +396,26 @@ def test_wrong_value_names_key_and_remedy(tmp_path, changes, message):
     refused = refusal(tmp_path, changes)
     assert message in refused
     assert len(refused.splitlines()) == 1
+
+
+def test_the_names_of_figures_that_always_are_there_are_known():
+    stages = read_yaml(ROOT / "dvc.yaml")["stages"].values()
+    fixed = {
+        Path(out).stem for stage in stages for out in stage.get("outs", []) if out.startswith("artifacts/figures/")
+    }
+    assert sorted(figure_settings.ALWAYS) == sorted(fixed)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (21, "model.layers: 21 means 2,097,152 routes to try, but at most 1,048,576 can be tried"),
+        (18, "model.layers, in three_way: 18 means 387,420,489 routes to try, but at most 134,217,728 can be tried"),
+    ],
+)
+def test_more_layers_than_can_be_walked_are_refused_at_once(tmp_path, layers, message):
+    budgets = list(range(layers + 1))
+    assert refusal(tmp_path, {"model.layers": layers, "oracle.budgets": budgets}) == message
 
 
 def test_a_split_without_a_wheel_is_refused(tmp_path):
@@ -413,6 +469,15 @@ TREND = {
             {"trend.points.half.layers": 2},
             "trend.points.half.layers: 2 are too few for trend.shares [0.3333, 0.5, 0.6667], "
             "which would be budgets [1, 1, 1]",
+        ),
+        ({"trend.points.half.width": 10**9}, "trend.points.half.width: 1000000000: input should be less than or equal"),
+        (
+            {"trend.points.half.layers": 22},
+            "trend.points.half.layers: 22 means 4,194,304 routes to try, but at most 1,048,576 can be tried",
+        ),
+        (
+            {"trend.points.half.tokens": 100},
+            "trend.points.half.tokens: 100 is less than one step takes: a batch of 16 x 128 tokens, 2048",
         ),
         ({"trend.points.half.heads": 3}, "trend.points.half.width: 128 must be divisible by heads (3)"),
         ({"trend.lines.tokens": ["half", "all"]}, "trend.lines.tokens: 'all' is none of trend.points"),

@@ -19,7 +19,8 @@ def main(domain: str) -> None:
     space = routes.RouteSpace(params.model.layers, three_way.CHOICES)
     name, where = params.three_way.model, Device.of(params.runtime, params.route_losses.precision)
     duo = transformer.load(MODEL.path(model=name), params.runtime.device)
-    enumerator = tree.Enumerator(duo, space, where, params.route_losses.chunk, params.skips.scope)
+    chunk, scope = params.route_losses.chunk, params.skips.scope
+    enumerator = tree.Enumerator(duo, space, where, chunk, scope, most=routes.STREAMED)
     cells = three_way.enumerate_routes(enumerator, sample)
     with stage.advice(stage.DIVERGED):
         THREE_WAY.write(three_way.table(name, sample, cells), domain=domain)
