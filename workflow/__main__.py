@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from duo import commands
 from duo.auditing import command
 from duo.errors import InputError
 
@@ -228,20 +229,19 @@ def _heal() -> None:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run one verb; bad input ends in one message and exit status 1."""
+    """Run one verb, which ends as `duo.commands.exit_status` says."""
     arguments = vars(_parser().parse_args(words))
     del arguments["verb"]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
+
+    def work() -> None:
         run = arguments.pop("run")
         if run is not audit:
             _heal()
         run(**arguments)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+
+    if status := commands.exit_status(work):
+        sys.exit(status)
 
 
 if __name__ == "__main__":

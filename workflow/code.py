@@ -48,7 +48,7 @@ OBSERVERS = {
         "workflow/params.py",
         "workflow/trend_params.py",
     ),
-    *("workflow/stage.py", "workflow/track.py"),
+    *("duo/commands.py", "workflow/stage.py", "workflow/stages/__init__.py", "workflow/track.py"),
 }
 _CLASS = re.compile(rf"({'|'.join(FOLDERS)})(\.\w+)+:\w+")
 _NAME = re.compile(r"[\w-]+([./][\w-]+)*(:\w+)?")  # what a string looks like that may name a module, a file or a folder

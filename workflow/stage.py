@@ -9,15 +9,14 @@ import hashlib
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
+from duo import commands
 from duo.errors import InputError
 from duo.tables import files
 from workflow import healing, instance, weights, whole_run
@@ -29,38 +28,28 @@ DIVERGED = "if the model's training diverged, take a smaller pretrain.learning_r
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call main with the command line's words; an InputError becomes one message and exit status 1, Ctrl-C 130 and
-    SIGTERM 143.
+    """Call main with the command line's words, and end the process as `duo.commands.exit_status` says.
 
     Each stage instance has one process at a time: a driver that is killed leaves its stage running, and the next run
     awaits that.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    name, words = Path(sys.argv[0]).stem, sys.argv[1:]
-    lock = Path(".pipeline", "-".join([name, *words]) + ".lock")
-    lock.parent.mkdir(exist_ok=True)
-    status = 0
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
+
+    def work() -> None:
+        name, words = Path(sys.argv[0]).stem, sys.argv[1:]
+        lock = Path(".pipeline", "-".join([name, *words]) + ".lock")
+        lock.parent.mkdir(exist_ok=True)
         found = instance.find(name, *words)
         with FileLock(lock), whole_run.counted(found), held(found):
             healing.keep()
             main(*words)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 1
-    except KeyboardInterrupt as interrupt:
-        print("interrupted; run again to go on", file=sys.stderr)
-        status = 143 if interrupt.args else 130
+
+    status = commands.exit_status(work, commands.AGAIN)
     # All is on disk. The interpreter's own way out would abort where the thread of the live curves is still inside a
     # library.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def _terminate(*_: Any) -> None:
-    raise KeyboardInterrupt(signal.SIGTERM)
 
 
 @contextmanager

@@ -5,13 +5,11 @@ It needs no checkout: a model, some text, and a folder to leave what it finds.
 
 import argparse
 import logging
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from duo import commands
 from duo.errors import InputError
 
 # Torch is imported when the command runs, so that --help and wrong words answer at once.
@@ -51,33 +49,21 @@ def run(
     from duo.auditing import findings, folder, subjects
 
     folder.refuse(out)
-    with _stoppable():
-        if losses is None:
-            found, tables = subjects.of_model(model, text, **options)
-        else:
-            found, tables = subjects.of_losses(Path(losses), reference, options["seed"])
-        folder.write(out, found, tables)
+    if losses is None:
+        found, tables = subjects.of_model(model, text, **options)
+    else:
+        found, tables = subjects.of_losses(Path(losses), reference, options["seed"])
+    folder.write(out, found, tables)
     print(findings.table(found))
     print("\n".join(findings.sentences(found)))
     print(f"\n{out / 'index.html'} says what these numbers mean, and what they don't.")
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Context in which whoever is told to terminate cleans up first, as he does on Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: stopped"))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def main(words: list[str]) -> None:
-    """Run the command; bad input ends in one message and exit status 1."""
+    """Run the command, which ends as `duo.commands.exit_status` says."""
     parser = argparse.ArgumentParser(prog="python -m duo audit", description=__doc__.splitlines()[0])
     arguments(parser)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        run(**vars(parser.parse_args(words)))
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    given = vars(parser.parse_args(words))
+    if status := commands.exit_status(lambda: run(**given)):
+        sys.exit(status)
