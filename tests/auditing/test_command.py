@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_one_clear_error_and_leaves_nothing(place, words, m
     if words.startswith("misfit"):
         save(place / "misfit", words=100)
     before = {*place.iterdir()}
-    with pytest.raises(SystemExit, match="^1$"):
+    with pytest.raises(SystemExit, match=r"^1$"):
         audit(words)
     assert re.search(f"^error: .*{message}", capsys.readouterr().err, re.M)
     assert {*place.iterdir()} == before

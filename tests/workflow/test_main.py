@@ -88,7 +88,7 @@ def test_a_model_of_params_is_audited_by_its_name(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     verbs.main(["audit", "mine", "--text", "x"])  # where there is no experiment
     (tmp_path / "params.yaml").write_text("pretrained: {mine: {source: hub}}")
-    with pytest.raises(SystemExit, match="^1$"):
+    with pytest.raises(SystemExit, match=r"^1$"):
         verbs.main(["audit", "mine", "--text", "x"])
     assert "artifacts/pretrained/mine is missing; `dvc repro pretrained` brings" in capsys.readouterr().err
     (tmp_path / "artifacts/pretrained/mine").mkdir(parents=True)
