@@ -25,7 +25,8 @@ def exit_status(work: Callable[[], None], interrupted: str = "interrupted") -> i
 
     interrupted: what is said after Ctrl-C or SIGTERM.
     """
-    before = signal.signal(signal.SIGTERM, _terminate)
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminate}
+    before = {number: listen(number, handler) for number, handler in handlers.items()}
     try:
         work()
         sys.stdout.flush()
@@ -41,8 +42,21 @@ def exit_status(work: Callable[[], None], interrupted: str = "interrupted") -> i
             raise
         return _told(f"error: {error.filename or 'a file'}: {error.strerror}", 1)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
+
+
+def listen(number: signal.Signals, handler: Callable[[int, Any], Any]) -> Any:
+    """Have a signal handled, unless it is ignored, as by what runs in the background; how it was handled before."""
+    before = signal.getsignal(number)
+    return before if before == signal.SIG_IGN else signal.signal(number, handler)
+
+
+def leave(number: int, frame: Any) -> None:
+    """Handle a signal where there is nothing to clean up: say so and be gone."""
+    os.write(2, f"{AGAIN}\n".encode())
+    os._exit(128 + number)
 
 
 def _terminate(*_: Any) -> None:

@@ -93,8 +93,8 @@ def test_data_that_code_names_is_in_the_digest(digests):
 
 def test_packages_hold_no_code_that_a_digest_could_miss():
     """What is imported runs its packages' __init__.py first. All are empty (tests/test_layers.py) but that of the
-    stages, which is no code of theirs (workflow/code.py), and duo's own, which
-    gives users its names, computes nothing, and is what no other module takes anything from.
+    stages, which only listens to signals, and duo's own, which gives users its names, computes nothing, and is what no
+    other module takes anything from.
     """
     modules = source.modules("duo", "workflow")
     assert [name for name, path in modules.items() if "duo" in source.imports(name, path)] == []

@@ -223,6 +223,16 @@ def test_an_interrupt_is_one_line_and_the_shells_status(toy, sent, status):
     toy.run("dvc repro -q")
 
 
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_while_a_stage_is_imported_is_one_line(toy, sent, status):
+    """Even where a library's import catches all."""
+    script = toy.root / "workflow/stages/headline.py"
+    swallowing = f"import os\ntry: os.kill(os.getpid(), {sent:d})\nexcept BaseException: pass\n"
+    script.write_text(swallowing + script.read_text())
+    ran = toy.run("python -m workflow.stages.headline", check=False)
+    assert (ran.returncode, ran.stderr) == (status, "interrupted; run again to go on\n")
+
+
 def test_a_stage_that_is_run_by_hand_is_held_too(toy):
     toy.replace("workflow/stages/report.py", '"headline.txt"', '"headline.txt", "oracle/2/tokens.txt"')
     failed = toy.run("python -m workflow.stages.report", check=False)

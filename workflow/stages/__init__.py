@@ -1,19 +1,10 @@
-"""One thin script a stage.
+"""One thin script a stage."""
 
-A script's imports take seconds, in which `workflow.stage.run` does not yet watch for Ctrl-C; so this does.
-"""
-
+import signal
 import sys
-from typing import Any
 
 from duo import commands
 
-
-def _tell(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        print(commands.AGAIN, file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
-
-
-sys.excepthook = _tell
+if sys.argv[0] == "-m":  # one of them is being started; its imports, which take seconds, may catch any exception
+    for number in (signal.SIGINT, signal.SIGTERM):
+        commands.listen(number, commands.leave)
