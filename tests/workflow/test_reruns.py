@@ -97,7 +97,7 @@ def new_param_of_search(project: Project) -> None:
 
 
 def new_param_of_the_routers_loss(project: Project) -> None:
-    project.replace("duo/settings.py", "    alpha: Anno", "    beta: Share\n    alpha: Anno")
+    project.replace("duo/settings.py", "    alpha: Not", "    beta: Share\n    alpha: Not")
     project.replace("params.yaml", "  alpha: 10.0", "  beta: 0.5\n  alpha: 10.0")
     project.replace(
         "duo/routers/gate.py", "self.settings.alpha * budget", "(self.settings.alpha + self.settings.beta) * budget"
